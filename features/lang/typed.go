@@ -1,0 +1,161 @@
+package lang
+
+import (
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// TypeKind is the kind of a value in a checked expression.
+type TypeKind uint8
+
+// The types. Dec covers integers (scale 0) and decimals; Ratio is an exact quotient that
+// is rounded once when stored; Q60 a logarithm as an integer with 60 fraction bits.
+const (
+	TNull TypeKind = iota
+	TBool
+	TInt
+	TDec
+	TRatio
+	TFloat
+	TQ60
+	TTime
+	TDur
+	TEnum
+	TText
+	TID
+	TBook
+	TList
+)
+
+// Type is a type with what rides on it.
+type Type struct {
+	Kind     TypeKind
+	Unit     string   // of TDec and TRatio: "quote", "base", "quote*base", "" for a plain number
+	Words    []string // of TEnum
+	Nullable bool
+}
+
+// View is a checked view: every name resolved, every type known, parameters replaced by
+// their values, let definitions put in place, macros expanded.
+type View struct {
+	Spec     *Spec
+	Name     string
+	Version  int
+	Doc      string
+	Kind     market.Kind // input kind, KindNone when the input is a view
+	Parent   *View       // input view, nil when the input is a kind
+	By       []string    // entity columns
+	Window   TypedWindow
+	Where    *Node // row filter, nil for none
+	Aggs     []*Agg
+	Features []*Feature
+	Rollup   bool              // states of the parent's aggregates are merged; Aggs and Features are the parent's
+	Empty    string            // omit, flat, nulls
+	OnLate   string            // recompute, record
+	Params   map[string]string // values in force, canonical text
+
+	Columns  []Column // input columns that Where and Aggs read, each once
+	Lookback int64    // µs: rows for [a, b) depend on input in [a - Lookback, b)
+	Reach    int64    // µs: an event at t changes no row later than t + Reach
+
+	Canonical   []byte   // canonical text, parameters at their values
+	Fingerprint [32]byte // Merkle hash over canonical text, parent, input schema and operator semantics
+}
+
+// TypedWindow is a window with its lengths in µs.
+type TypedWindow struct {
+	Kind   WindowKind
+	Width  int64 // tumbling, rolling
+	Every  int64 // rolling: grid step
+	Origin int64 // tumbling: start of a window
+	Carry  int64 // how long after an entity's last event empty windows are still emitted
+}
+
+// Column is an input column by name: a payload field of the kind, an envelope column
+// (ts, ingest_ts, event_ts, seq, feed, exchange, market, symbol, base, quote), or a
+// column of the parent view (its entity columns, window_start, window_end, row_ts,
+// available_at, or a feature).
+type Column struct {
+	Name string
+	Type Type
+}
+
+// Agg is one accumulator, shared by all features that use it: the function, its row
+// expressions and its filter. Canonical is its key for sharing.
+type Agg struct {
+	Fn        string // first last min max sum count mean var std time_mean distinct quantile …
+	Args      []*Node
+	Where     *Node   // nil for none
+	P         num.Dec // quantile: which
+	Approx    num.Dec // quantile: relative error
+	DDof      int     // var, std: 1 unless given
+	Type      Type    // of the result
+	Canonical string
+}
+
+// Feature is one output column.
+type Feature struct {
+	Name string
+	Node *Node // over NAgg, NFeature and constants
+	Type Type  // as computed
+}
+
+// NodeOp is the operation of a typed node.
+type NodeOp uint8
+
+// The operations.
+const (
+	NConst   NodeOp = iota
+	NColumn         // Index into View.Columns
+	NAgg            // Index into View.Aggs
+	NFeature        // Index into View.Features, always an earlier one in evaluation order
+	NWindowStart
+	NWindowEnd
+	NNeg
+	NNot
+	NAnd
+	NOr
+	NEq
+	NNe
+	NLt
+	NLe
+	NGt
+	NGe
+	NAdd
+	NSub
+	NMul
+	NDiv
+	NMod
+	NIn     // Args[0] in Args[1:], all constants
+	NIsNull // Not for is not null
+	NIf     // Args cond, then, else
+	NCall   // Fn: abs sign min_of max_of clamp round floor sqrt ln exp coalesce
+)
+
+// Node is a typed expression.
+type Node struct {
+	Op    NodeOp
+	Type  Type
+	Pos   Pos
+	Index int
+	Fn    string
+	Not   bool
+	Const Value
+	Args  []*Node
+}
+
+// Value is a constant.
+type Value struct {
+	Null bool
+	Dec  num.Dec // TDec; TInt, TDur, TTime, TEnum and TBool use Dec.M with scale 0
+	Text string  // TText, TID
+}
+
+// Set is what Check returns: the views in evaluation order, parents first.
+type Set struct {
+	Views []*View
+}
+
+// Semantics numbers what operators compute. A change of what one of them returns raises
+// its number and with it the fingerprint of every view that uses it.
+var Semantics = map[string]int{}

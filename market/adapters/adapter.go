@@ -1,0 +1,105 @@
+// Package adapters turns what venues send into events. One file holds one venue; the
+// table Venues lists them all, and Mapping in each file's Adapter says which message
+// gives which kind and what is dropped on purpose and why.
+package adapters
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// Record is one raw record as it was collected: a socket message, a REST answer, or a
+// line of a file.
+type Record struct {
+	Data   []byte // payload; valid during the call only
+	Ingest int64  // receive time, µs; market.NoTime when not recorded
+	Offset int64  // place in the input: line number, 1-based, or log offset
+	Shard  uint16 // connection or file
+	// Hints from a capture's envelope, "" when unknown: some venues send the same topic
+	// names on several markets and only the connection tells them apart.
+	URL  string
+	Conn string
+}
+
+// Env is what decoders share in a process.
+type Env struct {
+	Feeds *market.Feeds
+	Insts *market.Instruments
+	Feed  string // name of the feed to book events to, "" for the adapter's own choice
+}
+
+// Decoder turns records of one input into events. One caller at a time.
+//
+// Decode appends the record's events to out. A record that yields none because it is
+// dropped on purpose returns ErrFiltered (wrapped with the reason). A record, or a part
+// of one, that is bad returns a *BadRecord; the good events of the record are appended
+// all the same. No input may make Decode panic or allocate without bound.
+type Decoder interface {
+	Decode(rec *Record, out *market.Chunk) error
+}
+
+// ErrFiltered marks records that carry nothing for the pipeline: acknowledgements,
+// heartbeats, tickers we do not map, prints the venue does not count.
+var ErrFiltered = errors.New("filtered")
+
+// Filtered says why a record was dropped on purpose.
+func Filtered(why string) error { return &filtered{why} }
+
+type filtered struct{ why string }
+
+func (f *filtered) Error() string        { return "filtered: " + f.why }
+func (f *filtered) Is(target error) bool { return target == ErrFiltered }
+
+// BadRecord is what becomes of data that cannot be decoded or breaks a rule: it goes to
+// the dead letters. Several bad parts of one record are counted one by one.
+type BadRecord struct {
+	Reason string // stable words, e.g. "price is not positive"
+	Detail string // the offending text, shortened
+	Count  int    // bad events in the record, at least 1
+}
+
+func (e *BadRecord) Error() string {
+	if e.Detail == "" {
+		return e.Reason
+	}
+	return fmt.Sprintf("%s: %q", e.Reason, e.Detail)
+}
+
+// Bad makes a BadRecord of one event; long details are cut.
+func Bad(reason string, detail []byte) *BadRecord {
+	if len(detail) > 80 {
+		detail = detail[:80]
+	}
+	return &BadRecord{Reason: reason, Detail: string(detail), Count: 1}
+}
+
+// Framing says how an input file is cut into records.
+type Framing uint8
+
+// The framings.
+const (
+	Lines Framing = iota // one record a line
+	Whole                // the whole file is one record (a REST answer)
+)
+
+// Adapter describes the decoder of one venue format.
+type Adapter struct {
+	Name    string // value of --input-format: binance, kraken, binance-csv, tardis-csv …
+	Doc     string
+	Framing Framing
+	// Detect looks at the first bytes of an input (up to 64 KiB, decompressed) and says
+	// how sure it is that it can read them: 0 not at all, 100 certain.
+	Detect func(head []byte) int
+	New    func(Env) Decoder
+	// Mapping is the table of messages, printed in docs/formats.md.
+	Mapping []Mapping
+}
+
+// Mapping is one line of the table of messages.
+type Mapping struct {
+	Message string      // e.g. "trade", "aggTrade", "X != MARKET"
+	Kind    market.Kind // KindNone: dropped on purpose
+	Note    string      // field choices, or why it is dropped
+}

@@ -1,0 +1,53 @@
+package market
+
+// Src is feed and kind in one permanent number: feed<<4 | kind. It does not name the
+// transport: socket, REST and bulk file of one feed share it, so that a gap filled
+// over REST sorts into its place.
+type Src uint16
+
+// MakeSrc joins a feed and a kind.
+func MakeSrc(f FeedID, k Kind) Src { return Src(uint16(f)<<4 | uint16(k)) }
+
+// Feed is the feed part.
+func (s Src) Feed() FeedID { return FeedID(s >> 4) }
+
+// Kind is the kind part.
+func (s Src) Kind() Kind { return Kind(s & 15) }
+
+// Key is the total order of events, compared in this order: TS, Src, Inst, Epoch, Seq.
+// No part of it is a wall clock or a rank. Inst is the permanent number of the
+// instrument (Instruments.Number), not its handle.
+//
+// Two book events may share a key: a keyframe has the key of the delta it follows
+// and sorts after it.
+type Key struct {
+	TS    int64
+	Seq   uint64
+	Inst  uint32
+	Epoch uint32
+	Src   Src
+}
+
+// Compare orders keys: -1, 0 or 1.
+func (k Key) Compare(o Key) int {
+	switch {
+	case k.TS != o.TS:
+		return cmp(k.TS < o.TS)
+	case k.Src != o.Src:
+		return cmp(k.Src < o.Src)
+	case k.Inst != o.Inst:
+		return cmp(k.Inst < o.Inst)
+	case k.Epoch != o.Epoch:
+		return cmp(k.Epoch < o.Epoch)
+	case k.Seq != o.Seq:
+		return cmp(k.Seq < o.Seq)
+	}
+	return 0
+}
+
+func cmp(less bool) int {
+	if less {
+		return -1
+	}
+	return 1
+}
