@@ -1,0 +1,57 @@
+// Package testdata finds the real exchange data that tests read in place. The data is
+// not part of the repository: it lies in shared/data beside the checkout, or where
+// TIDEMARK_DATA points.
+package testdata
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Path returns the path of a data file. Without the data the test is skipped, unless
+// CI is set: there it fails.
+func Path(t testing.TB, name string) string {
+	t.Helper()
+	root := os.Getenv("TIDEMARK_DATA")
+	if root == "" {
+		root = find()
+	}
+	if root == "" {
+		missing(t, "exchange data not found: put it into shared/data beside the checkout or set TIDEMARK_DATA")
+	}
+	p := filepath.Join(root, filepath.FromSlash(name))
+	if _, err := os.Stat(p); err != nil {
+		missing(t, "exchange data file missing: "+p)
+	}
+	return p
+}
+
+func missing(t testing.TB, msg string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(msg)
+	}
+	t.Skip(msg)
+}
+
+func find() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			p := filepath.Join(filepath.Dir(dir), "shared", "data")
+			if _, err := os.Stat(p); err == nil {
+				return p
+			}
+			return ""
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return ""
+		}
+		dir = up
+	}
+}
