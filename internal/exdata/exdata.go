@@ -1,7 +1,7 @@
-// Package testdata finds the real exchange data that tests read in place. The data is
+// Package exdata finds the real exchange data that tests read in place. The data is
 // not part of the repository: it lies in shared/data beside the checkout, or where
 // TIDEMARK_DATA points.
-package testdata
+package exdata
 
 import (
 	"os"
