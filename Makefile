@@ -1,0 +1,60 @@
+# make prints this help.
+GO      ?= go
+BIN     := bin/tidemark
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+VENV    := .cache/venv
+PKG     ?= ./...
+T       ?= 20s
+N       ?= 1000
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build test check fmt vet lint race fuzz bench demo gen oracle clean
+
+help: ## this help
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/tidemark
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/tidemark
+
+demo: build ## the tour: simulate a market, sequence it, compute bars, draw them
+	./$(BIN) demo
+
+test: oracle ## everything that guards main (under 10 minutes); installs what it needs
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt these files:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	TIDEMARK_ORACLE_PYTHON=$(abspath $(VENV))/bin/python $(GO) test -timeout 15m ./...
+
+oracle: $(VENV)/ready ## install DuckDB, the independent oracle of the tests, into .cache/venv
+$(VENV)/ready: scripts/oracle-requirements.txt
+	bash scripts/oracle.sh $(VENV)
+
+fmt: ## format
+	gofmt -w $$(git ls-files '*.go')
+
+vet: ## go vet
+	$(GO) vet ./...
+
+lint: ## golangci-lint, built from tools/go.mod
+	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
+
+race: ## the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(PKG)
+
+fuzz: ## fuzz every target of PKG for T each: make fuzz PKG=./market/num T=1m
+	bash scripts/fuzz.sh $(PKG) $(T)
+
+bench: ## benchmarks of every hot path
+	$(GO) test -run '^$$' -bench . -benchmem ./market/... ./sequence/... ./features/... ./ingest/... ./run/...
+
+gen: ## regenerate the Protobuf code and the generated pages of docs
+	bash scripts/gen-proto.sh
+	UPDATE_DOCS=1 $(GO) test ./docs/... ./ingest/... ./cmd/... -run Doc
+
+check: fmt vet lint test ## the whole gate before a commit
+
+clean: ## remove what was built and installed here
+	rm -rf bin .cache

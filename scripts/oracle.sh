@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs the independent oracle of the tests (DuckDB for Python) into a folder that
+# git ignores. Idempotent.
+set -euo pipefail
+venv=$1
+py=$(command -v python3 || true)
+if [ -z "$py" ]; then
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		apt-get update -qq && apt-get install -y -qq python3 python3-venv >/dev/null
+		py=python3
+	else
+		echo "scripts/oracle.sh: python3 is missing; install it (the tests compare with DuckDB)" >&2
+		exit 1
+	fi
+fi
+mkdir -p "$(dirname "$venv")"
+if [ ! -x "$venv/bin/python" ]; then
+	"$py" -m venv "$venv" || { apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null && "$py" -m venv "$venv"; }
+fi
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$(dirname "$0")/oracle-requirements.txt"
+"$venv/bin/python" -c 'import duckdb; print("oracle: DuckDB", duckdb.__version__)'
+touch "$venv/ready"
