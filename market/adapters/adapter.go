@@ -40,6 +40,13 @@ type Decoder interface {
 	Decode(rec *Record, out *market.Chunk) error
 }
 
+// Flusher is a Decoder that holds events back until it knows that they are whole, such
+// as the rows of one book update. Flush appends what is held; call it at the end of the
+// input, and never between records of one input. Its error is like that of Decode.
+type Flusher interface {
+	Flush(out *market.Chunk) error
+}
+
 // ErrFiltered marks records that carry nothing for the pipeline: acknowledgements,
 // heartbeats, tickers we do not map, prints the venue does not count.
 var ErrFiltered = errors.New("filtered")
