@@ -1,0 +1,140 @@
+package book
+
+import (
+	"cmp"
+	"slices"
+)
+
+// ladder is one side: parallel slices, worst level first, best last; the live part
+// begins at lo, so that both ends are cheap to change.
+type ladder struct {
+	p, q []int64
+	lo   int
+}
+
+func (s Side) sign() int64 { return 1 - 2*int64(s) }
+
+func (l *ladder) len() int { return len(l.p) - l.lo }
+
+func (l *ladder) reset() { l.p, l.q, l.lo = l.p[:0], l.q[:0], 0 }
+
+// find returns the place of price p, or the place where it belongs. sign is +1 for
+// bids (prices rise along the slice) and -1 for asks. It gallops from the best level.
+func (l *ladder) find(p, sign int64) (int, bool) {
+	key, lo, hi := p*sign, l.lo, len(l.p)
+	for step := 1; hi > lo; step *= 2 {
+		i := max(hi-step, lo)
+		if l.p[i]*sign < key {
+			lo = i + 1
+			break
+		}
+		hi = i
+	}
+	// Invariant: everything before lo is worse than p, everything from hi on is not.
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if l.p[mid]*sign < key {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(l.p) && l.p[lo] == p
+}
+
+// set gives level p the quantity q; 0 deletes it.
+func (l *ladder) set(p, q, sign int64) {
+	i, found := l.find(p, sign)
+	switch {
+	case found && q != 0:
+		l.q[i] = q
+	case found:
+		l.remove(i)
+	case q != 0:
+		l.insert(i, p, q)
+	}
+}
+
+func (l *ladder) remove(i int) {
+	if i-l.lo < len(l.p)-1-i {
+		copy(l.p[l.lo+1:i+1], l.p[l.lo:i])
+		copy(l.q[l.lo+1:i+1], l.q[l.lo:i])
+		l.lo++
+		return
+	}
+	l.p = append(l.p[:i], l.p[i+1:]...)
+	l.q = append(l.q[:i], l.q[i+1:]...)
+}
+
+func (l *ladder) insert(i int, p, q int64) {
+	if l.lo > 0 && (i-l.lo < len(l.p)-i || len(l.p) == cap(l.p)) {
+		l.lo--
+		copy(l.p[l.lo:i-1], l.p[l.lo+1:i])
+		copy(l.q[l.lo:i-1], l.q[l.lo+1:i])
+		l.p[i-1], l.q[i-1] = p, q
+		return
+	}
+	l.p = append(l.p, 0)
+	l.q = append(l.q, 0)
+	copy(l.p[i+1:], l.p[i:])
+	copy(l.q[i+1:], l.q[i:])
+	l.p[i], l.q[i] = p, q
+}
+
+// merge applies many changes at once: sorts them and merges both sorted runs.
+func (b *Book) merge(l *ladder, in Levels, sign int64) {
+	b.sortInput(in, sign)
+	a, c, out := l, &b.in, &b.merged
+	out.reset()
+	i, j := a.lo, 0
+	for i < len(a.p) || j < len(c.p) {
+		if j == len(c.p) || i < len(a.p) && a.p[i]*sign < c.p[j]*sign {
+			out.p, out.q = append(out.p, a.p[i]), append(out.q, a.q[i])
+			i++
+			continue
+		}
+		if i < len(a.p) && a.p[i] == c.p[j] {
+			i++
+		}
+		if c.q[j] != 0 {
+			out.p, out.q = append(out.p, c.p[j]), append(out.q, c.q[j])
+		}
+		j++
+	}
+	*l, b.merged = *out, *l
+}
+
+// sortInput fills b.in with the changes, worst price first, the last one of each price.
+func (b *Book) sortInput(in Levels, sign int64) {
+	o := &b.in
+	o.reset()
+	sorted := true
+	for i := len(in.Price) - 1; i >= 0; i-- { // venues send the best level first
+		if n := len(o.p); n > 0 && o.p[n-1]*sign >= in.Price[i]*sign {
+			sorted = false
+			break
+		}
+		o.p, o.q = append(o.p, in.Price[i]), append(o.q, in.Quantity[i])
+	}
+	if sorted {
+		return
+	}
+	o.reset()
+	order := make([]int, len(in.Price))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(x, y int) int {
+		if c := cmp.Compare(in.Price[x]*sign, in.Price[y]*sign); c != 0 {
+			return c
+		}
+		return cmp.Compare(x, y)
+	})
+	for _, i := range order {
+		if n := len(o.p); n > 0 && o.p[n-1] == in.Price[i] {
+			o.q[n-1] = in.Quantity[i]
+			continue
+		}
+		o.p, o.q = append(o.p, in.Price[i]), append(o.q, in.Quantity[i])
+	}
+}
