@@ -1,0 +1,119 @@
+// Package rowfile writes result rows to files and streams: CSV, JSON lines, Parquet and
+// Arrow IPC. Writers take column batches, hold a bounded part of the result in memory,
+// and give the same bytes for the same rows however they were batched.
+package rowfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// ErrFormat is wrapped by errors about a file name whose extension names no format.
+var ErrFormat = errors.New("unknown result format")
+
+// Format is a file format of result rows.
+type Format uint8
+
+// The formats.
+const (
+	CSV Format = iota
+	JSONL
+	Parquet
+	Arrow
+)
+
+func (f Format) String() string { return [...]string{"csv", "jsonl", "parquet", "arrow"}[f] }
+
+// Field is one column of a result. Its values lie in a market.Col: TypeText in Bytes and
+// Off; TypeFloat in F64; TypeInt, TypeTime (µs UTC), TypeDur (µs) and TypeBool in I64;
+// TypeDec in I64 with Scale for each row, never more digits than the field's Scale.
+type Field struct {
+	Name     string
+	Type     market.Type
+	Scale    int8     // TypeDec: digits after the point of the column
+	Bits     []string // TypeInt only: a set of flags, printed as words joined by "|"
+	Nullable bool
+	Unit     string
+	Doc      string
+}
+
+// Meta is one entry of a file's metadata.
+type Meta struct{ Key, Value string }
+
+// Schema is the columns of a result and what is known about it as a whole.
+type Schema struct {
+	Fields []Field
+	Meta   []Meta
+}
+
+// Batch is N rows, one Col for each field of the schema.
+type Batch struct {
+	N    int
+	Cols []market.Col
+}
+
+// Writer takes rows. Close finishes the stream; it does not close what is below.
+type Writer interface {
+	Write(b *Batch) error
+	Close() error
+}
+
+// New returns a writer of a format on w.
+func New(w io.Writer, f Format, s *Schema) (Writer, error) {
+	for _, fd := range s.Fields {
+		if !writable(fd.Type) {
+			return nil, fmt.Errorf("column %q: type %d cannot be written to a result file", fd.Name, fd.Type)
+		}
+	}
+	switch f {
+	case CSV:
+		return newCSV(w, s)
+	case JSONL:
+		return newJSONL(w, s), nil
+	case Parquet:
+		return newParquet(w, s)
+	case Arrow:
+		return newArrow(w, s)
+	}
+	return nil, fmt.Errorf("%w: %d", ErrFormat, f)
+}
+
+func writable(t market.Type) bool {
+	switch t {
+	case market.TypeText, market.TypeFloat, market.TypeInt, market.TypeTime, market.TypeDur, market.TypeBool, market.TypeDec:
+		return true
+	}
+	return false
+}
+
+// ByName finds format and compression ("", "gz" or "zst") of a file by its extension.
+// Only text formats are compressed as a whole; the others compress inside.
+func ByName(path string) (f Format, compression string, err error) {
+	base := strings.ToLower(filepath.Base(path))
+	for _, c := range []string{"gz", "zst"} {
+		if s, ok := strings.CutSuffix(base, "."+c); ok {
+			base, compression = s, c
+		}
+	}
+	switch filepath.Ext(base) {
+	case ".csv":
+		f = CSV
+	case ".jsonl", ".ndjson":
+		f = JSONL
+	case ".parquet":
+		f = Parquet
+	case ".arrow", ".feather":
+		f = Arrow
+	default:
+		return 0, "", fmt.Errorf("%w of %q", ErrFormat, path)
+	}
+	if compression != "" && f != CSV && f != JSONL {
+		return 0, "", fmt.Errorf("%w of %q: %s files compress inside", ErrFormat, path, f)
+	}
+	return f, compression, nil
+}
