@@ -3,7 +3,6 @@ package rowfile
 import (
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -159,7 +158,7 @@ func (w *columnar) Close() error {
 	return w.finish()
 }
 
-func appendArrow(b array.Builder, f *Field, c *market.Col, lo, hi int) error {
+func appendArrow(b array.Builder, f *Field, c *Col, lo, hi int) error {
 	b.Reserve(hi - lo)
 	for i := lo; i < hi; i++ {
 		if c.IsNull(i) {
@@ -185,11 +184,7 @@ func appendArrow(b array.Builder, f *Field, c *market.Col, lo, hi int) error {
 		case *array.Int64Builder:
 			b.UnsafeAppend(c.I64[i])
 		case *array.Decimal128Builder:
-			v, err := decimal128.FromI64(c.I64[i]).Rescale(int32(c.Scale[i]), int32(f.Scale))
-			if err != nil {
-				return fmt.Errorf("column %q: value with %s digits in a column of %d: %w", f.Name, strconv.Itoa(int(c.Scale[i])), f.Scale, err)
-			}
-			b.Append(v)
+			b.UnsafeAppend(decimal128.New(c.Hi[i], c.Lo[i]))
 		}
 	}
 	return nil

@@ -29,9 +29,7 @@ const (
 
 func (f Format) String() string { return [...]string{"csv", "jsonl", "parquet", "arrow"}[f] }
 
-// Field is one column of a result. Its values lie in a market.Col: TypeText in Bytes and
-// Off; TypeFloat in F64; TypeInt, TypeTime (µs UTC), TypeDur (µs) and TypeBool in I64;
-// TypeDec in I64 with Scale for each row, never more digits than the field's Scale.
+// Field is one column of a result.
 type Field struct {
 	Name     string
 	Type     market.Type
@@ -51,10 +49,32 @@ type Schema struct {
 	Meta   []Meta
 }
 
-// Batch is N rows, one Col for each field of the schema.
+// Col holds the values of one column: TypeText in Bytes and Off (N+1 offsets), TypeFloat
+// in F64, TypeDec as 128-bit two's complement mantissas in Hi and Lo with the field's
+// Scale, everything else in I64: TypeInt, TypeTime (µs UTC), TypeDur (µs), TypeBool.
+type Col struct {
+	F64   []float64
+	I64   []int64
+	Hi    []int64
+	Lo    []uint64
+	Bytes []byte
+	Off   []int32
+	Null  []uint64 // bit i set: row i is null; may be shorter than the rows
+}
+
+// IsNull reports whether row i is null.
+func (c *Col) IsNull(i int) bool {
+	w := i >> 6
+	return w < len(c.Null) && c.Null[w]>>(i&63)&1 == 1
+}
+
+// Text of row i.
+func (c *Col) Text(i int) []byte { return c.Bytes[c.Off[i]:c.Off[i+1]] }
+
+// Batch is N rows, one Col for each field of the schema. The writer keeps nothing of it.
 type Batch struct {
 	N    int
-	Cols []market.Col
+	Cols []Col
 }
 
 // Writer takes rows. Close finishes the stream; it does not close what is below.

@@ -51,63 +51,78 @@ type row struct {
 	vwap        *float64
 	trades      *int64
 	sum         *int64
-	sumScale    int8
 	up          *bool
 	note        *string
 	age         *int64
 }
 
 func batchOf(rows []row) *Batch {
-	b := &Batch{N: len(rows), Cols: make([]market.Col, 9)}
+	b := &Batch{N: len(rows), Cols: make([]Col, 9)}
 	for i, r := range rows {
-		b.Cols[0].AppendText([]byte(r.symbol))
-		b.Cols[1].AppendInt(r.start)
-		b.Cols[2].AppendInt(r.bits)
+		b.Cols[0].text(i, &r.symbol)
+		b.Cols[1].int(i, &r.start)
+		b.Cols[2].int(i, &r.bits)
 		if r.vwap == nil {
-			b.Cols[3].SetNull(i)
-			b.Cols[3].F64 = append(b.Cols[3].F64, 0)
-		} else {
-			b.Cols[3].F64 = append(b.Cols[3].F64, *r.vwap)
+			b.Cols[3].null(i)
+			r.vwap = new(float64)
 		}
-		appendInt(&b.Cols[4], r.trades)
+		b.Cols[3].F64 = append(b.Cols[3].F64, *r.vwap)
+		b.Cols[4].int(i, r.trades)
 		if r.sum == nil {
-			b.Cols[5].AppendNull(true)
-		} else {
-			b.Cols[5].AppendDec(*r.sum, r.sumScale)
+			b.Cols[5].null(i)
+			r.sum = new(int64)
 		}
-		if r.up == nil {
-			b.Cols[6].AppendNull(false)
-		} else if *r.up {
-			b.Cols[6].AppendInt(1)
-		} else {
-			b.Cols[6].AppendInt(0)
+		b.Cols[5].Hi = append(b.Cols[5].Hi, *r.sum>>63)
+		b.Cols[5].Lo = append(b.Cols[5].Lo, uint64(*r.sum))
+		var up *int64
+		if r.up != nil {
+			up = ptr(int64(0))
+			if *r.up {
+				*up = 1
+			}
 		}
-		if r.note == nil {
-			b.Cols[7].AppendNullText()
-		} else {
-			b.Cols[7].AppendText([]byte(*r.note))
-		}
-		appendInt(&b.Cols[8], r.age)
+		b.Cols[6].int(i, up)
+		b.Cols[7].text(i, r.note)
+		b.Cols[8].int(i, r.age)
 	}
 	return b
 }
 
-func appendInt(c *market.Col, v *int64) {
-	if v == nil {
-		c.AppendNull(false)
-	} else {
-		c.AppendInt(*v)
+func (c *Col) null(i int) {
+	for len(c.Null) <= i>>6 {
+		c.Null = append(c.Null, 0)
 	}
+	c.Null[i>>6] |= 1 << (i & 63)
+}
+
+func (c *Col) int(i int, v *int64) {
+	if v == nil {
+		c.null(i)
+		v = new(int64)
+	}
+	c.I64 = append(c.I64, *v)
+}
+
+func (c *Col) text(i int, v *string) {
+	if len(c.Off) == 0 {
+		c.Off = append(c.Off, 0)
+	}
+	if v == nil {
+		c.null(i)
+		v = new(string)
+	}
+	c.Bytes = append(c.Bytes, *v...)
+	c.Off = append(c.Off, int32(len(c.Bytes)))
 }
 
 func ptr[T any](v T) *T { return &v }
 
 func sample() []row {
 	return []row{
-		{"BTC-USDT", 1762795380000000, 0, ptr(105413.25), ptr(int64(3)), ptr(int64(123456)), 4, ptr(true), ptr("a,b \"c\"\nd"), ptr(int64(250))},
-		{"ETH-USDT", 1762795440000000, 0b101, nil, nil, nil, 0, nil, nil, nil},
-		{"", 0, 1 << 4, ptr(1e-9), ptr(int64(-7)), ptr(int64(-5)), 3, ptr(false), ptr(""), ptr(int64(0))},
-		{"ünï\xff", -1, 2, ptr(1e21), ptr(int64(math.MaxInt64)), ptr(int64(12)), 0, ptr(true), ptr(" x"), nil},
+		{"BTC-USDT", 1762795380000000, 0, ptr(105413.25), ptr(int64(3)), ptr(int64(123456)), ptr(true), ptr("a,b \"c\"\nd"), ptr(int64(250))},
+		{"ETH-USDT", 1762795440000000, 0b101, nil, nil, nil, nil, nil, nil},
+		{"", 0, 1 << 4, ptr(1e-9), ptr(int64(-7)), ptr(int64(-50)), ptr(false), ptr(""), ptr(int64(0))},
+		{"ünï\xff", -1, 2, ptr(1e21), ptr(int64(math.MaxInt64)), ptr(int64(120000)), ptr(true), ptr(" x"), nil},
 	}
 }
 
@@ -134,8 +149,8 @@ func TestCSV_Text(t *testing.T) {
 BTC-USDT,1762795380000000,,105413.25,3,12.3456,true,"a,b ""c""
 d",250
 ETH-USDT,1762795440000000,gap|partial,,,,,,
-"",0,bit4,1e-09,-7,-0.005,false,"",0
-` + "ünï\xff,-1,stale,1e+21,9223372036854775807,12,true,\" x\",\n"
+"",0,bit4,1e-09,-7,-0.0050,false,"",0
+` + "ünï\xff,-1,stale,1e+21,9223372036854775807,12.0000,true,\" x\",\n"
 	if got := string(write(t, CSV, testSchema(), sample())); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -195,12 +210,18 @@ func TestAppendFloat_RoundTripsShortest(t *testing.T) {
 
 func TestAppendDec_IsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := rapid.Int64().Draw(t, "m")
-		s := rapid.Int8Range(0, 18).Draw(t, "s")
-		got, ok := new(big.Rat).SetString(string(appendDec(nil, m, s)))
-		want := new(big.Rat).SetFrac(big.NewInt(m), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(s)), nil))
-		if !ok || got.Cmp(want) != 0 {
-			t.Fatalf("%d e-%d printed %q", m, s, appendDec(nil, m, s))
+		hi := rapid.Int64().Draw(t, "hi")
+		lo := rapid.Uint64().Draw(t, "lo")
+		if rapid.Bool().Draw(t, "small") {
+			hi = int64(lo) >> 63
+		}
+		s := rapid.Int8Range(0, 38).Draw(t, "s")
+		m := new(big.Int).Lsh(big.NewInt(hi), 64)
+		m.Add(m, new(big.Int).SetUint64(lo))
+		want := new(big.Rat).SetFrac(m, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(s)), nil))
+		text := string(appendDec(nil, hi, lo, s))
+		if got, ok := new(big.Rat).SetString(text); !ok || got.Cmp(want) != 0 || text != want.FloatString(int(s)) {
+			t.Fatalf("%d e-%d printed %q", m, s, text)
 		}
 	})
 }
@@ -337,15 +358,15 @@ func TestColumnar_CutsGroupsWhateverTheBatches(t *testing.T) {
 }
 
 func TestColumnar_RefusesWhatDoesNotFit(t *testing.T) {
-	s := &Schema{Fields: []Field{{Name: "x", Type: market.TypeDec, Scale: 2}}}
+	s := &Schema{Fields: []Field{{Name: "x", Type: market.TypeInt}}}
 	w, err := New(io.Discard, Parquet, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Batch{N: 1, Cols: make([]market.Col, 1)}
-	b.Cols[0].AppendDec(12345, 3)
+	b := &Batch{N: 1, Cols: make([]Col, 1)}
+	b.Cols[0].int(0, nil)
 	if err := w.Write(b); err == nil {
-		t.Error("a digit was dropped silently")
+		t.Error("a null got into a column without nulls")
 	}
 	if err := w.Close(); err == nil {
 		t.Error("Close after an error reports success")

@@ -3,6 +3,7 @@ package rowfile
 import (
 	"io"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -18,7 +19,7 @@ type textWriter struct {
 	s      *Schema
 	buf    []byte
 	keys   [][]byte // JSONL: `"name":` of each column
-	append func(buf []byte, f *Field, c *market.Col, i int) []byte
+	append func(buf []byte, f *Field, c *Col, i int) []byte
 	json   bool
 }
 
@@ -77,7 +78,7 @@ func (t *textWriter) flush() error {
 
 func (t *textWriter) Close() error { return t.flush() }
 
-func appendCSV(buf []byte, f *Field, c *market.Col, i int) []byte {
+func appendCSV(buf []byte, f *Field, c *Col, i int) []byte {
 	if c.IsNull(i) {
 		return buf
 	}
@@ -107,7 +108,7 @@ func appendQuotedCSV(buf, s []byte) []byte {
 	return append(buf, '"')
 }
 
-func appendJSON(buf []byte, f *Field, c *market.Col, i int) []byte {
+func appendJSON(buf []byte, f *Field, c *Col, i int) []byte {
 	switch {
 	case c.IsNull(i):
 		return append(buf, "null"...)
@@ -121,12 +122,12 @@ func appendJSON(buf []byte, f *Field, c *market.Col, i int) []byte {
 	return appendPlain(buf, f, c, i)
 }
 
-func appendPlain(buf []byte, f *Field, c *market.Col, i int) []byte {
+func appendPlain(buf []byte, f *Field, c *Col, i int) []byte {
 	switch f.Type {
 	case market.TypeFloat:
 		return AppendFloat(buf, c.F64[i])
 	case market.TypeDec:
-		return appendDec(buf, c.I64[i], c.Scale[i])
+		return appendDec(buf, c.Hi[i], c.Lo[i], f.Scale)
 	case market.TypeBool:
 		return strconv.AppendBool(buf, c.I64[i] != 0)
 	}
@@ -161,31 +162,30 @@ func AppendFloat(buf []byte, x float64) []byte {
 	return strconv.AppendFloat(buf, x, 'f', -1, 64)
 }
 
-// appendDec prints m × 10^-s with all its digits.
-func appendDec(buf []byte, m int64, s int8) []byte {
-	u := uint64(m)
-	if m < 0 {
+// appendDec prints the 128-bit mantissa hi:lo × 10^-s with all its digits.
+func appendDec(buf []byte, hi int64, lo uint64, s int8) []byte {
+	h := uint64(hi)
+	if hi < 0 {
 		buf = append(buf, '-')
-		u = -u
+		var borrow uint64
+		lo, borrow = bits.Sub64(0, lo, 0)
+		h, _ = bits.Sub64(0, h, borrow)
 	}
-	var digits [20]byte
-	d := strconv.AppendUint(digits[:0], u, 10)
-	point := len(d) - int(s)
-	if point <= 0 {
-		buf = append(buf, '0')
-	} else {
-		buf = append(buf, d[:point]...)
-		d = d[point:]
-		point = 0
+	var text [40]byte // 2^128 has 39 digits
+	at := len(text)
+	for h != 0 || lo != 0 || len(text)-at <= int(s) {
+		var digit uint64
+		h, digit = h/10, h%10
+		lo, digit = bits.Div64(digit, lo, 10)
+		at--
+		text[at] = byte('0' + digit)
 	}
-	if s == 0 {
-		return buf
+	point := len(text) - int(s)
+	buf = append(buf, text[at:point]...)
+	if s > 0 {
+		buf = append(append(buf, '.'), text[point:]...)
 	}
-	buf = append(buf, '.')
-	for ; point < 0; point++ {
-		buf = append(buf, '0')
-	}
-	return append(buf, d...)
+	return buf
 }
 
 const hex = "0123456789abcdef"
