@@ -15,7 +15,13 @@ type Pos struct {
 	Line, Col int
 }
 
-func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col) }
+// String prints file:line:col; a Pos without a line (a value from outside any file) is its File alone.
+func (p Pos) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
 
 // Problem is one mistake in a spec: what is wrong, and what was wanted instead.
 type Problem struct {
@@ -66,6 +72,8 @@ type Expr struct {
 	Keys  map[string]*Expr // named arguments of a call (p=0.5)
 	Where *Expr            // filter inside a call
 	Over  *Frame           // window after a call
+
+	HasArgs bool // Method: x.f() as against x.f; a Name with parentheses is a Call
 }
 
 // Op is the shape of an Expr.
@@ -88,6 +96,7 @@ const (
 	OpMethod // x.name or x.name(args); Text the name; HasArgs tells f.rate from f.rate()
 	OpIndex  // x[i]
 	OpList   // (a, b)
+	OpBad    // could not be parsed; its problem has been reported
 )
 
 // Frame is what follows over: a duration, or a number of rows with a bound in time.
@@ -201,4 +210,6 @@ type Spec struct {
 	Alerts     []Alert
 	HasTests   bool
 	Places     map[string]Pos // of each top-level key
+
+	broken bool // Parse had problems with it; Check looks at what is left and returns no Set
 }
