@@ -1,0 +1,222 @@
+package op
+
+import (
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// Func is what an accumulator keeps.
+type Func uint8
+
+// The accumulators. Mean, variance and the like are programs over them.
+const (
+	Count    Func = iota + 1 // number of inputs
+	Sum                      // exact sum
+	First                    // first input in the total order
+	Last                     // last input in the total order
+	Min                      // least input, of equal ones the first
+	Max                      // greatest input, of equal ones the first
+	Integral                 // value × time and time, for a time-weighted mean
+	Distinct                 // multiset of inputs
+	Hist                     // log-linear histogram
+)
+
+// Acc is one accumulator: a fixed run of words in a state record, all zero when empty.
+type Acc struct {
+	Fn   Func
+	Kind Kind // of the input as folded
+	Off  int  // first word in the record
+	Bits int  // Hist: binary digits after the leading one that name a bucket
+}
+
+// Words is the length of the state.
+func (a *Acc) Words() int {
+	switch a.Fn {
+	case Count, Distinct, Hist:
+		return 1
+	case Sum:
+		return num.SumWords
+	case Integral:
+		return integralWords
+	}
+	return cellWords(a.Kind)
+}
+
+// Variable reports whether the state owns a set, which has to be freed and can be
+// subtracted instead of merged in stacks.
+func (a *Acc) Variable() bool { return a.Fn == Distinct || a.Fn == Hist }
+
+// Fold takes one input, not null, at event time ts. It is the definition that the
+// kernels must match. It returns false when the input does not fit the state; the
+// input is then skipped.
+func (a *Acc) Fold(rec []uint64, v *Val, ts int64, sc *Scratch) bool {
+	st := rec[a.Off:]
+	switch a.Fn {
+	case Count:
+		st[0]++
+	case Sum:
+		num.SumAddInt192(st, &v.W, v.S)
+	case First:
+		if st[0] == 0 {
+			return putCell(st, v, a.Kind)
+		}
+	case Last:
+		return putCell(st, v, a.Kind)
+	case Min, Max:
+		if st[0] == 0 {
+			return putCell(st, v, a.Kind)
+		}
+		if c := cmpCell(st, v, a.Kind, sc); c > 0 == (a.Fn == Min) && c != 0 {
+			return putCell(st, v, a.Kind)
+		}
+	case Integral:
+		return integralFold(st, v, ts)
+	case Distinct:
+		lo, hi, ok := distinctKey(v, a.Kind, sc)
+		if !ok {
+			return false
+		}
+		st[0] = sc.Sets.Add(st[0], lo, hi, 1)
+	case Hist:
+		b, ok := bucket(v, a.Bits)
+		if !ok {
+			return false
+		}
+		st[0] = sc.Sets.Add(st[0], uint64(b), uint64(b>>63), 1)
+	}
+	return true
+}
+
+// Merge adds the state of newer to that of older: every input of newer came after every
+// input of older. It returns false when an integral does not fit.
+func (a *Acc) Merge(older, newer []uint64, sc *Scratch) bool {
+	st, o := older[a.Off:], newer[a.Off:]
+	switch a.Fn {
+	case Count:
+		st[0] += o[0]
+	case Sum:
+		num.SumMerge(st, o)
+	case First:
+		if st[0] == 0 {
+			copy(st[:cellWords(a.Kind)], o)
+		}
+	case Last:
+		if o[0] != 0 {
+			copy(st[:cellWords(a.Kind)], o)
+		}
+	case Min, Max:
+		if o[0] == 0 {
+			return true
+		}
+		if st[0] != 0 {
+			getCell(&sc.v, o, a.Kind)
+			if c := cmpCell(st, &sc.v, a.Kind, sc); c == 0 || c > 0 != (a.Fn == Min) {
+				return true
+			}
+		}
+		copy(st[:cellWords(a.Kind)], o)
+	case Integral:
+		return integralMerge(st, o)
+	case Distinct, Hist:
+		st[0] = sc.Sets.Merge(st[0], o[0])
+	}
+	return true
+}
+
+// Sub takes the inputs of o, a part of rec's, out of rec; for Variable accumulators.
+func (a *Acc) Sub(rec, o []uint64, sc *Scratch) {
+	rec[a.Off] = sc.Sets.Sub(rec[a.Off], o[a.Off])
+}
+
+// Free gives back what the state owns and empties it.
+func (a *Acc) Free(rec []uint64, sc *Scratch) {
+	if a.Variable() {
+		sc.Sets.Free(rec[a.Off])
+	}
+	clear(rec[a.Off : a.Off+a.Words()])
+}
+
+// Scratch is memory that accumulators of one task share.
+type Scratch struct {
+	Sets Sets
+	v    Val
+	r    num.Rat
+	m    Machine // big integers
+}
+
+// A cell holds one value: a word with 1 in bit 0 when there is one and the scale above
+// it, then the value: three words exact, six a ratio, one a float or truth value.
+func cellWords(k Kind) int {
+	switch k {
+	case KExact, KQ60:
+		return 4
+	case KRatio:
+		return 7
+	}
+	return 2
+}
+
+func putCell(st []uint64, v *Val, k Kind) bool {
+	switch k {
+	case KExact, KQ60:
+		st = st[:4]
+		st[0] = 1 | uint64(v.S)<<8
+		st[1], st[2], st[3] = v.W[0], v.W[1], v.W[2]
+	case KRatio:
+		n, d, ok := v.R.Words()
+		if !ok {
+			return false
+		}
+		st = st[:7]
+		st[0] = 1
+		copy(st[1:4], n[:])
+		copy(st[4:7], d[:])
+	case KFloat:
+		st[0], st[1] = 1, floatBits(v.F)
+	default:
+		st[0], st[1] = 1, uint64(v.I)
+	}
+	return true
+}
+
+// getCell reads a cell into v, null when it is empty.
+func getCell(v *Val, st []uint64, k Kind) {
+	if st[0] == 0 {
+		v.setNull(false)
+		return
+	}
+	v.Null, v.Ovf = false, false
+	switch k {
+	case KExact, KQ60:
+		v.S = int8(st[0] >> 8)
+		v.W = num.Int192(st[1:4])
+	case KRatio:
+		n, d := num.Int192(st[1:4]), num.Int192(st[4:7])
+		v.R.SetWords(&n, &d)
+	case KFloat:
+		v.F = floatOf(st[1])
+	default:
+		v.I = int64(st[1])
+	}
+}
+
+// cmpCell compares a cell that holds a value with v.
+func cmpCell(st []uint64, v *Val, k Kind, sc *Scratch) int {
+	switch k {
+	case KExact, KQ60:
+		w := num.Int192(st[1:4])
+		return cmpExact(&w, &v.W, int8(st[0]>>8), v.S)
+	case KRatio:
+		n, d := num.Int192(st[1:4]), num.Int192(st[4:7])
+		return sc.r.SetWords(&n, &d).Cmp(&v.R)
+	case KFloat:
+		f := floatOf(st[1])
+		switch {
+		case f < v.F:
+			return -1
+		case f > v.F:
+			return 1
+		}
+		return 0
+	}
+	return int(int64(st[1]) - v.I)
+}

@@ -1,0 +1,128 @@
+package op
+
+import (
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// The histogram of quantile(x, p, approx=a) is log-linear over integers.
+//
+// A value is brought to 18 digits after the point (finer digits are cut off): an integer
+// M. With B the least number for which 2^-(B+1) ≤ a, values of M below 2^(B+1) have a
+// bucket each; above, a bucket holds the integers that agree in their leading B+1 bits:
+//
+//	shift = bitlen(M) − (B+1), bucket = shift·2^B + (M >> shift)
+//
+// which rises with M. Negative values mirror that, bucket(−M) = −bucket(M). The value
+// returned for a bucket is its middle, (M >> shift << shift) + 2^(shift−1) for shift > 0,
+// M itself else: at most 2^-(B+1) away from any value in it, relatively. The quantile is
+// that of rank ceil(p·n), at least 1, of the n inputs in order.
+const histDigits = 18
+
+// HistBits is B for a relative error approx in (0, 1), at most 20.
+func HistBits(approx num.Dec) (int, bool) {
+	if approx.M <= 0 {
+		return 0, false
+	}
+	one := num.FromInt64(1)
+	for b := 0; b <= 20; b++ {
+		w := num.FromInt64(approx.M)
+		two := num.FromInt64(2 << b)
+		w, _ = mul192(&w, &two) // approx · 2^(b+1) ≥ 1
+		if cmpExact(&w, &one, approx.S, 0) >= 0 {
+			return b, true
+		}
+	}
+	return 0, false
+}
+
+// bucket is the number of the bucket of v; false when the value has too many digits.
+func bucket(v *Val, b int) (int64, bool) {
+	w := v.W
+	neg := w.Sign() < 0
+	if neg {
+		w.Neg()
+	}
+	for s := v.S; s > histDigits; s-- {
+		quoSmall(&w, 10)
+	}
+	if v.S < histDigits && !scaleUp(&w, int(histDigits-v.S)) {
+		return 0, false
+	}
+	k := int64(0)
+	if shift := w.BitLen() - (b + 1); shift > 0 {
+		k = int64(shift) << b
+		w = shiftRight(w, uint(shift))
+	}
+	k += int64(w[0])
+	if neg {
+		k = -k
+	}
+	return k, true
+}
+
+func shiftRight(w num.Int192, n uint) num.Int192 {
+	for ; n >= 64; n -= 64 {
+		w[0], w[1], w[2] = w[1], w[2], 0
+	}
+	if n > 0 {
+		w[0] = w[0]>>n | w[1]<<(64-n)
+		w[1] = w[1]>>n | w[2]<<(64-n)
+		w[2] >>= n
+	}
+	return w
+}
+
+// middle is the value that stands for a bucket.
+func middle(k int64, b int) num.Int192 {
+	neg := k < 0
+	if neg {
+		k = -k
+	}
+	var w num.Int192
+	if k < 2<<b {
+		w = num.FromInt64(k)
+	} else {
+		shift := k>>b - 1
+		w = num.FromInt64((k-shift<<b)<<1 | 1)
+		for range shift - 1 {
+			w.Add(&w)
+		}
+	}
+	if neg {
+		w.Neg()
+	}
+	return w
+}
+
+// Quantile sets v to the p-quantile of the histogram; null when it is empty.
+func (a *Acc) Quantile(v *Val, rec []uint64, p num.Dec, sc *Scratch) {
+	ents := sc.Sets.Sorted(rec[a.Off])
+	var n uint64
+	for i := range ents {
+		n += ents[i].N
+	}
+	if n == 0 {
+		v.setNull(false)
+		return
+	}
+	rank := ceilMul(p, n)
+	for i := range ents {
+		if ents[i].N >= rank {
+			v.Null, v.Ovf = false, false
+			v.W, v.S = middle(int64(ents[i].Lo), a.Bits), histDigits
+			return
+		}
+		rank -= ents[i].N
+	}
+}
+
+// ceilMul is ceil(p·n) in 1 … n.
+func ceilMul(p num.Dec, n uint64) uint64 {
+	var w num.Int192
+	w.AddProd(p.M, int64(n))
+	r := quoSmall(&w, num.Pow10[p.S])
+	if r > 0 {
+		w.Add(&one192)
+	}
+	return min(max(w[0], 1), n)
+}

@@ -1,0 +1,283 @@
+package op
+
+import (
+	"bytes"
+	"math"
+
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+func (m *Machine) exact(in *Instr, d, a, b *Val) {
+	ok := true
+	w, s := a.W, a.S
+	switch in.Op {
+	case AddX, SubX, AddQ, SubQ:
+		y := b.W
+		if s, ok = align(&w, &y, a.S, b.S); ok {
+			if in.Op == AddX || in.Op == AddQ {
+				w.Add(&y)
+			} else {
+				w.Sub(&y)
+			}
+			ok = w.BitLen() <= maxBits
+		}
+	case MulX:
+		if w, ok = mul192(&a.W, &b.W); ok {
+			s, ok = trim(&w, int(a.S)+int(b.S), maxScale)
+		}
+	case ModX:
+		if b.W.Sign() == 0 {
+			d.setNull(false)
+			return
+		}
+		w, s, ok = modExact(a.W, b.W, a.S, b.S, &m.x, &m.y)
+	case NegX:
+		w.Neg()
+	case AbsX:
+		if w.Sign() < 0 {
+			w.Neg()
+		}
+	case SignX:
+		w, s = num.FromInt64(int64(w.Sign())), 0
+	case MinX, MaxX:
+		if c := cmpExact(&a.W, &b.W, a.S, b.S); c != 0 && c > 0 == (in.Op == MinX) {
+			w, s = b.W, b.S
+		}
+	case RoundX:
+		w, s = roundTo(w, s, int8(in.N))
+	case FloorX:
+		w, s = floorTo0(w, s), 0
+	case QuoX:
+		if b.W.Sign() == 0 {
+			d.setNull(false)
+			return
+		}
+		m.r.SetInt192(&b.W, int(b.S))
+		d.Null, d.Ovf = false, false
+		d.R.SetInt192(&a.W, int(a.S))
+		d.R.Quo(&d.R, &m.r)
+		return
+	}
+	d.Null, d.Ovf, d.W, d.S = !ok, !ok, w, s
+}
+
+func (m *Machine) ratio(in *Instr, d, a, b *Val) {
+	d.Null, d.Ovf = false, false
+	switch in.Op {
+	case AddR:
+		d.R.Add(&a.R, &b.R)
+	case SubR:
+		d.R.Sub(&a.R, &b.R)
+	case MulR:
+		d.R.Mul(&a.R, &b.R)
+	case QuoR:
+		if !d.R.Quo(&a.R, &b.R) {
+			d.setNull(false)
+		}
+	case NegR:
+		d.R.Neg(&a.R)
+	case AbsR:
+		d.R.Abs(&a.R)
+	case SignR:
+		d.SetInt(int64(a.R.Sign()))
+	case MinR, MaxR:
+		if c := a.R.Cmp(&b.R); c != 0 && c > 0 == (in.Op == MinR) {
+			a = b
+		}
+		d.R.Set(&a.R)
+	case RoundR:
+		d.R.Round(&a.R, int(in.N))
+	case FloorR:
+		d.R.Floor(&a.R)
+	}
+}
+
+// float runs the operations of IEEE 754 that are the same on every processor. Products
+// are never fused with sums: each instruction stores its result.
+func float(in *Instr, d, a, b *Val) {
+	x, y := a.F, b.F
+	switch in.Op {
+	case AddF:
+		d.setFloat(x + y)
+	case SubF:
+		d.setFloat(x - y)
+	case MulF:
+		d.setFloat(float64(x * y))
+	case QuoF:
+		if y == 0 {
+			d.setNull(false)
+			return
+		}
+		d.setFloat(x / y)
+	case NegF:
+		d.setFloat(-x)
+	case AbsF:
+		d.setFloat(math.Abs(x))
+	case SignF:
+		s := int64(0)
+		if x > 0 {
+			s = 1
+		} else if x < 0 {
+			s = -1
+		}
+		d.SetInt(s)
+	case MinF:
+		if y < x {
+			x = y
+		}
+		d.setFloat(x)
+	case MaxF:
+		if y > x {
+			x = y
+		}
+		d.setFloat(x)
+	case RoundF:
+		d.setFloat(math.RoundToEven(x))
+	case FloorF:
+		d.setFloat(math.Floor(x))
+	}
+}
+
+func compare(in *Instr, a, b *Val) bool {
+	c := 0
+	switch in.Op {
+	case CmpX:
+		c = cmpExact(&a.W, &b.W, a.S, b.S)
+	case CmpR:
+		c = a.R.Cmp(&b.R)
+	case CmpF:
+		if a.F < b.F {
+			c = -1
+		} else if a.F > b.F {
+			c = 1
+		}
+	case CmpT:
+		c = bytes.Compare(a.T, b.T)
+	case CmpB:
+		c = int(a.I - b.I)
+	}
+	switch in.N {
+	case Eq:
+		return c == 0
+	case Ne:
+		return c != 0
+	case Lt:
+		return c < 0
+	case Le:
+		return c <= 0
+	case Gt:
+		return c > 0
+	}
+	return c >= 0
+}
+
+func (m *Machine) convert(in *Instr, d, a, b *Val) {
+	d.Null, d.Ovf = false, false
+	switch in.Op {
+	case XToR:
+		a.toRat(&d.R, KExact)
+	case QToR:
+		a.toRat(&d.R, KQ60)
+	case XToF, QToF, RToF:
+		f, ok := a.Float64(in.K)
+		d.F = f
+		d.Null, d.Ovf = !ok, !ok
+	case ToX:
+		d.copyFrom(a, in.K)
+		d.ToExact(in.K, &m.r)
+	case SqrtR:
+		if a.R.Sign() < 0 {
+			d.setNull(false)
+			return
+		}
+		f, ok := a.R.Sqrt64()
+		d.F = f
+		d.Null, d.Ovf = !ok, !ok
+	case SqrtF:
+		if a.F < 0 {
+			d.setNull(false)
+			return
+		}
+		d.setFloat(math.Sqrt(a.F))
+	case LnX:
+		m.lnExact(d, a, b)
+	case LnR:
+		m.lnRatio(d, &a.R)
+	}
+}
+
+// lnExact is ln(a/b) of two exact values: by the table where both are decimals of one
+// word, else by their ratio.
+func (m *Machine) lnExact(d, a, b *Val) {
+	if a.W.Sign() <= 0 || b.W.Sign() <= 0 {
+		d.setNull(false)
+		return
+	}
+	if a.W.IsInt64() && b.W.IsInt64() && a.S <= num.MaxScale && b.S <= num.MaxScale {
+		setLn(d, num.Dec{M: a.W.Int64(), S: a.S}, num.Dec{M: b.W.Int64(), S: b.S})
+		return
+	}
+	m.s.SetInt192(&a.W, int(a.S))
+	m.r.SetInt192(&b.W, int(b.S))
+	m.s.Quo(&m.s, &m.r)
+	m.lnRatio(d, &m.s)
+}
+
+// lnRatio is the logarithm of a ratio. Terms of more than 63 bits, after taking out
+// common factors, are cut to their leading 63 bits and the powers of two put back as
+// multiples of ln 2: the error stays below 2^-56.
+func (m *Machine) lnRatio(d *Val, r *num.Rat) {
+	if r.Sign() <= 0 {
+		d.setNull(false)
+		return
+	}
+	n, q := r.Reduced(&m.x, &m.y)
+	sn, sq := max(n.BitLen()-63, 0), max(q.BitLen()-63, 0)
+	n.Rsh(n, uint(sn))
+	q.Rsh(q, uint(sq))
+	setLn(d, num.Dec{M: n.Int64()}, num.Dec{M: q.Int64()})
+	if sn == sq || d.Null {
+		return
+	}
+	if sn-sq > 64 || sq-sn > 64 {
+		d.setNull(true)
+		return
+	}
+	ln2, _ := num.LnRatio(num.Dec{M: 2}, num.Dec{M: 1})
+	k, two := num.FromInt64(int64(sn-sq)), num.FromInt64(ln2)
+	two, _ = mul192(&two, &k)
+	d.W.Add(&two)
+	if d.W.BitLen() > 3+num.QBits {
+		d.setNull(true)
+	}
+}
+
+func setLn(d *Val, a, b num.Dec) {
+	q, ok := num.LnRatio(a, b)
+	d.Null, d.Ovf = !ok, !ok
+	d.W, d.S = num.FromInt64(q), 0
+}
+
+// variance is (n·S2 − S1²)/(n·(n − ddof)), exact; null when n ≤ ddof.
+func (m *Machine) variance(in *Instr, d, n, s1, s2 *Val) {
+	k := n.W.Int64()
+	if s1.Null || s2.Null {
+		d.setNull(s1.Ovf || s2.Ovf)
+		return
+	}
+	if n.Null || k <= int64(in.N) {
+		d.setNull(n.Null && n.Ovf)
+		return
+	}
+	d.Null, d.Ovf = false, false
+	m.r.SetInt192(&s1.W, int(s1.S))
+	m.r.Mul(&m.r, &m.r)
+	m.s.SetInt192(&s2.W, int(s2.S))
+	d.R.SetInt64(k)
+	d.R.Mul(&d.R, &m.s)
+	d.R.Sub(&d.R, &m.r)
+	m.r.SetInt64(k)
+	m.s.SetInt64(k - int64(in.N))
+	m.r.Mul(&m.r, &m.s)
+	d.R.Quo(&d.R, &m.r)
+}

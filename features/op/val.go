@@ -1,0 +1,185 @@
+package op
+
+import (
+	"math"
+
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// Kind is what a value is to the machine. Types of the language that behave alike share
+// a kind: integers, decimals, times, durations and enum codes are exact, W × 10^-S.
+type Kind uint8
+
+// The kinds.
+const (
+	KNull  Kind = iota // the constant null, of any type
+	KBool              // I: 0 or 1
+	KExact             // W × 10^-S
+	KQ60               // W × 2^-60
+	KRatio             // R
+	KFloat             // F
+	KText              // T
+)
+
+// Val is one value; which fields count follows from its kind, known when the program is
+// built. Ovf tells a null that is there because something did not fit.
+type Val struct {
+	Null, Ovf bool
+	S         int8
+	I         int64
+	F         float64
+	W         num.Int192
+	T         []byte
+	R         num.Rat
+}
+
+func (v *Val) setNull(ovf bool) { v.Null, v.Ovf = true, ovf }
+
+// SetNull makes v null.
+func (v *Val) SetNull() { v.Null, v.Ovf = true, false }
+
+// SetInt makes v the exact integer i.
+func (v *Val) SetInt(i int64) {
+	v.Null, v.Ovf = false, false
+	v.W, v.S = num.FromInt64(i), 0
+}
+
+// SetDec makes v the exact decimal m × 10^-s.
+func (v *Val) SetDec(m int64, s int8) {
+	v.Null, v.Ovf = false, false
+	v.W, v.S = num.FromInt64(m), s
+}
+
+// SetBool makes v a truth value.
+func (v *Val) SetBool(b bool) {
+	v.Null, v.Ovf, v.I = false, false, 0
+	if b {
+		v.I = 1
+	}
+}
+
+// SetText makes v a text, kept by reference.
+func (v *Val) SetText(b []byte) { v.Null, v.Ovf, v.T = false, false, b }
+
+// setFloat makes v the float f: not a number becomes null, an infinity an overflow, -0 0.
+func (v *Val) setFloat(f float64) {
+	switch {
+	case math.IsNaN(f):
+		v.setNull(false)
+	case math.IsInf(f, 0):
+		v.setNull(true)
+	default:
+		v.Null, v.Ovf, v.F = false, false, f+0
+		if f == 0 {
+			v.F = 0
+		}
+	}
+}
+
+// copyFrom makes v equal to o, sharing no memory but text.
+func (v *Val) copyFrom(o *Val, k Kind) {
+	v.Null, v.Ovf = o.Null, o.Ovf
+	if o.Null {
+		return
+	}
+	switch k {
+	case KBool:
+		v.I = o.I
+	case KExact, KQ60:
+		v.W, v.S = o.W, o.S
+	case KRatio:
+		v.R.Set(&o.R)
+	case KFloat:
+		v.F = o.F
+	case KText:
+		v.T = o.T
+	}
+}
+
+// Float64 is the value rounded once to the nearest float64; ok is false when it is null
+// or does not fit. Texts and truth values have none.
+func (v *Val) Float64(k Kind) (f float64, ok bool) {
+	if v.Null {
+		return 0, false
+	}
+	switch k {
+	case KExact:
+		return num.Float64Of(&v.W, int(v.S))
+	case KQ60:
+		var r num.Rat
+		if v.W.IsInt64() {
+			return num.QFloat64(v.W.Int64()), true
+		}
+		return r.SetBinary(&v.W, num.QBits).Float64()
+	case KRatio:
+		return v.R.Float64()
+	case KFloat:
+		return v.F, true
+	}
+	return 0, false
+}
+
+// toRat sets r to the value of v, which is exact, a logarithm or a float, not null.
+func (v *Val) toRat(r *num.Rat, k Kind) {
+	switch k {
+	case KExact:
+		r.SetInt192(&v.W, int(v.S))
+	case KQ60:
+		r.SetBinary(&v.W, num.QBits)
+	case KRatio:
+		r.Set(&v.R)
+	}
+}
+
+// floatDigits is the scale at which sums take ratios and floats.
+const floatDigits = 18
+
+// ToExact turns a ratio or a float into the decimal of 18 digits nearest to it, ties to
+// even: what sums, means and variances take of values that have no exact decimal form.
+func (v *Val) ToExact(k Kind, r *num.Rat) {
+	if v.Null {
+		return
+	}
+	switch k {
+	case KRatio:
+		r.Round(&v.R, floatDigits)
+	case KFloat:
+		if !ratOfFloat(r, v.F) {
+			v.setNull(true)
+			return
+		}
+		r.Round(r, floatDigits)
+	default:
+		return
+	}
+	n, d, ok := r.Words()
+	if !ok || d.BitLen() > 64 {
+		v.setNull(true)
+		return
+	}
+	v.W, v.S = n, floatDigits
+}
+
+// ratOfFloat sets r to f exactly, rounded below 2^-90; false when f is 2^150 or more.
+func ratOfFloat(r *num.Rat, f float64) bool {
+	frac, exp := math.Frexp(f)
+	m := int64(frac * (1 << 53))
+	exp -= 53
+	for exp < -90 && m != 0 {
+		m /= 2
+		exp++
+	}
+	w := num.FromInt64(m)
+	if exp <= 0 {
+		r.SetBinary(&w, uint(-exp))
+		return true
+	}
+	if exp > 100 {
+		return false
+	}
+	for ; exp > 0; exp-- {
+		w.Add(&w)
+	}
+	r.SetBinary(&w, 0)
+	return true
+}

@@ -1,0 +1,72 @@
+package num
+
+import (
+	"math/big"
+	"math/bits"
+)
+
+// SumAddInt192 adds the term v × 10^-s, 0 ≤ s ≤ 36, of up to 190 bits: what SumAdd does
+// for values of one word.
+func SumAddInt192(w []uint64, v *Int192, s int8) {
+	w = w[:SumWords]
+	t := *v
+	if have := align(w, s); have != s {
+		t.MulPow10(int(have - s))
+	}
+	(*Int192)(w).Add(&t)
+	w[3] = raise(w[3], s, v.magBits())
+}
+
+// magBits is the least b with |x| ≤ 2^b when x is negative, |x| < 2^b else, by the same
+// rule as for one word.
+func (x *Int192) magBits() int {
+	s := uint64(int64(x[2]) >> 63)
+	switch {
+	case x[2]^s != 0:
+		return 128 + bits.Len64(x[2]^s)
+	case x[1]^s != 0:
+		return 64 + bits.Len64(x[1]^s)
+	}
+	return magBits192(x[0]^s, s)
+}
+
+func magBits192(lo, s uint64) int {
+	if lo == 0 && s != 0 {
+		return 1 // -1
+	}
+	return bits.Len64(lo)
+}
+
+// Words gives numerator and denominator (positive) of the ratio, not reduced unless they
+// would not fit otherwise; ok is false when they do not fit 190 bits even then.
+func (z *Rat) Words() (n, d Int192, ok bool) {
+	if z.n.BitLen() > 190 || z.den().BitLen() > 190 {
+		z.t.Abs(&z.n)
+		z.t.GCD(nil, nil, &z.t, z.den())
+		z.n.Quo(&z.n, &z.t)
+		z.d.Quo(&z.d, &z.t)
+		if z.n.BitLen() > 190 || z.d.BitLen() > 190 {
+			return n, d, false
+		}
+	}
+	n.SetBig(&z.n)
+	d.SetBig(z.den())
+	return n, d, true
+}
+
+// SetWords sets z to n/d; d must be positive.
+func (z *Rat) SetWords(n, d *Int192) *Rat {
+	n.Big(&z.n)
+	d.Big(&z.d)
+	return z
+}
+
+// Reduced sets n and d to numerator and denominator in lowest terms and returns them.
+func (z *Rat) Reduced(n, d *big.Int) (*big.Int, *big.Int) {
+	z.t.Abs(&z.n)
+	z.t.GCD(nil, nil, &z.t, z.den())
+	if z.t.Sign() == 0 {
+		return n.SetInt64(0), d.SetInt64(1)
+	}
+	return n.Quo(&z.n, &z.t), d.Quo(z.den(), &z.t)
+}
