@@ -1,0 +1,189 @@
+package num_test
+
+import (
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/pinova-group/tidemark/market/num"
+	"pgregory.net/rapid"
+)
+
+// Golden values: mpmath 1.3.0, mp.dps = 90, nint((log(a) - log(b)) * 2**60).
+var lnGolden = []struct {
+	a, b num.Dec
+	want int64
+}{
+	{num.Dec{M: 2, S: 0}, num.Dec{M: 1, S: 0}, 799144290325165979},
+	{num.Dec{M: 1, S: 0}, num.Dec{M: 2, S: 0}, -799144290325165979},
+	{num.Dec{M: 10, S: 0}, num.Dec{M: 1, S: 0}, 2654699869899991814},
+	{num.Dec{M: 3, S: 0}, num.Dec{M: 2, S: 0}, 467469442505642749},
+	{num.Dec{M: 6183763, S: 2}, num.Dec{M: 6183762, S: 2}, 186443367546},
+	{num.Dec{M: 6183763000000, S: 8}, num.Dec{M: 6183762, S: 2}, 186443367546},
+	{num.Dec{M: 100000001, S: 8}, num.Dec{M: 1, S: 0}, 11529214988},
+	{num.Dec{M: 999999999999999999, S: 18}, num.Dec{M: 1, S: 0}, -1},
+	{num.Dec{M: 1, S: 0}, num.Dec{M: 1000000000000000001, S: 18}, -1},
+	{num.Dec{M: 9223372036854775807, S: 0}, num.Dec{M: 9223372036854775806, S: 0}, 0},
+	{num.Dec{M: 9223372036854775807, S: 15}, num.Dec{M: 5, S: 0}, 8670036662410753619},
+	{num.Dec{M: 2980, S: 0}, num.Dec{M: 1, S: 0}, 9223001464247670371},
+	{num.Dec{M: 29809579870417282, S: 13}, num.Dec{M: 1, S: 0}, 9223372036854775779},
+	{num.Dec{M: 335462627902512, S: 18}, num.Dec{M: 1, S: 0}, -9223372036854775254},
+	{num.Dec{M: 2305843009213693953, S: 0}, num.Dec{M: 2305843009213693952, S: 0}, 0},
+	{num.Dec{M: 6917529027641081857, S: 0}, num.Dec{M: 6917529027641081856, S: 0}, 0},
+	{num.Dec{M: 27, S: 17}, num.Dec{M: 47, S: 18}, 2015623102470413849},
+	{num.Dec{M: 1282595059381, S: 1}, num.Dec{M: 54054488821, S: 1}, 3650896697337967959},
+	{num.Dec{M: 429649390867108241, S: 17}, num.Dec{M: 10434271430295213, S: 13}, -6332382838308158193},
+	{num.Dec{M: 7353459747, S: 18}, num.Dec{M: 9, S: 6}, -8197051620534062289},
+	{num.Dec{M: 319960781899, S: 14}, num.Dec{M: 27, S: 2}, -5113660793425832177},
+	{num.Dec{M: 379, S: 7}, num.Dec{M: 26236191, S: 15}, 8388157188563486348},
+	{num.Dec{M: 118070665894795135, S: 13}, num.Dec{M: 20062352948539487, S: 13}, 2043482159645161495},
+	{num.Dec{M: 619, S: 7}, num.Dec{M: 104081385963, S: 15}, -599119084909377419},
+	{num.Dec{M: 87135861, S: 3}, num.Dec{M: 2519633, S: 1}, -1224189255990220824},
+	{num.Dec{M: 263801685, S: 3}, num.Dec{M: 35780296602421029, S: 14}, 7612706621482054373},
+	{num.Dec{M: 1039027013, S: 9}, num.Dec{M: 9, S: 3}, 5475011410436536567},
+	{num.Dec{M: 208388989844351, S: 8}, num.Dec{M: 1779953373, S: 5}, 5491156802318195875},
+	{num.Dec{M: 99195379, S: 16}, num.Dec{M: 2459583, S: 17}, 6917165511673121175},
+	{num.Dec{M: 437039658655564205, S: 16}, num.Dec{M: 1026033, S: 2}, -6293338975908498428},
+	{num.Dec{M: 556572713, S: 6}, num.Dec{M: 33653667816489, S: 11}, 580024065246191884},
+	{num.Dec{M: 3347, S: 7}, num.Dec{M: 422423279, S: 10}, -5577769006889157589},
+	{num.Dec{M: 381808174980863, S: 3}, num.Dec{M: 450966907709232135, S: 6}, -191933343846733622},
+	{num.Dec{M: 3083517943531, S: 4}, num.Dec{M: 10944803167, S: 0}, -4115213467469274195},
+	{num.Dec{M: 4654571611749961, S: 13}, num.Dec{M: 7909843347162323, S: 16}, 7352753645251774353},
+	{num.Dec{M: 273, S: 4}, num.Dec{M: 2192782745, S: 14}, 8216739543603786522},
+	{num.Dec{M: 6680571969, S: 3}, num.Dec{M: 8188997506404703, S: 7}, -5544120582190243385},
+	{num.Dec{M: 2269, S: 1}, num.Dec{M: 571634797106577, S: 14}, 4244110727589869190},
+	{num.Dec{M: 2286711361017475, S: 7}, num.Dec{M: 30840112353627, S: 8}, 7619241879419247994},
+	{num.Dec{M: 1734349671, S: 13}, num.Dec{M: 2921, S: 10}, 7363089112192117473},
+}
+
+func TestLnRatio_Golden(t *testing.T) {
+	for _, c := range lnGolden {
+		if got, ok := num.LnRatio(c.a, c.b); !ok || got != c.want {
+			t.Errorf("LnRatio(%v, %v) = %d, %v; want %d", c.a, c.b, got, ok, c.want)
+		}
+		if got, ok := num.LnRatio(c.b, c.a); !ok || got != -c.want {
+			t.Errorf("LnRatio(%v, %v) = %d, %v; want %d", c.b, c.a, got, ok, -c.want)
+		}
+	}
+}
+
+func TestLnRatio_Refuses(t *testing.T) {
+	one := num.Dec{M: 1}
+	for _, c := range [][2]num.Dec{
+		{{M: 0}, one}, {one, {M: 0}}, {{M: -1}, one}, {one, {M: -1}}, {{M: -1}, {M: -1}},
+		{{M: 2981}, one}, {one, {M: 2981}}, {{M: 29809579870417283, S: 13}, one}, // e^8 = 2980.9579870417282747…
+		{{M: math.MaxInt64}, {M: 1, S: 18}}, {{M: 1, S: 18}, {M: math.MaxInt64}}, {{M: math.MinInt64}, one},
+	} {
+		if q, ok := num.LnRatio(c[0], c[1]); ok || q != 0 {
+			t.Errorf("LnRatio(%v, %v) = %d, true", c[0], c[1], q)
+		}
+	}
+	if q, ok := num.Ln(num.Dec{M: 10, S: 1}); !ok || q != 0 {
+		t.Error("ln 1 is not 0")
+	}
+}
+
+func genPositive(t *rapid.T, name string) num.Dec {
+	d := genDec(t, name)
+	d.M = max(1, d.M, -d.M)
+	return d
+}
+
+func TestLnRatio_IsTheRoundedLogarithm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := genPositive(t, "a")
+		b := genPositive(t, "b")
+		if rapid.Bool().Draw(t, "near") {
+			b = a
+			b.M = max(1, min(math.MaxInt64, a.M-rapid.Int64Range(-3, 3).Draw(t, "off")))
+		}
+		switch num.Cmp(a, b) {
+		case 0:
+			if q, ok := num.LnRatio(a, b); q != 0 || !ok {
+				t.Fatalf("LnRatio(%v, %v) = %d, %v", a, b, q, ok)
+			}
+			return
+		case -1:
+			a, b = b, a
+		}
+		q, ok := num.LnRatio(a, b)
+		p, ok2 := num.LnRatio(b, a)
+		if ok != ok2 || p != -q {
+			t.Fatalf("LnRatio(%v, %v) = %d, %v; turned round %d, %v", a, b, q, ok, p, ok2)
+		}
+		slow := num.LnBySeries(a, b)
+		if ok != (slow >= 0) || ok && q != slow {
+			t.Fatalf("LnRatio(%v, %v) = %d, %v; series %d", a, b, q, ok, slow)
+		}
+		if fast, sure := num.LnByTables(a, b); sure && fast != slow {
+			t.Fatalf("LnRatio(%v, %v): %d by tables, %d by series", a, b, fast, slow)
+		}
+		if ok {
+			f, err := math.Log(a.Float64())-math.Log(b.Float64()), 1e-13
+			if math.Abs(num.QFloat64(q)-f) > err {
+				t.Fatalf("LnRatio(%v, %v) = %v, math.Log %v", a, b, num.QFloat64(q), f)
+			}
+		}
+	})
+}
+
+func TestLnRatio_NeverFalls(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		b := num.Dec{M: int64(rnd.Uint64()>>rnd.UintN(40)>>1) | 1, S: int8(rnd.IntN(4))}
+		a := num.Dec{M: b.M>>rnd.UintN(3) + 1, S: int8(rnd.IntN(4))}
+		last := int64(math.MinInt64)
+		for range 30 {
+			q, ok := num.LnRatio(a, b)
+			if !ok {
+				break
+			}
+			if q < last {
+				t.Fatalf("ln falls at %v / %v: %d after %d", a, b, q, last)
+			}
+			last = q
+			if a.M > math.MaxInt64-8 {
+				break
+			}
+			a.M += rnd.Int64N(8)
+		}
+	}
+}
+
+// The table in the source comes from another program; here it is derived again.
+func TestLnTables(t *testing.T) {
+	num.LnTables(func(table, i int, c uint32, ln *big.Int) {
+		n, d := int64(1)<<7, int64(1<<7+i) // 1/(1 + i/2^7)
+		if table == 1 {
+			n, d = 1<<14, int64(1<<14+i)
+		}
+		if want := (n<<24 + d - 1) / d; int64(c) != want {
+			t.Fatalf("table %d, factor %d is %x, want %x", table, i, c, want)
+		}
+		nearLn(t, ln, 1<<24, int64(c))
+	}, func(n int64, ln *big.Int) { nearLn(t, ln, n, 1) })
+}
+
+// nearLn checks that v is ln(n/d) × 2^128 to the nearest integer: exp of v and of its
+// neighbours, by the plain power series with 400 bits.
+func nearLn(t *testing.T, v *big.Int, n, d int64) {
+	t.Helper()
+	const prec = 400
+	exp := func(off float64) *big.Float {
+		x := new(big.Float).SetPrec(prec).SetInt(v)
+		x.Add(x, big.NewFloat(off))
+		x.SetMantExp(x, -128)
+		sum, term := big.NewFloat(1).SetPrec(prec), big.NewFloat(1).SetPrec(prec)
+		for i := 1; i < 200; i++ {
+			term.Mul(term, x)
+			term.Quo(term, big.NewFloat(float64(i)))
+			sum.Add(sum, term)
+		}
+		return sum
+	}
+	want := new(big.Float).SetPrec(prec).Quo(big.NewFloat(float64(n)), big.NewFloat(float64(d)).SetPrec(prec))
+	if exp(-0.5001).Cmp(want) > 0 || exp(0.5001).Cmp(want) < 0 {
+		t.Errorf("constant of ln(%d/%d) is off", n, d)
+	}
+}

@@ -1,0 +1,191 @@
+package num_test
+
+import (
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/pinova-group/tidemark/market/num"
+	"pgregory.net/rapid"
+)
+
+// run is a piece of input: terms m (or products m × b) with one scale.
+type run struct {
+	m, b   []int64
+	sm, sb int8
+}
+
+func genRun(t *rapid.T) run {
+	n := rapid.OneOf(rapid.IntRange(1, 5), rapid.IntRange(1, 600)).Draw(t, "n")
+	r := run{m: make([]int64, n), sm: int8(rapid.IntRange(0, 18).Draw(t, "sm")), sb: -1}
+	rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+	fill := func(x []int64, name string) {
+		shift := rapid.IntRange(0, 63).Draw(t, name+"shift")
+		sign := rapid.Bool().Draw(t, name+"sign")
+		for i := range x {
+			x[i] = int64(rnd.Uint64()) >> shift
+			if x[i] < 0 && !sign {
+				x[i] = ^x[i]
+			}
+		}
+		if rapid.IntRange(0, 9).Draw(t, name+"edge") == 0 {
+			x[rnd.IntN(n)] = rapid.SampledFrom([]int64{math.MinInt64, math.MaxInt64, -1, 0}).Draw(t, name+"value")
+		}
+	}
+	fill(r.m, "m")
+	if rapid.Bool().Draw(t, "prod") {
+		r.b, r.sb = make([]int64, n), int8(rapid.IntRange(0, 18).Draw(t, "sb"))
+		fill(r.b, "b")
+	}
+	return r
+}
+
+func (r run) scale() int {
+	if r.b == nil {
+		return int(r.sm)
+	}
+	return int(r.sm + r.sb)
+}
+
+// addTo adds the run whole, or row by row.
+func (r run) addTo(w []uint64, whole bool) {
+	switch {
+	case whole && r.b == nil:
+		num.SumAddRun(w, r.m, r.sm)
+	case whole:
+		num.SumAddProdRun(w, r.m, r.b, r.sm, r.sb)
+	case r.b == nil:
+		for _, m := range r.m {
+			num.SumAdd(w, m, r.sm)
+		}
+	default:
+		for i, m := range r.m {
+			num.SumAddProd(w, m, r.b[i], r.sm, r.sb)
+		}
+	}
+}
+
+// exact is the sum of runs as a big integer at the greatest scale.
+func exact(runs []run) (*big.Int, int) {
+	sum, scale := new(big.Int), 0
+	for _, r := range runs {
+		scale = max(scale, r.scale())
+	}
+	for _, r := range runs {
+		part := new(big.Int)
+		for i, m := range r.m {
+			v := big.NewInt(m)
+			if r.b != nil {
+				v.Mul(v, big.NewInt(r.b[i]))
+			}
+			part.Add(part, v)
+		}
+		part.Mul(part, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale-r.scale())), nil))
+		sum.Add(sum, part)
+	}
+	return sum, scale
+}
+
+func count(runs []run) (n int64) {
+	for _, r := range runs {
+		n += int64(len(r.m))
+	}
+	return n
+}
+
+func TestSum_ExactAndFreeOfOrderAndCut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		runs := rapid.SliceOfN(rapid.Custom(genRun), 0, 6).Draw(t, "runs")
+		want, scale := exact(runs)
+		n := count(runs)
+		a := make([]uint64, num.SumWords)
+		for _, r := range runs {
+			r.addTo(a, true)
+		}
+		v, s, ok := num.SumValue(a, n)
+		if s != scale {
+			t.Fatalf("scale %d, want %d", s, scale)
+		}
+		if ok && v.Big(new(big.Int)).Cmp(want) != 0 {
+			t.Fatalf("sum %v, want %v", v.Big(new(big.Int)), want)
+		}
+		if !ok && want.BitLen() < 100 && want.Sign() != 0 && len(runs) == 1 && runs[0].scale() < 10 && n < 10 {
+			t.Fatalf("refused a sum of %d bits", want.BitLen())
+		}
+		// Other order, other cut, partial states merged: the same words.
+		perm := rapid.Permutation(runs).Draw(t, "perm")
+		parts := [3][]uint64{make([]uint64, 4), make([]uint64, 4), make([]uint64, 4)}
+		for i, r := range perm {
+			half := run{m: r.m[len(r.m)/2:], sm: r.sm, sb: r.sb}
+			rest := run{m: r.m[:len(r.m)/2], sm: r.sm, sb: r.sb}
+			if r.b != nil {
+				half.b, rest.b = r.b[len(r.m)/2:], r.b[:len(r.m)/2]
+			}
+			half.addTo(parts[i%3], rapid.Bool().Draw(t, "whole"))
+			rest.addTo(parts[(i+1)%3], rapid.Bool().Draw(t, "whole"))
+		}
+		b := make([]uint64, num.SumWords)
+		for _, p := range parts {
+			num.SumMerge(b, p)
+		}
+		if !slices.Equal(a, b) {
+			t.Fatalf("state %x by runs, %x by parts", a, b)
+		}
+		// A prefix taken out again leaves the value of the rest.
+		num.SumSub(b, parts[0])
+		num.SumMerge(parts[1], parts[2])
+		x, xs, _ := num.SumValue(b, n)
+		y, ys, _ := num.SumValue(parts[1], n)
+		y.MulPow10(xs - ys)
+		if x != y {
+			t.Fatalf("difference of prefixes %x, want %x", x, y)
+		}
+	})
+}
+
+// The verdict of overflow must be free of order although the running sum leaves 191
+// bits on the way, and must never let a wrapped value through.
+func TestSumValue_RefusesWhatMayHaveWrapped(t *testing.T) {
+	up, down := make([]uint64, 4), make([]uint64, 4)
+	big1 := []int64{math.MaxInt64}
+	num.SumAddProdRun(up, big1, big1, 0, 0)
+	num.SumAdd(up, 1, 36) // 2^126 × 10^36 does not fit
+	num.SumAdd(up, 0, 0)
+	num.SumAdd(down, 1, 36)
+	num.SumAdd(down, 0, 0)
+	num.SumAddProdRun(down, big1, big1, 0, 0)
+	_, _, ok1 := num.SumValue(up, 3)
+	_, _, ok2 := num.SumValue(down, 3)
+	if ok1 || ok2 || !slices.Equal(up, down) {
+		t.Errorf("verdicts %v, %v; states %x, %x", ok1, ok2, up, down)
+	}
+	// A day of large notional is far from the border: 1e13 × 1e11 at scale 16, 2^33 rows.
+	w := make([]uint64, 4)
+	num.SumAddProd(w, 1e13, 1e11, 8, 8)
+	if _, _, ok := num.SumValue(w, 1<<33); !ok {
+		t.Error("refused an ordinary notional")
+	}
+	if v, s, ok := num.SumValue(make([]uint64, 4), 0); !ok || s != 0 || v.Sign() != 0 {
+		t.Error("the empty sum is not 0")
+	}
+	w = make([]uint64, 4)
+	for range 5 {
+		num.SumAdd(w, -1, 2)
+	}
+	if v, s, ok := num.SumValue(w, 5); !ok || s != 2 || v.Int64() != -5 {
+		t.Errorf("sum of -0.01 × 5 = %v, %d, %v", v, s, ok)
+	}
+}
+
+func TestScaleRun(t *testing.T) {
+	for _, c := range []struct {
+		s    []int8
+		want int
+	}{{nil, 0}, {[]int8{3}, 1}, {[]int8{3, 3, 2, 3}, 2}, {slices.Repeat([]int8{5}, 100), 100}, {append(slices.Repeat([]int8{5}, 77), 4, 5), 77}} {
+		if got := num.ScaleRun(c.s); got != c.want {
+			t.Errorf("ScaleRun(%v) = %d, want %d", c.s, got, c.want)
+		}
+	}
+}
