@@ -1,0 +1,209 @@
+package canon
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/pinova-group/tidemark/market/adapters"
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// readHeader takes the names of the columns. A header that cannot be used condemns the
+// file: every later line is refused, none is guessed at.
+func (d *decoder) readHeader(line []byte) *adapters.BadRecord {
+	var cols []column
+	var seen [maxColumns]bool
+	for rest, more := line, true; more; {
+		var name []byte
+		name, rest, more = bytes.Cut(rest, []byte{','})
+		name = bytes.TrimSpace(name)
+		if len(name) >= 2 && name[0] == '"' && name[len(name)-1] == '"' {
+			name = name[1 : len(name)-1]
+		}
+		c, ok := columns.byName[string(name)]
+		if !ok {
+			return unknownColumn(name)
+		}
+		if seen[c] {
+			return adapters.Bad("column appears twice", name)
+		}
+		seen[c] = true
+		cols = append(cols, c)
+	}
+	for c := colKind; c <= colEventTS; c++ {
+		if !seen[c] && !(c == colFeed && d.env.Feed != "") && c != colExchange {
+			return adapters.Bad("column is missing in the header", []byte(columns.names[c]))
+		}
+	}
+	for k := range d.carries {
+		fields := columns.kinds[k]
+		some := len(fields) == 0 // quotes require no single column, but one of theirs
+		d.carries[k] = k != 0
+		for i := range fields {
+			some = some || seen[fields[i].col]
+			if fields[i].required() && !seen[fields[i].col] {
+				d.carries[k] = false
+			}
+		}
+		d.carries[k] = d.carries[k] && some
+	}
+	d.header, d.headLine = cols, append([]byte(nil), line...)
+	clear(d.cells[:])
+	return nil
+}
+
+func unknownColumn(name []byte) *adapters.BadRecord {
+	bad := adapters.Bad("column is not known", name)
+	bad.Detail = fmt.Sprintf("%s (nearest: %s)", bad.Detail, nearest(string(name)))
+	return bad
+}
+
+const badFields = "number of fields differs from the header"
+
+// splitCSV puts the fields of a line into their cells.
+func (d *decoder) splitCSV(line []byte) *adapters.BadRecord {
+	if bytes.IndexByte(line, '"') >= 0 {
+		return d.splitQuoted(line)
+	}
+	last := len(d.header) - 1
+	rest := line
+	for _, c := range d.header[:last] {
+		j := bytes.IndexByte(rest, ',')
+		if j < 0 {
+			return adapters.Bad(badFields, line)
+		}
+		d.cells[c] = cell{rest[:j], formRaw}
+		rest = rest[j+1:]
+	}
+	if bytes.IndexByte(rest, ',') >= 0 {
+		return adapters.Bad(badFields, line)
+	}
+	d.cells[d.header[last]] = cell{rest, formRaw}
+	return nil
+}
+
+// splitQuoted is splitCSV for lines with quotes, by RFC 4180: a field in quotes holds
+// commas and doubled quotes; quotes elsewhere are refused. A field does not span lines.
+func (d *decoder) splitQuoted(line []byte) *adapters.BadRecord {
+	rest, n := line, 0
+	for more := true; more; n++ {
+		if n == len(d.header) {
+			return adapters.Bad(badFields, line)
+		}
+		var v cell
+		var ok bool
+		if v, rest, more, ok = quotedField(rest); !ok {
+			return adapters.Bad("quotes are not by RFC 4180", line)
+		}
+		d.cells[d.header[n]] = v
+	}
+	if n != len(d.header) {
+		return adapters.Bad(badFields, line)
+	}
+	return nil
+}
+
+// quotedField takes the first field off a line; more reports that another one follows.
+func quotedField(line []byte) (v cell, rest []byte, more, ok bool) {
+	if len(line) == 0 || line[0] != '"' {
+		f, rest, more := bytes.Cut(line, []byte{','})
+		return cell{f, formRaw}, rest, more, bytes.IndexByte(f, '"') < 0
+	}
+	body := line[1:]
+	doubled := false
+	for i := 0; ; i++ {
+		j := bytes.IndexByte(body[i:], '"')
+		if j < 0 {
+			return v, nil, false, false
+		}
+		i += j
+		if i+1 < len(body) && body[i+1] == '"' {
+			doubled = true
+			i++
+			continue
+		}
+		rest = body[i+1:]
+		if body = body[:i]; doubled {
+			body = bytes.ReplaceAll(body, []byte(`""`), []byte{'"'})
+		}
+		if len(rest) == 0 {
+			return cell{body, formString}, nil, false, true
+		}
+		return cell{body, formString}, rest[1:], true, rest[0] == ','
+	}
+}
+
+// side of a book row on its way to one scale for its prices and one for its quantities.
+type side struct {
+	price, qty   []int64
+	priceS, qtyS []int8
+
+	priceScale, qtyScale int8 // set by checkBook
+}
+
+func (s *side) reset() {
+	s.price, s.qty, s.priceS, s.qtyS = s.price[:0], s.qty[:0], s.priceS[:0], s.qtyS[:0]
+}
+
+// maxLevels bounds the levels of a side in one row.
+const maxLevels = 20_000
+
+const (
+	badLevels = "levels are not price:quantity pairs"
+	badScale  = "numbers of one list do not fit one scale"
+	badMany   = "more than 20000 levels"
+)
+
+// add takes one level; the reason is "" when it is good.
+func (s *side) add(p, q []byte) string {
+	price, err1 := num.ParseDec(p)
+	qty, err2 := num.ParseDec(q)
+	switch {
+	case err1 != nil || err2 != nil:
+		return badNumber
+	case price.M <= 0:
+		return badPrice
+	case qty.M < 0:
+		return badNegative
+	case len(s.price) == maxLevels:
+		return badMany
+	}
+	s.price, s.priceS = append(s.price, price.M), append(s.priceS, price.S)
+	s.qty, s.qtyS = append(s.qty, qty.M), append(s.qtyS, qty.S)
+	return ""
+}
+
+// fit brings a list to its greatest scale.
+func fit(m []int64, s []int8) (scale int8, ok bool) {
+	for _, x := range s {
+		scale = max(scale, x)
+	}
+	for i, x := range s {
+		if x == scale {
+			continue
+		}
+		n, ok := num.Dec{M: m[i], S: x}.Rescale(scale)
+		if !ok {
+			return 0, false
+		}
+		m[i] = n.M
+	}
+	return scale, true
+}
+
+// parseLevels reads "p:q|p:q".
+func (s *side) parseLevels(b []byte) string {
+	s.reset()
+	for more := len(b) > 0; more; {
+		var lv []byte
+		lv, b, more = bytes.Cut(b, []byte{'|'})
+		p, q, ok := bytes.Cut(lv, []byte{':'})
+		if !ok {
+			return badLevels
+		}
+		if why := s.add(p, q); why != "" {
+			return why
+		}
+	}
+	return ""
+}
