@@ -170,8 +170,8 @@ func kleene(d, a, b *Val, and bool) {
 	}
 }
 
-// binary tells which instructions have two operands.
-var binary = [...]bool{
+// twoArgs tells which instructions have two operands.
+var twoArgs = [...]bool{
 	AddX: true, SubX: true, MulX: true, ModX: true, MinX: true, MaxX: true, QuoX: true, AddQ: true, SubQ: true,
 	AddR: true, SubR: true, MulR: true, QuoR: true, MinR: true, MaxR: true, AddF: true, SubF: true, MulF: true,
 	QuoF: true, MinF: true, MaxF: true, CmpX: true, CmpR: true, CmpF: true, CmpT: true, CmpB: true, LnX: true,
@@ -180,8 +180,8 @@ var binary = [...]bool{
 
 // arith runs an instruction that is null when one of its operands is.
 func (m *Machine) arith(in *Instr, d, a, b *Val) {
-	if a.Null || binary[in.Op] && b.Null {
-		d.setNull(a.Null && a.Ovf || binary[in.Op] && b.Null && b.Ovf)
+	if a.Null || twoArgs[in.Op] && b.Null {
+		d.setNull(a.Null && a.Ovf || twoArgs[in.Op] && b.Null && b.Ovf)
 		return
 	}
 	switch {

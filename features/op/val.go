@@ -134,6 +134,8 @@ func (v *Val) toRat(r *num.Rat, k Kind) {
 // floatDigits is the scale at which sums take ratios and floats.
 const floatDigits = 18
 
+var pow18 = num.FromInt64(1e18)
+
 // ToExact turns a ratio or a float into the decimal of 18 digits nearest to it, ties to
 // even: what sums, means and variances take of values that have no exact decimal form.
 func (v *Val) ToExact(k Kind, r *num.Rat) {
@@ -153,7 +155,7 @@ func (v *Val) ToExact(k Kind, r *num.Rat) {
 		return
 	}
 	n, d, ok := r.Words()
-	if !ok || d.BitLen() > 64 {
+	if !ok || d != pow18 {
 		v.setNull(true)
 		return
 	}
