@@ -134,33 +134,59 @@ func SumAddProdRun(w []uint64, a, b []int64, sa, sb int8) {
 	}
 	b = b[:len(a)]
 	var t total
+	wide := false // a block was not of short positive numbers: try that no more
 	for len(a) > block {
-		t.addProd(a[:block], b[:block])
+		wide = t.addProd(a[:block], b[:block], wide)
 		a, b = a[block:], b[block:]
 	}
-	t.addProd(a, b)
+	t.addProd(a, b, wide)
 	addRun(w, t, sa+sb)
 }
 
-// addProd folds at most block rows of products by the narrowest loop that cannot wrap.
-func (t *total) addProd(a, b []int64) {
+// addProd folds at most block rows of products by the cheapest loop that cannot wrap.
+func (t *total) addProd(a, b []int64, wide bool) bool {
 	b = b[:len(a)]
+	if !wide && t.addProd128(a, b) {
+		return false
+	}
 	var oa, ob uint64
-	var neg int64
 	for i, v := range a {
 		u := b[i]
 		oa |= uint64(v ^ v>>63)
 		ob |= uint64(u ^ u>>63)
-		neg |= v | u
 	}
-	switch n := bits.Len64(oa) + bits.Len64(ob); {
-	case n <= 62-blockBits:
+	if bits.Len64(oa)+bits.Len64(ob) <= 62-blockBits {
 		t.addProd64(a, b)
-	case n <= 126-blockBits && neg >= 0:
-		t.addProd128(a, b)
-	default:
+	} else {
 		t.addProd192(a, b)
 	}
+	return true
+}
+
+// addProd128 folds rows that are not negative and whose sum fits two words, as most
+// prices and quantities do; else it leaves t alone and returns false.
+func (t *total) addProd128(a, b []int64) bool {
+	b = b[:len(a)]
+	var lo, hi, orLo, orHi, c uint64
+	var all int64
+	for i, v := range a {
+		u := b[i]
+		all |= v | u
+		h, l := bits.Mul64(uint64(v), uint64(u))
+		lo, c = bits.Add64(lo, l, 0)
+		hi += h + c
+		orLo |= l
+		orHi |= h
+	}
+	if all < 0 || orHi >= 1<<(63-blockBits) {
+		return false
+	}
+	t.lo, c = bits.Add64(t.lo, lo, 0)
+	t.hi, c = bits.Add64(t.hi, hi, c)
+	t.ext += c
+	t.maxLo |= orLo
+	t.maxHi |= orHi
+	return true
 }
 
 func (t *total) addProd64(a, b []int64) {
@@ -179,23 +205,6 @@ func (t *total) addProd64(a, b []int64) {
 	t.hi, c = bits.Add64(t.hi, s, c)
 	t.ext += s + c
 	t.maxLo |= or
-}
-
-func (t *total) addProd128(a, b []int64) {
-	b = b[:len(a)]
-	var lo, hi, orLo, orHi, c uint64
-	for i, v := range a {
-		h, l := bits.Mul64(uint64(v), uint64(b[i]))
-		lo, c = bits.Add64(lo, l, 0)
-		hi += h + c
-		orLo |= l
-		orHi |= h
-	}
-	t.lo, c = bits.Add64(t.lo, lo, 0)
-	t.hi, c = bits.Add64(t.hi, hi, c)
-	t.ext += c
-	t.maxLo |= orLo
-	t.maxHi |= orHi
 }
 
 func (t *total) addProd192(a, b []int64) {
