@@ -22,3 +22,6 @@ func LnTables(check func(table, i int, c uint32, ln *big.Int), constant func(n i
 
 // Sqrt128 is the integer square root behind Rat.Sqrt64.
 func Sqrt128(hi, lo uint64) (uint64, bool) { return sqrt128(hi, lo) }
+
+// LnSeries is the logarithm of n/d > 1 with as many bits as its rounding takes.
+func LnSeries(n, d *big.Int) int64 { return lnSeries(n, d) }

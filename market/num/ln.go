@@ -30,10 +30,14 @@ func LnRatio(a, b Dec) (q int64, ok bool) {
 	if !sure {
 		q = lnSlow(a, b)
 	}
+	return lnSigned(q, c < 0)
+}
+
+func lnSigned(q int64, neg bool) (int64, bool) {
 	if q < 0 {
 		return 0, false
 	}
-	if c < 0 {
+	if neg {
 		q = -q
 	}
 	return q, true
@@ -44,6 +48,37 @@ func Ln(a Dec) (int64, bool) { return LnRatio(a, Dec{M: 1}) }
 
 // QFloat64 is the fixed-point number q × 2^-QBits rounded to the nearest float64.
 func QFloat64(q int64) float64 { return float64(q) * 0x1p-60 }
+
+// Ln is LnRatio of numerator and denominator, correctly rounded too.
+func (z *Rat) Ln() (q int64, ok bool) {
+	n, d := &z.n, z.den()
+	c := n.Cmp(d)
+	if n.Sign() <= 0 || c == 0 {
+		return 0, c == 0
+	}
+	if c < 0 {
+		n, d = d, n
+	}
+	k := n.BitLen() - d.BitLen()
+	if k > 13 { // above 2^12 > e^8
+		return 0, false
+	}
+	// m = n/(d·2^k) is in (1/2, 2): 129 bits of it, or one more of 2m.
+	z.t.Lsh(n, uint(128))
+	z.v.Lsh(d, uint(k))
+	if n.Cmp(&z.v) < 0 {
+		z.t.Lsh(n, 129)
+		k--
+	}
+	z.u.QuoRem(&z.t, &z.v, &z.w)
+	var m Int192
+	m.SetBig(&z.u) // 2^128 + fraction
+	q, sure := lnSum(k, m[1], m[0], 0)
+	if !sure {
+		q = lnSeries(n, d)
+	}
+	return lnSigned(q, c < 0)
+}
 
 // lnTab has, for a factor c = C × 2^-24, −ln c × 2^128.
 type lnTab struct {
@@ -72,7 +107,11 @@ func lnFast(a, b Dec) (q int64, sure bool) {
 	}
 	hi, r := bits.Div64(num, 0, mb)
 	lo, _ := bits.Div64(r, 0, mb)
+	return lnSum(k, hi, lo, int64(b.S)-int64(a.S))
+}
 
+// lnSum is k·ln 2 + ln m + e·ln 10 as lnFast gives it, m − 1 being a fraction of 128 bits.
+func lnSum(k int, hi, lo uint64, e int64) (q int64, sure bool) {
 	t := &lnTab1[hi>>57]
 	hi, lo = lnReduce(hi, lo, t.c)
 	u := &lnTab2[hi>>50]
@@ -81,7 +120,7 @@ func lnFast(a, b Dec) (q int64, sure bool) {
 	// Sum of constants and the logarithms of the factors, with 128 fraction bits.
 	var s Int192
 	s.addMul(&ln2, int64(k))
-	s.addMul(&ln10, int64(b.S)-int64(a.S))
+	s.addMul(&ln10, e)
 	var c uint64
 	s[0], c = bits.Add64(s[0], t.lo, 0)
 	s[1], c = bits.Add64(s[1], t.hi, c)
@@ -153,10 +192,16 @@ func (x *Int192) addMul(v *Int192, k int64) {
 	}
 }
 
-// lnSlow is lnFast for any input, with as many bits as it takes; -1 when 8 or more.
+// lnSlow is lnFast for any input.
 func lnSlow(a, b Dec) int64 {
 	n := new(big.Int).Mul(big.NewInt(a.M), &bigPow10[b.S])
 	d := new(big.Int).Mul(big.NewInt(b.M), &bigPow10[a.S])
+	return lnSeries(n, d)
+}
+
+// lnSeries is ln(n/d) × 2^QBits, n > d, rounded to the nearest integer, with as many bits
+// as it takes; -1 when 8 or more.
+func lnSeries(n, d *big.Int) int64 {
 	for prec := uint(256); ; prec *= 2 {
 		v := bigLn(n, d, prec)
 		// Not sure when all that stands between v + ½ and an integer may be error.

@@ -119,6 +119,15 @@ func TestLnRatio_IsTheRoundedLogarithm(t *testing.T) {
 		if fast, sure := num.LnByTables(a, b); sure && fast != slow {
 			t.Fatalf("LnRatio(%v, %v): %d by tables, %d by series", a, b, fast, slow)
 		}
+		var x, y num.Rat
+		x.Quo(x.SetDec(a), y.SetDec(b))
+		y.Quo(y.SetInt64(1), &x)
+		if r, rok := x.Ln(); rok != ok || r != q {
+			t.Fatalf("Rat.Ln(%v / %v) = %d, %v; want %d, %v", a, b, r, rok, q, ok)
+		}
+		if r, rok := y.Ln(); rok != ok || r != -q {
+			t.Fatalf("Rat.Ln(%v / %v) = %d, %v; want %d, %v", b, a, r, rok, -q, ok)
+		}
 		if ok {
 			f, err := math.Log(a.Float64())-math.Log(b.Float64()), 1e-13
 			if math.Abs(num.QFloat64(q)-f) > err {
@@ -186,4 +195,33 @@ func nearLn(t *testing.T, v *big.Int, n, d int64) {
 	if exp(-0.5001).Cmp(want) > 0 || exp(0.5001).Cmp(want) < 0 {
 		t.Errorf("constant of ln(%d/%d) is off", n, d)
 	}
+}
+
+func TestRatLn_OfLongNumbers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x, bx := genRat(t, "x")
+		q, ok := x.Ln()
+		if bx.Sign() <= 0 {
+			if ok {
+				t.Fatalf("logarithm of %v", bx)
+			}
+			return
+		}
+		f, _ := bx.Float64()
+		want := math.Log(f)
+		if ok != (math.Abs(want) < 8) || ok && math.Abs(num.QFloat64(q)-want) > 1e-14 {
+			t.Fatalf("Ln(%v) = %v, %v; want %v", bx, num.QFloat64(q), ok, want)
+		}
+		if !ok {
+			return
+		}
+		n, d := bx.Num(), bx.Denom()
+		neg := n.Cmp(d) < 0
+		if neg {
+			n, d = d, n
+		}
+		if s := num.LnSeries(n, d); n.Cmp(d) != 0 && (neg && q != -s || !neg && q != s) {
+			t.Fatalf("Ln(%v) = %d, by series %d", bx, q, s)
+		}
+	})
 }

@@ -47,13 +47,19 @@ func bound64(m int64) uint64 { return uint64(m^m>>63) | uint64(m)>>63 }
 // SumAdd adds the decimal m × 10^-s to the state w.
 func SumAdd(w []uint64, m int64, s int8) {
 	w = w[:SumWords]
-	if have := align(w, s); have == s {
+	if meta := w[3]; int8(meta) == s {
 		(*Int192)(w).Add64(m)
-	} else {
-		t := FromInt64(m)
-		t.MulPow10(int(have - s))
-		(*Int192)(w).Add(&t)
+		bl := uint64(bits.Len64(bound64(m)))
+		if bound := bl + bias - uint64(log2Pow10[s]); bound > meta>>8 && bl > 0 {
+			w[3] = bound<<8 | meta&0xff
+		}
+		return
 	}
+	t := FromInt64(m)
+	if have := align(w, s); have != s {
+		t.MulPow10(int(have - s))
+	}
+	(*Int192)(w).Add(&t)
 	w[3] = raise(w[3], s, bits.Len64(bound64(m)))
 }
 
