@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/num"
 )
 
 // capture reads the envelopes of raw captures: lines {"t":…,"conn":…,"ts":…,"data":"…"}
@@ -185,7 +186,7 @@ func (l *captureLine) parse(line []byte) bool {
 func secondsTime(text []byte) (int64, bool) {
 	m, s, end, ok := decAt(text, 0)
 	if !ok || end != len(text) {
-		d, err := parseDec(text)
+		d, err := num.ParseDec(text)
 		if err != nil {
 			return 0, false
 		}

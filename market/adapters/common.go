@@ -36,11 +36,25 @@ const (
 	badManyRows  = "more than 100000 rows"
 	badManyInst  = "more than 131072 instruments"
 	badLong      = "line is longer than 16 MiB"
+	badOrder     = "last id is before the first"
 	badSymbol    = "symbol is not known"
 )
 
 // nullInt stands for null where a row struct has a nullable integer.
 const nullInt int64 = math.MinInt64
+
+// Codes of market.ListingWords.
+const (
+	listingTrading  = 0
+	listingHalted   = 1
+	listingDelisted = 2
+)
+
+// Codes of market.FundingWords.
+const (
+	fundingSettled   = 0
+	fundingPredicted = 1
+)
 
 // lane is one instrument on one feed: what all its events share.
 type lane struct {
@@ -75,7 +89,8 @@ func newLanes(env Env) *lanes { return &lanes{env: env, byName: map[laneName]*la
 
 // get returns the lane of a canonical symbol (see canonical). feed is the adapter's own
 // choice: Env.Feed goes before it, and suffix ("-agg") is added to either. It returns
-// nil when the decoder has met maxLanes of them.
+// nil when the decoder has met maxLanes of them; a lane with a suffix is always had by
+// an instrument that has one without.
 func (l *lanes) get(feed, suffix, exchange string, v market.Venue, symbol string) *lane {
 	if l.env.Feed != "" {
 		feed = l.env.Feed
@@ -84,7 +99,7 @@ func (l *lanes) get(feed, suffix, exchange string, v market.Venue, symbol string
 	if x := l.byName[n]; x != nil {
 		return x
 	}
-	if len(l.byName) >= maxLanes {
+	if len(l.byName) >= maxLanes && suffix == "" {
 		return nil
 	}
 	id := l.env.Feeds.Intern(n.feed)

@@ -12,8 +12,8 @@ import (
 
 // scan walks JSON text without allocating. It is strict: each method reports false on
 // anything but the JSON that it is meant for, and leaves the place undefined then. What
-// it does not read, valid as it may be (escaped or non-ASCII strings, names given twice
-// where the caller minds), goes to the general path: normalise, then scan again.
+// it does not read, valid as it may be (strings with escapes), goes to the general path:
+// normalise, then scan again.
 type scan struct {
 	b   []byte
 	i   int
@@ -64,20 +64,23 @@ func (s *scan) lit(t string) bool {
 	return true
 }
 
-// str reads a string of ASCII without escapes and returns it without the quotes.
+// str reads a string without escapes and returns it without the quotes.
 func (s *scan) str() ([]byte, bool) {
 	if !s.take('"') {
 		return nil, false
 	}
 	b, from := s.b, s.i
+	var high byte
 	for i := from; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
+		c := b[i]
+		if c == '"' {
 			s.i = i + 1
-			return b[from:i], true
-		case c == '\\' || c < ' ' || c >= utf8.RuneSelf:
+			return b[from:i], high < utf8.RuneSelf || utf8.Valid(b[from:i])
+		}
+		if c == '\\' || c < ' ' {
 			return nil, false
 		}
+		high |= c
 	}
 	return nil, false
 }
@@ -160,7 +163,7 @@ func (s *scan) dec() (num.Dec, bool) {
 		}
 		text = s.b[from:s.i]
 	}
-	d, err := parseDec(text)
+	d, err := num.ParseDec(text)
 	if err != nil {
 		s.why = badNumber
 	}
@@ -331,6 +334,70 @@ func (s *scan) raw() ([]byte, bool) {
 	return s.b[from:s.i], ok
 }
 
+// object reads an object and puts the texts of the members called names into vals, nil
+// for those absent; a name given twice fails. For messages that are not hot.
+func (s *scan) object(names []string, vals [][]byte) bool {
+	clear(vals)
+	if !s.take('{') {
+		return false
+	}
+	if s.take('}') {
+		return true
+	}
+	for {
+		k, ok := s.key()
+		if !ok {
+			return false
+		}
+		v, ok := s.raw()
+		if !ok {
+			return false
+		}
+		for i, n := range names {
+			if string(k) == n {
+				if vals[i] != nil {
+					return false
+				}
+				vals[i] = v
+				break
+			}
+		}
+		if again, ok := s.more('}'); !again {
+			return ok
+		}
+	}
+}
+
+// rawText is the text of a JSON string without escapes, "" for anything else.
+func rawText(v []byte) []byte {
+	s := scan{b: v}
+	t, _ := s.str()
+	return t
+}
+
+// rawDec is the decimal that a string or number holds.
+func rawDec(v []byte) (num.Dec, bool) {
+	s := scan{b: v}
+	return s.dec0()
+}
+
+// rawInt is the whole number ≥ 0 that v holds.
+func rawInt(v []byte) (int64, bool) {
+	s := scan{b: v}
+	n, ok := s.uint()
+	return n, ok && s.end()
+}
+
+// dec0 is dec of a text that holds nothing else.
+func (s *scan) dec0() (num.Dec, bool) {
+	if len(s.b) > 0 && s.b[0] != '"' {
+		d, err := num.ParseDec(s.b)
+		return d, err == nil
+	}
+	d, ok := s.dec()
+	return d, ok && s.end()
+}
+
 // levels reads [["price","quantity",…],…] into side: what Binance, Bybit, OKX and the
 // likes send; elements after the second are skipped. It stops with false at
 // more than limit levels.
@@ -381,21 +448,4 @@ func (s *scan) levels(side *bookSide, limit int) bool {
 func trimSpace(b []byte) []byte {
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	return bytes.Trim(b, " \t\r\n")
-}
-
-// parseDec reads a decimal in any form that num.ParseDec knows, plain ones first.
-func parseDec(text []byte) (num.Dec, error) {
-	neg := len(text) > 0 && text[0] == '-'
-	t := text
-	if neg {
-		t = text[1:]
-	}
-	m, s, end, ok := decAt(t, 0)
-	if !ok || end != len(t) {
-		return num.Dec{}, num.ErrSyntax
-	}
-	if neg {
-		m = -m
-	}
-	return num.Dec{M: m, S: s}, nil
 }

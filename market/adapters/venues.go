@@ -2,7 +2,9 @@ package adapters
 
 // Venues lists every adapter. To add a venue, write its file and its test and add its
 // line here.
-var Venues = []*Adapter{}
+var Venues = []*Adapter{
+	Binance,
+}
 
 // Find returns the adapter of a name, or nil.
 func Find(name string) *Adapter {

@@ -1,0 +1,214 @@
+package adapters
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// binLine is one of Binance's markets, each with its own feeds and rules.
+type binLine uint8
+
+const (
+	binUnknown binLine = iota
+	binSpot
+	binUSDM
+	binCOINM
+	binUS // Binance.US, spot
+	binOptions
+
+	numBinLines
+)
+
+var binFeeds = [numBinLines]struct{ feed, exchange string }{
+	binSpot:  {"binance-spot", "binance"},
+	binUSDM:  {"binance-usdm", "binance"},
+	binCOINM: {"binance-coinm", "binance"},
+	binUS:    {"binance-us-spot", "binance-us"},
+}
+
+// binInst is one venue symbol of one market and the lanes that its events go to:
+// aggregate trades and partial books have numbers of their own and so feeds of their own.
+type binInst struct {
+	symbol         []byte
+	line           binLine
+	venue          market.Venue
+	main, agg, top *lane // agg and top are made when first needed
+}
+
+// binMarkets finds instruments and remembers which symbols an input has shown.
+type binMarkets struct {
+	lanes *lanes
+	last  [numBinLines]*binInst
+	by    [numBinLines]map[string]*binInst
+	url   string // last URL and what it says
+	place binPlace
+	fixed binLine // market that the user's feed name fixes
+}
+
+// binPlace is what a URL tells: the market and, for REST, path and query.
+type binPlace struct {
+	line        binLine
+	path, query string
+}
+
+func newBinMarkets(env Env) *binMarkets {
+	m := &binMarkets{lanes: newLanes(env)}
+	for i, f := range binFeeds {
+		m.by[i] = map[string]*binInst{}
+		if env.Feed != "" && f.feed == env.Feed {
+			m.fixed = binLine(i)
+		}
+	}
+	return m
+}
+
+// inst returns the instrument of a venue symbol, nil when there are too many.
+func (m *binMarkets) inst(line binLine, symbol []byte) *binInst {
+	if x := m.last[line]; x != nil && bytes.Equal(x.symbol, symbol) {
+		return x
+	}
+	x := m.by[line][string(symbol)]
+	if x == nil {
+		if x = m.add(line, symbol); x == nil {
+			return nil
+		}
+	}
+	m.last[line] = x
+	return x
+}
+
+func (m *binMarkets) add(line binLine, symbol []byte) *binInst {
+	venue, name := binSymbol(line, symbol)
+	f := binFeeds[line]
+	x := &binInst{symbol: bytes.Clone(symbol), line: line, venue: venue}
+	if x.main = m.lanes.get(f.feed, "", f.exchange, venue, name); x.main == nil {
+		return nil
+	}
+	m.by[line][string(x.symbol)] = x
+	return x
+}
+
+// aggregates is the lane of an instrument's aggregate trades.
+func (m *binMarkets) aggregates(x *binInst) *lane {
+	if x.agg == nil {
+		x.agg = m.lanes.get(binFeeds[x.line].feed, "-agg", x.main.name.exchange, x.venue, x.main.name.symbol)
+	}
+	return x.agg
+}
+
+// tops is the lane of an instrument's partial books.
+func (m *binMarkets) tops(x *binInst) *lane {
+	if x.top == nil {
+		x.top = m.lanes.get(binFeeds[x.line].feed, "-top", x.main.name.exchange, x.venue, x.main.name.symbol)
+	}
+	return x.top
+}
+
+// sole returns the only symbol that the input has shown for a market so far, or nil.
+func (m *binMarkets) sole(line binLine) []byte {
+	if len(m.by[line]) != 1 {
+		return nil
+	}
+	return m.last[line].symbol
+}
+
+// neighbour guesses the market of a message that spot and USD-M send alike (kline): the
+// one in which the input has shown the symbol, else the only one it has shown at all.
+func (m *binMarkets) neighbour(symbol []byte) binLine {
+	spot, usdm := m.by[binSpot][string(symbol)] != nil, m.by[binUSDM][string(symbol)] != nil
+	if !spot && !usdm {
+		spot, usdm = len(m.by[binSpot]) > 0, len(m.by[binUSDM]) > 0
+	}
+	switch {
+	case spot && !usdm:
+		return binSpot
+	case usdm && !spot:
+		return binUSDM
+	}
+	return binUnknown
+}
+
+// locate says what a URL tells; the last answer is kept.
+func (m *binMarkets) locate(url string) binPlace {
+	if url != m.url {
+		m.url, m.place = url, binURL(url)
+	}
+	p := m.place
+	if p.line == binUnknown {
+		p.line = m.fixed
+	}
+	return p
+}
+
+// binURL reads market, path and query from a URL or a bare path.
+func binURL(url string) binPlace {
+	var p binPlace
+	if url == "" {
+		return p
+	}
+	host := ""
+	if _, rest, ok := strings.Cut(url, "://"); ok {
+		host, url, _ = strings.Cut(rest, "/")
+		url = "/" + url
+	}
+	p.path, p.query, _ = strings.Cut(url, "?")
+	switch {
+	case strings.Contains(host, "binance.us"):
+		p.line = binUS
+	case strings.HasPrefix(host, "fapi"), strings.HasPrefix(host, "fstream"), strings.HasPrefix(p.path, "/fapi/"):
+		p.line = binUSDM
+	case strings.HasPrefix(host, "dapi"), strings.HasPrefix(host, "dstream"), strings.HasPrefix(p.path, "/dapi/"):
+		p.line = binCOINM
+	case strings.HasPrefix(host, "eapi"), strings.HasPrefix(host, "nbstream"), strings.HasPrefix(p.path, "/eapi/"):
+		p.line = binOptions
+	case strings.HasPrefix(host, "api"), strings.HasPrefix(host, "stream"), strings.HasPrefix(host, "data-"),
+		strings.HasPrefix(p.path, "/api/"):
+		p.line = binSpot
+	}
+	return p
+}
+
+// queryValue returns a parameter of a query, "" when absent.
+func queryValue(query, name string) string {
+	for query != "" {
+		var part string
+		part, query, _ = strings.Cut(query, "&")
+		if k, v, _ := strings.Cut(part, "="); k == name {
+			return v
+		}
+	}
+	return ""
+}
+
+// binShape is the market that the symbol alone tells: BTCUSD_PERP and BTCUSD_240927 are
+// COIN-M, BTCUSDT_240927 is USD-M, BTC-240927-25000-P an option, BTCUSDT unknown.
+func binShape(symbol []byte) binLine {
+	if base, _, ok := bytes.Cut(symbol, []byte("_")); ok {
+		if bytes.HasSuffix(base, []byte("USD")) {
+			return binCOINM
+		}
+		return binUSDM
+	}
+	if bytes.Count(symbol, []byte("-")) >= 3 {
+		return binOptions
+	}
+	return binUnknown
+}
+
+// binSymbol gives type of market and canonical symbol of a venue symbol.
+func binSymbol(line binLine, symbol []byte) (market.Venue, string) {
+	if line == binSpot || line == binUS {
+		return market.Spot, canonical(symbol)
+	}
+	base, tail, _ := bytes.Cut(symbol, []byte("_"))
+	if len(tail) == 0 || string(tail) == "PERP" {
+		return market.Perp, canonical(base)
+	}
+	name := append(append([]byte(canonical(base)), '-'), tail...)
+	if !market.ValidSymbol(string(name)) {
+		return market.Future, canonical(symbol)
+	}
+	return market.Future, string(name)
+}
