@@ -70,7 +70,7 @@ func From(err error) *Error {
 // Nearest returns the candidate that is closest to what was written, or "" when none is
 // near. Ties go to the first.
 func Nearest(word string, candidates []string) string {
-	best, at := "", max(1, len(word)/3)+1
+	best, at := "", max(1, (len(word)+1)/3)+1
 	w := strings.ToLower(word)
 	for _, c := range candidates {
 		l := strings.ToLower(c)

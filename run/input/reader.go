@@ -1,0 +1,239 @@
+package input
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"sync/atomic"
+
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/adapters"
+)
+
+// Config says what to read and how.
+type Config struct {
+	Paths    []string // files, as Expand gives them
+	Adapters []*adapters.Adapter
+	Format   string // name of an adapter or of a family of them; "" or auto: by content
+	Feed     string // feed to book events to; "" for the adapter's own choice
+	Feeds    *market.Feeds
+	Insts    *market.Instruments
+	Stdin    io.Reader
+	Rows     int // rows of a chunk; 0 for 4096
+}
+
+func (c *Config) env() adapters.Env {
+	return adapters.Env{Feeds: c.Feeds, Insts: c.Insts, Feed: c.Feed}
+}
+
+// Chunk is a stretch of the merged input in arrival order.
+type Chunk struct {
+	market.Chunk
+	Bad   []Bad  // records rejected on the way
+	Ended []Line // lines that no file has any more
+}
+
+// Reset empties the chunk and keeps its memory.
+func (c *Chunk) Reset() {
+	c.Chunk.Reset()
+	c.Bad, c.Ended = c.Bad[:0], c.Ended[:0]
+}
+
+// Reader merges files by time. One caller at a time; Progress may be asked from others.
+type Reader struct {
+	cfg     Config
+	all     []*source
+	queue   queue
+	read    atomic.Int64
+	total   int64
+	bad     func(Bad)
+	begin   func(Line)
+	open    map[Line]int // how many unfinished files hold a line
+	now     *Chunk       // chunk being filled
+	control bool         // it must end here
+}
+
+// Open looks at every file: it must be readable; its format and first time are found.
+func Open(cfg Config) (*Reader, error) {
+	if cfg.Rows == 0 {
+		cfg.Rows = 4096
+	}
+	r := &Reader{cfg: cfg}
+	r.bad = func(b Bad) {
+		b.Raw = append([]byte(nil), b.Raw...)
+		r.now.Bad = append(r.now.Bad, b)
+	}
+	r.open = map[Line]int{}
+	r.begin = func(l Line) { r.open[l]++ }
+	candidates, err := formats(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range cfg.Paths {
+		s := &source{Source: Source{Path: p, Shard: uint16(i)}, cfg: &r.cfg, read: &r.read}
+		if err := s.probe(candidates, len(cfg.Paths) > 1); err != nil {
+			r.Close()
+			return nil, err
+		}
+		if st, err := os.Stat(p); err == nil && p != Stdin && r.total >= 0 {
+			r.total += st.Size()
+		} else {
+			r.total = -1
+		}
+		r.all = append(r.all, s)
+		r.queue = append(r.queue, s)
+	}
+	heap.Init(&r.queue)
+	r.read.Store(0) // the probes are no progress
+	return r, nil
+}
+
+// Sources tells what became of each file so far, in the order of Paths. The feeds in it
+// are complete for files that have ended.
+func (r *Reader) Sources() []*Source {
+	out := make([]*Source, len(r.all))
+	for i, s := range r.all {
+		out[i] = &s.Source
+	}
+	return out
+}
+
+// Progress returns bytes read (compressed, as they lie in the files) and the size of all
+// files, -1 when it is not known. Safe for concurrent use.
+func (r *Reader) Progress() (read, total int64) { return r.read.Load(), r.total }
+
+// Close closes the files.
+func (r *Reader) Close() {
+	for _, s := range r.all {
+		s.close()
+	}
+}
+
+// Next fills a chunk, which it resets first. It returns io.EOF when nothing is left; the
+// chunk then is empty.
+func (r *Reader) Next(ctx context.Context, ch *Chunk) error {
+	ch.Reset()
+	r.now, r.control = ch, false
+	for len(r.queue) > 0 && ch.Len() < r.cfg.Rows && !r.control && len(ch.Bad) < r.cfg.Rows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s := r.queue[0]
+		if !s.started {
+			if err := s.begin(); err != nil {
+				return err
+			}
+		}
+		if !r.drain(s, r.bound()) {
+			heap.Fix(&r.queue, 0)
+			continue
+		}
+		s.close()
+		heap.Pop(&r.queue)
+		for _, l := range s.Lines {
+			if r.open[l]--; r.open[l] == 0 {
+				delete(r.open, l)
+				ch.Ended = append(ch.Ended, l)
+			}
+		}
+		if len(ch.Ended) > 0 {
+			break // what follows must not be held back by a line that has ended
+		}
+	}
+	if ch.Len() == 0 && len(ch.Bad) == 0 && len(ch.Ended) == 0 {
+		return io.EOF
+	}
+	return nil
+}
+
+// bound is the time up to which the first source may be read: where the next one goes on.
+func (r *Reader) bound() int64 {
+	t := int64(math.MaxInt64)
+	for _, i := range [2]int{1, 2} { // the children of the heap's root
+		if i < len(r.queue) {
+			t = min(t, r.queue[i].key)
+		}
+	}
+	return t
+}
+
+// drain moves events of a source into the chunk until its time passes bound or the chunk
+// is full, and reports whether the source has ended. What a record holds beyond the bound
+// waits in the source.
+func (r *Reader) drain(s *source, bound int64) (ended bool) {
+	if s.waiting > 0 {
+		r.control = s.take(&r.now.Chunk, bound)
+		if s.waiting > 0 || r.control {
+			return false
+		}
+	}
+	var before [market.NumKinds]int
+	for n := 0; r.now.Len() < r.cfg.Rows && n < 4*r.cfg.Rows && len(r.now.Bad) < r.cfg.Rows; n++ {
+		for k, b := range r.now.Batches {
+			before[k] = 0
+			if b != nil {
+				before[k] = b.N
+			}
+		}
+		if err := s.decode(&r.now.Chunk, r.bad); errors.Is(err, io.EOF) {
+			s.Empty = s.Records == 0 && s.Bad == 0
+			return true
+		}
+		if r.settle(s, &before, bound) {
+			return false
+		}
+	}
+	return false
+}
+
+// settle looks at the rows that a record has added: rows beyond the bound go to the
+// source's waiting rows. It reports whether the source must stop here.
+func (r *Reader) settle(s *source, before *[market.NumKinds]int, bound int64) (stop bool) {
+	newest, first := int64(math.MinInt64), int64(math.MaxInt64)
+	for k, b := range r.now.Batches {
+		if b == nil || b.N == before[k] {
+			continue
+		}
+		s.note(b, before[k], r.begin)
+		for _, t := range b.EventTS[before[k]:] {
+			newest, first = max(newest, t), min(first, t)
+		}
+		r.control = r.control || isControl(market.Kind(k))
+	}
+	if newest == math.MinInt64 {
+		return false // no event in the record
+	}
+	s.key = first
+	if newest <= bound {
+		return r.control
+	}
+	for k, b := range r.now.Batches {
+		if b == nil || b.N == before[k] {
+			continue
+		}
+		s.pending.Batch(market.Kind(k)).AppendRows(b, before[k], b.N)
+		s.waiting += b.N - before[k]
+		b.Truncate(before[k])
+	}
+	r.control = s.take(&r.now.Chunk, bound)
+	return true
+}
+
+// queue is a heap of sources by the time of their next event, then by their order.
+type queue []*source
+
+func (q queue) Len() int { return len(q) }
+func (q queue) Less(i, j int) bool {
+	return q[i].key < q[j].key || q[i].key == q[j].key && q[i].Shard < q[j].Shard
+}
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *queue) Push(x any)   { *q = append(*q, x.(*source)) }
+func (q *queue) Pop() any {
+	old := *q
+	s := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return s
+}
