@@ -2,6 +2,9 @@ package market
 
 // AppendRows appends rows lo..hi of src, a batch of the same kind, to b.
 func (b *Batch) AppendRows(src *Batch, lo, hi int) {
+	if lo >= hi {
+		return
+	}
 	at := b.N
 	b.N += hi - lo
 	b.Feed = append(b.Feed, src.Feed[lo:hi]...)
