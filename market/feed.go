@@ -12,6 +12,9 @@ import (
 // derived from the name of a feed that the table does not know.
 type FeedID uint16
 
+// MaxFeeds bounds feed numbers: they take 12 bits of Src.
+const MaxFeeds = 4096
+
 // Dedup says by what a feed's duplicates are known.
 type Dedup uint8
 
@@ -32,6 +35,7 @@ type Feed struct {
 	Disorder     int64 // µs that events may be out of order by event time within one line
 	AssumedLag   int64 // µs from event to ingest where the ingest time was not recorded
 	ClockOffset  int64 // µs to add to an ingest time to get the venue's clock
+	ClockKnown   bool  // ClockOffset is measured, 0 included; else MaxSkew is not applied, only a lenient bound
 	MaxSkew      int64 // µs that an event time may lie ahead of ingest + offset; ≤ Disorder
 	DedupHorizon int64 // µs of event time within which a repeated id is a duplicate
 	Dedup        Dedup
@@ -72,7 +76,7 @@ const (
 // met in the input. Safe for concurrent use.
 type Feeds struct {
 	mu     sync.RWMutex
-	byID   [4096]*Feed
+	byID   [MaxFeeds]*Feed
 	byName map[string]FeedID
 	seen   []string // unknown names in order of appearance
 }
