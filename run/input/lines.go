@@ -12,6 +12,7 @@ const (
 	MaxWhole = 64 << 20 // bytes of a file that is one record
 	headSize = 64 << 10 // bytes that a format is detected from
 	keepLong = 4 << 10  // bytes kept of a record that was too long
+	MaxRaw   = 64 << 10 // bytes kept of a rejected record
 )
 
 var errTooLong = errors.New("line is too long")

@@ -22,7 +22,8 @@ type Config struct {
 	Feeds    *market.Feeds
 	Insts    *market.Instruments
 	Stdin    io.Reader
-	Rows     int // rows of a chunk; 0 for 4096
+	Rows     int  // rows of a chunk; 0 for 4096
+	Places   bool // keep the place of every row, for Chunk.Place
 }
 
 func (c *Config) env() adapters.Env {
@@ -34,12 +35,21 @@ type Chunk struct {
 	market.Chunk
 	Bad   []Bad  // records rejected on the way
 	Ended []Line // lines that no file has any more
+
+	places [market.NumKinds][]Place
 }
+
+// Place returns where row i of a kind came from; only with Config.Places.
+func (c *Chunk) Place(k market.Kind, i int) Place { return c.places[k][i] }
 
 // Reset empties the chunk and keeps its memory.
 func (c *Chunk) Reset() {
 	c.Chunk.Reset()
 	c.Bad, c.Ended = c.Bad[:0], c.Ended[:0]
+	for k := range c.places {
+		clear(c.places[k]) // let go of the raw records
+		c.places[k] = c.places[k][:0]
+	}
 }
 
 // Reader merges files by time. One caller at a time; Progress may be asked from others.
@@ -51,6 +61,7 @@ type Reader struct {
 	total   int64
 	bad     func(Bad)
 	begin   func(Line)
+	ending  []ending
 	open    map[Line]int // how many unfinished files hold a line
 	now     *Chunk       // chunk being filled
 	control bool         // it must end here
@@ -133,20 +144,62 @@ func (r *Reader) Next(ctx context.Context, ch *Chunk) error {
 		}
 		s.close()
 		heap.Pop(&r.queue)
-		for _, l := range s.Lines {
+		r.ending = append(r.ending, ending{lines: s.Lines, last: s.newest})
+		if r.endable() {
+			break // what follows must not be held back by a line that has ended
+		}
+	}
+	r.end(ch)
+	if ch.Len() == 0 && len(ch.Bad) == 0 && len(ch.Ended) == 0 {
+		return io.EOF
+	}
+	return nil
+}
+
+// ending is a file that has been read, whose lines are still to be ended.
+type ending struct {
+	lines  []Line
+	last   int64 // greatest plausible event time in the file
+	chunks int   // given since
+}
+
+// maxEnding is how many chunks a file's lines may outlive it, lest one wrong time in it
+// holds all others back.
+const maxEnding = 16
+
+// due reports whether a line that has ended may be told so: when what comes next lies
+// behind its last event. At the seam of two daily files, events of the second that come
+// from before the last event of the first would otherwise be late.
+func (r *Reader) due(e *ending) bool {
+	return len(r.queue) == 0 || r.queue[0].key > e.last || e.chunks >= maxEnding
+}
+
+func (r *Reader) endable() bool {
+	for i := range r.ending {
+		if r.due(&r.ending[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// end moves the lines that are due into the chunk.
+func (r *Reader) end(ch *Chunk) {
+	keep := r.ending[:0]
+	for _, e := range r.ending {
+		if !r.due(&e) {
+			e.chunks++
+			keep = append(keep, e)
+			continue
+		}
+		for _, l := range e.lines {
 			if r.open[l]--; r.open[l] == 0 {
 				delete(r.open, l)
 				ch.Ended = append(ch.Ended, l)
 			}
 		}
-		if len(ch.Ended) > 0 {
-			break // what follows must not be held back by a line that has ended
-		}
 	}
-	if ch.Len() == 0 && len(ch.Bad) == 0 && len(ch.Ended) == 0 {
-		return io.EOF
-	}
-	return nil
+	r.ending = keep
 }
 
 // bound is the time up to which the first source may be read: where the next one goes on.
@@ -165,7 +218,7 @@ func (r *Reader) bound() int64 {
 // waits in the source.
 func (r *Reader) drain(s *source, bound int64) (ended bool) {
 	if s.waiting > 0 {
-		r.control = s.take(&r.now.Chunk, bound)
+		r.control = s.take(r.now, bound)
 		if s.waiting > 0 || r.control {
 			return false
 		}
@@ -198,6 +251,11 @@ func (r *Reader) settle(s *source, before *[market.NumKinds]int, bound int64) (s
 			continue
 		}
 		s.note(b, before[k], r.begin)
+		if r.cfg.Places {
+			for range b.N - before[k] {
+				r.now.places[k] = append(r.now.places[k], s.place)
+			}
+		}
 		for _, t := range b.EventTS[before[k]:] {
 			newest, first = max(newest, t), min(first, t)
 		}
@@ -207,6 +265,7 @@ func (r *Reader) settle(s *source, before *[market.NumKinds]int, bound int64) (s
 		return false // no event in the record
 	}
 	s.key = first
+	s.newest = max(s.newest, newest)
 	if newest <= bound {
 		return r.control
 	}
@@ -217,8 +276,12 @@ func (r *Reader) settle(s *source, before *[market.NumKinds]int, bound int64) (s
 		s.pending.Batch(market.Kind(k)).AppendRows(b, before[k], b.N)
 		s.waiting += b.N - before[k]
 		b.Truncate(before[k])
+		if r.cfg.Places {
+			s.places[k] = append(s.places[k], r.now.places[k][before[k]:]...)
+			r.now.places[k] = r.now.places[k][:before[k]]
+		}
 	}
-	r.control = s.take(&r.now.Chunk, bound)
+	r.control = s.take(r.now, bound)
 	return true
 }
 

@@ -288,6 +288,33 @@ func TestReader_StdinAndExplicitFormat(t *testing.T) {
 	}
 }
 
+func TestReader_PlacesFollowRows(t *testing.T) {
+	dir := t.TempDir()
+	a := put(t, dir, "a", []byte("1 4\n#\n6\n"))
+	b := put(t, dir, "b", []byte("2\nx\n3 7\n"))
+	r, err := Open(Config{
+		Paths: []string{a, b}, Rows: 3, Places: true, Adapters: []*adapters.Adapter{plainAdapter},
+		Feeds: market.NewFeeds(), Insts: market.NewInstruments(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var got []string
+	var ch Chunk
+	for r.Next(context.Background(), &ch) == nil {
+		b := ch.Batch(market.KindTrade)
+		for i := range b.N {
+			p := ch.Place(market.KindTrade, i)
+			got = append(got, fmt.Sprintf("%d=%s:%d+%d %q", (b.EventTS[i]-epoch)/market.Second, filepath.Base(p.Input), p.Line, p.Offset, p.Raw))
+		}
+	}
+	want := []string{`1=a:1+0 "1 4"`, `2=b:1+0 "2"`, `3=b:3+4 "3 7"`, `4=a:1+0 "1 4"`, `6=a:3+6 "6"`, `7=b:3+4 "3 7"`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
 // TestReader_MergesByTime: whatever files the events are split over and however large
 // chunks are, arrival order never goes back in time by more than a file itself does.
 func TestReader_MergesByTime(t *testing.T) {

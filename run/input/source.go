@@ -1,6 +1,7 @@
 package input
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,14 @@ type Bad struct {
 	Detail string
 	Count  int // events lost, at least 1
 	Shard  uint16
-	Raw    []byte // the record, or the beginning of one that was too long
+	Raw    []byte // the record, its first MaxRaw bytes if it is longer
+}
+
+// Place is where a row came from.
+type Place struct {
+	Input        string
+	Line, Offset int64
+	Raw          []byte // its record, at most MaxRaw bytes
 }
 
 // Source is what became of one input file.
@@ -56,9 +64,12 @@ type source struct {
 	known   map[Line]struct{}
 	last    Line // line of the row noted last
 	pending market.Chunk
-	head    [market.NumKinds]int // first row of pending that was not taken
-	waiting int                  // rows of pending that were not taken
-	key     int64                // time of the next row, as far as known
+	places  [market.NumKinds][]Place // of the rows of pending, when asked for
+	place   Place                    // of the record decoded last
+	head    [market.NumKinds]int     // first row of pending that was not taken
+	waiting int                      // rows of pending that were not taken
+	key     int64                    // time of the next row, as far as known
+	newest  int64                    // greatest event time so far
 	started bool
 	read    *atomic.Int64
 }
@@ -66,6 +77,7 @@ type source struct {
 // begin opens the file again, or goes on with the stream that the probe left open.
 func (s *source) begin() error {
 	s.started = true
+	s.newest = math.MinInt64
 	s.known = map[Line]struct{}{}
 	if s.st == nil {
 		st, err := openStream(s.Path, s.cfg.Stdin, s.read)
@@ -104,6 +116,9 @@ func (s *source) decode(out *market.Chunk, bad func(Bad)) error {
 	switch {
 	case err == nil:
 		s.Records++
+		if s.cfg.Places {
+			s.place = Place{s.Path, s.lines.line, s.lines.offset, bytes.Clone(data[:min(len(data), MaxRaw)])}
+		}
 		rec := adapters.Record{Data: data, Ingest: market.NoTime, Offset: s.lines.line, Shard: s.Shard}
 		s.judge(s.dec.Decode(&rec, out), data, bad)
 		return nil
@@ -155,7 +170,7 @@ func (s *source) reject(bad func(Bad), reason, detail string, n int, raw []byte)
 	s.Bad += int64(n)
 	bad(Bad{
 		Input: s.Path, Line: s.lines.line, Offset: s.lines.offset, Reason: reason, Detail: detail,
-		Count: n, Shard: s.Shard, Raw: raw,
+		Count: n, Shard: s.Shard, Raw: raw[:min(len(raw), MaxRaw)],
 	})
 }
 
@@ -208,7 +223,7 @@ func (s *source) note(b *market.Batch, from int, begin func(Line)) {
 
 // take moves the waiting rows with event times up to bound into out and reports whether
 // one of them was a control row, which ends a chunk. Control rows wait for all others.
-func (s *source) take(out *market.Chunk, bound int64) (control bool) {
+func (s *source) take(out *Chunk, bound int64) (control bool) {
 	for k := range s.pending.Batches {
 		b := s.pending.Batches[k]
 		if b == nil || s.head[k] == b.N {
@@ -226,12 +241,18 @@ func (s *source) take(out *market.Chunk, bound int64) (control bool) {
 			continue
 		}
 		out.Batch(market.Kind(k)).AppendRows(b, lo, hi)
+		if s.cfg.Places {
+			out.places[k] = append(out.places[k], s.places[k][lo:hi]...)
+		}
 		s.head[k] = hi
 		s.waiting -= hi - lo
 		control = control || isControl(market.Kind(k))
 	}
 	if s.waiting == 0 {
 		s.pending.Reset()
+		for k := range s.places {
+			s.places[k] = s.places[k][:0]
+		}
 		s.head = [market.NumKinds]int{}
 		return control
 	}
