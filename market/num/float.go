@@ -50,9 +50,8 @@ func (x *wide) words() int {
 	return n
 }
 
-// setScaled sets x to the magnitude of v times 10^k, k ≤ MaxPow10.
-func (x *wide) setScaled(v *Int192, k int) {
-	m := v.mag()
+// setScaled sets x to the magnitude m times 10^k, k ≤ MaxPow10.
+func (x *wide) setScaled(m *Int192, k int) {
 	*x = wide{m[0], m[1], m[2]}
 	if k > 19 {
 		x.mul64(Pow10[19])
@@ -81,15 +80,78 @@ func QuoFloat64(a *Int192, sa int, b *Int192, sb int) (float64, bool) {
 	if a[0]|a[1]|a[2] == 0 {
 		return 0, true
 	}
-	neg := int64(a[2]^b[2]) < 0
-	var n, d wide
-	n.setScaled(a, max(sb-sa, 0))
-	d.setScaled(b, max(sa-sb, 0))
-	f, ok := quoWide(&n, &d)
-	if neg && f != 0 {
+	n, d := a.mag(), b.mag()
+	k := max(sa, sb) - min(sa, sb)
+	var f float64
+	var ok bool
+	if x, y := &n, &d; fitsScaled(x, sb-sa, 190) && fitsScaled(y, sa-sb, 128) {
+		if sa < sb {
+			x.MulPow10(k)
+		} else if sa > sb {
+			y.MulPow10(k)
+		}
+		f, ok = quo192(x, y[1], y[0])
+	} else {
+		f, ok = quoFar(x, y, sb-sa)
+	}
+	if int64(a[2]^b[2]) < 0 && f != 0 {
 		f = -f
 	}
 	return f, ok
+}
+
+// fitsScaled reports whether the magnitude x, times 10^k if k is positive, surely has at
+// most n bits.
+func fitsScaled(x *Int192, k, n int) bool {
+	if k > 0 {
+		n -= int(log2Pow10[k]) + 1
+	}
+	return x.ubits() <= n
+}
+
+// quo192 is n/(hi·2^64 + lo) rounded once; n has at most 191 bits, neither is 0. The divisor is
+// shifted until it has 128 bits, the dividend until it has 191; the quotient then is
+// one digit of 63 or 64 bits (Knuth, The Art of Computer Programming 2, 4.3.1, D).
+func quo192(n *Int192, hi, lo uint64) (float64, bool) {
+	ds := uint(bits.LeadingZeros64(hi))
+	if hi == 0 {
+		hi, lo = lo, 0
+		ds = 64 + uint(bits.LeadingZeros64(hi))
+	}
+	hi = hi<<(ds&63) | lo>>1>>(63-ds&63)
+	lo <<= ds & 63
+	up := uint(191 - n.ubits())
+	u2, u1, u0 := n[2], n[1], n[0]
+	switch up >> 6 {
+	case 1:
+		u2, u1, u0 = u1, u0, 0
+	case 2:
+		u2, u1, u0 = u0, 0, 0
+	}
+	s := up & 63
+	u2 = u2<<s | u1>>1>>(63-s)
+	u1 = u1<<s | u0>>1>>(63-s)
+	u0 <<= s
+	q, r := bits.Div64(u2, u1, hi)
+	ph, pl := bits.Mul64(q, lo)
+	for ph > r || ph == r && pl > u0 { // at most twice
+		var c uint64
+		q--
+		pl, c = bits.Sub64(pl, lo, 0)
+		ph -= c
+		if r += hi; r < hi {
+			break // r passed 2^64, above any ph; what is left of it differs from ph
+		}
+	}
+	return roundFloat(q, ph != r || pl != u0, int(ds)-int(up))
+}
+
+// quoFar is n/d × 10^k for the sizes that quo192 has no room for.
+func quoFar(n, d *Int192, k int) (float64, bool) {
+	var u, v wide
+	u.setScaled(n, max(k, 0))
+	v.setScaled(d, max(-k, 0))
+	return quoWide(&u, &v)
 }
 
 // Float64Of is a × 10^-scale rounded once to the nearest float64, ties to even; false
@@ -105,13 +167,17 @@ func Float64Of(a *Int192, scale int) (float64, bool) {
 		return 0, false
 	}
 	m := a.mag()
-	n := wide{m[0], m[1], m[2]}
-	if n.words() == 0 {
+	if m[0]|m[1]|m[2] == 0 {
 		return 0, true
 	}
-	var d wide
-	d[1], d[0] = pow10Words(scale)
-	f, ok := quoWide(&n, &d)
+	var f float64
+	var ok bool
+	if int64(m[2]) >= 0 {
+		hi, lo := pow10Words(scale)
+		f, ok = quo192(&m, hi, lo)
+	} else {
+		f, ok = quoFar(&m, &Int192{1}, -scale)
+	}
 	if int64(a[2]) < 0 {
 		f = -f
 	}
@@ -136,8 +202,7 @@ func (d Dec) Float64() float64 {
 	return f
 }
 
-// quoWide is n/d rounded once; both are positive. It is a long division with a single
-// digit of 63 or 64 bits (Knuth, The Art of Computer Programming 2, 4.3.1, D): d is
+// quoWide is n/d rounded once, neither 0: the long division of quo192 for any length. d is
 // shifted until its top bit is set, n until it is one word longer.
 func quoWide(n, d *wide) (float64, bool) {
 	nw, dw := n.words(), d.words()

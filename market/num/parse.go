@@ -15,6 +15,20 @@ func ParseDec(b []byte) (Dec, error) {
 	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
 		i = 1
 	}
+	if left := len(b) - i; left >= 8 {
+		// The common case: a point among the first eight bytes, eight digits or fewer behind it.
+		m, n := digits8(binary.LittleEndian.Uint64(b[i:]))
+		if s := left - n - 1; uint(n-1) < 7 && uint(s-1) < 8 && b[i+n] == '.' {
+			f, k := digits8(binary.LittleEndian.Uint64(b[len(b)-8:]) >> (8 * (8 - uint(s))))
+			if k == s {
+				d := Dec{M: int64(m*Pow10[s] + f), S: int8(s)}
+				if b[0] == '-' {
+					d.M = -d.M
+				}
+				return d, nil
+			}
+		}
+	}
 	m, n := digits(b, i)
 	whole := n
 	i += n

@@ -54,13 +54,6 @@ func (z *Rat) Words() (n, d Int192, ok bool) {
 	return n, d, true
 }
 
-// SetWords sets z to n/d; d must be positive.
-func (z *Rat) SetWords(n, d *Int192) *Rat {
-	n.Big(&z.n)
-	d.Big(&z.d)
-	return z
-}
-
 // Reduced sets n and d to numerator and denominator in lowest terms and returns them.
 func (z *Rat) Reduced(n, d *big.Int) (*big.Int, *big.Int) {
 	z.t.Abs(&z.n)
