@@ -122,6 +122,11 @@ func (r *bookRow) check() string {
 	if r.bids.len()+r.asks.len() > maxLevels {
 		return badManyLevel
 	}
+	return r.checkLevels()
+}
+
+// checkLevels is check without the limit on their number.
+func (r *bookRow) checkLevels() string {
 	if why := r.bids.check(); why != "" {
 		return why
 	}

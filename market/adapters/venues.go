@@ -4,6 +4,10 @@ package adapters
 // line here.
 var Venues = []*Adapter{
 	Binance,
+	Kraken,
+	KrakenREST,
+	Coinbase,
+	CoinbaseCSV,
 }
 
 // Find returns the adapter of a name, or nil.
