@@ -3,6 +3,7 @@ package num_test
 import (
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -47,6 +48,7 @@ func BenchmarkSum(b *testing.B) {
 	w := make([]uint64, num.SumWords)
 	per := func(name string, f func()) {
 		b.Run(name, func(b *testing.B) {
+			clear(w)
 			for b.Loop() {
 				f()
 			}
@@ -58,6 +60,18 @@ func BenchmarkSum(b *testing.B) {
 	per("prod-short", func() { num.SumAddProdRun(w, short, qty, 2, 8) })
 	per("prod", func() { num.SumAddProdRun(w, price, qty, 8, 8) })
 	per("prod-wide", func() { num.SumAddProdRun(w, wide, wide, 8, 8) })
+	scales, sel := make([]int8, n), make([]uint8, n)
+	for i := range scales {
+		scales[i], sel[i] = 8, uint8(rnd.IntN(2))
+	}
+	per("rows", func() { num.SumAddRows(w, price, scales) })
+	per("run-half", func() { num.SumAddRunSel(w, price, 8, sel) })
+	per("prod-half", func() { num.SumAddProdRunSel(w, price, qty, 8, 8, sel) })
+	mixed := slices.Clone(scales)
+	for i := range mixed {
+		mixed[i] -= int8(sel[i])
+	}
+	per("rows-mixed", func() { num.SumAddRows(w, price, mixed) })
 	per("one-by-one", func() {
 		for _, m := range price {
 			num.SumAdd(w, m, 8)

@@ -47,20 +47,24 @@ func bound64(m int64) uint64 { return uint64(m^m>>63) | uint64(m)>>63 }
 // SumAdd adds the decimal m × 10^-s to the state w.
 func SumAdd(w []uint64, m int64, s int8) {
 	w = w[:SumWords]
-	if meta := w[3]; int8(meta) == s {
+	meta := w[3]
+	switch up := int8(meta) - s; {
+	case up == 0:
 		(*Int192)(w).Add64(m)
-		bl := uint64(bits.Len64(bound64(m)))
-		if bound := bl + bias - uint64(log2Pow10[s]); bound > meta>>8 && bl > 0 {
-			w[3] = bound<<8 | meta&0xff
+	case up > 0 && up <= MaxScale:
+		(*Int192)(w).AddProd(m, int64(Pow10[up]))
+	default:
+		t := FromInt64(m)
+		if have := align(w, s); have != s {
+			t.MulPow10(int(have - s))
 		}
-		return
+		(*Int192)(w).Add(&t)
+		meta = w[3]
 	}
-	t := FromInt64(m)
-	if have := align(w, s); have != s {
-		t.MulPow10(int(have - s))
+	bound := uint64(bias+bits.Len64(bound64(m))) - uint64(log2Pow10[s])
+	if bound > meta>>8 && m != 0 {
+		w[3] = bound<<8 | meta&0xff
 	}
-	(*Int192)(w).Add(&t)
-	w[3] = raise(w[3], s, bits.Len64(bound64(m)))
 }
 
 // SumAddProd adds a·10^-sa × b·10^-sb.
@@ -267,18 +271,4 @@ func SumValue(w []uint64, n int64) (v Int192, scale int, ok bool) {
 		need += bits.Len64(uint64(n - 1))
 	}
 	return Int192(w), scale, need <= 190
-}
-
-// ScaleRun is the length of the run of equal scales that s begins with.
-func ScaleRun(s []int8) int {
-	if len(s) == 0 {
-		return 0
-	}
-	first := s[0]
-	for i, v := range s {
-		if v != first {
-			return i
-		}
-	}
-	return len(s)
 }

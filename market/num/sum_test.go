@@ -189,3 +189,55 @@ func TestScaleRun(t *testing.T) {
 		}
 	}
 }
+
+func TestSum_RowsAndSelectionsAreTheLoop(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := genRun(t)
+		n := len(r.m)
+		scales := make([]int8, n)
+		sel := make([]uint8, n)
+		rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2))
+		spread, share := rapid.IntRange(0, 3).Draw(t, "spread"), rapid.IntRange(0, 4).Draw(t, "share")
+		for i := range scales {
+			scales[i] = int8(8 + rnd.IntN(spread*8+1)/8)
+			if rnd.IntN(4) < share {
+				sel[i] = 1
+			}
+		}
+		one := func(f func(w []uint64)) []uint64 {
+			w := []uint64{7, 0, 0, 3 | 260<<8}
+			f(w)
+			return w
+		}
+		got := one(func(w []uint64) { num.SumAddRows(w, r.m, scales) })
+		want := one(func(w []uint64) {
+			for i, m := range r.m {
+				num.SumAdd(w, m, scales[i])
+			}
+		})
+		if !slices.Equal(got, want) {
+			t.Fatalf("SumAddRows %x, want %x", got, want)
+		}
+		b, taken, ones := r.b, 0, 0
+		if b == nil {
+			b = r.m
+		}
+		for _, v := range sel {
+			ones += int(v)
+		}
+		got = one(func(w []uint64) {
+			taken = num.SumAddRunSel(w, r.m, 9, sel) + num.SumAddProdRunSel(w, r.m, b, 3, 9, sel)
+		})
+		want = one(func(w []uint64) {
+			for i, m := range r.m {
+				if sel[i] == 1 {
+					num.SumAdd(w, m, 9)
+					num.SumAddProd(w, m, b[i], 3, 9)
+				}
+			}
+		})
+		if !slices.Equal(got, want) || taken != 2*ones {
+			t.Fatalf("selected %x (%d), want %x (%d)", got, taken, want, 2*ones)
+		}
+	})
+}
