@@ -5,12 +5,14 @@ import (
 )
 
 func TestScratch(t *testing.T) {
-	for _, f := range []string{"payloads/gct_binance_rest.jsonl.gz","rawstream/binance_spot_btcusdt_20240808.jsonl.gz","rawstream/hyperliquid_btc_20250126.jsonl.gz"} {
+	for _, f := range []string{"tapes/binance_cm_trxusd_perp_trades_20250304_positive.csv.gz","tapes/binance_spot_trxusdt_trades_20250304_negative.csv.gz","tapes/binance_spot_trxusdt_trades_20250304_positive.csv.gz","tapes/binance_usdm_btcusdt_quotes_20200222_tardis.csv.gz","tapes/binance_usdm_btcusdt_trades_20200222_tardis.csv.gz","orderbook/binance_cm_trxusd_perp_depth_20250304_positive.csv.gz","orderbook/binance_spot_btcusdt_depthsnapshot5000_20250414_positive.csv.gz","orderbook/binance_spot_trxusdt_depth_20250304_negative.csv.gz","orderbook/binance_spot_trxusdt_depth_20250304_positive.csv.gz"} {
 		b := readFile(t, f)
-		d := decodeLines(t, Binance, Env{}, splitLines(b))
-		t.Log(f, Binance.Detect(b[:min(len(b), 65536)]), d.counts(), d.filtered, d.bad, d.badAt, d.env.Feeds.Unknown())
-		for i := range min(0, d.env.Insts.Len()) {
-			t.Log(d.env.Insts.Get(d.chunk.Batches[3].Inst[0]), i)
+		a := Detect(b[:min(len(b), 65536)])
+		if a==nil {t.Error(f); continue}
+		d := decodeLines(t, a, Env{}, splitLines(b))
+		t.Log(f, a.Name, a.Detect(b[:min(len(b), 65536)]), d.counts(), d.filtered, d.bad, d.badAt, d.env.Feeds.Unknown())
+		for i := range d.env.Insts.Len() {
+			t.Log(d.env.Insts.Get(0), i)
 		}
 	}
 }

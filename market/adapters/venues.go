@@ -4,6 +4,8 @@ package adapters
 // line here.
 var Venues = []*Adapter{
 	Binance,
+	BinanceCSV,
+	TardisCSV,
 	Kraken,
 	KrakenREST,
 	Coinbase,
