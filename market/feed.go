@@ -63,6 +63,8 @@ var feedTable = []Feed{
 	{ID: 16, Name: "sim-alpha", Exchange: "alpha", Chained: true, SeqStep: true},
 	{ID: 17, Name: "sim-beta", Exchange: "beta", Chained: true, SeqStep: true},
 	{ID: 18, Name: "sim-gamma", Exchange: "gamma", Chained: true, SeqStep: true},
+	{ID: 19, Name: "binance-us-spot", Exchange: "binance-us", Chained: true, SeqStep: true},
+	{ID: 20, Name: "binance-us-spot-agg", Exchange: "binance-us", SeqStep: true},
 }
 
 // Defaults of a feed that declares nothing else.
