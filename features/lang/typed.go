@@ -25,14 +25,20 @@ const (
 	TID
 	TBook
 	TList
+	tBad // its problem has been reported; never in a Set
 )
 
 // Type is a type with what rides on it.
 type Type struct {
 	Kind     TypeKind
-	Unit     string   // of TDec and TRatio: "quote", "base", "quote*base", "" for a plain number
-	Words    []string // of TEnum
+	Unit     string   // of numbers: "quote/base" (a price), "base", "quote", "us" (a time that is not whole), "" for a plain number
+	Words    []string // of TEnum, by code
 	Nullable bool
+
+	// Fixed: a feature written as decimal(x, s), stored as decimal(38, Scale), rounded half
+	// to even once. Other features read the exact value. Kind and Unit are those of x.
+	Fixed bool
+	Scale int8
 }
 
 // View is a checked view: every name resolved, every type known, parameters replaced by
@@ -68,8 +74,17 @@ type TypedWindow struct {
 	Width  int64 // tumbling, rolling
 	Every  int64 // rolling: grid step
 	Origin int64 // tumbling: start of a window
-	Carry  int64 // how long after an entity's last event empty windows are still emitted
+	Carry  int64 // see below
+
+	// Carry bounds how far the last event of an entity is felt beyond its window: empty
+	// windows that begin at most Carry after it are emitted (Empty flat or nulls), and
+	// time_mean takes its value into a window that begins at most Carry after it. It is as
+	// written, else a day when Empty is flat or nulls, else 0: then time_mean begins with
+	// the first event of the window.
 }
+
+// Of a view whose parent is a view, ts is the parent's row_ts, and columns that are ratios
+// or logarithms keep their exact type.
 
 // Column is an input column by name: a payload field of the kind, an envelope column
 // (ts, ingest_ts, event_ts, seq, feed, exchange, market, symbol, base, quote), or a
@@ -81,7 +96,13 @@ type Column struct {
 }
 
 // Agg is one accumulator, shared by all features that use it: the function, its row
-// expressions and its filter. Canonical is its key for sharing.
+// expressions and its filter. Canonical is its key for sharing: two of one input and one
+// entity key with the same text have the same state.
+//
+// Types of arguments: sum, mean, var, std and time_mean take TInt, TDec, TDur and TQ60
+// only, so that they are exact; first, last, min and max of a TRatio store it as a float64
+// rounded once (Type TFloat). Types of results: count and distinct TInt; sum, first, last,
+// min, max that of the argument; mean, time_mean and var TRatio; std and quantile TFloat.
 type Agg struct {
 	Fn        string // first last min max sum count mean var std time_mean distinct quantile …
 	Args      []*Node
@@ -106,9 +127,9 @@ type NodeOp uint8
 // The operations.
 const (
 	NConst   NodeOp = iota
-	NColumn         // Index into View.Columns
+	NColumn         // Index into View.Columns; Fn is its name
 	NAgg            // Index into View.Aggs
-	NFeature        // Index into View.Features, always an earlier one in evaluation order
+	NFeature        // Index into View.Features, always less than that of the feature it stands in: a reference forward is put in place
 	NWindowStart
 	NWindowEnd
 	NNeg
@@ -129,10 +150,18 @@ const (
 	NIn     // Args[0] in Args[1:], all constants
 	NIsNull // Not for is not null
 	NIf     // Args cond, then, else
-	NCall   // Fn: abs sign min_of max_of clamp round floor sqrt ln exp coalesce
+	NCall   // Fn: abs sign min_of max_of clamp round floor sqrt ln exp coalesce; round has its digits as a constant Args[1] always
 )
 
-// Node is a typed expression.
+// Node is a typed expression. Nodes may be shared within a view and are never changed
+// after Check.
+//
+// What the checker has done: constants are folded; x / c with a constant c whose inverse
+// is a finite decimal is x * (1/c) when x is TInt, TDec or TDur (mid = (a + b) * 0.5 is a
+// decimal); every other division is NDiv with type TRatio (TFloat when an operand is).
+// Operands of one operator may differ in kind among TInt, TDec, TRatio, TQ60, TFloat:
+// values count, and the type of the node says how the result is held. TDur * TInt and
+// TTime ± TDur are integers of µs. A TNull constant takes the place of any type.
 type Node struct {
 	Op    NodeOp
 	Type  Type
@@ -158,4 +187,14 @@ type Set struct {
 
 // Semantics numbers what operators compute. A change of what one of them returns raises
 // its number and with it the fingerprint of every view that uses it.
-var Semantics = map[string]int{}
+var Semantics = map[string]int{
+	"number": 1, // decimals, ratios, nulls, comparisons, rounding to what is stored
+	"div":    1,
+
+	"count": 1, "sum": 1, "min": 1, "max": 1, "first": 1, "last": 1, "mean": 1, "var": 1, "std": 1,
+	"time_mean": 1, "distinct": 1, "quantile": 1,
+
+	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 1, "floor": 1, "sqrt": 1, "ln": 1, "coalesce": 1,
+
+	"window.tumbling": 1, "window.rolling": 1,
+}

@@ -1,0 +1,171 @@
+package lang
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// CheckOptions are what a check takes besides the specs.
+type CheckOptions struct {
+	Set   map[string]string                            // parameter values by "name" or "view.name"
+	Known func(name string, version int) (*Spec, bool) // shipped specs that from may name; version 0 is any
+	Names []string                                     // names that Known answers to, for remedies
+}
+
+// checker holds what the views of one Check share.
+type checker struct {
+	opt      CheckOptions
+	given    map[string][]*Spec
+	known    map[string]*Spec
+	states   map[*Spec]*viewState
+	stack    []*Spec
+	order    []*View
+	used     map[string]bool // keys of opt.Set that named a parameter
+	params   []string        // names of all parameters seen
+	problems Problems
+}
+
+type viewState struct {
+	view *View
+	done bool
+	cols []Column // what a child sees
+}
+
+// Check resolves names and types of the specs and of those that they refer to. With
+// problems there is no Set. Specs that Parse had problems with are checked as far as they
+// go; then too there is no Set, even when Check itself finds nothing more.
+func Check(specs []*Spec, opt CheckOptions) (*Set, Problems) {
+	c := &checker{
+		opt: opt, given: map[string][]*Spec{}, known: map[string]*Spec{}, states: map[*Spec]*viewState{}, used: map[string]bool{},
+	}
+	var given []*Spec
+	broken := false
+	for _, s := range specs {
+		if s == nil {
+			broken = true
+			continue
+		}
+		given = append(given, s)
+		c.given[s.View.Text] = append(c.given[s.View.Text], s)
+	}
+	for _, s := range given {
+		c.header(s)
+	}
+	for _, s := range given {
+		c.view(s)
+	}
+	c.unusedValues()
+	for s := range c.states {
+		broken = broken || s.broken
+	}
+	c.problems.Sort()
+	if broken || len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	return &Set{Views: c.order}, nil
+}
+
+func (c *checker) problem(pos Pos, remedy, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Pos: pos, What: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+// header looks at a view among the others.
+func (c *checker) header(s *Spec) {
+	if _, isKind := market.ParseKind(s.View.Text); isKind {
+		c.problem(s.View.Pos, "want another name", "view %q has the name of a kind", s.View.Text)
+	}
+	for _, o := range c.given[s.View.Text] {
+		if o == s {
+			break
+		}
+		if o.Version == s.Version && s.View.Text != "" {
+			c.problem(s.View.Pos, fmt.Sprintf("want another name or version; the other is at %s", o.View.Pos), "view %s@%d given twice", s.View.Text, s.Version)
+			break
+		}
+	}
+}
+
+// find returns the spec that a reference names: among those given, else the shipped ones.
+func (c *checker) find(ref Source) *Spec {
+	var best *Spec
+	for _, s := range c.given[ref.Name] {
+		if ref.Version == s.Version || ref.Version == 0 && (best == nil || s.Version > best.Version) {
+			best = s
+		}
+	}
+	if best != nil || c.opt.Known == nil {
+		return best
+	}
+	key := fmt.Sprintf("%s@%d", ref.Name, ref.Version)
+	if s, ok := c.known[key]; ok {
+		return s
+	}
+	s, ok := c.opt.Known(ref.Name, ref.Version)
+	if !ok || s == nil || ref.Version != 0 && s.Version != ref.Version {
+		s = nil
+	}
+	for _, o := range c.known { // the same view by another reference
+		if s != nil && o != nil && o.View.Text == s.View.Text && o.Version == s.Version {
+			s = o
+			break
+		}
+	}
+	c.known[key] = s
+	return s
+}
+
+// sourceNames are what from may name, for remedies.
+func (c *checker) sourceNames() []string {
+	var names []string
+	for k := market.Kind(1); k < market.NumKinds; k++ {
+		if k != market.KindWatermark {
+			names = append(names, k.String())
+		}
+	}
+	names = append(names, sortedKeys(c.given)...)
+	return append(names, c.opt.Names...)
+}
+
+// view checks one spec after those it refers to. nil stands for a view in a cycle.
+func (c *checker) view(s *Spec) *viewState {
+	if st, seen := c.states[s]; seen {
+		if st.done {
+			return st
+		}
+		c.cycle(s)
+		return nil
+	}
+	st := &viewState{}
+	c.states[s] = st
+	c.stack = append(c.stack, s)
+	v := newViewChecker(c, s)
+	v.run()
+	c.stack = c.stack[:len(c.stack)-1]
+	st.view, st.cols, st.done = v.view, v.outputColumns(), true
+	c.order = append(c.order, v.view)
+	return st
+}
+
+func (c *checker) cycle(s *Spec) {
+	var names []string
+	for i := len(c.stack) - 1; i >= 0; i-- {
+		names = append([]string{c.stack[i].View.Text}, names...)
+		if c.stack[i] == s {
+			break
+		}
+	}
+	names = append(names, s.View.Text)
+	last := c.stack[len(c.stack)-1]
+	c.problem(last.Places["from"], "want views that end at a kind", "views read each other: %s", strings.Join(names, " → "))
+}
+
+// unusedValues reports parameter values that no view has a parameter for.
+func (c *checker) unusedValues() {
+	for _, key := range sortedKeys(c.opt.Set) {
+		if !c.used[key] {
+			c.problem(Pos{File: "--set " + key + "=" + c.opt.Set[key]}, wantName(key, c.params), "unknown parameter %q", key)
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package lang
+
+import (
+	"fmt"
+
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// aggregate types one accumulator and shares it with equal ones.
+func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
+	f := functions[e.Text]
+	if s.consts {
+		v.problem(e.Pos, "want parameters and literals only", "aggregate %q in %s", e.Text, s.what)
+		return v.badNode(e.Pos)
+	}
+	placed := v.placed(e, s)
+	if e.Over != nil {
+		v.frame(e)
+	}
+	inner := scope{rows: true, agg: e.Text, what: "aggregate " + e.Text, feature: s.feature}
+	// The rows of a latest window are held: features are constants of the group. In a row
+	// view each row has its features.
+	if v.spec.Window.Kind == Latest || v.rowView() {
+		inner.features = true
+	}
+	var nodes []*Node
+	bad := !placed
+	for i, a := range args {
+		if a == nil || i > 0 && f.names[i] != "weight" && f.built {
+			continue
+		}
+		n := v.aggArg(e, f.names[i], a, inner)
+		bad = bad || isBadType(n)
+		nodes = append(nodes, n)
+	}
+	agg := &Agg{Fn: e.Text, Args: nodes}
+	if e.Where != nil {
+		agg.Where = v.condition(e.Where, inner)
+		bad = bad || isBadType(agg.Where)
+	}
+	if placed && !f.built {
+		v.unsupported(e.Pos, "aggregate "+e.Text+" is", supportedList(aggregate))
+		return v.badNode(e.Pos)
+	}
+	if !v.aggOptions(e, agg, args) || bad || !v.aggType(e, agg) {
+		return v.badNode(e.Pos)
+	}
+	return v.shared(e, agg)
+}
+
+// placed tells whether an aggregate may stand where it does.
+func (v *viewChecker) placed(e *Expr, s scope) bool {
+	switch {
+	case s.agg != "":
+		v.problem(e.Pos, "want one aggregate over the rows, or a view over this view", "aggregate %q inside %q", e.Text, s.agg)
+	case s.what == "bar":
+		return true
+	case !s.features:
+		v.problem(e.Pos, "want columns and let: "+s.what+" belongs to the rows", "aggregate %q in %s", e.Text, s.what)
+	case !v.rowView():
+		if e.Over == nil {
+			return true
+		}
+		v.problem(e.Over.Pos, "want over in a row view, which has no window", "over inside a %s window", v.spec.Window.Kind)
+	case e.Over == nil:
+		v.problem(e.Pos, fmt.Sprintf("want %s over 5m, or a window", e), "aggregate %q in a row view", e.Text)
+	default:
+		v.unsupported(e.Over.Pos, "over is", "tumbling and rolling windows")
+	}
+	return false
+}
+
+// aggArg types a row argument; those that are lengths and grids are constants.
+func (v *viewChecker) aggArg(e *Expr, name string, a *Expr, s scope) *Node {
+	if name == "max" || name == "step" || name == "n" {
+		return v.expr(a, scope{consts: true, what: name})
+	}
+	return v.expr(a, s)
+}
+
+// aggOptions reads the constant arguments.
+func (v *viewChecker) aggOptions(e *Expr, agg *Agg, args []*Expr) bool {
+	switch e.Text {
+	case "var", "std":
+		agg.DDof = 1
+		if args[1] != nil {
+			d, ok := v.constInt(args[1], "ddof", 0, 100)
+			agg.DDof = int(d)
+			return ok
+		}
+	case "quantile":
+		p, ok := v.fraction(args[1], "p", num.Dec{M: 1})
+		agg.P = p
+		if args[2] == nil {
+			v.problem(e.Pos, "want approx=0.01", "exact quantile is not supported by this version")
+			return false
+		}
+		approx, ok2 := v.fraction(args[2], "approx", num.Dec{M: 5, S: 1})
+		if ok2 && approx.M == 0 {
+			v.problem(args[2].Pos, "want a relative error above 0 and at most 0.5", "approx is 0")
+			return false
+		}
+		agg.Approx = approx
+		return ok && ok2
+	}
+	return true
+}
+
+// fraction is a constant from 0 to high.
+func (v *viewChecker) fraction(e *Expr, what string, high num.Dec) (num.Dec, bool) {
+	n := v.expr(e, scope{consts: true, what: what})
+	if isBadType(n) {
+		return num.Dec{}, false
+	}
+	if n.Op != NConst || n.Type.Kind != TInt && n.Type.Kind != TDec || n.Const.Dec.M < 0 || compareDec(n.Const.Dec, high) > 0 {
+		text := "1"
+		if high.S > 0 {
+			text = "0.5"
+		}
+		v.problem(e.Pos, "want a number from 0 to "+text, "%s is %s", what, e)
+		return num.Dec{}, false
+	}
+	return n.Const.Dec, true
+}
+
+// aggType finds the type of the result and refuses arguments that the aggregate could
+// only compute inexactly or not at all.
+func (v *viewChecker) aggType(e *Expr, agg *Agg) bool {
+	if agg.Fn == "count" {
+		agg.Type = Type{Kind: TInt}
+		return true
+	}
+	x := agg.Args[0].Type
+	pos := agg.Args[0].Pos
+	number := x.Kind == TInt || x.Kind == TDec || x.Kind == TDur || x.Kind == TQ60
+	t := Type{Kind: TRatio, Nullable: true, Unit: x.Unit}
+	if x.Kind == TDur {
+		t.Unit = unit{time: 1}.String()
+	}
+	switch agg.Fn {
+	case "distinct":
+		agg.Type = Type{Kind: TInt}
+		if x.Kind == TRatio || x.Kind == TFloat || x.Kind == TList || x.Kind == TNull {
+			return v.refuse(pos, agg.Fn, x, "want a column")
+		}
+		return true
+	case "first", "last", "min", "max":
+		t.Kind, t.Unit, t.Words = x.Kind, x.Unit, x.Words
+		if x.Kind == TRatio {
+			t.Kind = TFloat
+		}
+		ordered := number || x.Kind == TRatio || x.Kind == TFloat || x.Kind == TTime
+		if x.Kind == TNull || x.Kind == TList || (agg.Fn == "min" || agg.Fn == "max") && !ordered {
+			return v.refuse(pos, agg.Fn, x, "want a number, time or duration")
+		}
+	case "quantile":
+		t.Kind = TFloat
+		if x.Kind != TInt && x.Kind != TDec && x.Kind != TDur {
+			return v.refuse(pos, agg.Fn, x, "want a decimal: round(x, 12)")
+		}
+	default: // sum mean var std time_mean
+		switch {
+		case x.Kind == TRatio || x.Kind == TFloat:
+			text := e.Args
+			remedy := "want the exact terms, or a decimal: round(x, 12)"
+			if len(text) > 0 && x.Kind == TRatio {
+				remedy = fmt.Sprintf("want the division after the sum, or a decimal: round(%s, 12)", text[0])
+			}
+			v.problem(pos, remedy, "%s of %s is not exact", agg.Fn, typeName(x))
+			return false
+		case !number:
+			return v.refuse(pos, agg.Fn, x, "want a number")
+		}
+		switch agg.Fn {
+		case "sum":
+			t.Kind, t.Unit = x.Kind, x.Unit
+		case "var":
+			t.Unit = parseUnit(t.Unit).times(parseUnit(t.Unit), 1).String()
+		case "std":
+			t.Kind = TFloat
+		}
+	}
+	agg.Type = t
+	return true
+}
+
+func (v *viewChecker) refuse(pos Pos, fn string, x Type, remedy string) bool {
+	v.problem(pos, remedy, "%s of %s", fn, typeName(x))
+	return false
+}
+
+// shared enters an accumulator once, whoever uses it.
+func (v *viewChecker) shared(e *Expr, agg *Agg) *Node {
+	agg.Canonical = agg.text()
+	v.ops[agg.Fn] = true
+	i, known := v.aggs[agg.Canonical]
+	if !known {
+		i = len(v.view.Aggs)
+		v.aggs[agg.Canonical] = i
+		v.view.Aggs = append(v.view.Aggs, agg)
+	}
+	return v.mk(&Node{Op: NAgg, Index: i, Type: agg.Type, Pos: e.Pos})
+}
+
+func (v *viewChecker) intNode(pos Pos, i int64) *Node {
+	return v.constNode(pos, Type{Kind: TInt}, num.Dec{M: i})
+}

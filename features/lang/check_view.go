@@ -1,0 +1,327 @@
+package lang
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// viewChecker checks one view.
+type viewChecker struct {
+	*checker
+	spec     *Spec
+	view     *View
+	cols     map[string]Column // input columns
+	colNames []string
+	open     bool // the input could not be resolved: its columns are unknown, say nothing of them
+	params   map[string]*paramValue
+	lets     map[string]*definition
+	feats    map[string]*definition
+	trail    []string // definitions being checked, for cycles
+	aggs     map[string]int
+	ops      map[string]bool // operators used, for the fingerprint
+	once     map[string]bool // constructs reported as not supported
+	decimals map[int]int8    // digits asked for by decimal(x, s), by feature
+	sizes    map[*Node]int
+}
+
+// definition is a let or a feature while it is checked.
+type definition struct {
+	def   Def
+	index int
+	node  *Node
+	state uint8 // 0 new, 1 being checked, 2 done
+}
+
+func newViewChecker(c *checker, s *Spec) *viewChecker {
+	return &viewChecker{
+		checker: c, spec: s,
+		view:   &View{Spec: s, Name: s.View.Text, Version: s.Version, Doc: strings.TrimSpace(s.Doc), Params: map[string]string{}},
+		cols:   map[string]Column{},
+		params: map[string]*paramValue{}, lets: map[string]*definition{}, feats: map[string]*definition{},
+		aggs: map[string]int{}, ops: map[string]bool{}, once: map[string]bool{}, sizes: map[*Node]int{}, decimals: map[int]int8{},
+	}
+}
+
+func (v *viewChecker) run() {
+	v.checkParams()
+	v.from()
+	v.by()
+	v.joins()
+	v.settings()
+	v.define()
+	v.window()
+	v.where()
+	for _, d := range v.spec.Let {
+		v.letNode(v.lets[d.Name])
+	}
+	if v.spec.Rollup {
+		v.rollup()
+	} else {
+		v.features()
+	}
+	v.unsupportedKeys()
+	v.bounds()
+	if v.spec.broken {
+		return
+	}
+	v.numberColumns()
+	v.view.Canonical = v.spec.Canonical(v.view.Params)
+	v.view.Fingerprint = v.fingerprint()
+}
+
+// unsupported reports a construct that this version reads and cannot run, once for each view.
+func (v *viewChecker) unsupported(pos Pos, construct, supported string) {
+	if v.once[construct] {
+		return
+	}
+	v.once[construct] = true
+	remedy := ""
+	if supported != "" {
+		remedy = "supported: " + supported
+	}
+	v.problem(pos, remedy, "%s not supported by this version", construct)
+}
+
+func (v *viewChecker) rowView() bool { return v.spec.Window.Kind == NoWindow && !v.spec.Rollup }
+
+// from finds the input and its columns.
+func (v *viewChecker) from() {
+	if len(v.spec.From) != 1 || v.spec.From[0].Alias != "" {
+		v.open = true
+		for _, s := range v.spec.From {
+			if _, isKind := market.ParseKind(s.Name); !isKind && s.Name != "" && v.find(s) == nil {
+				v.problem(s.Pos, wantName(s.Name, v.sourceNames()), "unknown kind or view %q", s.Name)
+			}
+		}
+		if len(v.spec.From) > 0 {
+			v.unsupported(v.spec.Places["from"], "unions of sources are", "one kind or view")
+		}
+		return
+	}
+	src := v.spec.From[0]
+	if src.Name == "" {
+		v.open = true
+		return
+	}
+	if kind, ok := market.ParseKind(src.Name); ok {
+		if kind == market.KindWatermark {
+			v.problem(src.Pos, "want status for outages", "watermark events have no columns to compute with")
+		}
+		if src.Version != 0 {
+			v.problem(src.Pos, "want "+src.Name, "a kind has no version")
+		}
+		v.view.Kind = kind
+		v.setColumns(kindColumns(kind))
+		return
+	}
+	parent := v.find(src)
+	if parent == nil {
+		v.open = true
+		remedy := wantName(src.Name, v.sourceNames())
+		if src.Version != 0 && v.find(Source{Name: src.Name}) != nil {
+			remedy = fmt.Sprintf("want %s@%d", src.Name, v.find(Source{Name: src.Name}).Version)
+		}
+		v.problem(src.Pos, remedy, "unknown kind or view %q", refText(src))
+		return
+	}
+	st := v.checker.view(parent)
+	if st == nil || parent.broken {
+		v.open = true
+	}
+	if st != nil {
+		v.view.Parent = st.view
+		v.setColumns(st.cols)
+	}
+}
+
+func refText(s Source) string {
+	if s.Version == 0 {
+		return s.Name
+	}
+	return fmt.Sprintf("%s@%d", s.Name, s.Version)
+}
+
+func (v *viewChecker) setColumns(cols []Column) {
+	for _, c := range cols {
+		if _, dup := v.cols[c.Name]; !dup {
+			v.colNames = append(v.colNames, c.Name)
+		}
+		v.cols[c.Name] = c
+	}
+}
+
+// outputColumns are what a child of this view sees: times, entity, features.
+func (v *viewChecker) outputColumns() []Column {
+	cols := []Column{{Name: "ts", Type: Type{Kind: TTime}}}
+	for _, name := range v.view.By {
+		if c, ok := v.cols[name]; ok {
+			cols = append(cols, c)
+		}
+	}
+	for _, f := range v.view.Features {
+		t := f.Type
+		t.Fixed, t.Scale = false, 0
+		cols = append(cols, Column{Name: f.Name, Type: t})
+	}
+	for _, name := range []string{"window_start", "window_end", "row_ts", "available_at"} {
+		cols = append(cols, Column{Name: name, Type: Type{Kind: TTime}})
+	}
+	return cols
+}
+
+// by checks the entity columns: of events the facets of the instrument, of rows the
+// entity columns of the parent.
+func (v *viewChecker) by() {
+	allowed := entityColumns
+	if v.view.Parent != nil {
+		allowed = v.view.Parent.By
+	}
+	for _, name := range v.spec.By {
+		v.view.By = append(v.view.By, name.Text)
+		if v.open || contains(allowed, name.Text) {
+			continue
+		}
+		if v.view.Parent != nil && (name.Text == "base" || name.Text == "quote") && contains(allowed, "symbol") {
+			v.unsupported(name.Pos, "entity column "+name.Text+" of rows by symbol is", strings.Join(allowed, " "))
+			continue
+		}
+		what := "an entity column of events"
+		if v.view.Parent != nil {
+			what = "an entity column of " + v.view.Parent.Name
+		}
+		v.problem(name.Pos, wantName(name.Text, allowed), "%q is not %s", name.Text, what)
+	}
+}
+
+// joins checks what a join must say (F5); this version runs none.
+func (v *viewChecker) joins() {
+	for _, j := range v.spec.Joins {
+		if _, isKind := market.ParseKind(j.View.Name); !isKind && j.View.Name != "" && v.find(j.View) == nil {
+			v.problem(j.View.Pos, wantName(j.View.Name, v.sourceNames()), "unknown kind or view %q", refText(j.View))
+		}
+		if _, clash := v.cols[j.Alias]; clash {
+			v.problem(j.Pos, "want another alias", "join %q has the name of an input column", j.Alias)
+		}
+		if j.View.Name == "" && !v.spec.broken {
+			v.problem(j.Pos, "want view: name", "join %q has no view", j.Alias)
+		}
+		if len(j.On) == 0 && !v.spec.broken {
+			v.problem(j.Pos, "want on: [exchange, symbol] or other columns of both", "join %q has no columns to match on", j.Alias)
+		}
+		if j.Match == "" && !v.spec.broken {
+			v.problem(j.Pos, "want match: asof or match: exact", "join %q does not say how to match", j.Alias)
+		}
+		if j.Match == "asof" && j.MaxAge == nil {
+			v.problem(j.Pos, "want max_age: 5s", "as-of join %q without max_age would look back without bound", j.Alias)
+		}
+	}
+	if len(v.spec.Joins) > 0 {
+		v.unsupported(v.spec.Joins[0].Pos, "joins are", "")
+	}
+}
+
+// settings checks the words that are not expressions and writes out their defaults.
+func (v *viewChecker) settings() {
+	v.view.Empty = v.spec.Empty
+	if v.view.Empty == "" {
+		v.view.Empty = "omit"
+	}
+	if v.rowView() && v.spec.Empty != "" {
+		v.problem(v.spec.Places["empty"], "want a window, or no empty", "empty in a row view")
+	}
+	if v.spec.Time == "ingest" {
+		v.unsupported(v.spec.Places["time"], "time: ingest is", "event")
+	}
+}
+
+// unsupportedKeys reports the top-level keys that this version cannot act on.
+func (v *viewChecker) unsupportedKeys() {
+	for _, key := range []string{"reset", "warmup"} {
+		pos, ok := v.spec.Places[key]
+		if !ok {
+			continue
+		}
+		if !v.rowView() {
+			v.problem(pos, "want it in a row view; bars take reset inside window", "%s in a window view", key)
+			continue
+		}
+		v.unsupported(pos, key+" is", "")
+	}
+	if pos, ok := v.spec.Places["alert"]; ok {
+		for _, a := range v.spec.Alerts {
+			v.alert(a)
+		}
+		v.unsupported(pos, "alert is", "")
+	}
+}
+
+func (v *viewChecker) alert(a Alert) {
+	s := scope{features: true, what: "alert"}
+	if v.rowView() {
+		s.rows = true
+	}
+	v.condition(a.When, s)
+	if a.Clear != nil {
+		v.condition(a.Clear, s)
+	}
+	if a.For != nil {
+		v.duration(a.For, "for")
+	}
+}
+
+func (v *viewChecker) where() {
+	if v.spec.Where == nil {
+		return
+	}
+	v.view.Where = v.condition(v.spec.Where, scope{rows: true, what: "where"})
+}
+
+// condition checks an expression that must be true or false.
+func (v *viewChecker) condition(e *Expr, s scope) *Node {
+	n := v.expr(e, s)
+	if n.Type.Kind != TBool && n.Type.Kind != TNull && n.Type.Kind != tBad {
+		v.problem(e.Pos, "want a comparison", "%s is %s, not a condition", e, typeName(n.Type))
+		return v.badNode(e.Pos)
+	}
+	return n
+}
+
+// numberColumns gives the input columns that are read their places, in order of first use.
+func (v *viewChecker) numberColumns() {
+	if v.view.Rollup {
+		return
+	}
+	index := map[string]int{}
+	seen := map[*Node]bool{}
+	var walk func(n *Node)
+	walk = func(n *Node) {
+		if n == nil || seen[n] {
+			return
+		}
+		seen[n] = true
+		if n.Op == NColumn {
+			i, ok := index[n.Fn]
+			if !ok {
+				i = len(v.view.Columns)
+				index[n.Fn] = i
+				v.view.Columns = append(v.view.Columns, v.cols[n.Fn])
+			}
+			n.Index = i
+		}
+		for _, a := range n.Args {
+			walk(a)
+		}
+	}
+	walk(v.view.Where)
+	for _, a := range v.view.Aggs {
+		for _, n := range a.Args {
+			walk(n)
+		}
+		walk(a.Where)
+	}
+	for _, f := range v.view.Features {
+		walk(f.Node)
+	}
+}

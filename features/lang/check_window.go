@@ -1,0 +1,244 @@
+package lang
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+const (
+	maxSpan  = 3660 * market.Day // longest window, carry, age
+	maxPanes = 1_000_000         // grid points in a rolling window, windows in a carry
+)
+
+// duration is a duration above 0 known here, in µs.
+func (v *viewChecker) duration(e *Expr, what string) (int64, bool) {
+	n := v.expr(e, scope{consts: true, what: what})
+	if isBadType(n) {
+		return 0, false
+	}
+	switch {
+	case n.Op != NConst || n.Type.Kind != TDur:
+		v.problem(e.Pos, "want a duration such as 5m", "%s is %s", what, typeName(n.Type))
+	case n.Const.Dec.M <= 0:
+		v.problem(e.Pos, "want more than 0", "%s is %s", what, shortDuration(n.Const.Dec.M))
+	case n.Const.Dec.M > maxSpan:
+		v.problem(e.Pos, "want at most "+shortDuration(maxSpan), "%s is %s", what, shortDuration(n.Const.Dec.M))
+	default:
+		return n.Const.Dec.M, true
+	}
+	return 0, false
+}
+
+// option is a duration among the options of the window, 0 when absent.
+func (v *viewChecker) option(key string) int64 {
+	e := v.spec.Window.Opts[key]
+	if e == nil || e.Op == OpName {
+		return 0
+	}
+	us, _ := v.duration(e, key)
+	return us
+}
+
+// need reports a bound that a window must have (F5).
+func (v *viewChecker) need(key, want, why string) {
+	if v.spec.Window.Opts[key] == nil && !v.spec.broken {
+		v.problem(v.spec.Window.Pos, "want "+want, "%s window without %s %s", v.spec.Window.Kind, key, why)
+	}
+}
+
+func (v *viewChecker) window() {
+	w := v.spec.Window
+	v.view.Window.Kind = w.Kind
+	switch w.Kind {
+	case NoWindow:
+		return
+	case Tumbling:
+		v.tumbling()
+		return
+	case Rolling:
+		v.rolling()
+		return
+	case Session:
+		v.duration(w.Main, "session")
+		v.need("max", "{session: 30s, max: 1d}", "may never close")
+		v.option("max")
+	case Bar:
+		v.expr(w.Main, scope{rows: true, what: "bar", features: false})
+		v.need("size", "{bar: …, size: 1000, reset: 1d}", "has no end")
+		v.need("reset", "reset: 1d", "depends on every bar before it")
+		if e := w.Opts["size"]; e != nil {
+			v.expr(e, scope{consts: true, what: "size"})
+		}
+		v.option("reset")
+	case Clock:
+		for _, k := range sortedKeys(w.With) {
+			v.expr(w.With[k], scope{consts: true, what: "with"})
+		}
+		v.clock()
+	case Latest:
+		v.need("every", "every: 1s, or every: event for a row per event", "has no grid")
+		v.need("max_age", "max_age: 5s", "would keep dead members for ever")
+		if _, ok := v.cols[w.Main.Text]; !ok && !v.open && w.Main.Op == OpName {
+			v.problem(w.Main.Pos, wantName(w.Main.Text, entityColumns), "unknown name %q", w.Main.Text)
+		}
+		v.option("every")
+		v.option("max_age")
+	}
+	v.unsupported(w.Pos, w.Kind.String()+" windows are", "tumbling, rolling")
+}
+
+// clock looks for the view whose rows are the ticks, and its parameters.
+func (v *viewChecker) clock() {
+	w := v.spec.Window
+	if w.Main.Op != OpName {
+		return
+	}
+	name, version, _ := strings.Cut(w.Main.Text, "@")
+	ref := Source{Name: name}
+	if n, ok := parseInt(version); ok {
+		ref.Version = int(n)
+	}
+	s := v.find(ref)
+	if s == nil {
+		v.problem(w.Main.Pos, wantName(name, append(sortedKeys(v.given), v.opt.Names...)), "unknown view %q", w.Main.Text)
+		return
+	}
+	var names []string
+	for _, p := range s.Params {
+		names = append(names, p.Name)
+	}
+	for _, k := range sortedKeys(w.With) {
+		if !contains(names, k) {
+			v.problem(w.With[k].Pos, wantName(k, names), "%s has no parameter %q", name, k)
+		}
+	}
+}
+
+// tumbling windows are [start, end) on a grid from origin.
+func (v *viewChecker) tumbling() {
+	w, t := v.spec.Window, &v.view.Window
+	t.Width, _ = v.duration(w.Main, "tumbling")
+	t.Carry = v.carry()
+	if e := w.Opts["zone"]; e != nil && e.Op == OpString && e.Text != "UTC" {
+		v.problem(e.Pos, "want zone: UTC, or an origin", "zone %s is not supported by this version", e.Text)
+	}
+	if e := w.Opts["origin"]; e != nil && e.Op == OpString {
+		origin, ok := parseTime(e.Text)
+		if !ok {
+			v.problem(e.Pos, "want 2024-01-01 or 2024-01-01T00:00:00Z, after 2000", "origin is %q", e.Text)
+		}
+		t.Origin = origin
+	}
+	if t.Width > 0 && v.view.Empty != "omit" && t.Carry/t.Width > maxPanes {
+		v.problem(w.Pos, "want a shorter carry", "%d empty windows of %s in a carry of %s", t.Carry/t.Width, shortDuration(t.Width), shortDuration(t.Carry))
+	}
+}
+
+// carry is how far the last event is felt: a day for filled windows unless written.
+func (v *viewChecker) carry() int64 {
+	if c := v.option("carry"); c > 0 {
+		return c
+	}
+	if v.view.Empty != "omit" {
+		return market.Day
+	}
+	return 0
+}
+
+// parseTime reads a date or an RFC 3339 time as µs UTC.
+func parseTime(text string) (int64, bool) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			us := t.UnixMicro()
+			return us, us == 0 || market.ValidTime(us)
+		}
+	}
+	return 0, false
+}
+
+// rolling windows are (t - w, t] for each t of a grid.
+func (v *viewChecker) rolling() {
+	w, t := v.spec.Window, &v.view.Window
+	t.Width, _ = v.duration(w.Main, "rolling")
+	t.Carry = v.carry()
+	v.need("every", "every: 1s, or every: event for a row per event", "has no grid")
+	if e := w.Opts["every"]; e != nil && e.Op == OpName {
+		v.unsupported(e.Pos, "every: event is", "a grid such as every: 1s")
+	}
+	t.Every = v.option("every")
+	if t.Every > 0 && t.Width/t.Every > maxPanes {
+		v.problem(w.Opts["every"].Pos, "want a larger every",
+			"%d grid points of %s in a window of %s", t.Width/t.Every, shortDuration(t.Every), shortDuration(t.Width))
+	}
+}
+
+// rollup takes the aggregates and features of the parent and merges their states.
+func (v *viewChecker) rollup() {
+	pos := v.spec.Places["rollup"]
+	v.view.Rollup = true
+	for _, key := range []string{"where", "let", "params", "require"} {
+		if p, ok := v.spec.Places[key]; ok {
+			v.problem(p, "want only from, by, window and rollup: the parent has the rest", "%s in a rollup", key)
+		}
+	}
+	if v.open || v.view.Parent == nil && v.view.Kind == market.KindNone {
+		return
+	}
+	p, w := v.view.Parent, &v.view.Window
+	switch {
+	case p == nil:
+		v.problem(pos, "want from: a view with a tumbling window", "rollup of events")
+		return
+	case v.spec.Window.Kind != Tumbling:
+		v.problem(pos, "want window: {tumbling: 1h}", "rollup without a tumbling window")
+		return
+	case p.Window.Kind != Tumbling:
+		v.problem(pos, "want a view with a tumbling window", "rollup of %s, which has %s window", p.Name, article(p.Window.Kind.String())+" "+p.Window.Kind.String())
+		return
+	}
+	if w.Width > 0 && p.Window.Width > 0 {
+		if w.Width%p.Window.Width != 0 || w.Width == p.Window.Width {
+			v.problem(v.spec.Window.Main.Pos, "want a multiple of "+shortDuration(p.Window.Width),
+				"windows of %s are not made of windows of %s", shortDuration(w.Width), shortDuration(p.Window.Width))
+		}
+		if (w.Origin-p.Window.Origin)%p.Window.Width != 0 {
+			v.problem(v.spec.Window.Pos, "want an origin at a window start of "+p.Name, "windows do not begin where those of %s do", p.Name)
+		}
+	}
+	for _, a := range p.Aggs {
+		if a.Fn == "time_mean" && len(v.view.By) != len(p.By) {
+			v.problem(v.spec.Places["by"], "want by: ["+strings.Join(p.By, ", ")+"]", "time_mean of several entities cannot be merged")
+		}
+		v.ops[a.Fn] = true
+	}
+	v.view.Aggs, v.view.Features, v.view.Columns = p.Aggs, p.Features, p.Columns
+}
+
+// bounds derives lookback and reach (I2) and what happens on a late event.
+func (v *viewChecker) bounds() {
+	w := v.view.Window
+	own := w.Width + w.Carry
+	v.view.Lookback, v.view.Reach = own, own
+	if p := v.view.Parent; p != nil {
+		if v.view.Rollup { // windows nest: an event of the parent's window lies in this one
+			own = w.Width + max(w.Carry, p.Lookback-p.Window.Width)
+			v.view.Lookback, v.view.Reach = own, own
+		} else {
+			v.view.Lookback += p.Lookback
+			v.view.Reach += p.Reach
+		}
+	}
+	v.view.OnLate = v.spec.OnLate
+	if v.view.OnLate == "" {
+		v.view.OnLate = "record"
+		if v.view.Reach <= market.Hour {
+			v.view.OnLate = "recompute"
+		}
+	}
+	if w.Kind != NoWindow {
+		v.ops[fmt.Sprintf("window.%s", w.Kind)] = true
+	}
+}

@@ -1,0 +1,176 @@
+package lang
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// class says where a function may stand.
+type class uint8
+
+const (
+	aggregate class = iota + 1 // rows of a window or frame → one value
+	scan                       // rows so far → a value for each row
+	cross                      // members of a latest window → a value for each
+	rowFunc                    // values → value
+)
+
+// signature is how a function is called: its arguments by name, in order, the first least
+// of which must be given. An ellipsis as the last name takes any number.
+type signature struct {
+	class class
+	least int
+	names []string
+	built bool // this version can run it
+}
+
+func sig(c class, built bool, least int, names ...string) signature {
+	return signature{class: c, least: least, names: names, built: built}
+}
+
+var functions = map[string]signature{
+	"count":     sig(aggregate, true, 0, "x"),
+	"sum":       sig(aggregate, true, 1, "x"),
+	"min":       sig(aggregate, true, 1, "x"),
+	"max":       sig(aggregate, true, 1, "x"),
+	"first":     sig(aggregate, true, 1, "x"),
+	"last":      sig(aggregate, true, 1, "x"),
+	"mean":      sig(aggregate, true, 1, "x"),
+	"var":       sig(aggregate, true, 1, "x", "ddof"),
+	"std":       sig(aggregate, true, 1, "x", "ddof"),
+	"time_mean": sig(aggregate, true, 1, "x"),
+	"distinct":  sig(aggregate, true, 1, "x"),
+	"quantile":  sig(aggregate, true, 2, "x", "p", "approx"),
+	"skew":      sig(aggregate, false, 1, "x"),
+	"kurt":      sig(aggregate, false, 1, "x"),
+	"median":    sig(aggregate, false, 1, "x"),
+	"argmin":    sig(aggregate, false, 1, "x", "value"),
+	"argmax":    sig(aggregate, false, 1, "x", "value"),
+	"wmedian":   sig(aggregate, false, 2, "x", "weight"),
+	"slope":     sig(aggregate, false, 2, "y", "x"),
+	"corr":      sig(aggregate, false, 2, "x", "y"),
+	"cov":       sig(aggregate, false, 2, "x", "y"),
+	"any":       sig(aggregate, false, 1, "x"),
+	"all":       sig(aggregate, false, 1, "x"),
+	"hy":        sig(aggregate, false, 2, "x", "y"),
+	"lead":      sig(aggregate, false, 4, "x", "y", "max", "step"),
+	"list":      sig(aggregate, false, 1, "x", "n"),
+
+	"prev":      sig(scan, false, 1, "x", "n", "within"),
+	"cum":       sig(scan, false, 1, "x"),
+	"ema":       sig(scan, false, 2, "x", "n"),
+	"wilder":    sig(scan, false, 2, "x", "n"),
+	"ewm":       sig(scan, false, 2, "x", "halflife"),
+	"decay_sum": sig(scan, false, 2, "x", "halflife"),
+	"since":     sig(scan, false, 1, "x"),
+	"rsi":       sig(scan, false, 2, "x", "n"),
+	"macd":      sig(scan, false, 3, "x", "fast", "slow"),
+	"bollinger": sig(scan, false, 3, "x", "n", "k"),
+	"atr":       sig(scan, false, 1, "n"),
+
+	"rank":     sig(cross, false, 1, "x"),
+	"pct_rank": sig(cross, false, 1, "x"),
+	"zscore":   sig(cross, false, 1, "x"),
+	"share":    sig(cross, false, 1, "x"),
+
+	"abs":      sig(rowFunc, true, 1, "x"),
+	"sign":     sig(rowFunc, true, 1, "x"),
+	"min_of":   sig(rowFunc, true, 2, "a", "b", "…"),
+	"max_of":   sig(rowFunc, true, 2, "a", "b", "…"),
+	"clamp":    sig(rowFunc, true, 3, "x", "low", "high"),
+	"round":    sig(rowFunc, true, 1, "x", "digits"),
+	"floor":    sig(rowFunc, true, 1, "x"),
+	"sqrt":     sig(rowFunc, true, 1, "x"),
+	"ln":       sig(rowFunc, true, 1, "x"),
+	"exp":      sig(rowFunc, false, 1, "x"),
+	"if":       sig(rowFunc, true, 3, "condition", "then", "else"),
+	"coalesce": sig(rowFunc, true, 2, "a", "b", "…"),
+	"decimal":  sig(rowFunc, true, 2, "x", "digits"),
+}
+
+// bookMethods are the functions of an order book, book.mid and the rest.
+var bookMethods = []string{
+	"mid", "spread", "wmid", "imbalance", "depth", "slippage", "fill", "vwap", "slope", "ofi", "mlofi", "level",
+}
+
+// elsewhere has what other languages call our functions.
+var elsewhere = map[string]string{
+	"avg": "mean", "average": "mean", "stddev": "std", "stdev": "std", "variance": "var", "log": "ln",
+	"lag": "prev", "least": "min_of", "greatest": "max_of", "ifnull": "coalesce", "nvl": "coalesce",
+	"iff": "if", "iif": "if", "cast": "decimal", "open": "first", "close": "last", "percentile": "quantile",
+	"nunique": "distinct", "count_distinct": "distinct", "twap": "time_mean", "pow": "x * x",
+}
+
+func functionNames(only class, built bool) []string {
+	var names []string
+	for name, s := range functions {
+		if (only == 0 || s.class == only) && (s.built || !built) {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// usage prints how a function is called.
+func (s signature) usage(name string) string {
+	args := append([]string(nil), s.names...)
+	for i := range args {
+		if i >= s.least && args[i] != "…" {
+			args[i] = "[" + args[i] + "]"
+		}
+	}
+	return name + "(" + strings.Join(args, ", ") + ")"
+}
+
+// bind puts the arguments of a call into the order of the signature; absent ones are nil.
+// what says what is wrong.
+func (s signature) bind(e *Expr) (args []*Expr, what string) {
+	names := s.names
+	variadic := len(names) > 0 && names[len(names)-1] == "…"
+	if variadic {
+		names = names[:len(names)-1]
+	}
+	if len(e.Args) > len(names) && !variadic {
+		return nil, fmt.Sprintf("%s has %d arguments", e.Text, len(e.Args))
+	}
+	args = append(args, e.Args...)
+	for len(args) < len(names) {
+		args = append(args, nil)
+	}
+	for _, key := range sortedKeys(e.Keys) {
+		i := indexOf(names, key)
+		switch {
+		case i < 0:
+			return nil, fmt.Sprintf("%s has no argument %q", e.Text, key)
+		case args[i] != nil:
+			return nil, fmt.Sprintf("%s has its argument %q twice", e.Text, key)
+		}
+		args[i] = e.Keys[key]
+	}
+	for i := range s.least {
+		if args[i] == nil {
+			return nil, fmt.Sprintf("%s has no argument %q", e.Text, names[i])
+		}
+	}
+	return args, ""
+}
+
+func indexOf(list []string, s string) int {
+	for i, x := range list {
+		if x == s {
+			return i
+		}
+	}
+	return -1
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
