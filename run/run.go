@@ -1,0 +1,378 @@
+// Package run is the local driver: it reads files, decodes and sequences their events,
+// drives the engine over them and writes the rows of one view. It holds no more than a
+// few chunks of input in memory, whatever the length of the input, and accounts for
+// every record: in = applied + late + duplicate + dlq + filtered + pending (I3).
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/adapters"
+	"github.com/pinova-group/tidemark/market/canon"
+	"github.com/pinova-group/tidemark/run/input"
+	"github.com/pinova-group/tidemark/run/rowfile"
+	"github.com/pinova-group/tidemark/sequence"
+)
+
+// Report is what a run did.
+type Report struct {
+	Stats   *Stats
+	View    features.Output
+	Written int64 // rows of the view
+	Output  string
+	DLQ     string // file of the rejected records, "" for none
+	Sources []*input.Source
+	Raised  int64 // times that the bound on held-back events cut a line short
+	Piped   bool  // the reader of the rows went away
+}
+
+// Formats lists every input format.
+func Formats() []*adapters.Adapter {
+	return append([]*adapters.Adapter{canon.Adapter}, adapters.Venues...)
+}
+
+// job is a run under way.
+type job struct {
+	cfg    Config
+	env    Env
+	feeds  *market.Feeds
+	insts  *market.Instruments
+	input  input.Config
+	plan   *features.Plan
+	view   int
+	sel    *selection
+	late   *lateRows
+	task   *features.Task
+	rows   features.Rows
+	counts []int64
+	sink   *sink
+	files  files
+}
+
+// Run does one run. Whatever its end, no file is left half-written.
+func Run(ctx context.Context, cfg Config, env Env) (*Report, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if env.Meter == nil {
+		env.Meter = &Meter{}
+	}
+	j := &job{cfg: cfg, env: env, feeds: market.NewFeeds(), insts: market.NewInstruments()}
+	if err := j.prepare(); err != nil {
+		return nil, err
+	}
+	defer j.files.abort()
+	if cfg.Corrected {
+		if err := j.collectLate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	p, err := newPass(j.input, cfg.Strict, j.files.dlq, env.Meter)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.run(ctx, j.step); err != nil {
+		return j.ended(err)
+	}
+	if err := j.finish(p.last); err != nil {
+		return j.ended(err)
+	}
+	return j.report(p)
+}
+
+// prepare finds the specs and the input and opens what will be written.
+func (j *job) prepare() error {
+	params, err := j.cfg.params()
+	if err != nil {
+		return err
+	}
+	plan, src, err := Compile(j.cfg.Specs, params, j.feeds)
+	if err != nil {
+		return err
+	}
+	j.plan = plan
+	if j.view, err = written(plan, src, j.cfg.View); err != nil {
+		return err
+	}
+	paths, err := input.Expand(j.cfg.Inputs)
+	if err != nil {
+		return err
+	}
+	if j.cfg.Corrected {
+		for _, p := range paths {
+			if p == input.Stdin {
+				return fault.Usage("corrected_stdin", "corrected rows need two readings of the input, and the standard input can be read once",
+					"save it to a file first")
+			}
+		}
+	}
+	j.input = input.Config{
+		Paths: paths, Adapters: Formats(), Format: j.cfg.Format, Feed: j.cfg.Feed,
+		Feeds: j.feeds, Insts: j.insts, Stdin: j.env.Stdin,
+	}
+	j.sel = newSelection(&j.cfg, plan, j.insts)
+	j.task = plan.NewTask(j.insts, j.cfg.From)
+	j.counts = make([]int64, len(plan.Outputs()))
+	return j.open()
+}
+
+// collectLate reads the input once for its late rows.
+func (j *job) collectLate(ctx context.Context) error {
+	j.env.Meter.Passes.Store(2)
+	j.env.Meter.Pass.Store(1)
+	p, err := newPass(j.input, false, nil, &Meter{})
+	if err != nil {
+		return err
+	}
+	progress := p.reader.Progress
+	j.env.Meter.bytes.Store(&progress)
+	late := &lateRows{wanted: j.sel.has}
+	err = p.run(ctx, func(out *sequence.Out, _ bool) error { return late.add(&out.Late) })
+	if err != nil {
+		return err
+	}
+	late.sort(j.insts)
+	j.late = late
+	j.env.Meter.Pass.Store(2)
+	return nil
+}
+
+// step drives the engine over what the sequencer released.
+func (j *job) step(out *sequence.Out, closed bool) error {
+	for k := range out.Rows.Batches {
+		kind := market.Kind(k)
+		b := out.Rows.Batches[k]
+		mark := out.Marks[k]
+		if closed {
+			mark = never
+		}
+		if b != nil && b.N > 0 {
+			b = j.sel.apply(b, false)
+		}
+		if late := out.Late.Batches[k]; late != nil && late.N > 0 {
+			j.sel.apply(late, true) // counts what lies outside
+		}
+		if j.late != nil {
+			b = j.late.merge(kind, b, mark)
+		}
+		if b == nil || b.N == 0 {
+			continue
+		}
+		if err := j.task.Push(b); err != nil {
+			return fmt.Errorf("push %s events: %w", kind, err)
+		}
+	}
+	if closed {
+		return nil // the end of the input is no mark: Close flags what it cuts
+	}
+	j.rows.Reset()
+	if err := j.task.Advance(&out.Marks, &j.rows); err != nil {
+		return fmt.Errorf("advance: %w", err)
+	}
+	return j.write(&j.rows)
+}
+
+func (j *job) write(rows *features.Rows) error {
+	for i := range rows.Views {
+		j.counts[i] += int64(rows.Views[i].Len())
+		if i != j.view {
+			continue
+		}
+		if err := j.sink.write(&rows.Views[i], j.task.EntityNames); err != nil {
+			return fmt.Errorf("write rows: %w", err)
+		}
+		j.env.Meter.Rows.Store(j.sink.written)
+	}
+	return nil
+}
+
+// finish closes the windows at the end of the input.
+func (j *job) finish(last int64) error {
+	if j.cfg.To != market.NoTime {
+		last = min(last, j.cfg.To-1)
+	}
+	var open *openRows
+	if j.cfg.Open {
+		open = j.peek()
+	}
+	j.rows.Reset()
+	if err := j.task.Close(last, &j.rows); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	if open != nil {
+		open.drop(&j.rows, j.view, j.task.EntityNames)
+	}
+	if err := j.write(&j.rows); err != nil {
+		return err
+	}
+	if open != nil {
+		n, err := open.write(j.sink)
+		j.counts[j.view] += n
+		if err != nil {
+			return fmt.Errorf("write open rows: %w", err)
+		}
+	}
+	return j.sink.w.Close()
+}
+
+// ended sorts out why a run ended early.
+func (j *job) ended(err error) (*Report, error) {
+	if errors.Is(err, syscall.EPIPE) {
+		return &Report{Piped: true}, nil
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) && errors.Is(err, syscall.ENOSPC) {
+		return nil, &fault.Error{Code: "disk_full", Message: "the disk is full", Where: pe.Path, Exit: fault.ExitFailed, Cause: err}
+	}
+	return nil, err
+}
+
+func (j *job) report(p *pass) (*Report, error) {
+	st, err := settle(p.seq.CountsByFeed(), p.reader.Sources(), j.sel, j.feeds, j.cfg.Feed)
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range j.plan.Outputs() {
+		st.Rows[o.Name] += j.counts[i]
+	}
+	j.warn(p)
+	if err := j.files.commit(st); err != nil {
+		return nil, err
+	}
+	return &Report{
+		Stats: st, View: j.plan.Outputs()[j.view], Written: j.sink.written, Output: j.cfg.Output, DLQ: j.cfg.DLQ,
+		Sources: p.reader.Sources(), Raised: p.seq.Raised(),
+	}, nil
+}
+
+// warn tells what a user should know though nothing failed.
+func (j *job) warn(p *pass) {
+	for _, s := range p.reader.Sources() {
+		if s.Empty {
+			j.env.Warn(fmt.Sprintf("%s is empty", s.Path))
+		}
+		if s.Format == "" && s.Bad > 0 {
+			j.env.Warn(fmt.Sprintf("%s: no known format; name it with --input-format if you know it", s.Path))
+		}
+	}
+	if names := j.feeds.Unknown(); len(names) > 0 {
+		j.env.Warn(fmt.Sprintf("not in the registry, so taken with defaults (dedup by id, disorder 250 ms): %s", strings.Join(names, ", ")))
+	}
+	for _, m := range j.sel.missed() {
+		j.env.Warn(m)
+	}
+	if n := p.seq.Raised(); n > 0 {
+		j.env.Warn(fmt.Sprintf("one line of the input lay so far behind the others that events held back for it were let go %d times; later ones of it are late", n))
+	}
+}
+
+// files are what a run writes, all of it or nothing.
+type files struct {
+	rows    *rowfile.Rows // nil for the standard output
+	stats   *rowfile.File
+	dlqFile *rowfile.File
+	dlq     *deadLetters
+	stdout  func(*Stats) error // writes the accounting to the standard output, if asked
+}
+
+// open starts everything that will be written, so that a path that cannot be is known
+// before the work.
+func (j *job) open() error {
+	o := &j.plan.Outputs()[j.view]
+	schema := Schema(o, j.env.Build)
+	fail := func(path string, err error) error {
+		j.files.abort()
+		return &fault.Error{Code: "output_unwritable", Message: "cannot write the output", Where: path, Why: rootCause(err), Exit: fault.ExitUsage, Cause: err}
+	}
+	var w rowfile.Writer
+	var err error
+	switch {
+	case j.cfg.Output != "-":
+		j.files.rows, err = rowfile.Create(j.cfg.Output, schema)
+		w = j.files.rows
+	case j.env.Table != nil:
+		w = j.env.Table(schema)
+	default:
+		w, err = rowfile.New(j.env.Stdout, rowfile.CSV, schema)
+	}
+	if err != nil {
+		j.files.rows = nil
+		return fail(j.cfg.Output, err)
+	}
+	j.sink = newSink(held{w}, j.view, o)
+	if j.cfg.DLQ != "" {
+		if j.files.dlqFile, err = rowfile.CreateFile(j.cfg.DLQ); err != nil {
+			return fail(j.cfg.DLQ, err)
+		}
+		j.files.dlq = &deadLetters{f: j.files.dlqFile}
+	}
+	switch j.cfg.Stats {
+	case "":
+	case "-":
+		j.files.stdout = func(s *Stats) error { return s.WriteJSON(j.env.Stdout) }
+	default:
+		if j.files.stats, err = rowfile.CreateFile(j.cfg.Stats); err != nil {
+			return fail(j.cfg.Stats, err)
+		}
+	}
+	return nil
+}
+
+func rootCause(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		if errors.Is(pe.Err, os.ErrNotExist) {
+			return "no such folder"
+		}
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// held is a Writer whose file is committed later, together with the others.
+type held struct{ rowfile.Writer }
+
+func (h held) Close() error {
+	if _, file := h.Writer.(*rowfile.Rows); file {
+		return nil
+	}
+	return h.Writer.Close()
+}
+
+func (f *files) commit(st *Stats) error {
+	var errs []error
+	if f.rows != nil {
+		errs = append(errs, f.rows.Close())
+	}
+	if f.dlqFile != nil {
+		errs = append(errs, f.dlqFile.Commit())
+	}
+	if f.stats != nil {
+		errs = append(errs, st.WriteJSON(f.stats), f.stats.Commit())
+	}
+	if f.stdout != nil {
+		errs = append(errs, f.stdout(st))
+	}
+	return errors.Join(errs...)
+}
+
+func (f *files) abort() {
+	if f.rows != nil {
+		f.rows.Abort()
+	}
+	if f.dlqFile != nil {
+		f.dlqFile.Abort()
+	}
+	if f.stats != nil {
+		f.stats.Abort()
+	}
+}
