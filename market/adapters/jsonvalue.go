@@ -218,3 +218,18 @@ func isoTime(b []byte) (int64, bool) {
 	v := t.UnixMicro() + us
 	return v, market.ValidTime(v)
 }
+
+// pick fills dst with the values of the named members of a JSON object, nil where one
+// is absent; it reports false when b is no object.
+func pick(b []byte, dst [][]byte, names ...string) bool {
+	clear(dst)
+	return members(b, func(name, v []byte) bool {
+		for i, n := range names {
+			if string(name) == n {
+				dst[i] = v
+				break
+			}
+		}
+		return true
+	})
+}

@@ -1,6 +1,8 @@
 package adapters
 
 import (
+	"math/bits"
+
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/num"
 )
@@ -122,4 +124,25 @@ func (d *session) appendForced(e *market.Envelope, side int64, price, qty num.De
 	b.Cols[market.LiqSide].AppendInt(side)
 	b.Cols[market.LiqPrice].AppendDec(price.M, price.S)
 	b.Cols[market.LiqQuantity].AppendDec(qty.M, qty.S)
+}
+
+// appendSettled appends a funding rate that was paid at ts.
+func (d *session) appendSettled(l *lane, rate num.Dec, ts int64) {
+	e := d.event(l, ts)
+	e.ID = d.ids.nums(l, market.KindFunding, "", ts)
+	b := d.out.Batch(market.KindFunding)
+	b.AppendEnvelope(e)
+	b.Cols[market.FundingRate].AppendDec(rate.M, rate.S)
+	b.Cols[market.FundingForm].AppendInt(fundingSettled)
+	b.Cols[market.FundingNextTS].AppendNull(false)
+	b.Cols[market.FundingInterval].AppendNull(false)
+}
+
+// mulDec is a × b, exactly; false when that does not fit.
+func mulDec(a, b num.Dec) (num.Dec, bool) {
+	if a.M < 0 || b.M < 0 || int(a.S)+int(b.S) > num.MaxScale {
+		return num.Dec{}, false
+	}
+	hi, lo := bits.Mul64(uint64(a.M), uint64(b.M))
+	return num.Dec{M: int64(lo), S: a.S + b.S}, hi == 0 && lo < 1<<63
 }

@@ -10,6 +10,7 @@ var Venues = []*Adapter{
 	KrakenREST,
 	Coinbase,
 	CoinbaseCSV,
+	OKX,
 }
 
 // Find returns the adapter of a name, or nil.
