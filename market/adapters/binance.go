@@ -76,7 +76,9 @@ func (d *binance) Decode(rec *Record, out *market.Chunk) error {
 			return err
 		}
 	}
-	r.Data = trimSpace(r.Data)
+	if r.Data = trimSpace(r.Data); len(r.Data) == 0 {
+		return Filtered("empty line")
+	}
 	if bad := cutPrefix(&r); bad != nil {
 		return bad
 	}
@@ -94,12 +96,9 @@ func (d *binance) Decode(rec *Record, out *market.Chunk) error {
 // Flush decodes what was held back; records whose market is still unknown are bad.
 func (d *binance) Flush(out *market.Chunk) error { return d.release(out, true) }
 
-// cutPrefix takes the receive time off a line "<nanoseconds> <json>".
+// cutPrefix takes the receive time off a line "<nanoseconds> <json>", which is not empty.
 func cutPrefix(r *Record) *BadRecord {
 	b := r.Data
-	if len(b) == 0 {
-		return Bad(badJSON, nil)
-	}
 	if b[0]-'0' > 9 {
 		return nil
 	}
@@ -232,7 +231,7 @@ func binDropped(e string) string {
 		return "index and continuous-contract series"
 	case "contractInfo", "tradingSession", "serverShutdown", "EVENT_STREAM_TERMINATED":
 		return "service notice"
-	case "trade_all", "depth", "markPrice", "openInterest", "option_pair":
+	case "trade_all", "ticker_all", "depth", "markPrice", "openInterest", "option_pair":
 		return "options"
 	}
 	return ""
@@ -289,7 +288,7 @@ func (d *binance) assume(c *binCtx, x *binInst) (int64, bool) {
 // hold keeps a record whose market or symbol is not known yet.
 func (d *binance) hold(r *Record) error {
 	if len(d.held) >= maxHeld || d.heldLen+len(r.Data) > maxHeldBytes {
-		return Bad(badSymbol, r.Data)
+		return Bad(badMarket, r.Data)
 	}
 	d.heldLen += len(r.Data)
 	d.held = append(d.held, heldRecord{bytes.Clone(r.Data), r.URL, r.Ingest, r.Offset, r.Shard})
@@ -310,7 +309,7 @@ func (d *binance) release(out *market.Chunk, last bool) error {
 				d.heldLen += len(h.data)
 				continue
 			}
-			err = Bad(badSymbol, h.data)
+			err = Bad(badMarket, h.data)
 		}
 		var bad *BadRecord
 		if errors.As(err, &bad) {

@@ -185,30 +185,56 @@ func queryValue(query, name string) string {
 // binShape is the market that the symbol alone tells: BTCUSD_PERP and BTCUSD_240927 are
 // COIN-M, BTCUSDT_240927 is USD-M, BTC-240927-25000-P an option, BTCUSDT unknown.
 func binShape(symbol []byte) binLine {
-	if base, _, ok := bytes.Cut(symbol, []byte("_")); ok {
-		if bytes.HasSuffix(base, []byte("USD")) {
-			return binCOINM
-		}
+	base, tail, dated := bytes.Cut(symbol, []byte("_"))
+	switch {
+	case dated && (string(tail) == "PERP" || binInverse(base)):
+		return binCOINM
+	case dated:
 		return binUSDM
-	}
-	if bytes.Count(symbol, []byte("-")) >= 3 {
+	case bytes.Count(symbol, []byte("-")) >= 3:
 		return binOptions
 	}
 	return binUnknown
 }
 
+// binInverse tells the pairs of COIN-M, all quoted in USD, from those of USD-M, of which
+// BTCBUSD and ETHBUSD alone end alike (BNBUSD is BNB in USD).
+func binInverse(pair []byte) bool {
+	return bytes.HasSuffix(pair, []byte("USD")) && string(pair) != "BTCBUSD" && string(pair) != "ETHBUSD"
+}
+
 // binSymbol gives type of market and canonical symbol of a venue symbol.
 func binSymbol(line binLine, symbol []byte) (market.Venue, string) {
-	if line == binSpot || line == binUS {
+	switch line {
+	case binSpot:
 		return market.Spot, canonical(symbol)
+	case binUS:
+		return market.Spot, dollarPair(symbol, true)
 	}
 	base, tail, _ := bytes.Cut(symbol, []byte("_"))
+	name := canonical(base)
+	if line == binCOINM {
+		name = dollarPair(base, false)
+	}
 	if len(tail) == 0 || string(tail) == "PERP" {
-		return market.Perp, canonical(base)
+		return market.Perp, name
 	}
-	name := append(append([]byte(canonical(base)), '-'), tail...)
-	if !market.ValidSymbol(string(name)) {
-		return market.Future, canonical(symbol)
+	if dated := name + "-" + string(tail); market.ValidSymbol(dated) {
+		return market.Future, dated
 	}
-	return market.Future, string(name)
+	return market.Future, canonical(symbol)
+}
+
+// dollarPair is the canonical symbol of a pair on a market that quotes in USD, where
+// DOTUSD is DOT in USD and not DO in TUSD. Where BUSD is a quote besides, a pair is in
+// BUSD when three letters are left before it (BTCBUSD, not BNBUSD).
+func dollarPair(pair []byte, busd bool) string {
+	base, ok := bytes.CutSuffix(pair, []byte("USD"))
+	if before, isB := bytes.CutSuffix(base, []byte("B")); busd && isB && len(before) >= 3 && string(base) != "SHIB" {
+		return canonical(pair)
+	}
+	if name := string(base) + "-USD"; ok && len(base) > 0 && market.ValidSymbol(name) {
+		return name
+	}
+	return canonical(pair)
 }

@@ -161,7 +161,7 @@ func (d *binance) list(b []byte, c *binCtx) (err error, ok bool) {
 			if n == 0 {
 				return err, true
 			}
-			bad.add(badSymbol, el)
+			bad.add(badMarket, el)
 		default:
 			if x, isBad := err.(*BadRecord); isBad {
 				bad.add(x.Reason, []byte(x.Detail))
@@ -245,8 +245,11 @@ func (d *binance) restDepth(b []byte, c *binCtx) (err error, ok bool) {
 		return nil, false
 	}
 	guess := d.market.neighbour
-	if vals[1] != nil || vals[2] != nil {
+	switch {
+	case vals[1] != nil || vals[2] != nil:
 		guess = usdm
+	case partialDepth(c.stream) > 0: // futures send partial books as depthUpdate
+		guess = spot
 	}
 	x, err := d.target(c, rawText(vals[3]), guess)
 	if err != nil {
@@ -286,6 +289,7 @@ func (d *binance) restDepth(b []byte, c *binCtx) (err error, ok bool) {
 }
 
 func usdm([]byte) binLine { return binUSDM }
+func spot([]byte) binLine { return binSpot }
 
 // timed readies an envelope at the first of the times that was sent, else at an assumed
 // time; it returns what is wrong, or "".
@@ -322,7 +326,7 @@ func (d *binance) restTrade(b []byte, c *binCtx) (err error, ok bool) {
 	}
 	guess := usdm
 	if vals[5] != nil {
-		guess = func([]byte) binLine { return binSpot }
+		guess = spot
 	}
 	x, err := d.target(c, nil, guess)
 	if err != nil {

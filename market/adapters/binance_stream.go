@@ -203,7 +203,7 @@ func (d *binance) depthUpdate(c *binCtx) (err error, ok bool) {
 	}
 	r := &d.book
 	r.origin, r.first, r.prev, r.checksum, r.depth = market.OriginDelta, first, nullInt, nullInt, nullInt
-	if f.has(keyPU) {
+	if f.has(keyPU) && f.b[f.at[keyPU]] != '-' { // -1: nothing before it
 		if r.prev, ok = f.int(keyPU); !ok {
 			return nil, false
 		}

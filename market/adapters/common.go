@@ -37,6 +37,7 @@ const (
 	badManyInst  = "more than 131072 instruments"
 	badLong      = "line is longer than 16 MiB"
 	badOrder     = "last id is before the first"
+	badMarket    = "market or symbol is not known"
 	badSymbol    = "symbol is not known"
 )
 
