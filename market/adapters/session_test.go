@@ -187,9 +187,6 @@ func (s books) apply(t testing.TB, b *market.Batch, i int) *book.Book {
 	if err != nil {
 		t.Fatalf("book of %d, row %d: %v", b.Inst[i], i, err)
 	}
-	if c := &b.Cols[market.BookDepth]; !c.IsNull(i) {
-		k.Truncate(int(c.I64[i]))
-	}
 	return k
 }
 

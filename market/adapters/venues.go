@@ -11,6 +11,7 @@ var Venues = []*Adapter{
 	Coinbase,
 	CoinbaseCSV,
 	OKX,
+	Bybit,
 }
 
 // Find returns the adapter of a name, or nil.
