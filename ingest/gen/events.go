@@ -1,0 +1,153 @@
+package gen
+
+import (
+	"github.com/pinova-group/tidemark/market"
+)
+
+// stamp is the present time by the venue's clock at its resolution.
+func (m *Market) stamp(x *instrument) int64 { return m.stampAt(x, m.t) }
+
+func (m *Market) stampAt(x *instrument, t int64) int64 {
+	t += m.venues[x.venue].off
+	return t - t%m.c.Resolution
+}
+
+// row starts a record.
+func (m *Market) row(k market.Kind) (*record, int32) {
+	r, slot := m.q.slot()
+	r.kind = k
+	return r, slot
+}
+
+func (m *Market) tradeRow(x *instrument, price, qty int64) {
+	r, slot := m.row(market.KindTrade)
+	r.seq, r.side = x.trade, x.side
+	r.v[0], r.v[1] = price, qty
+	m.finish(x, slot)
+}
+
+func (m *Market) quote(x *instrument) {
+	r, slot := m.row(market.KindQuote)
+	r.seq = x.update
+	r.v = [4]int64{x.bidPrice(0), x.bids[0], x.askPrice(0), x.asks[0]}
+	m.finish(x, slot)
+}
+
+// open pushes the first rows of an instrument: its reference data and its book.
+func (m *Market) open(x *instrument) {
+	m.describe(x)
+	m.snapshot(x)
+	m.quote(x)
+}
+
+// describe pushes the instrument row that holds from now on.
+func (m *Market) describe(x *instrument) {
+	r, slot := m.row(market.KindInstrument)
+	x.version++
+	r.seq, r.v[0] = x.version, x.tick
+	m.finish(x, slot)
+}
+
+// snapshot pushes the whole book. It has the number of the delta that it follows.
+func (m *Market) snapshot(x *instrument) {
+	x.snapSeq, x.snapAt, x.resync = x.update, m.stamp(x), 0
+	r, slot := m.row(market.KindBook)
+	r.origin, r.seq = market.OriginVenue, x.update
+	if m.c.Untimed {
+		r.origin = market.OriginREST
+	}
+	for i := range x.bids {
+		r.bids.add(x.bidPrice(i), x.bids[i])
+		r.asks.add(x.askPrice(i), x.asks[i])
+	}
+	x.books = hole{} // what a snapshot bridges is no gap for whoever keeps the book
+	m.finish(x, slot)
+}
+
+func (m *Market) funding(x *instrument, at int64) {
+	r, slot := m.row(market.KindFunding)
+	r.seq = uint64(at / (8 * market.Hour))
+	r.v[0] = 100 + x.basis/1000 // 10^-6: 0.01 % and what the basis adds
+	r.v[1] = at + 8*market.Hour
+	m.finishAt(x, slot, at)
+}
+
+// coarsen makes the price step of an instrument ten times coarser and says so.
+func (m *Market) coarsen(x *instrument) {
+	x.tick *= 10
+	if x.priceScale > 0 && x.tick%10 == 0 {
+		x.tick /= 10
+		x.priceScale--
+	}
+	x.reset(m.assets[x.asset].price, &m.walk)
+	x.update++ // the number of the change itself
+	if m.isDown(x.venue, m.t) || x.down {
+		x.version++
+		return
+	}
+	m.describe(x)
+	m.snapshot(x)
+	m.quote(x)
+}
+
+// unseen lets the market go on while nobody listens.
+func (m *Market) unseen(x *instrument) {
+	x.down = true
+	first := x.trade + 1
+	x.trade += uint64(m.walk.below(3))
+	x.update += uint64(m.walk.below(5))
+	if x.trade >= first {
+		x.trades.extend(first, x.trade, false)
+	}
+}
+
+// comeBack is the first thing seen of an instrument after an outage.
+func (m *Market) comeBack(x *instrument, price int64) {
+	x.down = false
+	x.reset(price, &m.walk)
+	x.update++
+	m.snapshot(x)
+	m.quote(x)
+}
+
+// outage pushes the status rows of a venue's outages that have begun or ended by now.
+func (m *Market) outage(venue int) {
+	for i := range m.venues[venue].outs {
+		o := &m.venues[venue].outs[i]
+		if o.said == 0 && o.from <= m.t {
+			o.said++
+			// Behind everything that was under way when the connection broke.
+			m.control(venue, market.KindStatus, o.from, o.from+m.c.Delay+m.c.Disorder+1, market.StatusDown)
+		}
+		if o.said == 1 && o.to <= m.t {
+			o.said++
+			m.control(venue, market.KindStatus, o.to, max(o.to, o.from+m.c.Delay+m.c.Disorder+2), market.StatusUp)
+		}
+	}
+}
+
+// beat pushes the watermark rows of all lines that are up: whatever comes after them
+// was stamped at their time or later.
+func (m *Market) beat(at int64) {
+	for i := range m.venues {
+		if m.isDown(i, at) || m.isDown(i, at-m.c.Delay-m.c.Disorder) {
+			continue
+		}
+		safe := at - m.c.Delay - m.c.Disorder + m.venues[i].low
+		m.control(i, market.KindWatermark, safe-safe%m.c.Resolution, at, 0)
+	}
+}
+
+// control pushes a row about a venue's lines, one for each line.
+func (m *Market) control(venue int, k market.Kind, ts, arrival int64, state uint8) {
+	if !m.kinds[k] {
+		return
+	}
+	for l := range m.c.Lines {
+		r, slot := m.q.slot()
+		m.venues[venue].notes++
+		r.kind, r.ts, r.arrival, r.state, r.shard = k, ts, arrival, state, uint16(l)
+		r.seq, r.inst = m.venues[venue].notes, int32(-1-venue)
+		m.q.push(slot)
+	}
+}
