@@ -1,0 +1,358 @@
+package sequence
+
+import (
+	"math"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// books are all chains.
+type books struct {
+	chains []*chain
+	active []*chain // those that hold rows
+	// keyframeAt is at or before the next keyframe of any chain.
+	keyframeAt int64
+	remap      []uint32
+}
+
+// maxRests bounds the REST snapshots that one chain holds; the oldest gives way.
+const maxRests = 256
+
+// pushBooks takes book rows.
+func (s *Sequencer) pushBooks(b *market.Batch) {
+	k := s.kinds[market.KindBook]
+	for i := range b.N {
+		fk := s.feedKind(k, b.Feed[i])
+		fk.fs.counts.In++
+		if why := s.deadBook(fk, b, i); why != "" {
+			s.bury(fk.fs, b, i, why)
+			continue
+		}
+		if b.Cols[market.BookOrigin].I64[i] == market.OriginREST {
+			s.pushREST(k, fk, b, i)
+		} else {
+			s.pushBook(k, s.line(k, b.Feed[i], b.Shard[i]), b, i)
+		}
+		if k.held > k.checkAt {
+			s.relieve(k)
+		}
+	}
+	for _, fk := range k.fks {
+		fk.expire()
+	}
+}
+
+func (s *Sequencer) deadBook(fk *feedKind, b *market.Batch, i int) string {
+	origin := b.Cols[market.BookOrigin].I64[i]
+	switch {
+	case origin < market.OriginDelta || origin > market.OriginKeyframe:
+		return ReasonOrigin
+	case !b.HasSeq[i] && fk.chainedAt(b.Inst[i]):
+		return ReasonSeq
+	}
+	return s.deadTime(fk.fs.feed, b.EventTS[i], b.IngestTS[i])
+}
+
+// pushBook takes a row of the venue's stream.
+func (s *Sequencer) pushBook(k *kindState, l *line, b *market.Batch, i int) {
+	fk, ts := l.fk, b.EventTS[i]
+	v := s.judge(k, l, b, i)
+	if v == duplicate {
+		fk.fs.counts.Duplicate++
+		k.seen(l, ts)
+		return
+	}
+	c, point := s.chainOf(fk, b, i), k.point()
+	s.catchUp(c, point, math.MaxInt64, false)
+	if v == late && !c.admits(b, i, l.w) {
+		s.keepLate(k, fk.fs, b, i)
+	} else {
+		s.hold(c, b, i, point)
+	}
+	k.seen(l, ts)
+}
+
+// pushREST takes a snapshot asked for over REST. It belongs to no line: it is placed by
+// its update id, is never late, and holds nothing back. Its time is by the collector's
+// clock; while no line exists, as in a file of nothing else, the release point follows
+// it at the distance by which such a clock may be wrong.
+func (s *Sequencer) pushREST(k *kindState, fk *feedKind, b *market.Batch, i int) {
+	ts := b.EventTS[i]
+	if fk.ids != nil && b.ID[i] != (market.ID{}) && fk.ids.known(&b.ID[i], ts, fk.forget()) {
+		fk.fs.counts.Duplicate++
+		return
+	}
+	c, point := s.chainOf(fk, b, i), k.point()
+	s.catchUp(c, point, math.MaxInt64, false)
+	s.hold(c, b, i, point)
+	if len(k.lines) == 0 {
+		k.at = max(k.at, ts-s.cfg.MaxAhead-fk.fs.feed.Disorder)
+	}
+}
+
+// chainedAt reports whether the chain of an instrument goes by update ids.
+func (fk *feedKind) chainedAt(inst market.Inst) bool {
+	return int(inst) < len(fk.chain) && fk.chain[inst] != nil && fk.chain[inst].chained
+}
+
+func (s *Sequencer) chainOf(fk *feedKind, b *market.Batch, i int) *chain {
+	inst := b.Inst[i]
+	for int(inst) >= len(fk.chain) {
+		fk.chain = append(fk.chain, nil)
+	}
+	c := fk.chain[inst]
+	if c == nil {
+		c = s.newChain(fk, inst)
+		c.chained = fk.fs.feed.Chained && b.HasSeq[i]
+	}
+	return c
+}
+
+func (s *Sequencer) newChain(fk *feedKind, inst market.Inst) *chain {
+	c := &chain{
+		fk: fk, inst: inst, num: s.nums[inst], ts: market.NoTime, crossed: market.NoTime,
+		sum: checksumOf(s.cfg.Insts.Get(inst).Exchange),
+	}
+	fk.chain[inst] = c
+	s.books.chains = append(s.books.chains, c)
+	return c
+}
+
+// admits reports whether a row is in time although its event time is not: a delta that
+// continues the chain, when the chain's own time is above the watermark. It is a
+// venue's clock that stepped back then, not a row that came late.
+func (c *chain) admits(b *market.Batch, i int, w int64) bool {
+	origin := b.Cols[market.BookOrigin].I64[i]
+	if !c.chained || origin != market.OriginDelta || !c.known {
+		return false
+	}
+	x := makeLink(b, i)
+	tail, ts := c.last, c.ts
+	if n := c.at.len(); n > 0 {
+		tail = c.at.get(n - 1).seq
+		for j := range n {
+			ts = max(ts, c.at.get(j).ts)
+		}
+	}
+	return x.key == tail && ts > w
+}
+
+// makeLink reads how row i of a batch names its predecessor.
+func makeLink(b *market.Batch, i int) link {
+	x := link{seq: b.Seq[i], ts: b.EventTS[i], tie: uint64(b.EventTS[i])}
+	first, prev := &b.Cols[market.BookFirstSeq], &b.Cols[market.BookPrevSeq]
+	if !first.IsNull(i) && first.I64[i] >= 0 {
+		x.first, x.rule = uint64(first.I64[i]), byFirst
+	}
+	switch {
+	case !prev.IsNull(i) && prev.I64[i] >= 0:
+		x.key = uint64(prev.I64[i])
+		if x.rule == byFirst {
+			x.rule = byPrevOver
+		} else {
+			x.rule = byPrev
+		}
+	case x.rule == byFirst:
+		x.key = max(x.first, 1) - 1
+	default:
+		x.key = max(x.seq, 1) - 1
+	}
+	return x
+}
+
+// hold puts a row in time into its chain.
+func (s *Sequencer) hold(c *chain, b *market.Batch, i int, point int64) {
+	k := s.kinds[market.KindBook]
+	c.fk.fs.counts.Pending++
+	c.shard = b.Shard[i]
+	k.held++
+	appendRange(k.arena, b, i, i+1)
+	row := uint32(k.arena.N - 1)
+	k.arena.Flags[row] &= flagsIn
+	x := makeLink(b, i)
+	x.row = row
+	origin := b.Cols[market.BookOrigin].I64[i]
+	if origin == market.OriginREST && x.ts <= point {
+		// Its time says when it was asked for, by another clock than the deltas':
+		// what has been released stays before it.
+		x.ts = point + 1
+	}
+	switch {
+	case !c.chained:
+		x.key, x.tie, x.rule = uint64(x.ts), seqOf(b, i), byTime
+		c.at.insert(x)
+	case origin == market.OriginREST:
+		if len(c.rests) == maxRests {
+			s.filter(c)
+			c.rests = append(c.rests[:0], c.rests[1:]...)
+		}
+		c.rests = append(c.rests, x)
+	case origin != market.OriginDelta || x.rule == byStep && x.seq == 1:
+		c.snaps = append(c.snaps, x)
+		for j := len(c.snaps) - 1; j > 0 && c.snaps[j].ts < c.snaps[j-1].ts; j-- {
+			c.snaps[j], c.snaps[j-1] = c.snaps[j-1], c.snaps[j]
+		}
+	default:
+		c.at.insert(x)
+	}
+	s.activate(c)
+}
+
+func (s *Sequencer) activate(c *chain) {
+	if !c.active {
+		c.active = true
+		s.books.active = append(s.books.active, c)
+	}
+}
+
+// catchUp processes what the release point allows. force counts holes as gaps at once.
+func (s *Sequencer) catchUp(c *chain, point, lastKeyframe int64, force bool) {
+	patience := c.fk.fs.feed.Disorder
+	if force {
+		patience = 0
+	}
+	for {
+		do, place, at := c.plan(patience, s.cfg.KeyframeEvery, lastKeyframe)
+		if do == stepNone || at > point {
+			return
+		}
+		switch do {
+		case stepKeyframe:
+			s.keyframe(c, at)
+		case stepLink:
+			if x := c.at.remove(place); x.rule == breakMark {
+				s.breakChain(c)
+			} else {
+				s.apply(c, x, false)
+			}
+		case stepHole:
+			s.apply(c, c.at.remove(place), true)
+		case stepSnap:
+			x := c.snaps[0]
+			c.snaps = append(c.snaps[:0], c.snaps[1:]...)
+			s.snapshot(c, x)
+		case stepRest:
+			x := c.rests[0]
+			c.rests = append(c.rests[:0], c.rests[1:]...)
+			s.rest(c, x, at)
+		case stepStale:
+			s.discard(c, c.at.remove(place))
+		}
+	}
+}
+
+// catchUpBooks brings all chains to the release point.
+func (s *Sequencer) catchUpBooks(point int64, force bool) {
+	keep := s.books.active[:0]
+	for _, c := range s.books.active {
+		s.catchUp(c, point, math.MaxInt64, force)
+		c.active = c.at.len() > 0 || len(c.snaps) > 0 || len(c.rests) > 0
+		if c.active {
+			keep = append(keep, c)
+		}
+	}
+	clear(s.books.active[len(keep):])
+	s.books.active = keep
+	if point >= s.books.keyframeAt {
+		s.books.keyframeAt = math.MaxInt64
+		for _, c := range s.books.chains {
+			s.catchUp(c, point, math.MaxInt64, force)
+			s.expectKeyframe(c)
+		}
+	}
+}
+
+func (s *Sequencer) expectKeyframe(c *chain) {
+	if c.live && c.dirty {
+		s.books.keyframeAt = min(s.books.keyframeAt, nextGrid(c.ts, s.cfg.KeyframeEvery))
+	}
+}
+
+// bookPoint is the release point of book rows: rows at or after the first one behind a
+// hole wait until the hole is decided, so that they leave in order.
+func (s *Sequencer) bookPoint(point int64) int64 {
+	for _, c := range s.books.active {
+		if b := c.blocked(); b <= point {
+			point = b - 1
+		}
+	}
+	return point
+}
+
+// releaseBooks hands out book rows and returns the release point that it served.
+func (s *Sequencer) releaseBooks(out *Out, point int64, end bool) int64 {
+	k := s.kinds[market.KindBook]
+	s.catchUpBooks(point, false)
+	if end {
+		for _, c := range s.books.chains {
+			s.catchUp(c, math.MaxInt64, point, false)
+		}
+		point = math.MaxInt64
+	} else {
+		point = s.bookPoint(point)
+	}
+	rows := k.ord.upTo(point)
+	if len(rows) > 0 {
+		dst := out.Rows.Batch(market.KindBook)
+		base := dst.N
+		gather(dst, k.arena, rows)
+		for i := base; i < dst.N; i++ {
+			if dst.Flags[i]&flagOwn != 0 {
+				dst.Flags[i] &^= flagOwn
+				continue
+			}
+			fs := s.byID[dst.Feed[i]]
+			fs.counts.Applied++
+			fs.counts.Pending--
+			k.held--
+			k.checkAt--
+		}
+	}
+	s.compactBooks()
+	return point
+}
+
+// filter books a held row as filtered, discard one that lies behind its chain.
+func (s *Sequencer) filter(c *chain) {
+	c.fk.fs.counts.Filtered++
+	s.unhold(c)
+}
+
+func (s *Sequencer) discard(c *chain, x link) {
+	if x.seq <= c.covered {
+		s.filter(c)
+		return
+	}
+	c.fk.fs.counts.Duplicate++
+	s.unhold(c)
+}
+
+func (s *Sequencer) unhold(c *chain) {
+	k := s.kinds[market.KindBook]
+	c.fk.fs.counts.Pending--
+	k.held--
+	k.checkAt--
+}
+
+// heldTimes appends the event times of all rows that chains hold.
+func (bs *books) heldTimes(out []int64) []int64 {
+	for _, c := range bs.active {
+		for i := range c.at.len() {
+			out = append(out, c.at.get(i).ts)
+		}
+		for i := range c.snaps {
+			out = append(out, c.snaps[i].ts)
+		}
+		for i := range c.rests {
+			out = append(out, c.rests[i].ts)
+		}
+	}
+	return out
+}
+
+// compactBooks drops the arena's dead rows when they are more than the live ones were.
+func (s *Sequencer) compactBooks() {
+	if k := s.kinds[market.KindBook]; k.arena.N > k.compactAt {
+		s.forceCompactBooks()
+	}
+}

@@ -1,0 +1,282 @@
+package sequence
+
+import (
+	"math"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// chain is the book of one feed and instrument and what is known of its links.
+//
+// Its state is WAIT (no book: from the start, and after a gap, a checksum that fails,
+// a book that stays crossed, a line that went down) or LIVE. Deltas leave in both; a
+// snapshot makes it LIVE. A delta that breaks the chain carries FlagGap: whoever keeps
+// a book from the rows drops it there and waits for the next snapshot.
+//
+// What is held is processed step by step, always the step with the least threshold,
+// as soon as the release point has reached it. Which step that is does not depend on
+// the point, so it makes no difference whether the point moves often or seldom.
+//
+//	step         threshold               what happens
+//	keyframe     grid point              the book as of just before it is written
+//	link         its time                applied: it continues the chain
+//	snapshot     its time                replaces the book; a falling number starts an epoch
+//	REST         see rest                connects, is re-based, or is filtered
+//	stale        its time                behind the chain: filtered after a snapshot, else duplicate
+//	hole         its time + disorder     its predecessor has not come: a gap
+//
+// A feed without update ids (not Chained) has no holes: rows go by time, then arrival.
+type chain struct {
+	fk   *feedKind
+	inst market.Inst
+	num  uint32
+
+	chained bool // by update ids; decided by the first row
+	sum     checksum
+
+	live  bool // LIVE
+	was   bool // has been LIVE
+	known bool // last is a number of this chain
+	fresh bool // last is that of a snapshot: the next delta may overlap it
+	fed   bool // deltas have come since the last snapshot over REST, or the venue pushes snapshots
+	dirty bool // rows since the last keyframe
+	cut   bool // the next row starts after a break that left no hole in numbers
+
+	last    uint64 // update id of the last link
+	covered uint64 // update id of the last snapshot: stale links up to it are filtered
+	epoch   uint32
+	ts      int64  // effective time of the last row, market.NoTime before it
+	emitted uint64 // number of the last row
+	crossed int64  // since when the book is crossed, market.NoTime when not
+	run     uint64
+
+	at links // deltas by the number that must come before them; all rows by time when not chained
+	// snapshots pushed by the venue by time, REST snapshots by arrival, and rows that
+	// have left but are kept to re-base a REST snapshot on
+	snaps, rests, kept []link
+
+	shard   uint16 // that brought the last row held
+	lastRow keyframeOf
+	book    level2
+	active  bool
+}
+
+// keyframeOf is what a keyframe takes from the row it follows.
+type keyframeOf struct {
+	shard  uint16
+	ingest int64
+	id     market.ID
+}
+
+// link is one row of a chain, held in the arena.
+type link struct {
+	key   uint64 // update id that must be the last one before this row; sort key
+	first uint64 // first update id in the row
+	seq   uint64
+	tie   uint64 // among equal keys: the time, and where the key is the time the venue's number
+	ts    int64
+	row   uint32
+	rule  linkRule
+}
+
+// noRow stands where a link has no row.
+const noRow = math.MaxUint32
+
+// linkRule says how a delta names its predecessor.
+type linkRule uint8
+
+const (
+	byStep     linkRule = iota // seq = last + 1 (Bybit)
+	byFirst                    // first ≤ last + 1 ≤ seq (Binance spot)
+	byPrev                     // prev = last (OKX)
+	byPrevOver                 // prev = last; after a snapshot first ≤ last ≤ seq (Binance futures)
+	byTime                     // not chained
+	breakMark                  // not chained: the line went down here; no row
+)
+
+// links are sorted by (key, tie), equal ones in order of arrival.
+type links struct {
+	l    []link
+	head int
+}
+
+func (q *links) len() int        { return len(q.l) - q.head }
+func (q *links) get(i int) *link { return &q.l[q.head+i] }
+
+func (q *links) insert(x link) {
+	q.l = append(q.l, x)
+	i := len(q.l) - 1
+	for ; i > q.head && (x.key < q.l[i-1].key || x.key == q.l[i-1].key && x.tie < q.l[i-1].tie); i-- {
+		q.l[i] = q.l[i-1]
+	}
+	q.l[i] = x
+}
+
+func (q *links) remove(i int) link {
+	i += q.head
+	x := q.l[i]
+	copy(q.l[q.head+1:i+1], q.l[q.head:i])
+	q.head++
+	switch {
+	case q.head == len(q.l):
+		q.l, q.head = q.l[:0], 0
+	case q.head > 64 && q.head > len(q.l)/2:
+		q.l = append(q.l[:0], q.l[q.head:]...)
+		q.head = 0
+	}
+	return x
+}
+
+// lower is the first place whose key is at least key.
+func (q *links) lower(key uint64) int {
+	lo, hi := q.head, len(q.l)
+	if lo < hi && q.l[lo].key >= key {
+		return 0
+	}
+	for lo < hi {
+		if m := (lo + hi) / 2; q.l[m].key < key {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo - q.head
+}
+
+// step is what a chain can do next.
+type step uint8
+
+const (
+	stepNone step = iota
+	stepKeyframe
+	stepLink
+	stepSnap
+	stepRest
+	stepStale
+	stepHole
+)
+
+// stale reports whether a link lies behind the chain.
+func (c *chain) stale(x *link) bool { return c.known && x.key < c.last && x.seq <= c.last }
+
+// continues reports whether a delta continues a chain whose last number is last.
+func (x *link) continues(last uint64, fresh bool) bool {
+	if x.key == last {
+		return true
+	}
+	switch x.rule {
+	case byFirst:
+		return x.key < last && x.seq > last
+	case byPrev:
+		return fresh && x.key < last && x.seq > last
+	case byPrevOver:
+		return fresh && x.first <= last && x.seq > last
+	default:
+		return false
+	}
+}
+
+// find returns the places of the link that continues the chain, of the first stale
+// one, and of the first that does neither; -1 for none.
+func (c *chain) find() (next, stale, hole int) {
+	n := c.at.len()
+	switch {
+	case n == 0:
+		return -1, -1, -1
+	case !c.chained || !c.known:
+		return 0, -1, -1
+	}
+	next, stale, hole = -1, -1, -1
+	i := c.at.lower(c.last)
+	if i < n && c.at.get(i).key == c.last {
+		next = i
+	}
+	for j := range i {
+		x := c.at.get(j)
+		switch {
+		case c.stale(x):
+			if stale < 0 {
+				stale = j
+			}
+		case next < 0 && x.continues(c.last, c.fresh):
+			next = j
+		case hole < 0:
+			hole = j
+		}
+	}
+	if hole < 0 && i < n {
+		hole = i
+	}
+	if next >= 0 {
+		hole = -1
+	}
+	return next, stale, hole
+}
+
+// plan returns the step with the least threshold and the place of its link. patience
+// is the time that a hole is waited for; keyframes are planned up to the grid point last.
+func (c *chain) plan(patience, grid, last int64) (do step, place int, at int64) {
+	do, at = stepNone, math.MaxInt64
+	offer := func(d step, p int, t int64) {
+		if t < at {
+			do, place, at = d, p, t
+		}
+	}
+	next, stale, hole := c.find()
+	if c.live && c.dirty && (hole < 0 || c.at.get(hole).ts >= nextGrid(c.ts, grid)) {
+		if g := nextGrid(c.ts, grid); g <= last {
+			offer(stepKeyframe, 0, g)
+		}
+	}
+	if next >= 0 {
+		offer(stepLink, next, c.at.get(next).ts)
+	}
+	if len(c.snaps) > 0 {
+		offer(stepSnap, 0, c.snaps[0].ts)
+	}
+	if len(c.rests) > 0 && hole < 0 {
+		offer(stepRest, 0, c.restAt(&c.rests[0], next, patience))
+	}
+	if stale >= 0 {
+		offer(stepStale, stale, c.at.get(stale).ts)
+	}
+	if hole >= 0 {
+		offer(stepHole, hole, c.at.get(hole).ts+patience)
+	}
+	return do, place, at
+}
+
+// restAt is the threshold of a REST snapshot. It lets the deltas up to its number go
+// first, those that are there and for a while those that are not, because it is placed
+// by its number and its time is by another clock. next is the place of the link that
+// continues the chain, -1 for none. (It also waits for a hole to be decided, because
+// after a gap it is what brings the book back.)
+func (c *chain) restAt(r *link, next int, patience int64) int64 {
+	switch {
+	case c.live && c.fed, c.known && c.last >= r.seq:
+		return r.ts
+	case next >= 0:
+		if x := c.at.get(next); x.seq <= r.seq || c.known && !x.continues(r.seq, true) {
+			return max(r.ts, x.ts)
+		}
+		return r.ts
+	case c.known && c.fed:
+		return r.ts + 2*patience
+	default:
+		return r.ts
+	}
+}
+
+// blocked is the least effective time that rows behind a hole can get; math.MaxInt64
+// when there is no hole.
+func (c *chain) blocked() int64 {
+	if _, _, hole := c.find(); hole >= 0 {
+		return max(c.ts, c.at.get(hole).ts)
+	}
+	return math.MaxInt64
+}
+
+// nextGrid is the first keyframe time after ts: the grid, and each full hour.
+func nextGrid(ts, every int64) int64 {
+	return min(market.FloorDiv(ts, every)*every+every, market.FloorDiv(ts, market.Hour)*market.Hour+market.Hour)
+}

@@ -1,0 +1,36 @@
+// Package sequence turns events as they arrived into events in order: it decides once,
+// and writes down, what a clock or a race could decide otherwise: order, identity,
+// lateness, book state, gaps (I0). It is a state machine stepped by its caller: no
+// clock, goroutine, file, log or random number.
+//
+// # Verdicts
+//
+// A line is (feed, kind, shard). M is the greatest event time of the line so far, dead
+// letters left out. Its watermark is
+//
+//	W = max(M − disorder, T − 1 of the last watermark record, release point when the line started)
+//
+// where T is the event time of a KindWatermark row of the feed's shard ("nothing more
+// before T"). A row is
+//
+//   - dead when its time is implausible or too far ahead of its ingest time (M stays);
+//   - duplicate when its id is known and the first event with it is no older than the
+//     feed's horizon behind the slowest live line of its feed and kind, late or not;
+//   - late when event_ts ≤ W, W before the row;
+//   - else in time, and applied when it is released.
+//
+// The release point of a kind is the least W of its live lines, never falling; rows with
+// ts at or below it are released in the total order, and Marks is the point plus one. A
+// line is live from its first row (or OpenLine) until a status row "down" or EndLine,
+// and again from its next row; a line that starts or comes back starts at the release
+// point. When no line is live, the point is the greatest event time of the kind. A kind
+// without lines follows the watermark records of all shards.
+//
+// All of this is a function of the log's prefix: neither the cut into chunks, nor when
+// Advance is called, nor a snapshot and restore in between changes a row or a verdict.
+// The one input from outside the log is when OpenLine and EndLine are called.
+//
+// # Books
+//
+// Rows of KindBook are links of chains, one for each feed and instrument; see chain.
+package sequence

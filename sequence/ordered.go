@@ -1,0 +1,138 @@
+package sequence
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// entry is the place in the total order of one row of an arena. Equal keys keep the
+// order of rows, which is that of arrival.
+type entry struct {
+	ts    int64
+	si    uint64 // src<<32 | instrument number
+	seq   uint64
+	epoch uint32
+	row   uint32
+}
+
+func (e *entry) less(o *entry) bool {
+	switch {
+	case e.ts != o.ts:
+		return e.ts < o.ts
+	case e.si != o.si:
+		return e.si < o.si
+	case e.epoch != o.epoch:
+		return e.epoch < o.epoch
+	case e.seq != o.seq:
+		return e.seq < o.seq
+	}
+	return e.row < o.row
+}
+
+// ordered holds rows of an arena in the total order. Input is nearly sorted, so rows
+// go to a sorted run when they can and to an unsorted tail when not; settle merges the
+// tail into the run from behind, which costs as much as the tail and how far it reaches.
+type ordered struct {
+	e      []entry
+	head   int // entries before it have left
+	sorted int // e[head:sorted] is sorted, e[sorted:] is the tail
+	tmp    []entry
+	rows   []uint32
+}
+
+func (o *ordered) len() int { return len(o.e) - o.head }
+
+func (o *ordered) add(x entry) {
+	n := len(o.e)
+	if o.sorted == n && (o.head == n || !x.less(&o.e[n-1])) {
+		o.sorted++
+	}
+	o.e = append(o.e, x)
+}
+
+func (o *ordered) settle() {
+	m := len(o.e) - o.sorted
+	if m == 0 {
+		return
+	}
+	o.tmp = append(o.tmp[:0], o.e[o.sorted:]...)
+	tail := o.sortTail(o.tmp)
+	i, k := o.sorted-1, len(o.e)-1
+	for j := m - 1; j >= 0; k-- {
+		if i >= o.head && tail[j].less(&o.e[i]) {
+			o.e[k] = o.e[i]
+			i--
+		} else {
+			o.e[k] = tail[j]
+			j--
+		}
+	}
+	o.sorted = len(o.e)
+}
+
+// sortTail sorts by insertion when short, else by merging the runs that are there.
+func (o *ordered) sortTail(t []entry) []entry {
+	if len(t) > 32 {
+		slices.SortFunc(t, func(a, b entry) int {
+			if a.less(&b) {
+				return -1
+			}
+			return 1
+		})
+		return t
+	}
+	for i := 1; i < len(t); i++ {
+		x := t[i]
+		j := i - 1
+		for ; j >= 0 && x.less(&t[j]); j-- {
+			t[j+1] = t[j]
+		}
+		t[j+1] = x
+	}
+	return t
+}
+
+// upTo returns the rows with ts at or below bound, in order, and lets them go. The
+// slice is valid until the next call.
+func (o *ordered) upTo(bound int64) []uint32 {
+	o.settle()
+	run := o.e[o.head:]
+	n := sort.Search(len(run), func(i int) bool { return run[i].ts > bound })
+	o.rows = slices.Grow(o.rows[:0], n)[:n]
+	for i := range o.rows {
+		o.rows[i] = run[i].row
+	}
+	o.head += n
+	switch {
+	case o.head == len(o.e):
+		o.e, o.head = o.e[:0], 0
+	case o.head > len(o.e)/2:
+		o.e = append(o.e[:0], o.e[o.head:]...)
+		o.head = 0
+	}
+	o.sorted = len(o.e)
+	return o.rows
+}
+
+// heldAbove counts the rows with ts above bound.
+func (o *ordered) heldAbove(bound int64) int {
+	o.settle()
+	run := o.e[o.head:]
+	return len(run) - sort.Search(len(run), func(i int) bool { return run[i].ts > bound })
+}
+
+// compact moves the rows of arena that are still held, in order, into spare and returns
+// it; nothing else may refer to the arena.
+func (o *ordered) compact(arena, spare *market.Batch) {
+	o.settle()
+	spare.Reset()
+	run := o.e[o.head:]
+	o.rows = slices.Grow(o.rows[:0], len(run))[:len(run)]
+	for i := range run {
+		o.rows[i] = run[i].row
+		run[i].row = uint32(i)
+	}
+	gather(spare, arena, o.rows)
+}

@@ -1,0 +1,90 @@
+package sequence
+
+import (
+	"github.com/pinova-group/tidemark/market"
+)
+
+// compactFrom is the number of dead rows in an arena from which it is compacted, once
+// they are also as many as were live at the last time.
+const compactFrom = 4096
+
+// release hands out the rows of a kind with ts at or below bound.
+func (s *Sequencer) release(k *kindState, bound int64, out *Out) {
+	rows := k.ord.upTo(bound)
+	if len(rows) > 0 {
+		dst := out.Rows.Batch(k.kind)
+		base := dst.N
+		gather(dst, k.arena, rows)
+		s.number(k, dst, base)
+	}
+	switch {
+	case k.ord.len() == 0:
+		k.arena.Reset()
+	case k.arena.N > k.compactAt:
+		k.ord.compact(k.arena, k.spare)
+		k.arena, k.spare = k.spare, k.arena
+		k.compactAt = 2*k.arena.N + compactFrom
+	}
+}
+
+// number sets what only the order can tell on the rows from base on: running numbers,
+// effective time, holes in the venue's numbers; and books them as applied.
+func (s *Sequencer) number(k *kindState, b *market.Batch, base int) {
+	var fk *feedKind
+	for i := base; i < b.N; i++ {
+		if fk == nil || fk.fs.id != b.Feed[i] {
+			fk = s.byID[b.Feed[i]].kinds[k.kind]
+		}
+		inst := b.Inst[i]
+		if k.kind == market.KindStatus {
+			if b.Flags[i]&flagOwn != 0 {
+				b.Flags[i] &^= flagOwn
+				b.Seq[i] = fk.running(inst)
+				continue
+			}
+		} else {
+			b.TS[i], b.Flags[i] = b.EventTS[i], b.Flags[i]&flagsIn
+		}
+		b.Epoch[i] = 0
+		fk.fs.counts.Applied++
+		fk.fs.counts.Pending--
+		k.held--
+		k.checkAt--
+		switch {
+		case !b.HasSeq[i]:
+			b.Seq[i] = fk.running(inst)
+		case fk.fs.feed.SeqStep && k.kind == market.KindTrade:
+			s.step(fk, b, i)
+		}
+	}
+}
+
+// running is the next running number of an instrument.
+func (fk *feedKind) running(inst market.Inst) uint64 {
+	fk.next = reach(fk.next, inst)
+	fk.next[inst]++
+	return fk.next[inst]
+}
+
+// step finds a hole in trade numbers that rise by one. Number 0 is no number.
+func (s *Sequencer) step(fk *feedKind, b *market.Batch, i int) {
+	inst, seq := b.Inst[i], b.Seq[i]
+	fk.last = reach(fk.last, inst)
+	last := fk.last[inst]
+	if seq <= last {
+		return
+	}
+	fk.last[inst] = seq
+	if last == 0 || seq == last+1 {
+		return
+	}
+	b.Flags[i] |= market.FlagGap
+	s.writeStatus(b, i, b.TS[i], market.StatusGap, "trade ids missing", last+1, seq-1)
+}
+
+func reach(v []uint64, inst market.Inst) []uint64 {
+	for int(inst) >= len(v) {
+		v = append(v, 0)
+	}
+	return v
+}

@@ -1,0 +1,211 @@
+package sequence
+
+import (
+	"math"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// Sequencer is the state machine. One goroutine at a time.
+type Sequencer struct {
+	cfg   Config
+	kinds [market.NumKinds]*kindState
+	feeds []*feedState // in order of appearance
+	byID  [market.MaxFeeds]*feedState
+	nums  []uint32 // permanent numbers by handle
+	books books
+
+	dead       []Dead
+	lateSeq    uint64
+	statusMark int64 // status rows at or below it have left
+	raised     int64
+	closed     bool
+	buf, text  []byte
+}
+
+// feedState is what all kinds of a feed share.
+type feedState struct {
+	id       market.FeedID
+	feed     *market.Feed
+	counts   Counts
+	kinds    [market.NumKinds]*feedKind
+	carriers []*carrier // by shard; nil where none
+	shards   []uint16   // those that exist, in order of appearance
+}
+
+// carrier is one shard of a feed: what carries a line of each kind.
+type carrier struct {
+	base int64 // T − 1 of the greatest watermark record
+	live bool
+}
+
+// New makes a sequencer. Feeds must be declared in cfg.Feeds before their first row.
+func New(cfg Config) (*Sequencer, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	s := &Sequencer{cfg: cfg, statusMark: market.NoTime}
+	for k := market.KindTrade; k < market.KindWatermark; k++ {
+		s.kinds[k] = newKindState(k, cfg.MaxPending)
+	}
+	s.books.keyframeAt = math.MaxInt64
+	return s, nil
+}
+
+// Push takes a chunk in arrival order and keeps nothing of it. A malformed batch is
+// refused whole, with ErrBatch; no row can make it fail.
+func (s *Sequencer) Push(c *market.Chunk) error {
+	if s.closed {
+		return ErrClosed
+	}
+	n := s.cfg.Insts.Len()
+	for k, b := range c.Batches {
+		if b == nil || b.N == 0 {
+			continue
+		}
+		if b.Kind != market.Kind(k) || b.Kind == market.KindNone {
+			return ErrBatch
+		}
+		if err := checkBatch(b, s.cfg.Feeds, n); err != nil {
+			return err
+		}
+	}
+	if len(s.nums) < n {
+		s.nums = s.cfg.Insts.Numbers()
+	}
+	for k, b := range c.Batches {
+		if b == nil || b.N == 0 {
+			continue
+		}
+		switch market.Kind(k) {
+		case market.KindWatermark:
+			s.pushWatermarks(b)
+		case market.KindBook:
+			s.pushBooks(b)
+		case market.KindStatus:
+			s.pushStatus(b)
+		default:
+			s.pushRows(b, 0, b.N)
+		}
+	}
+	return nil
+}
+
+// Advance releases what the watermarks allow.
+func (s *Sequencer) Advance(out *Out) {
+	if s.closed {
+		s.setMarks(out)
+		return
+	}
+	s.flushVerdicts(out)
+	for k := market.KindTrade; k < market.KindStatus; k++ {
+		ks := s.kinds[k]
+		if k == market.KindBook {
+			ks.done = s.releaseBooks(out, ks.point(), false)
+			continue
+		}
+		s.release(ks, ks.point(), out)
+		ks.done = ks.at
+	}
+	s.advanceStatus()
+	s.release(s.kinds[market.KindStatus], s.statusMark, out)
+	s.setMarks(out)
+}
+
+// Close is the end of all input: all lines end, everything held is released, holes in
+// book chains are gaps. Keyframes are written up to the last book event.
+func (s *Sequencer) Close(out *Out) {
+	if s.closed {
+		return
+	}
+	for k := market.KindTrade; k < market.KindWatermark; k++ {
+		for _, l := range s.kinds[k].lines {
+			s.kinds[k].drop(l)
+		}
+	}
+	s.flushVerdicts(out)
+	for k := market.KindTrade; k < market.KindStatus; k++ {
+		if k == market.KindBook {
+			s.releaseBooks(out, s.kinds[k].point(), true)
+			continue
+		}
+		s.release(s.kinds[k], math.MaxInt64, out)
+	}
+	s.release(s.kinds[market.KindStatus], math.MaxInt64, out)
+	s.closed = true
+	s.setMarks(out)
+}
+
+// OpenLine says that a line will carry these kinds, so that it holds them back from now
+// on, before its first row. A driver that reads several inputs opens their lines first:
+// a line that starts behind what others have released finds its rows late.
+func (s *Sequencer) OpenLine(feed market.FeedID, shard uint16, kinds ...market.Kind) {
+	for _, k := range kinds {
+		if k > market.KindNone && k < market.KindWatermark {
+			s.wake(s.kinds[k], s.line(s.kinds[k], feed, shard))
+		}
+	}
+}
+
+// EndLine says that the line has ended: it holds nothing back any more. Rows that come
+// all the same start it anew.
+func (s *Sequencer) EndLine(feed market.FeedID, shard uint16) {
+	s.dropCarrier(feed, shard)
+}
+
+// Raised is how often MaxPending made the sequencer overtake its lines.
+func (s *Sequencer) Raised() int64 { return s.raised }
+
+// flushVerdicts hands out late rows and dead letters.
+func (s *Sequencer) flushVerdicts(out *Out) {
+	for k := market.KindTrade; k < market.KindWatermark; k++ {
+		if late := &s.kinds[k].late; late.N > 0 {
+			appendRange(out.Late.Batch(k), late, 0, late.N)
+			late.Reset()
+		}
+	}
+	out.Dead = append(out.Dead, s.dead...)
+	s.dead = s.dead[:0]
+}
+
+func (s *Sequencer) setMarks(out *Out) {
+	for k := market.KindTrade; k < market.KindWatermark; k++ {
+		at := s.kinds[k].done
+		if k == market.KindStatus {
+			at = s.statusMark
+		}
+		switch {
+		case s.closed:
+			at = math.MaxInt64
+		case at != market.NoTime:
+			at++
+		}
+		out.Marks[k] = at
+	}
+	out.Marks[market.KindNone] = market.NoTime
+	out.Marks[market.KindWatermark] = market.NoTime
+}
+
+// feed returns the state of a feed that the registry knows, made when first met.
+func (s *Sequencer) feed(id market.FeedID) *feedState {
+	f := s.byID[id]
+	if f == nil {
+		f = &feedState{id: id, feed: s.cfg.Feeds.Get(id)}
+		s.byID[id] = f
+		s.feeds = append(s.feeds, f)
+	}
+	return f
+}
+
+func (f *feedState) carrier(shard uint16) *carrier {
+	for int(shard) >= len(f.carriers) {
+		f.carriers = append(f.carriers, nil)
+	}
+	c := f.carriers[shard]
+	if c == nil {
+		c = &carrier{base: market.NoTime, live: true}
+		f.carriers[shard] = c
+		f.shards = append(f.shards, shard)
+	}
+	return c
+}
