@@ -142,6 +142,14 @@ func (r *Feeds) Intern(name string) FeedID {
 	return r.add(Feed{ID: n, Name: name}).ID
 }
 
+// Lookup returns the number of a feed by name, if there is one.
+func (r *Feeds) Lookup(name string) (FeedID, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	id, ok := r.byName[name]
+	return id, ok
+}
+
 // Get returns a feed by number, which must come from Intern or the table. The caller
 // must not change it.
 func (r *Feeds) Get(id FeedID) *Feed {

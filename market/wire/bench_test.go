@@ -1,0 +1,109 @@
+package wire_test
+
+import (
+	"testing"
+
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/wire"
+)
+
+func benchTrade() *market.Batch {
+	b := market.NewBatch(market.KindTrade)
+	b.AppendEnvelope(&market.Envelope{
+		Feed: 2, EventTS: 1717200000123456, IngestTS: 1717200000200000, Seq: 5116583924, HasSeq: true,
+		ID: market.ID{1, 2, 3, 4, 5, 6, 7, 8, 9}, RawBytes: 168,
+	})
+	b.Cols[market.TradeVenueID].AppendText([]byte("5116583924"))
+	b.Cols[market.TradeSide].AppendInt(market.SideBuy)
+	b.Cols[market.TradePrice].AppendDec(6183763, 2)
+	b.Cols[market.TradeQuantity].AppendDec(15, 3)
+	b.Cols[market.TradePrints].AppendInt(1)
+	return b
+}
+
+// benchBook is a delta of 25 bids and 25 asks.
+func benchBook() *market.Batch {
+	b := market.NewBatch(market.KindBook)
+	b.AppendEnvelope(&market.Envelope{Feed: 2, EventTS: 1717200000123456, IngestTS: 1717200000200000, Seq: 5116583924, HasSeq: true, ID: market.ID{1, 2, 3}, RawBytes: 1900})
+	b.Cols[market.BookOrigin].AppendInt(market.OriginDelta)
+	b.Cols[market.BookFirstSeq].AppendInt(5116583900)
+	b.Cols[market.BookPrevSeq].AppendInt(5116583899)
+	b.Cols[market.BookChecksum].AppendNull(false)
+	p, q := make([]int64, 25), make([]int64, 25)
+	for _, c := range []int{market.BookBidPrice, market.BookAskPrice} {
+		for i := range p {
+			p[i], q[i] = 6183763+int64(i*c), int64(i*i*i*i*37%200000)
+		}
+		b.Cols[c].AppendDecs(p, 2)
+		b.Cols[c+1].AppendDecs(q, 3)
+	}
+	b.Cols[market.BookDepth].AppendNull(false)
+	return b
+}
+
+func BenchmarkCodec(b *testing.B) {
+	w := newWorld()
+	for name, batch := range map[string]*market.Batch{"trade": benchTrade(), "book50": benchBook()} {
+		enc, dec := wire.NewEncoder(w.feeds, w.insts), wire.NewDecoder(w.feeds, w.insts)
+		msg, err := enc.Append(nil, batch, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name+"/encode", func(b *testing.B) {
+			b.SetBytes(int64(len(msg)))
+			b.ReportAllocs()
+			buf := msg
+			for b.Loop() {
+				buf, _ = enc.Append(buf[:0], batch, 0)
+			}
+		})
+		b.Run(name+"/decode", func(b *testing.B) {
+			b.SetBytes(int64(len(msg)))
+			b.ReportAllocs()
+			out := market.NewBatch(batch.Kind)
+			for b.Loop() {
+				if out.N == 1024 {
+					out.Reset()
+				}
+				if err := dec.Decode(msg, batch.Kind, out); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/vtproto-decode", func(b *testing.B) { // into a message, not yet a batch
+			b.SetBytes(int64(len(msg)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := newMessage(batch.Kind).UnmarshalVT(msg); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func TestCodec_DoesNotAllocate(t *testing.T) {
+	w := newWorld()
+	for _, k := range kinds {
+		b := golden(k)
+		enc, dec := wire.NewEncoder(w.feeds, w.insts), wire.NewDecoder(w.feeds, w.insts)
+		msg, err := enc.Append(nil, b, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, buf := market.NewBatch(k), make([]byte, 0, 4096)
+		round := func() {
+			out.Reset()
+			for range 10 {
+				buf, _ = enc.Append(buf[:0], b, 0)
+				if err := dec.Decode(msg, k, out); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		round()
+		if n := testing.AllocsPerRun(50, round); n != 0 {
+			t.Errorf("%s: %v allocations in ten rounds", k, n)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package wire
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/pinova-group/tidemark/market"
+	"github.com/zeebo/xxh3"
+)
+
+// envelope reads an envelope into d.env, d.ts and d.epoch.
+func (d *Decoder) envelope(p []byte) error {
+	d.env = market.Envelope{IngestTS: market.NoTime}
+	d.epoch = 0
+	r := reader{b: p}
+	ref, known, err := d.names.leading(&r)
+	if err != nil {
+		return err
+	}
+	var loose [4][]byte // names that do not come first and in order
+	hasTS := false
+	for r.more() {
+		n, typ, err := r.tag()
+		if err != nil {
+			return err
+		}
+		switch want := envType(n); {
+		case want < 0:
+			err = r.skip(typ)
+		case want != typ:
+			err = errType
+		case n <= envSymbol:
+			if known {
+				err = errNames
+			} else {
+				loose[n-envFeed], err = r.bytes()
+			}
+		case typ == typeFixed64:
+			hasTS = hasTS || n == envTS
+			err = d.envelopeTime(&r, n)
+		case typ == typeBytes:
+			err = d.envelopeID(&r)
+		default:
+			err = d.envelopeNumber(&r, n)
+		}
+		if err != nil {
+			return fmt.Errorf("field %d: %w", n, err)
+		}
+	}
+	if !known {
+		if ref, err = d.names.slow(loose); err != nil {
+			return err
+		}
+	}
+	d.env.Feed, d.env.Inst = ref.feed, ref.inst
+	if !hasTS {
+		d.ts = d.env.EventTS
+	}
+	return nil
+}
+
+// envType is the wire type of a field of the envelope, -1 when it is not known.
+func envType(n int) int {
+	switch {
+	case n > envRawBytes:
+		return -1
+	case n <= envSymbol || n == envEventID:
+		return typeBytes
+	case n <= envTS:
+		return typeFixed64
+	}
+	return typeVarint
+}
+
+func (d *Decoder) envelopeTime(r *reader, n int) error {
+	u, err := r.fixed64()
+	switch n {
+	case envEventTS:
+		d.env.EventTS = int64(u)
+	case envIngestTS:
+		d.env.IngestTS = int64(u)
+	case envTS:
+		d.ts = int64(u)
+	}
+	return err
+}
+
+func (d *Decoder) envelopeID(r *reader) error {
+	p, err := r.bytes()
+	if err == nil && len(p) != len(d.env.ID) && len(p) != 0 {
+		err = errID
+	}
+	d.env.ID = market.ID{}
+	copy(d.env.ID[:], p)
+	return err
+}
+
+func (d *Decoder) envelopeNumber(r *reader, n int) error {
+	u, err := r.varint()
+	limit := uint64(math.MaxUint32)
+	switch n {
+	case envSeq:
+		limit = math.MaxUint64
+		d.env.Seq = u
+	case envHasSeq:
+		limit = 1
+		d.env.HasSeq = u == 1
+	case envEpoch:
+		d.epoch = uint32(u)
+	case envShard:
+		limit = math.MaxUint16
+		d.env.Shard = uint16(u)
+	case envFlags:
+		limit = math.MaxUint8
+		d.env.Flags = uint8(u)
+	case envRawBytes:
+		d.env.RawBytes = uint32(u)
+	}
+	if err == nil && u > limit {
+		err = errNumber
+	}
+	return err
+}
+
+// Bounds of what a decoder registers: garbage must not fill the memory.
+const (
+	maxFeeds = 1024    // that the release does not know
+	maxInsts = 1 << 18 // names of feed and instrument together
+)
+
+// names gives feeds and instruments their numbers. Writers put the four names first, so
+// their bytes as a whole are the key: a small table by hash, then a map.
+type names struct {
+	feeds *market.Feeds
+	insts *market.Instruments
+	hot   [256]named
+	byRaw map[string]named
+}
+
+type nameRef struct {
+	feed market.FeedID
+	inst market.Inst
+}
+
+type named struct {
+	raw string
+	ref nameRef
+}
+
+// leading reads the four names where they come first, once each and in order. If they do
+// not, known is false and nothing has been read.
+func (s *names) leading(r *reader) (ref nameRef, known bool, err error) {
+	var part [4][]byte
+	at := r.i
+	for k := range part {
+		if r.i >= len(r.b) || r.b[r.i] != byte((envFeed+k)<<3|typeBytes) {
+			r.i = at
+			return ref, false, nil
+		}
+		r.i++
+		if part[k], err = r.bytes(); err != nil {
+			return ref, false, err
+		}
+	}
+	raw := r.b[at:r.i]
+	hot := &s.hot[uint8(xxh3.Hash(raw))]
+	if hot.raw != string(raw) {
+		n, err := s.find(raw, part)
+		if err != nil {
+			return ref, false, err
+		}
+		*hot = n
+	}
+	return hot.ref, true, nil
+}
+
+// find looks raw, the four names as fields, up in the map, or registers them.
+func (s *names) find(raw []byte, part [4][]byte) (named, error) {
+	if n, ok := s.byRaw[string(raw)]; ok {
+		return n, nil
+	}
+	ref, err := s.register(part)
+	if err != nil {
+		return named{}, err
+	}
+	n := named{raw: string(raw), ref: ref}
+	s.byRaw[n.raw] = n
+	return n, nil
+}
+
+// slow is for names in another order, or with others between them.
+func (s *names) slow(part [4][]byte) (nameRef, error) {
+	var raw []byte
+	for k, p := range part {
+		raw = appendBytes(raw, envFeed+k, p)
+	}
+	n, err := s.find(raw, part)
+	return n.ref, err
+}
+
+func (s *names) register(part [4][]byte) (ref nameRef, err error) {
+	feed, exchange, symbol := string(part[0]), string(part[1]), string(part[3])
+	for _, name := range []string{feed, exchange, symbol} {
+		if !market.ValidSymbol(name) {
+			return ref, fmt.Errorf("%.*q: %w", maxName, name, errName)
+		}
+	}
+	venue, ok := market.ParseVenue(string(part[2]))
+	if !ok {
+		return ref, fmt.Errorf("%.*q: %w", maxName, part[2], errMarket)
+	}
+	if _, ok := s.feeds.Lookup(feed); !ok && len(s.feeds.Unknown()) >= maxFeeds || len(s.byRaw) >= maxInsts {
+		return ref, errFull
+	}
+	return nameRef{feed: s.feeds.Intern(feed), inst: s.insts.Intern(exchange, venue, symbol)}, nil
+}
