@@ -303,33 +303,69 @@ func exprText(e *Expr, inFlow bool) string { return scalarText(e.String(), inFlo
 // scalarText writes text so that YAML gives it back literally: plain where it can be,
 // else in single quotes, with double quotes for what those cannot hold.
 func scalarText(s string, inFlow bool) string {
-	plain := s != "" && s == strings.TrimSpace(s) && !strings.ContainsAny(s[:1], "-?:,[]{}#&*!|>'\"%@`~=") &&
-		!strings.Contains(s, ": ") && !strings.Contains(s, " #") && !strings.HasSuffix(s, ":") && !strings.ContainsAny(s, "\n\t")
-	if len(s) > 1 && s[0] == '-' && s[1] != ' ' && s[1] != '-' {
-		plain = !strings.Contains(s, ": ") && !strings.Contains(s, " #") && !strings.HasSuffix(s, ":") && !strings.ContainsAny(s, "\n\t")
-	}
-	if inFlow && strings.ContainsAny(s, ",[]{}\"'") {
-		plain = false
-	}
 	switch {
-	case plain:
-		return s
-	case strings.ContainsAny(s, "\n\t"):
+	case strings.ContainsFunc(s, notPrintable):
 		return doubleQuoted(s)
+	case isPlain(s, inFlow):
+		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 }
 
-// doubleQuoted escapes what a YAML string on one line cannot hold.
+// isPlain tells that YAML reads s without quotes as s.
+func isPlain(s string, inFlow bool) bool {
+	if s == "" || s != strings.TrimSpace(s) || strings.Contains(s, ": ") || strings.Contains(s, " #") || strings.HasSuffix(s, ":") {
+		return false
+	}
+	if inFlow && strings.ContainsAny(s, ",[]{}\"'?") {
+		return false
+	}
+	if s[0] == '-' {
+		return len(s) > 1 && s[1] != ' ' && s[1] != '-'
+	}
+	return !strings.ContainsRune("?:,[]{}#&*!|>'\"%@`~=", rune(s[0]))
+}
+
+// notPrintable tells runes that the text of a file may not hold unescaped, and line ends.
+func notPrintable(r rune) bool {
+	return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r == '\ufeff' || r >= 0xfffe && r <= 0xffff || r > 0x10ffff
+}
+
+// doubleQuoted escapes what YAML cannot hold on one line.
 func doubleQuoted(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(s) + `"`
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case notPrintable(r):
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }
 
 // docText writes a doc text: one line, or a block when it has several.
 func docText(s string) string {
 	text := strings.TrimSpace(s)
-	if !strings.Contains(text, "\n") {
+	lines := strings.Split(text, "\n")
+	if len(lines) == 1 || strings.ContainsFunc(strings.ReplaceAll(text, "\n", ""), notPrintable) {
 		return scalarText(text, false)
 	}
-	return "|\n  " + strings.ReplaceAll(text, "\n", "\n  ")
+	var b strings.Builder
+	b.WriteByte('|')
+	for _, l := range lines {
+		b.WriteByte('\n')
+		if l = strings.TrimRight(l, " "); l != "" {
+			b.WriteString("  " + l)
+		}
+	}
+	return b.String()
 }

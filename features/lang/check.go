@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pinova-group/tidemark/market"
@@ -61,6 +62,7 @@ func Check(specs []*Spec, opt CheckOptions) (*Set, Problems) {
 		broken = broken || s.broken
 	}
 	c.problems.Sort()
+	c.problems = slices.Compact(c.problems)
 	if broken || len(c.problems) > 0 {
 		return nil, c.problems
 	}

@@ -13,10 +13,10 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 		v.problem(e.Pos, "want parameters and literals only", "aggregate %q in %s", e.Text, s.what)
 		return v.badNode(e.Pos)
 	}
-	placed := v.placed(e, s)
 	if e.Over != nil {
 		v.frame(e)
 	}
+	placed := v.placed(e, s)
 	inner := scope{rows: true, agg: e.Text, what: "aggregate " + e.Text, feature: s.feature}
 	// The rows of a latest window are held: features are constants of the group. In a row
 	// view each row has its features.
@@ -62,6 +62,7 @@ func (v *viewChecker) placed(e *Expr, s scope) bool {
 			return true
 		}
 		v.problem(e.Over.Pos, "want over in a row view, which has no window", "over inside a %s window", v.spec.Window.Kind)
+	case e.Over == nil && v.spec.broken: // its window may be what could not be read
 	case e.Over == nil:
 		v.problem(e.Pos, fmt.Sprintf("want %s over 5m, or a window", e), "aggregate %q in a row view", e.Text)
 	default:

@@ -168,7 +168,8 @@ func (v *viewChecker) lookup(e *Expr, s scope) *Node {
 // known tells whether a word is a name in this scope, without checking what it stands for.
 func (v *viewChecker) known(name string, s scope) bool {
 	_, isColumn := v.cols[name]
-	return s.rows && (v.lets[name] != nil || isColumn) || s.features && v.feats[name] != nil
+	return s.rows && (v.lets[name] != nil || isColumn) || s.features && v.feats[name] != nil ||
+		s.features && !s.rows && (name == "window_start" || name == "window_end")
 }
 
 // unknownName says why a word means nothing here.
@@ -267,20 +268,13 @@ func (v *viewChecker) binary(e *Expr, s scope) *Node {
 // sides types the two sides of a comparison; a bare word that is no name is an enum word
 // of the other side.
 func (v *viewChecker) sides(a, b *Expr, s scope) (l, r *Node) {
-	if b.Op == OpName || a.Op != OpName {
-		l = v.side(a, b, s)
-		return l, v.word(b, l, s)
+	isWord := func(e *Expr) bool { return e.Op == OpName && !v.known(e.Text, s) }
+	if isWord(a) && !isWord(b) {
+		r = v.expr(b, s)
+		return v.word(a, r, s), r
 	}
-	r = v.expr(b, s)
-	return v.word(a, r, s), r
-}
-
-// side types a, the one of the two that is not an enum word.
-func (v *viewChecker) side(a, b *Expr, s scope) *Node {
-	if a.Op == OpName && b.Op == OpName && !v.known(a.Text, s) && v.known(b.Text, s) {
-		return v.word(a, v.expr(b, s), s)
-	}
-	return v.expr(a, s)
+	l = v.expr(a, s)
+	return l, v.word(b, l, s)
 }
 
 // word types e against the other side of a comparison.
@@ -305,11 +299,9 @@ func (v *viewChecker) word(e *Expr, other *Node, s scope) *Node {
 		return v.expr(e, s)
 	case other.Type.Kind == TEnum:
 		return v.enumWord(e.Pos, e.Text, other)
-	case other.Type.Kind == TText || other.Type.Kind == TID:
-		if v.lookup(e, s) == nil && !v.open {
-			v.problem(e.Pos, "want "+quoteText(e.Text)+" for text", "unknown name %q", e.Text)
-			return v.badNode(e.Pos)
-		}
+	case (other.Type.Kind == TText || other.Type.Kind == TID) && !v.open:
+		v.problem(e.Pos, "want "+quoteText(e.Text)+" for text", "unknown name %q", e.Text)
+		return v.badNode(e.Pos)
 	case other.Type.Kind == tBad:
 		return v.badNode(e.Pos)
 	}

@@ -56,7 +56,7 @@ func (v *viewChecker) run() {
 	for _, d := range v.spec.Let {
 		v.letNode(v.lets[d.Name])
 	}
-	if v.spec.Rollup {
+	if v.spec.Rollup && len(v.spec.Features) == 0 {
 		v.rollup()
 	} else {
 		v.features()

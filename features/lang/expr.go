@@ -85,7 +85,7 @@ func (p *parser) fail(off int, what, remedy string) {
 
 // want reports the present token as not what the grammar asks for.
 func (p *parser) want(what string) {
-	if p.tok.kind == tokBad { // reported by the lexer
+	if p.tok.kind == tokBad || p.lex.cut { // reported by the lexer
 		p.failed = true
 		p.tok = token{kind: tokEnd, off: len(p.lex.text)}
 		return
@@ -130,7 +130,7 @@ func (p *parser) expr(min int) *Expr {
 	if p.failed {
 		return p.node(OpBad, start, "")
 	}
-	e := p.prefix()
+	e := p.prefix(min)
 	compared := false
 	for !p.failed {
 		prec := p.infixPrec()
@@ -207,10 +207,10 @@ func (p *parser) in(left *Expr) *Expr {
 }
 
 // prefix reads what can begin an operand: not, -, or an atom with what follows it.
-func (p *parser) prefix() *Expr {
+func (p *parser) prefix(min int) *Expr {
 	off := p.tok.off
 	switch {
-	case p.isWord("not"):
+	case p.isWord("not") && min <= precNot:
 		p.advance()
 		return p.node(OpUnary, off, "not", p.expr(precNot))
 	case p.isOp("-"):

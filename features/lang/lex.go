@@ -53,6 +53,7 @@ func (t token) shown() string {
 type lexer struct {
 	text   string
 	pos    int
+	cut    bool // a string had no end: there is no text to go on with
 	report func(off int, what, remedy string)
 }
 
@@ -175,6 +176,7 @@ func (l *lexer) str(quote byte) token {
 			b = append(b, c)
 		}
 	}
+	l.cut = true
 	return l.bad(start, "string without an end", "want a closing "+string(rune(quote)))
 }
 

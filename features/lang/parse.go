@@ -24,17 +24,23 @@ type fileParser struct {
 // holds what could be read (nil when nothing could), so that Check can look for more.
 func Parse(file string, src []byte) (*Spec, Problems) {
 	s := newSource(file, string(src))
+	spec, _ := s.parse()
+	return spec, s.problems
+}
+
+// parse reads the file; both results are nil when there is nothing to look at.
+func (s *source) parse() (*Spec, *yaml.Node) {
 	root := s.readYAML()
 	if root == nil {
 		s.problems.Sort()
-		return nil, s.problems
+		return nil, nil
 	}
-	p := &fileParser{source: s, spec: &Spec{File: file, Places: map[string]Pos{}}}
+	p := &fileParser{source: s, spec: &Spec{File: s.file, Places: map[string]Pos{}}}
 	p.top(root)
 	p.missing(root)
 	s.problems.Sort()
 	p.spec.broken = len(s.problems) > 0
-	return p.spec, s.problems
+	return p.spec, root
 }
 
 func (p *fileParser) top(root *yaml.Node) {

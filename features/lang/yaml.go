@@ -48,8 +48,7 @@ func (s *source) printable() bool {
 		case r == utf8.RuneError && size == 1:
 			s.problem(s.place(i), "want UTF-8", "byte 0x%02X is not UTF-8", s.text[i])
 			return false
-		case r < ' ' && r != '\n' && r != '\t' && (r != '\r' || !hasAt(s.text, i, "\r\n")),
-			r >= 0x7f && r < 0xa0, r == '\u2028', r == '\u2029', r == '\ufeff', r >= 0xfffe && r <= 0xffff:
+		case notPrintable(r) && r != '\n' && r != '\t' && (r != '\r' || !hasAt(s.text, i, "\r\n")):
 			s.problem(s.place(i), "want printable text", "control character U+%04X", r)
 			return false
 		}
@@ -107,52 +106,53 @@ const (
 	maxRepairs  = 50
 )
 
-// repair tries the lines of form "key: value" alone. Lines that begin something longer (an
-// open bracket or quote) fail alone too; they are put back when the file reads well with them.
+// repair looks for lines of the form "key: value" that are no YAML, alone or with what
+// follows when they open a bracket, quote or block. They are reported and replaced.
 func (s *source) repair(first error) ([]*yaml.Node, error) {
-	type fix struct {
-		line int
-		off  int // of the value
-		err  error
-	}
-	var fixes []fix
 	lines := strings.SplitAfter(s.text, "\n")
+	fixed := append([]string(nil), lines...)
+	found := 0
 	for i, line := range lines {
 		m := entryLine.FindStringSubmatchIndex(strings.TrimRight(line, "\r\n"))
-		if m == nil || len(fixes) == maxRepairs {
+		if m == nil || found == maxRepairs {
 			continue
 		}
-		if _, err := decodeYAML(line[m[3]:]); err != nil {
-			fixes = append(fixes, fix{line: i, off: m[8], err: err})
+		err := readsAlone(lines[i:], m[3], strings.IndexByte("[{'\"|>", line[m[8]]) >= 0)
+		if err == nil {
+			continue
 		}
+		found++
+		fixed[i] = line[:m[8]] + placeholder + "\n"
+		s.bad[i+1] = true
+		what, remedy := explainYAML(line[m[8]:], err)
+		s.problem(s.place(s.lines[i]+m[8]), remedy, "%s", what)
 	}
-	render := func(skip int) string {
-		out := append([]string(nil), lines...)
-		for k, f := range fixes {
-			if k != skip && f.err != nil {
-				out[f.line] = out[f.line][:f.off] + placeholder + "\n"
-			}
-		}
-		return strings.Join(out, "")
-	}
-	docs, err := decodeYAML(render(-1))
-	if len(fixes) == 0 || err != nil {
+	if found == 0 {
 		return nil, first
 	}
-	for k := len(fixes) - 1; k >= 0; k-- {
-		if d, err := decodeYAML(render(k)); err == nil {
-			docs, fixes[k].err = d, nil
+	return decodeYAML(strings.Join(fixed, ""))
+}
+
+// readsAlone tells whether a line without its indent is YAML, with the lines that follow
+// it when it may go on there.
+func readsAlone(lines []string, indent int, goesOn bool) error {
+	const most = 40
+	var b strings.Builder
+	var first error
+	for i, line := range lines {
+		b.WriteString(line[min(indent, len(line)-len(strings.TrimLeft(line, " "))):])
+		_, err := decodeYAML(b.String())
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+		if !goesOn || i == most {
+			break
 		}
 	}
-	for _, f := range fixes {
-		if f.err == nil {
-			continue
-		}
-		s.bad[f.line+1] = true
-		what, remedy := explainYAML(lines[f.line][f.off:], f.err)
-		s.problem(s.place(s.lines[f.line]+f.off), remedy, "%s", what)
-	}
-	return docs, nil
+	return first
 }
 
 // explainYAML says what a reader of expressions should have written.
