@@ -2,22 +2,112 @@ package features
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/pinova-group/tidemark/features/lang"
+	"github.com/pinova-group/tidemark/features/plan"
 	"github.com/pinova-group/tidemark/market"
 )
 
 // Plan is a compiled set of views. It is immutable and shared by its tasks.
 type Plan struct {
+	views   []*plan.View
 	outputs []Output
 	inputs  []Input
 	feeds   *market.Feeds
+	plain   bool // fold everything row by row: the twin that kernels are tested against
 }
 
 // Compile reads and checks spec files and plans the views in them and those that they
 // refer to. Its error is a lang.Problems with everything that is wrong.
 func Compile(src []Source, opt Options) (*Plan, error) {
-	return nil, lang.Problems{{What: "the spec language is not linked in"}}
+	var specs []*lang.Spec
+	var problems lang.Problems
+	for _, s := range src {
+		spec, ps := lang.Parse(s.Name, s.Text)
+		specs, problems = append(specs, spec), append(problems, ps...)
+	}
+	known := func(name string, _ int) (*lang.Spec, bool) {
+		if opt.Find == nil {
+			return nil, false
+		}
+		text, ok := opt.Find(name)
+		if !ok {
+			return nil, false
+		}
+		spec, ps := lang.Parse(name+".yaml", text)
+		problems = append(problems, ps...)
+		return spec, spec != nil
+	}
+	set, ps := lang.Check(specs, lang.CheckOptions{Set: opt.Params, Known: known})
+	if problems = append(problems, ps...); len(problems) > 0 {
+		problems.Sort()
+		return nil, problems
+	}
+	return CompileSet(set, opt)
+}
+
+// CompileSet plans views that have been checked.
+func CompileSet(set *lang.Set, opt Options) (*Plan, error) {
+	built, err := plan.Build(set)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{views: built.Views, feeds: opt.Feeds}
+	if p.feeds == nil {
+		p.feeds = market.NewFeeds()
+	}
+	for _, v := range p.views {
+		p.outputs = append(p.outputs, output(v))
+		p.addInput(v)
+	}
+	slices.SortFunc(p.inputs, func(a, b Input) int { return int(a.Kind) - int(b.Kind) })
+	return p, nil
+}
+
+func output(v *plan.View) Output {
+	o := Output{Name: v.Lang.Name, Version: v.Lang.Version, Doc: v.Lang.Doc, Fingerprint: v.Lang.Fingerprint,
+		Entity: v.Lang.By, Lookback: v.Lookback, Reach: v.Reach, StateBytesPerKey: stateBytes(v)}
+	for i, f := range v.Lang.Features {
+		d := &v.Outs[i]
+		o.Fields = append(o.Fields, Field{Name: f.Name, Type: FieldType(d.As), Scale: d.Scale})
+	}
+	return o
+}
+
+// stateBytes bounds the state of one entity: its open pane, what is carried, and of a
+// rolling window all panes twice. Sets of distinct and quantile come on top.
+func stateBytes(v *plan.View) int {
+	words := recordWords(v)
+	switch {
+	case v.Shape == plan.Rolling:
+		words *= 2*int(v.Panes) + 4
+	case v.Tail:
+		words *= 2
+	}
+	return 8*words + slotBytes
+}
+
+// slotBytes is the fixed cost of an entity.
+const slotBytes = 128
+
+func (p *Plan) addInput(v *plan.View) {
+	k := slices.IndexFunc(p.inputs, func(in Input) bool { return in.Kind == v.Kind })
+	if k < 0 {
+		k = len(p.inputs)
+		p.inputs = append(p.inputs, Input{Kind: v.Kind})
+	}
+	in := &p.inputs[k]
+	in.Lookback = max(in.Lookback, v.Lookback)
+	if v.Parent >= 0 {
+		return
+	}
+	for _, c := range payloadColumns(v) {
+		if name := market.Schema(v.Kind)[c].Name; !slices.Contains(in.Columns, name) {
+			in.Columns = append(in.Columns, name)
+		}
+	}
+	slices.Sort(in.Columns)
 }
 
 // Outputs lists the views, parents first.
@@ -28,13 +118,17 @@ func (p *Plan) Inputs() []Input { return p.inputs }
 
 // NewTask makes empty state that emits rows with row_ts ≥ from; input before only warms
 // it up. Instruments resolves the handles of the batches that will be pushed.
-func (p *Plan) NewTask(insts *market.Instruments, from int64) *Task { return &Task{plan: p} }
+func (p *Plan) NewTask(insts *market.Instruments, from int64) *Task { return newTask(p, insts, from) }
 
 // Restore rebuilds a task from AppendSnapshot. A snapshot of other fingerprints or
 // another format is refused with ErrSnapshotMismatch, a damaged one with ErrCorrupt.
 func (p *Plan) Restore(insts *market.Instruments, snap []byte) (*Task, error) {
 	return nil, ErrCorrupt
 }
+
+// AppendSnapshot appends the exact state. The same input history and marks give the same
+// bytes, however they were cut into calls.
+func (t *Task) AppendSnapshot(dst []byte) []byte { return dst }
 
 // Errors of Restore.
 var (

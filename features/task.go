@@ -1,39 +1,266 @@
 package features
 
-import "github.com/pinova-group/tidemark/market"
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/features/plan"
+	"github.com/pinova-group/tidemark/market"
+)
 
 // Task is the state of a plan for one shard: slabs of words with a fixed stride for each
 // entity. It has no clock, goroutine, lock or I/O; one caller at a time.
 type Task struct {
-	plan *Plan
+	plan  *Plan
+	insts *market.Instruments
+	from  int64
+	marks [market.NumKinds]int64
+	first [market.NumKinds]int64 // least event time pushed, NoTime for none
+	done  bool
+	err   error // the first error; it ends the task
+
+	stages []*stage // of kinds
+	views  []*viewState
+	feeds  feedTable
+	sc     op.Scratch
+	inst   []instrument // by handle, as far as met
 }
 
+func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
+	t := &Task{plan: p, insts: insts, from: from, feeds: feedTable{feeds: p.feeds}}
+	for k := range t.marks {
+		t.marks[k], t.first[k] = market.NoTime, market.NoTime
+	}
+	for i, v := range p.views {
+		t.addView(i, v)
+	}
+	return t
+}
+
+func (t *Task) addView(i int, v *plan.View) {
+	s := newViewState(t, i, v)
+	t.views = append(t.views, s)
+	input := int(v.Kind)
+	if v.Parent >= 0 {
+		input = -1 - v.Parent
+		t.views[v.Parent].children = append(t.views[v.Parent].children, s)
+	}
+	for _, o := range t.views[:i] {
+		if o.ents.same(input, v) {
+			s.ents = o.ents
+		}
+	}
+	if s.ents == nil {
+		s.ents = newEntities(input, v)
+	}
+	if v.Parent >= 0 {
+		return
+	}
+	for _, st := range t.stages {
+		if st.ents == s.ents {
+			st.add(s)
+			return
+		}
+	}
+	st := &stage{task: t, kind: v.Kind, ents: s.ents}
+	st.add(s)
+	t.stages = append(t.stages, st)
+}
+
+var errDone = errors.New("task has been closed")
+
 // Push takes rows of one kind, in total order for each entity: live by time, history
-// entity after entity. It keeps nothing of b. A row below the last mark of its kind is
-// an error and ends the task.
-func (t *Task) Push(b *market.Batch) error { return nil }
+// entity after entity. It keeps nothing of b. A row below the last mark of its kind, or
+// before one of its entity that came earlier, is an error and ends the task.
+func (t *Task) Push(b *market.Batch) error {
+	if t.done || t.err != nil {
+		return t.fail(t.err)
+	}
+	if b.Kind == market.KindNone || b.Kind >= market.NumKinds {
+		return t.fail(fmt.Errorf("push: %s is no kind of events", b.Kind))
+	}
+	if b.N == 0 {
+		return nil
+	}
+	if err := checkBatch(b); err != nil {
+		return t.fail(err)
+	}
+	if err := t.meet(b); err != nil {
+		return t.fail(err)
+	}
+	for _, st := range t.stages {
+		if st.kind == b.Kind {
+			if err := st.push(b); err != nil {
+				return t.fail(err)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Task) fail(err error) error {
+	if err == nil {
+		return errDone
+	}
+	t.err = err
+	return err
+}
+
+// meet looks the batch's instruments and times up.
+func (t *Task) meet(b *market.Batch) error {
+	top, least := market.Inst(0), int64(math.MaxInt64)
+	for _, i := range b.Inst {
+		top = max(top, i)
+	}
+	for _, ts := range b.TS {
+		least = min(least, ts)
+	}
+	if mark := t.marks[b.Kind]; least < mark {
+		return fmt.Errorf("push %s: row at %s below the mark %s", b.Kind, market.FormatTime(least), market.FormatTime(mark))
+	}
+	if least < 0 || least == market.NoTime {
+		return fmt.Errorf("push %s: row without a valid time", b.Kind)
+	}
+	if t.first[b.Kind] == market.NoTime || least < t.first[b.Kind] {
+		t.first[b.Kind] = least
+	}
+	if int(top) >= len(t.inst) {
+		n := t.insts.Len()
+		if int(top) >= n {
+			return fmt.Errorf("push %s: instrument handle %d is not registered", b.Kind, top)
+		}
+		for i := len(t.inst); i < n; i++ {
+			t.inst = append(t.inst, newInstrument(t.insts.Get(market.Inst(i))))
+		}
+	}
+	return nil
+}
 
 // Advance declares each input kind complete below its mark and appends the rows that
 // this makes final, ordered by (row_ts, entity) within each view. Marks never fall;
 // market.NoTime is a mark that says nothing.
-func (t *Task) Advance(marks *[market.NumKinds]int64, out *Rows) error { return nil }
+func (t *Task) Advance(marks *[market.NumKinds]int64, out *Rows) error {
+	if t.done || t.err != nil {
+		return t.fail(t.err)
+	}
+	for k, m := range marks {
+		if m != market.NoTime && m < t.marks[k] {
+			return t.fail(fmt.Errorf("advance %s: mark falls from %s to %s", market.Kind(k),
+				market.FormatTime(t.marks[k]), market.FormatTime(m)))
+		}
+		t.marks[k] = max(t.marks[k], m)
+	}
+	t.begin(out)
+	for _, v := range t.views {
+		v.advance(t.marks[v.p.Kind])
+	}
+	t.end()
+	return nil
+}
 
 // Close declares the end of all input at event time last. Tumbling windows that hold
-// events are emitted, flagged partial when they end after last+1; rolling windows up to
+// events are emitted, flagged partial when they reach past last; rolling windows up to
 // the first grid point at or after last. The task takes nothing more.
-func (t *Task) Close(last int64, out *Rows) error { return nil }
+func (t *Task) Close(last int64, out *Rows) error {
+	if t.done || t.err != nil {
+		return t.fail(t.err)
+	}
+	t.done = true
+	t.begin(out)
+	for _, v := range t.views {
+		v.close(last)
+	}
+	t.end()
+	return nil
+}
 
-// Peek appends provisional rows of the open windows and changes nothing.
-func (t *Task) Peek(out *Rows) {}
+// Peek appends provisional rows of the open windows and changes nothing: the rows that
+// Close would give at the newest event pushed. It works on a copy of the state.
+func (t *Task) Peek(out *Rows) {
+	if t.done || t.err != nil {
+		return
+	}
+	c, err := t.plan.Restore(t.insts, t.AppendSnapshot(nil))
+	if err != nil {
+		panic("BUG: own snapshot is not readable: " + err.Error())
+	}
+	last := market.NoTime
+	for _, v := range c.views {
+		last = max(last, v.newest())
+	}
+	_ = c.Close(last, out) // a fresh task has no error
+}
 
 // OldestNeeded is the event time from which input of a kind is needed to rebuild this
 // task as it stands, market.NoTime when none has come.
-func (t *Task) OldestNeeded(kind market.Kind) int64 { return market.NoTime }
-
-// AppendSnapshot appends the exact state. The same input history and marks give the same
-// bytes, however they were cut into calls.
-func (t *Task) AppendSnapshot(dst []byte) []byte { return dst }
+func (t *Task) OldestNeeded(kind market.Kind) int64 {
+	if kind >= market.NumKinds {
+		return market.NoTime
+	}
+	mark, first := t.marks[kind], t.first[kind]
+	if mark == market.NoTime {
+		return first
+	}
+	lookback := int64(0)
+	for _, v := range t.views {
+		if v.p.Kind == kind {
+			lookback = max(lookback, v.p.Lookback)
+		}
+	}
+	return max(mark-lookback, first)
+}
 
 // EntityNames returns the values of the view's entity columns; the caller must not
-// change it. The number is valid until the next Push, Advance or Close.
-func (t *Task) EntityNames(view int, entity uint32) []string { return nil }
+// change them. A number stands for the same entity as long as the task lives.
+func (t *Task) EntityNames(view int, entity uint32) []string {
+	e := t.views[view].ents
+	return e.names[entity][:len(e.by)]
+}
+
+// begin makes out fit the plan and lets the views write to it.
+func (t *Task) begin(out *Rows) {
+	if len(out.Views) != len(t.views) {
+		out.Views = make([]ViewRows, len(t.views))
+		for i := range out.Views {
+			out.Views[i].Features = make([]OutCol, len(t.plan.outputs[i].Fields))
+		}
+	}
+	for i, v := range t.views {
+		v.out, v.outFrom = &out.Views[i], out.Views[i].Len()
+	}
+}
+
+func (t *Task) end() {
+	for _, v := range t.views {
+		v.out = nil
+	}
+}
+
+// feedTable has what feeds declare, by number.
+type feedTable struct {
+	feeds *market.Feeds
+	known [4096]bool
+	hold  [4096]int64
+	lag   [4096]int64
+	names [4096][]byte
+}
+
+func (f *feedTable) of(id market.FeedID) (hold, lag int64) {
+	id &= 4095
+	if !f.known[id] {
+		f.known[id] = true
+		f.hold[id], f.lag[id] = market.DefaultDisorder, market.DefaultAssumedLag
+		if d := f.feeds.Get(id); d != nil {
+			f.hold[id], f.lag[id], f.names[id] = d.Disorder, d.AssumedLag, []byte(d.Name)
+		}
+	}
+	return f.hold[id], f.lag[id]
+}
+
+// name is the feed's name, empty for one that no registry knows.
+func (f *feedTable) name(id market.FeedID) []byte {
+	f.of(id)
+	return f.names[id&4095]
+}

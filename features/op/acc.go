@@ -57,24 +57,18 @@ func (a *Acc) Fold(rec []uint64, v *Val, ts int64, sc *Scratch) bool {
 		num.SumAddInt192(st, &v.W, v.S)
 	case First:
 		if st[0] == 0 {
-			return putCell(st, v, a.Kind)
+			putCell(st, v, a.Kind)
 		}
 	case Last:
-		return putCell(st, v, a.Kind)
+		putCell(st, v, a.Kind)
 	case Min, Max:
-		if st[0] == 0 {
-			return putCell(st, v, a.Kind)
-		}
-		if c := cmpCell(st, v, a.Kind, sc); c > 0 == (a.Fn == Min) && c != 0 {
-			return putCell(st, v, a.Kind)
+		if st[0] == 0 || beats(cmpCell(st, v, a.Kind), a.Fn) {
+			putCell(st, v, a.Kind)
 		}
 	case Integral:
 		return integralFold(st, v, ts)
 	case Distinct:
-		lo, hi, ok := distinctKey(v, a.Kind, sc)
-		if !ok {
-			return false
-		}
+		lo, hi := distinctKey(v, a.Kind)
 		st[0] = sc.Sets.Add(st[0], lo, hi, 1)
 	case Hist:
 		b, ok := bucket(v, a.Bits)
@@ -109,7 +103,7 @@ func (a *Acc) Merge(older, newer []uint64, sc *Scratch) bool {
 		}
 		if st[0] != 0 {
 			getCell(&sc.v, o, a.Kind)
-			if c := cmpCell(st, &sc.v, a.Kind, sc); c == 0 || c > 0 != (a.Fn == Min) {
+			if !beats(cmpCell(st, &sc.v, a.Kind), a.Fn) {
 				return true
 			}
 		}
@@ -140,42 +134,29 @@ type Scratch struct {
 	Sets Sets
 	v    Val
 	r    num.Rat
-	m    Machine // big integers
 }
 
 // A cell holds one value: a word with 1 in bit 0 when there is one and the scale above
-// it, then the value: three words exact, six a ratio, one a float or truth value.
+// it, then the value: three words exact, one a float or truth value.
 func cellWords(k Kind) int {
 	switch k {
 	case KExact, KQ60:
 		return 4
-	case KRatio:
-		return 7
 	}
 	return 2
 }
 
-func putCell(st []uint64, v *Val, k Kind) bool {
+func putCell(st []uint64, v *Val, k Kind) {
 	switch k {
 	case KExact, KQ60:
 		st = st[:4]
 		st[0] = 1 | uint64(v.S)<<8
 		st[1], st[2], st[3] = v.W[0], v.W[1], v.W[2]
-	case KRatio:
-		n, d, ok := v.R.Words()
-		if !ok {
-			return false
-		}
-		st = st[:7]
-		st[0] = 1
-		copy(st[1:4], n[:])
-		copy(st[4:7], d[:])
 	case KFloat:
 		st[0], st[1] = 1, floatBits(v.F)
 	default:
 		st[0], st[1] = 1, uint64(v.I)
 	}
-	return true
 }
 
 // getCell reads a cell into v, null when it is empty.
@@ -189,9 +170,6 @@ func getCell(v *Val, st []uint64, k Kind) {
 	case KExact, KQ60:
 		v.S = int8(st[0] >> 8)
 		v.W = num.Int192(st[1:4])
-	case KRatio:
-		n, d := num.Int192(st[1:4]), num.Int192(st[4:7])
-		v.R.SetWords(&n, &d)
 	case KFloat:
 		v.F = floatOf(st[1])
 	default:
@@ -199,15 +177,15 @@ func getCell(v *Val, st []uint64, k Kind) {
 	}
 }
 
+// beats tells from the comparison of what is kept with a newcomer who stays.
+func beats(c int, f Func) bool { return f == Min && c > 0 || f == Max && c < 0 }
+
 // cmpCell compares a cell that holds a value with v.
-func cmpCell(st []uint64, v *Val, k Kind, sc *Scratch) int {
+func cmpCell(st []uint64, v *Val, k Kind) int {
 	switch k {
 	case KExact, KQ60:
 		w := num.Int192(st[1:4])
 		return cmpExact(&w, &v.W, int8(st[0]>>8), v.S)
-	case KRatio:
-		n, d := num.Int192(st[1:4]), num.Int192(st[4:7])
-		return sc.r.SetWords(&n, &d).Cmp(&v.R)
 	case KFloat:
 		f := floatOf(st[1])
 		switch {

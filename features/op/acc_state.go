@@ -3,7 +3,6 @@ package op
 import (
 	"encoding/binary"
 	"math"
-	"math/bits"
 
 	"github.com/zeebo/xxh3"
 
@@ -41,7 +40,8 @@ func integralFold(st []uint64, v *Val, ts int64) bool {
 		return false
 	}
 	st[integralLast] = uint64(ts)
-	return putCell(st[integralCell:], v, KExact)
+	putCell(st[integralCell:], v, KExact)
+	return true
 }
 
 func integralMerge(st, o []uint64) bool {
@@ -98,7 +98,7 @@ func (a *Acc) Mean(v *Val, rec, tail []uint64, start, end, carry, rows int64, sc
 
 // distinctKey is the identity of a value: equal values have equal keys, whatever their
 // scale. Values of more than a word are known by a hash of 128 bits.
-func distinctKey(v *Val, k Kind, sc *Scratch) (lo, hi uint64, ok bool) {
+func distinctKey(v *Val, k Kind) (lo, hi uint64) {
 	switch k {
 	case KExact, KQ60:
 		w, s := v.W, v.S
@@ -110,25 +110,16 @@ func distinctKey(v *Val, k Kind, sc *Scratch) (lo, hi uint64, ok bool) {
 			w, s = t, s-1
 		}
 		if w.IsInt64() {
-			return w[0], uint64(s), true
+			return w[0], uint64(s)
 		}
-		lo, hi = hashWords(w[:], uint64(s))
-		return lo, hi, true
-	case KRatio:
-		n, d := v.R.Reduced(&sc.m.x, &sc.m.y)
-		var p, q num.Int192
-		if !p.SetBig(n) || !q.SetBig(d) {
-			return 0, 0, false
-		}
-		lo, hi = hashWords(p[:], hashFirst(q[:]))
-		return lo, hi, true
+		return hashWords(w[:], uint64(s))
 	case KFloat:
-		return floatBits(v.F), 0, true
+		return floatBits(v.F), 0
 	case KText:
 		h := xxh3.Hash128(v.T)
-		return h.Lo, h.Hi, true
+		return h.Lo, h.Hi
 	}
-	return uint64(v.I), 0, true
+	return uint64(v.I), 0
 }
 
 func hashWords(w []uint64, extra uint64) (lo, hi uint64) {
@@ -141,7 +132,12 @@ func hashWords(w []uint64, extra uint64) (lo, hi uint64) {
 	return h.Lo, h.Hi
 }
 
-func hashFirst(w []uint64) uint64 {
-	lo, hi := hashWords(w, 0)
-	return lo ^ bits.RotateLeft64(hi, 1)
+// Carry makes older hold only the newest value and its time: all that a later window
+// takes from what came before it.
+func (a *Acc) Carry(older, newer []uint64) {
+	st, o := older[a.Off:a.Off+integralWords], newer[a.Off:a.Off+integralWords]
+	if o[integralCell] != 0 {
+		clear(st)
+		copy(st[integralLast:], o[integralLast:])
+	}
 }

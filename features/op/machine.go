@@ -128,7 +128,7 @@ func (m *Machine) Run() {
 		d, a, b := &m.Regs[in.Dst], &m.Regs[in.A], &m.Regs[in.B]
 		switch in.Op {
 		case Move:
-			d.copyFrom(a, in.K)
+			d.Copy(a, in.K)
 		case And, Or:
 			kleene(d, a, b, in.Op == And)
 		case Not:
@@ -137,15 +137,15 @@ func (m *Machine) Run() {
 			d.SetBool(a.Null != (in.N == 1))
 		case If:
 			if !a.Null && a.I == 1 {
-				d.copyFrom(b, in.K)
+				d.Copy(b, in.K)
 			} else {
-				d.copyFrom(&m.Regs[in.C], in.K)
+				d.Copy(&m.Regs[in.C], in.K)
 			}
 		case Coalesce:
 			if a.Null {
 				a = b
 			}
-			d.copyFrom(a, in.K)
+			d.Copy(a, in.K)
 		case Var:
 			m.variance(in, d, a, b, &m.Regs[in.C])
 		default:
@@ -190,7 +190,7 @@ func (m *Machine) arith(in *Instr, d, a, b *Val) {
 	case in.Op <= FloorR:
 		m.ratio(in, d, a, b)
 	case in.Op <= FloorF:
-		float(in, d, a, b)
+		m.float(in, d, a, b)
 	case in.Op <= CmpB:
 		d.SetBool(compare(in, a, b))
 	default:

@@ -94,7 +94,7 @@ func (m *Machine) ratio(in *Instr, d, a, b *Val) {
 
 // float runs the operations of IEEE 754 that are the same on every processor. Products
 // are never fused with sums: each instruction stores its result.
-func float(in *Instr, d, a, b *Val) {
+func (m *Machine) float(in *Instr, d, a, b *Val) {
 	x, y := a.F, b.F
 	switch in.Op {
 	case AddF:
@@ -132,10 +132,22 @@ func float(in *Instr, d, a, b *Val) {
 		}
 		d.setFloat(x)
 	case RoundF:
-		d.setFloat(math.RoundToEven(x))
+		m.roundFloat(d, x, int(in.N))
 	case FloorF:
 		d.setFloat(math.Floor(x))
 	}
+}
+
+// roundFloat is the float nearest to the decimal of some digits nearest to x. From 2^52
+// on a float is a whole number.
+func (m *Machine) roundFloat(d *Val, x float64, digits int) {
+	if digits == 0 || math.Abs(x) >= 1<<52 {
+		d.setFloat(math.RoundToEven(x))
+		return
+	}
+	ratOfFloat(&m.r, x)
+	f, _ := m.r.Round(&m.r, digits).Float64()
+	d.setFloat(f)
 }
 
 func compare(in *Instr, a, b *Val) bool {
@@ -183,7 +195,7 @@ func (m *Machine) convert(in *Instr, d, a, b *Val) {
 		d.F = f
 		d.Null, d.Ovf = !ok, !ok
 	case ToX:
-		d.copyFrom(a, in.K)
+		d.Copy(a, in.K)
 		d.ToExact(in.K, &m.r)
 	case SqrtR:
 		if a.R.Sign() < 0 {

@@ -76,8 +76,8 @@ func (v *Val) setFloat(f float64) {
 	}
 }
 
-// copyFrom makes v equal to o, sharing no memory but text.
-func (v *Val) copyFrom(o *Val, k Kind) {
+// Copy makes v equal to o, sharing no memory but text.
+func (v *Val) Copy(o *Val, k Kind) {
 	v.Null, v.Ovf = o.Null, o.Ovf
 	if o.Null {
 		return
@@ -184,4 +184,27 @@ func ratOfFloat(r *num.Rat, f float64) bool {
 	}
 	r.SetBinary(&w, 0)
 	return true
+}
+
+// Int64 is an exact value that is whole and fits.
+func (v *Val) Int64() (int64, bool) {
+	w := v.W
+	if _, ok := trim(&w, int(v.S), 0); !ok || !w.IsInt64() {
+		return 0, false
+	}
+	return w.Int64(), true
+}
+
+// Decimal is the value, not null, rounded half to even to decimal(38, scale): 128 bits.
+func (v *Val) Decimal(k Kind, scale int8, sc *Scratch) (hi int64, lo uint64, ok bool) {
+	r := &sc.r
+	if k == KFloat {
+		if !ratOfFloat(r, v.F) {
+			return 0, 0, false
+		}
+	} else {
+		v.toRat(r, k)
+	}
+	w, ok := r.Dec38(int(scale))
+	return int64(w[1]), w[0], ok
 }

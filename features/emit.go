@@ -1,0 +1,309 @@
+package features
+
+import (
+	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/features/plan"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// emitted is the fixed part of a row on its way out.
+type emitted struct {
+	ent               uint32
+	start, end, rowTS int64
+	avail, hold       int64
+	flags             uint8
+	empty             bool
+}
+
+// dueRow is an entity's next row in the merge over entities.
+type dueRow struct {
+	at   int64 // row_ts
+	rank uint32
+	slot int32
+}
+
+func (a dueRow) before(b dueRow) bool { return a.at < b.at || a.at == b.at && a.rank < b.rank }
+
+// advance emits all rows below mark, ordered by (row_ts, entity): a merge over the
+// entities, each of which knows its next row.
+func (v *viewState) advance(mark int64) {
+	if mark > v.due {
+		v.mergeRows(func(i int32) int64 {
+			if t := v.next(i); t < mark {
+				return t
+			}
+			return never
+		})
+		v.settle(mark)
+		v.dropTexts()
+	}
+	v.sortPassed()
+}
+
+// mergeRows emits rows as long as next names one; never ends an entity.
+func (v *viewState) mergeRows(next func(i int32) int64) {
+	v.ents.ranks()
+	v.heap = v.heap[:0]
+	for i := range v.slots {
+		if s := &v.slots[i]; s.used {
+			if t := next(int32(i)); t != never {
+				v.up(dueRow{t, v.ents.rank[s.ent], int32(i)})
+			}
+		}
+	}
+	for len(v.heap) > 0 {
+		d := v.heap[0]
+		v.emit(d.slot, d.at)
+		if t := next(d.slot); t != never {
+			d.at = t
+			v.down(d)
+			continue
+		}
+		last := v.heap[len(v.heap)-1]
+		v.heap = v.heap[:len(v.heap)-1]
+		if len(v.heap) > 0 {
+			v.down(last)
+		}
+	}
+}
+
+// up adds d to the heap.
+func (v *viewState) up(d dueRow) {
+	v.heap = append(v.heap, d)
+	h := v.heap
+	i := len(h) - 1
+	for i > 0 && d.before(h[(i-1)/2]) {
+		h[i] = h[(i-1)/2]
+		i = (i - 1) / 2
+	}
+	h[i] = d
+}
+
+// down puts d in place of the least.
+func (v *viewState) down(d dueRow) {
+	h := v.heap
+	i := 0
+	for {
+		k := 2*i + 1
+		if k >= len(h) {
+			break
+		}
+		if k+1 < len(h) && h[k+1].before(h[k]) {
+			k++
+		}
+		if !h[k].before(d) {
+			break
+		}
+		h[i] = h[k]
+		i = k
+	}
+	h[i] = d
+}
+
+// settle finds when the next row is due and forgets entities that are done.
+func (v *viewState) settle(mark int64) {
+	v.due = never
+	for i := range v.slots {
+		if !v.slots[i].used {
+			continue
+		}
+		if t := v.next(int32(i)); t != never {
+			v.due = min(v.due, t)
+		} else if v.over(int32(i), mark) {
+			v.evict(int32(i))
+		}
+	}
+}
+
+// over reports whether nothing that may still come can see what the slot holds; it has
+// no row due.
+func (v *viewState) over(i int32, mark int64) bool {
+	if !v.p.Tail || v.p.Shape == plan.RowView {
+		return true
+	}
+	last := v.slots[i].roll.lastTS
+	start := mark - v.p.Window.Width
+	if v.p.Shape == plan.Tumbling {
+		last = int64(v.tailRec(i)[plan.MetaLastTS])
+		start = market.FloorDiv(mark-v.p.Shift, v.p.Pane)*v.p.Pane + v.p.Shift
+	}
+	return start-last > v.p.Window.Carry
+}
+
+// next is the row_ts of the entity's next row if no more input comes, never for none.
+func (v *viewState) next(i int32) int64 {
+	switch v.p.Shape {
+	case plan.RowView:
+		if r := v.slots[i].closed.head; r != 0 {
+			return int64(v.panes.node(r)[nodeAt])
+		}
+		return never
+	case plan.Rolling:
+		return v.nextRolling(i)
+	}
+	at, _ := v.nextTumbling(i)
+	if at == never {
+		return never
+	}
+	return v.rowTimeOf(at)
+}
+
+// nextTumbling is the index of the next window with a row, and whether it is empty.
+func (v *viewState) nextTumbling(i int32) (at int64, empty bool) {
+	s := &v.slots[i]
+	at = never
+	if s.closed.head != 0 {
+		at = int64(v.panes.node(s.closed.head)[nodeAt])
+	} else if s.end != noPane {
+		at = s.at
+	}
+	if v.p.Empty && s.next != market.NoTime && s.next < at {
+		start := s.next*v.p.Pane + v.p.Shift
+		last := s.roll.lastTS
+		if start-last <= v.p.Window.Carry && !(v.closing && start+v.p.Pane-1 > v.last) {
+			return s.next, true
+		}
+	}
+	return at, false
+}
+
+// emit takes the entity's next row, at row_ts t, out of its state.
+func (v *viewState) emit(i int32, t int64) {
+	s := &v.slots[i]
+	row := &v.now
+	*row = emitted{ent: s.ent, rowTS: t}
+	switch v.p.Shape {
+	case plan.RowView:
+		v.emitHeld(i, row)
+		return
+	case plan.Rolling:
+		row.empty = v.emitRolling(i, t)
+		row.start, row.end = t-v.p.Window.Width, t
+		v.finishWindow(i, row)
+		return
+	}
+	at, empty := v.nextTumbling(i)
+	row.empty = empty
+	row.start = at*v.p.Pane + v.p.Shift
+	row.end = row.start + v.p.Pane
+	held := uint32(0)
+	switch {
+	case empty:
+		clear(v.rec)
+	case s.closed.head != 0:
+		held = v.panes.pop(&s.closed)
+		copy(v.rec, v.panes.rec(held))
+	default:
+		copy(v.rec, v.openRec(i))
+	}
+	v.finishWindow(i, row)
+	if !empty {
+		v.toTail(i, v.rec)
+		s.roll.lastTS = int64(v.rec[plan.MetaLastTS])
+		if held != 0 {
+			v.freePane(held)
+		} else {
+			v.freeSets(v.openRec(i))
+			clear(v.openRec(i))
+			s.end = noPane
+		}
+	}
+	s.next = at + 1
+}
+
+// finishWindow works the row out of v.rec, hands it on and appends it.
+func (v *viewState) finishWindow(i int32, row *emitted) {
+	row.hold = int64(v.rec[plan.MetaHold])
+	row.flags = uint8(v.rec[plan.MetaFlags])
+	if row.empty {
+		row.flags |= FlagEmpty
+		v.carryInto(i, row)
+	}
+	if v.closing && row.rowTS > v.last {
+		row.flags |= FlagPartial
+	}
+	row.avail = max(row.end+row.hold, int64(v.rec[plan.MetaAvail]))
+	wanted := row.rowTS >= v.task.from
+	for _, c := range v.children {
+		wanted = wanted || !c.p.Rollup
+	}
+	if wanted {
+		v.finish(i, row)
+	}
+	v.handOn(row)
+}
+
+// handOn gives the row to the views that read this one, and to the output.
+func (v *viewState) handOn(row *emitted) {
+	if row.rowTS >= v.task.from {
+		v.append(row)
+	}
+	for _, c := range v.children {
+		switch {
+		case !c.p.Rollup:
+			c.pushRow(v, row)
+		case !row.empty:
+			c.pushState(v, row, v.rec)
+		}
+	}
+}
+
+// carryInto prepares the state of a window without events: last values of what came
+// before, when the view shows them.
+func (v *viewState) carryInto(i int32, row *emitted) {
+	tail := v.tailRec(i)
+	row.hold = int64(tail[plan.MetaLastHold])
+	if !v.p.Flat {
+		return
+	}
+	for k := range v.p.Accs {
+		if a := &v.p.Accs[k]; a.Fn == op.Last {
+			a.Merge(v.rec, tail, &v.task.sc)
+		}
+	}
+}
+
+// finish loads the finish program from v.rec and runs it.
+func (v *viewState) finish(i int32, row *emitted) {
+	rows := int64(v.rec[plan.MetaRows])
+	for k := range v.p.Loads {
+		ld := &v.p.Loads[k]
+		x := &v.fin.Regs[ld.Reg]
+		switch ld.Kind {
+		case plan.LoadAcc:
+			v.p.Accs[ld.Acc].Load(x, v.rec, rows, &v.task.sc)
+		case plan.LoadMean:
+			var tail []uint64
+			if v.p.Tail && !row.empty {
+				tail = v.tailRec(i)
+			}
+			v.p.Accs[ld.Acc].Mean(x, v.rec, tail, row.start, row.end, v.p.Window.Carry, rows, &v.task.sc)
+		case plan.LoadQuantile:
+			v.p.Accs[ld.Acc].Quantile(x, v.rec, ld.P, &v.task.sc)
+		case plan.LoadStart:
+			x.SetInt(row.start)
+		case plan.LoadEnd:
+			x.SetInt(row.end)
+		case plan.LoadEmpty:
+			x.SetBool(row.empty)
+		}
+	}
+	v.fin.Run()
+}
+
+// close emits what is left at the end of input at event time last.
+func (v *viewState) close(last int64) {
+	v.closing, v.last = true, last
+	limit := int64(never)
+	if v.p.Shape == plan.Rolling {
+		every := v.p.Window.Every
+		limit = -market.FloorDiv(-last, every) * every
+	}
+	v.mergeRows(func(i int32) int64 {
+		if t := v.next(i); t <= limit {
+			return t
+		}
+		return never
+	})
+	v.sortPassed()
+}

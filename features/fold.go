@@ -1,0 +1,331 @@
+package features
+
+import (
+	"sort"
+
+	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/features/plan"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// push folds grouped rows into the view.
+func (v *viewState) push(c *cols, runs []run) {
+	if v.p.Where >= 0 {
+		c, runs = v.pick(c, runs)
+	}
+	if v.p.Shape == plan.RowView {
+		for _, r := range runs {
+			for i := r.lo; i < r.hi; i++ {
+				v.holdRow(c, r.ent, i)
+			}
+		}
+		return
+	}
+	v.choose(c)
+	for _, r := range runs {
+		v.foldRun(c, r)
+	}
+}
+
+// foldRun cuts a run at the borders of panes and folds each segment.
+func (v *viewState) foldRun(c *cols, r run) {
+	i := v.slot(r.ent)
+	for lo := r.lo; lo < r.hi; {
+		if ts := c.ts[lo]; ts >= v.slots[i].end {
+			v.enter(i, ts)
+		}
+		hi, end := r.hi, v.slots[i].end
+		if c.ts[hi-1] >= end {
+			hi = border(c.ts, lo, hi, end)
+		}
+		rec := v.openRec(i)
+		v.meta(rec, c, lo, hi)
+		v.kernels.fold(rec, c, lo, hi)
+		if len(v.slowNow) > 0 {
+			v.foldRows(rec, c, lo, hi)
+		}
+		lo = hi
+	}
+}
+
+// border is the first row at or after end; row lo is before it and row hi-1 is not. It
+// gallops, since segments are short against what is left of a run.
+func border(ts []int64, lo, hi int, end int64) int {
+	step := 1
+	for lo+step < hi && ts[lo+step] < end {
+		lo += step
+		step *= 2
+	}
+	top := min(lo+step, hi-1)
+	return lo + 1 + sort.Search(top-lo-1, func(k int) bool { return ts[lo+1+k] >= end })
+}
+
+// meta folds what every row contributes besides its values.
+func (v *viewState) meta(rec []uint64, c *cols, lo, hi int) {
+	feed, flags := c.feed[lo:hi], c.flags[lo:hi]
+	ingest := c.ingest[lo:hi]
+	first := feed[0]
+	same, or := true, uint8(0)
+	least, newest := ingest[0], ingest[0]
+	for i, t := range ingest {
+		least, newest = min(least, t), max(newest, t)
+		same = same && feed[i] == first
+		or |= flags[i]
+	}
+	avail := newest
+	hold, lag := v.task.feeds.of(first)
+	switch {
+	case same && newest == market.NoTime: // bulk history
+		avail = c.ts[hi-1] + lag
+	case !same || least == market.NoTime:
+		avail, hold = v.availability(c, lo, hi)
+	}
+	if least == market.NoTime {
+		rec[plan.MetaFlags] |= uint64(FlagAssumed)
+	}
+	if or&market.FlagGap != 0 {
+		rec[plan.MetaFlags] |= uint64(FlagGap)
+	}
+	last, _ := v.task.feeds.of(feed[len(feed)-1])
+	rec[plan.MetaRows] += uint64(hi - lo)
+	rec[plan.MetaAvail] = max(rec[plan.MetaAvail], uint64(max(avail, 0)))
+	rec[plan.MetaHold] = max(rec[plan.MetaHold], uint64(hold))
+	rec[plan.MetaLastTS], rec[plan.MetaLastHold] = uint64(c.ts[hi-1]), uint64(last)
+}
+
+// availability is the newest ingest time and greatest disorder of rows of several feeds
+// or without ingest times, which count as event time + the feed's assumed lag.
+func (v *viewState) availability(c *cols, lo, hi int) (avail, hold int64) {
+	for i := lo; i < hi; i++ {
+		h, lag := v.task.feeds.of(c.feed[i])
+		hold = max(hold, h)
+		if t := c.ingest[i]; t != market.NoTime {
+			avail = max(avail, t)
+		} else {
+			avail = max(avail, c.ts[i]+lag)
+		}
+	}
+	return avail, hold
+}
+
+// choose settles which accumulators kernels can fold for these columns.
+func (v *viewState) choose(c *cols) {
+	v.slowNow, v.fastNow = append(v.slowNow[:0], v.slow...), v.fastNow[:0]
+	for _, k := range v.fast {
+		f := v.p.Args[k].Fast
+		null := f.Kind != plan.NoArg && c.hasNull[f.A] || f.Kind == plan.Product && c.hasNull[f.B] || f.Enum >= 0 && c.hasNull[f.Enum]
+		if null {
+			v.slowNow = append(v.slowNow, k)
+		} else {
+			v.fastNow = append(v.fastNow, k)
+		}
+	}
+	v.kernels.choose(v.fastNow)
+}
+
+// foldRows folds row by row through the row program: the definition of every fold.
+func (v *viewState) foldRows(rec []uint64, c *cols, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		v.loadRow(c, i)
+		v.row.Run()
+		v.foldArgs(rec, v.slowNow, c.ts[i])
+	}
+}
+
+// foldArgs folds the values that the row program computed.
+func (v *viewState) foldArgs(rec []uint64, accs []int, ts int64) {
+	regs := v.row.Regs
+	for _, k := range accs {
+		a := &v.p.Args[k]
+		if a.Where >= 0 {
+			if w := &regs[a.Where]; w.Null || w.I == 0 {
+				if w.Null && w.Ovf {
+					rec[plan.MetaFlags] |= uint64(FlagOverflow)
+				}
+				continue
+			}
+		}
+		var x *op.Val
+		if a.Reg >= 0 {
+			x = &regs[a.Reg]
+			if x.Null {
+				if x.Ovf {
+					rec[plan.MetaFlags] |= uint64(FlagOverflow)
+				}
+				continue
+			}
+		}
+		if !v.p.Accs[k].Fold(rec, x, ts, &v.task.sc) {
+			rec[plan.MetaFlags] |= uint64(FlagOverflow)
+		}
+	}
+}
+
+// loadRow loads the columns of row i into the row program.
+func (v *viewState) loadRow(c *cols, i int) {
+	for k := range v.p.Inputs {
+		in := &v.p.Inputs[k]
+		x := &v.row.Regs[in.Reg]
+		switch in.Ref.Source {
+		case plan.Payload:
+			loadPayload(x, in, c, i)
+		case plan.EventTime:
+			x.SetInt(c.ts[i])
+		case plan.RawTime:
+			x.SetInt(c.raw[i])
+		case plan.IngestTime:
+			if t := c.ingest[i]; t == market.NoTime {
+				x.SetNull()
+			} else {
+				x.SetInt(t)
+			}
+		case plan.SeqNumber:
+			x.SetInt(0)
+			x.W[0] = c.seq[i]
+		case plan.FeedName:
+			x.SetText(v.task.feeds.name(c.feed[i]))
+		default:
+			setWord(x, v.task.inst[c.inst[i]][in.Ref.Source-plan.Exchange], in)
+		}
+	}
+}
+
+func loadPayload(x *op.Val, in *plan.Input, c *cols, i int) {
+	col := &c.c[in.Ref.Index]
+	if c.hasNull[in.Ref.Index] && col.IsNull(i) {
+		x.SetNull()
+		return
+	}
+	switch in.Kind {
+	case op.KExact:
+		s := int8(0)
+		if in.Type == market.TypeDec {
+			s = col.Scale[i]
+		}
+		x.SetDec(col.I64[i], s)
+	case op.KBool:
+		x.SetBool(col.I64[i] != 0)
+	case op.KText:
+		x.SetText(col.Text(i))
+	}
+}
+
+// setWord makes x a text or, for a column read as an enum, the code of its word.
+func setWord(x *op.Val, s []byte, in *plan.Input) {
+	if in.Kind == op.KText {
+		x.SetText(s)
+		return
+	}
+	for code, w := range in.Ref.Words {
+		if w == string(s) {
+			x.SetInt(int64(code))
+			return
+		}
+	}
+	x.SetNull()
+}
+
+// pick copies the rows that pass the view's filter.
+func (v *viewState) pick(c *cols, runs []run) (*cols, []run) {
+	v.pickPerm, v.pickRuns = v.pickPerm[:0], v.pickRuns[:0]
+	for _, r := range runs {
+		lo := len(v.pickPerm)
+		for i := r.lo; i < r.hi; i++ {
+			v.loadRow(c, i)
+			v.row.Run()
+			if w := &v.row.Regs[v.p.Where]; !w.Null && w.I == 1 {
+				v.pickPerm = append(v.pickPerm, int32(i))
+			}
+		}
+		if n := len(v.pickPerm); n > lo {
+			v.pickRuns = append(v.pickRuns, run{r.ent, lo, n})
+		}
+	}
+	if v.picked.gatherable == nil {
+		v.picked.gatherable = payloadColumns(v.p)
+	}
+	v.picked.gather(c, v.p.Kind, v.pickPerm)
+	return &v.picked, v.pickRuns
+}
+
+// pushRow folds one row of the parent view, whose values are in the parent's finish
+// machine and whose times are in row.
+func (v *viewState) pushRow(from *viewState, row *emitted) {
+	ent := v.child(from, row)
+	v.loadParent(from, row)
+	v.row.Run()
+	if v.p.Where >= 0 {
+		if w := &v.row.Regs[v.p.Where]; w.Null || w.I == 0 {
+			return
+		}
+	}
+	if v.p.Shape == plan.RowView {
+		v.passRow(ent, row)
+		return
+	}
+	i := v.slot(ent)
+	if row.rowTS >= v.slots[i].end {
+		v.enter(i, row.rowTS)
+	}
+	rec := v.openRec(i)
+	v.rowMeta(rec, row)
+	rec[plan.MetaRows]++
+	v.foldArgs(rec, v.slow, row.rowTS)
+}
+
+// rowMeta folds the envelope of a row of the parent.
+func (v *viewState) rowMeta(rec []uint64, row *emitted) {
+	rec[plan.MetaAvail] = max(rec[plan.MetaAvail], uint64(row.avail))
+	rec[plan.MetaHold] = max(rec[plan.MetaHold], uint64(row.hold))
+	rec[plan.MetaFlags] |= uint64(row.flags & inherited)
+	rec[plan.MetaLastTS], rec[plan.MetaLastHold] = uint64(row.rowTS), uint64(row.hold)
+}
+
+// inherited are the flags that a row passes on to what is computed from it.
+const inherited = FlagPartial | FlagWarmup | FlagGap | FlagAssumed
+
+// pushState merges a state of the parent into a rollup.
+func (v *viewState) pushState(from *viewState, row *emitted, rec []uint64) {
+	ent := v.child(from, row)
+	i := v.slot(ent)
+	if row.rowTS >= v.slots[i].end {
+		v.enter(i, row.rowTS)
+	}
+	open := v.openRec(i)
+	v.merge(open, rec)
+	open[plan.MetaFlags] |= uint64(row.flags & inherited)
+	for k := range v.p.Accs {
+		if a := &v.p.Accs[k]; a.Variable() {
+			a.Merge(open, rec, &v.task.sc)
+		}
+	}
+}
+
+// child is the entity that a row of the parent belongs to.
+func (v *viewState) child(from *viewState, row *emitted) uint32 {
+	if e := v.ents.from; int(row.ent) < len(e) && e[row.ent] >= 0 {
+		return uint32(e[row.ent])
+	}
+	return v.ents.of(int(row.ent), func(r plan.Ref) string { return from.ents.names[row.ent][r.Index] })
+}
+
+func (v *viewState) loadParent(from *viewState, row *emitted) {
+	for k := range v.p.Inputs {
+		in := &v.p.Inputs[k]
+		x := &v.row.Regs[in.Reg]
+		switch in.Ref.Source {
+		case plan.Feature:
+			x.Copy(&from.fin.Regs[from.p.Outs[in.Ref.Index].Reg], in.Kind)
+		case plan.OfEntity:
+			setWord(x, from.ents.texts[row.ent][in.Ref.Index], in)
+		case plan.WindowStart:
+			x.SetInt(row.start)
+		case plan.WindowEnd:
+			x.SetInt(row.end)
+		case plan.RowTime:
+			x.SetInt(row.rowTS)
+		case plan.AvailTime:
+			x.SetInt(row.avail)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package features
+
+import (
+	"slices"
+
+	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/features/plan"
+)
+
+// append adds the row with the features that the finish program computed.
+func (v *viewState) append(row *emitted) {
+	o := v.out
+	n := o.Len()
+	flags := row.flags
+	for k := range v.p.Outs {
+		d, c := &v.p.Outs[k], &o.Features[k]
+		if x := &v.fin.Regs[d.Reg]; !v.store(c, d, x, n) {
+			c.setNull(n)
+			if x.Ovf || !x.Null {
+				flags |= FlagOverflow
+			}
+		}
+	}
+	o.Entity = append(o.Entity, row.ent)
+	o.Start, o.End, o.RowTS = append(o.Start, row.start), append(o.End, row.end), append(o.RowTS, row.rowTS)
+	o.Avail, o.Flags = append(o.Avail, row.avail), append(o.Flags, flags)
+}
+
+func (c *OutCol) setNull(i int) {
+	for len(c.Null) <= i>>6 {
+		c.Null = append(c.Null, 0)
+	}
+	c.Null[i>>6] |= 1 << (i & 63)
+}
+
+// store appends the value of a feature, zero when it is null; false when it is null or
+// does not fit its type.
+func (v *viewState) store(c *OutCol, d *plan.Out, x *op.Val, n int) (ok bool) {
+	switch d.As {
+	case plan.F64:
+		f := 0.0
+		if f, ok = x.Float64(d.Kind); !ok {
+			f = 0
+		}
+		c.F64 = append(c.F64, f)
+	case plan.I64:
+		var i int64
+		if !x.Null {
+			i, ok = x.Int64()
+		}
+		c.I64 = append(c.I64, i)
+	case plan.Bool:
+		ok = !x.Null
+		b := int64(0)
+		if ok {
+			b = x.I
+		}
+		c.I64 = append(c.I64, b)
+	case plan.Decimal:
+		var hi int64
+		var lo uint64
+		if !x.Null {
+			hi, lo, ok = x.Decimal(d.Kind, d.Scale, &v.task.sc)
+		}
+		c.Hi, c.Lo = append(c.Hi, hi), append(c.Lo, lo)
+	default:
+		if len(c.Off) == 0 {
+			c.Off = append(c.Off, 0)
+		}
+		switch {
+		case x.Null:
+		case d.Words == nil:
+			c.Bytes, ok = append(c.Bytes, x.T...), true
+		default:
+			if code, fits := x.Int64(); fits && code >= 0 && code < int64(len(d.Words)) {
+				c.Bytes, ok = append(c.Bytes, d.Words[code]...), true
+			}
+		}
+		c.Off = append(c.Off, int32(len(c.Bytes)))
+	}
+	return ok
+}
+
+// sortPassed orders the rows appended since v.outFrom. Only rows that a row view passes
+// on from a parent with another entity key can be out of order, and only among those of
+// one instant.
+func (v *viewState) sortPassed() {
+	o := v.out
+	if v.p.Shape != plan.RowView || v.p.Parent < 0 {
+		return
+	}
+	v.ents.ranks()
+	cmp := func(a, b int) int {
+		if o.RowTS[a] != o.RowTS[b] {
+			if o.RowTS[a] < o.RowTS[b] {
+				return -1
+			}
+			return 1
+		}
+		return int(v.ents.rank[o.Entity[a]]) - int(v.ents.rank[o.Entity[b]])
+	}
+	perm := make([]int, o.Len()-v.outFrom)
+	for i := range perm {
+		perm[i] = v.outFrom + i
+	}
+	if slices.IsSortedFunc(perm, cmp) {
+		return
+	}
+	slices.SortStableFunc(perm, cmp)
+	o.permute(v.outFrom, perm)
+}
+
+// permute puts row perm[i] at from+i.
+func (o *ViewRows) permute(from int, perm []int) {
+	permute(o.Entity, from, perm)
+	permute(o.Start, from, perm)
+	permute(o.End, from, perm)
+	permute(o.RowTS, from, perm)
+	permute(o.Avail, from, perm)
+	permute(o.Flags, from, perm)
+	for k := range o.Features {
+		c := &o.Features[k]
+		null := slices.Clone(c.Null)
+		for i, p := range perm {
+			at := from + i
+			if at>>6 < len(c.Null) {
+				c.Null[at>>6] &^= 1 << (at & 63)
+			}
+			if p>>6 < len(null) && null[p>>6]>>(p&63)&1 == 1 {
+				c.setNull(at)
+			}
+		}
+		permute(c.F64, from, perm)
+		permute(c.I64, from, perm)
+		permute(c.Hi, from, perm)
+		permute(c.Lo, from, perm)
+		if len(c.Off) > 0 {
+			text, off := slices.Clone(c.Bytes), slices.Clone(c.Off)
+			c.Bytes, c.Off = c.Bytes[:off[from]], c.Off[:from+1]
+			for _, p := range perm {
+				c.Bytes = append(c.Bytes, text[off[p]:off[p+1]]...)
+				c.Off = append(c.Off, int32(len(c.Bytes)))
+			}
+		}
+	}
+}
+
+func permute[T any](s []T, from int, perm []int) {
+	if len(s) == 0 {
+		return
+	}
+	old := slices.Clone(s)
+	for i, p := range perm {
+		s[from+i] = old[p]
+	}
+}

@@ -1,0 +1,162 @@
+// Package plan turns checked views into what the engine runs: row programs,
+// accumulators with their place in a state record, finish programs, windows as a grid of
+// panes, lookback and reach. It knows nothing of batches or tasks.
+package plan
+
+import (
+	"github.com/pinova-group/tidemark/features/lang"
+	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// Words of a state record before its accumulators. All of them merge without regard to
+// order but LastTS and LastHold, which are the newer's.
+const (
+	MetaRows     = iota // rows that contributed
+	MetaAvail           // newest ingest time, or event time + assumed lag
+	MetaHold            // greatest disorder of the feeds that contributed
+	MetaFlags           // flags of the row
+	MetaLastTS          // event time of the last contributing row
+	MetaLastHold        // disorder of its feed
+	MetaWords
+)
+
+// View is one view ready to run.
+type View struct {
+	Lang   *lang.View
+	Parent int         // index of the parent view, -1 when the input is a kind
+	Kind   market.Kind // input kind, that of the root when the input is a view
+	By     []Ref       // where the entity columns come from
+	Rollup bool        // input are the parent's state records
+
+	Shape  Shape
+	Window lang.TypedWindow
+	Pane   int64 // µs, length of a pane
+	Shift  int64 // panes are [i·Pane + Shift, (i+1)·Pane + Shift)
+	Panes  int64 // rolling: panes in a window
+	Flat   bool  // empty windows carry last values
+	Empty  bool  // empty windows are emitted (flat or nulls)
+	Tail   bool  // the state of what came before the window is kept, for empty windows and time_mean
+
+	Row    *op.Prog // over the columns of one input row; nil when nothing needs it
+	Inputs []Input  // columns that Row reads
+	Where  int      // register of the row filter, -1 for none
+	Args   []Arg    // of each accumulator
+	Accs   []op.Acc
+	Order  bool // some accumulator depends on the order of rows
+	Stride int  // words of a state record
+
+	Finish *op.Prog
+	Loads  []Load
+	Outs   []Out // one for each feature
+
+	Lookback, Reach int64
+}
+
+// Shape is how a view turns rows into rows.
+type Shape uint8
+
+// The shapes.
+const (
+	RowView  Shape = iota // one row out for each row in
+	Tumbling              // [start, end)
+	Rolling               // (t − width, t] for t on a grid
+)
+
+// Source is where a column comes from.
+type Source uint8
+
+// The sources. Index counts within them.
+const (
+	Payload    Source = iota // column Index of the batch
+	EventTime                // ts
+	RawTime                  // event_ts
+	IngestTime               // ingest_ts, null when absent
+	SeqNumber                // seq
+	FeedName                 // feed
+	Exchange                 // of the instrument
+	VenueType                // market
+	Symbol
+	Base
+	Quote
+	OfEntity    // EntityColumns()[Index] of the parent view
+	WindowStart // of the parent's row
+	WindowEnd
+	RowTime
+	AvailTime
+	Feature // feature Index of the parent's row
+)
+
+// Ref is a column of the input.
+type Ref struct {
+	Source Source
+	Index  int
+	Name   string
+	Words  []string // a text read as an enum: its words by code
+}
+
+// OfInstrument reports whether the column is the same for all rows of an instrument.
+func (r Ref) OfInstrument() bool { return r.Source >= Exchange && r.Source <= Quote }
+
+// Input loads a column into a register.
+type Input struct {
+	Ref  Ref
+	Reg  int
+	Kind op.Kind
+	Type market.Type // of Payload
+}
+
+// Arg is what an accumulator folds: registers of the row program, -1 for none.
+type Arg struct {
+	Reg, Where int
+	Fast       Fast
+}
+
+// LoadKind is what a register of the finish program is loaded with.
+type LoadKind uint8
+
+// The loads.
+const (
+	LoadAcc      LoadKind = iota // Acc.Load
+	LoadMean                     // Acc.Mean
+	LoadQuantile                 // Acc.Quantile of P
+	LoadStart                    // window start
+	LoadEnd                      // window end
+	LoadEmpty                    // whether the row is of a window without events
+	LoadColumn                   // row views: column Acc of Inputs
+)
+
+// Load is one load of the finish program.
+type Load struct {
+	Kind LoadKind
+	Reg  int
+	Acc  int
+	P    num.Dec
+}
+
+// Stored is how a feature is stored.
+type Stored uint8
+
+// The stored types, numbered as the engine's field types are.
+const (
+	F64 Stored = iota + 1
+	I64
+	Bool
+	Text
+	Decimal
+)
+
+// Out is one feature: its register and how it is stored.
+type Out struct {
+	Reg   int
+	Kind  op.Kind
+	As    Stored
+	Scale int8     // of Decimal
+	Words []string // of an enum, stored as text
+}
+
+// Plan is a set of views, parents first.
+type Plan struct {
+	Views []*View
+}

@@ -1,0 +1,180 @@
+package features
+
+import (
+	"github.com/pinova-group/tidemark/features/plan"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// rolling is a window over panes by the method of two stacks: panes enter at the back,
+// whose merge is kept, and leave at the front, where each record is the merge of its
+// pane and all after it in the front. A row is the merge of the front's head and the
+// back; when the front runs out the back is turned over, so a pane is merged at most
+// three times. Sets are neither merged nor turned: they are added when a pane enters
+// and subtracted when it leaves.
+type rolling struct {
+	newest int64 // index of the newest pane that entered, noPane for none
+	lastTS int64 // event time of the last row in it
+	panes  list  // in the window, raw
+	front  list  // merges for the first len(front) of them
+	back   uint32
+	sets   uint32 // record that owns the window's sets
+}
+
+// firstGrid is the first end of a window that pane p is in.
+func (v *viewState) firstGrid(p int64) int64 {
+	every := v.p.Window.Every
+	end := (p + 1) * v.p.Pane
+	return -market.FloorDiv(-end, every) * every
+}
+
+// oldestPane is the index of the first pane of the window that ends at t.
+func (v *viewState) oldestPane(t int64) int64 { return t/v.p.Pane - v.p.Panes }
+
+// nextRolling is the end of the next window that has a row, if no more input comes.
+func (v *viewState) nextRolling(i int32) int64 {
+	s := &v.slots[i]
+	pending := int64(never)
+	if s.closed.head != 0 {
+		pending = v.firstGrid(int64(v.panes.node(s.closed.head)[nodeAt]))
+	} else if s.end != noPane {
+		pending = v.firstGrid(s.at)
+	}
+	if s.roll.newest == noPane {
+		return pending
+	}
+	t := s.next
+	if s.roll.newest >= v.oldestPane(t) || pending <= t {
+		return t
+	}
+	if v.p.Empty && t-v.p.Window.Width-s.roll.lastTS <= v.p.Window.Carry {
+		return t
+	}
+	return pending
+}
+
+// emitRolling brings the window to end t and leaves its state in v.rec.
+func (v *viewState) emitRolling(i int32, t int64) (empty bool) {
+	s := &v.slots[i]
+	if s.closed.head == 0 && s.end != noPane && v.firstGrid(s.at) <= t {
+		v.closePane(i)
+		s = &v.slots[i]
+	}
+	for s.closed.head != 0 && v.firstGrid(int64(v.panes.node(s.closed.head)[nodeAt])) <= t {
+		v.enterWindow(s, v.panes.pop(&s.closed))
+		if s.closed.head == 0 && s.end != noPane && v.firstGrid(s.at) <= t {
+			v.closePane(i)
+		}
+	}
+	for oldest := v.oldestPane(t); s.roll.panes.head != 0 && int64(v.panes.node(s.roll.panes.head)[nodeAt]) < oldest; {
+		v.leaveWindow(i, s)
+	}
+	s.next = t + v.p.Window.Every
+	clear(v.rec)
+	if s.roll.panes.head == 0 {
+		return true
+	}
+	if f := s.roll.front.head; f != 0 {
+		copy(v.rec, v.panes.rec(f))
+	}
+	if s.roll.back != 0 {
+		v.merge(v.rec, v.panes.rec(s.roll.back))
+	}
+	if s.roll.sets != 0 {
+		sets := v.panes.rec(s.roll.sets)
+		for k := range v.p.Accs {
+			if a := &v.p.Accs[k]; a.Variable() {
+				v.rec[a.Off] = sets[a.Off]
+			}
+		}
+	}
+	return false
+}
+
+func (v *viewState) enterWindow(s *slot, r uint32) {
+	w := &s.roll
+	w.newest = int64(v.panes.node(r)[nodeAt])
+	w.lastTS = int64(v.panes.rec(r)[plan.MetaLastTS])
+	v.panes.push(&w.panes, r)
+	if w.back == 0 {
+		w.back = v.panes.alloc()
+		v.copyFixed(v.panes.rec(w.back), v.panes.rec(r))
+	} else {
+		v.merge(v.panes.rec(w.back), v.panes.rec(r))
+	}
+	for k := range v.p.Accs {
+		if a := &v.p.Accs[k]; a.Variable() {
+			if w.sets == 0 {
+				w.sets = v.panes.alloc()
+			}
+			a.Merge(v.panes.rec(w.sets), v.panes.rec(r), &v.task.sc)
+		}
+	}
+}
+
+// copyFixed copies a record without the sets it owns.
+func (v *viewState) copyFixed(dst, src []uint64) {
+	copy(dst, src)
+	for k := range v.p.Accs {
+		if a := &v.p.Accs[k]; a.Variable() {
+			dst[a.Off] = 0
+		}
+	}
+}
+
+func (v *viewState) leaveWindow(i int32, s *slot) {
+	w := &s.roll
+	if w.front.head == 0 {
+		v.turn(w)
+	}
+	v.panes.release(v.panes.pop(&w.front))
+	r := v.panes.pop(&w.panes)
+	for k := range v.p.Accs {
+		if a := &v.p.Accs[k]; a.Variable() {
+			a.Sub(v.panes.rec(w.sets), v.panes.rec(r), &v.task.sc)
+		}
+	}
+	v.toTail(i, v.panes.rec(r))
+	v.freePane(r)
+}
+
+// turn makes the front out of all panes; the back is empty after it.
+func (v *viewState) turn(w *rolling) {
+	v.refs = v.refs[:0]
+	for r := w.panes.head; r != 0; r = v.panes.next(r) {
+		v.refs = append(v.refs, r)
+	}
+	head := uint32(0)
+	for k := len(v.refs) - 1; k >= 0; k-- {
+		f := v.panes.alloc()
+		rec := v.panes.rec(f)
+		v.copyFixed(rec, v.panes.rec(v.refs[k]))
+		if head != 0 {
+			v.merge(rec, v.panes.rec(head))
+		} else {
+			w.front.tail = f
+		}
+		v.panes.node(f)[nodeNext] = uint64(head)
+		head = f
+	}
+	w.front.head = head
+	v.panes.release(w.back)
+	w.back = 0
+}
+
+// clearRolling gives back what a window holds.
+func (v *viewState) clearRolling(s *slot) {
+	w := &s.roll
+	for w.front.head != 0 {
+		v.panes.release(v.panes.pop(&w.front))
+	}
+	for w.panes.head != 0 {
+		v.freePane(v.panes.pop(&w.panes))
+	}
+	if w.back != 0 {
+		v.panes.release(w.back)
+	}
+	if w.sets != 0 {
+		v.freePane(w.sets)
+	}
+	*w = rolling{newest: noPane, lastTS: market.NoTime}
+}

@@ -1,0 +1,245 @@
+package features
+
+import (
+	"math"
+
+	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/features/plan"
+	"github.com/pinova-group/tidemark/market"
+)
+
+const never = math.MaxInt64
+
+// viewState is the state of one view: for each live entity a slot with its open pane,
+// and behind it the panes that are closed but not yet in a row, or still in a window.
+type viewState struct {
+	p        *plan.View
+	index    int
+	task     *Task
+	ents     *entities
+	children []*viewState
+
+	slotOf []int32 // by entity, -1 for none
+	slots  []slot
+	idle   []int32  // free slots
+	open   []uint64 // slot × stride: the open pane
+	tail   []uint64 // slot × stride: merge of all panes that are in no window any more
+	panes  arena
+	texts  []byte // of held rows of a row view
+	due    int64  // no row can become final below this mark
+
+	row, fin *op.Machine
+	slow     []int // accumulators that go through the row program
+	fast     []int // accumulators that kernels fold
+	slowNow  []int // slow, and those fast ones whose columns hold nulls in this batch
+	fastNow  []int
+	kernels  kernels
+	picked   cols // rows that pass the filter
+	pickPerm []int32
+	pickRuns []run
+
+	heap    []dueRow
+	rec     []uint64 // the row's state while it is emitted
+	refs    []uint32
+	closing bool
+	last    int64
+	now     emitted
+	out     *ViewRows // while rows are emitted
+	outFrom int
+}
+
+// slot is the part of an entity's state that is not in a record.
+type slot struct {
+	used   bool
+	ent    uint32
+	end    int64 // end of the open pane, math.MinInt64 when none is open
+	at     int64 // its index
+	closed list  // panes not yet in a row, oldest first
+	next   int64 // first window not yet emitted: index, of rolling views its end; NoTime before the first
+	roll   rolling
+}
+
+const noPane = math.MinInt64
+
+func newViewState(t *Task, index int, p *plan.View) *viewState {
+	v := &viewState{p: p, index: index, task: t, panes: newArena(recordWords(p)), due: never, rec: make([]uint64, recordWords(p))}
+	if p.Row != nil {
+		v.row = op.NewMachine(p.Row)
+	}
+	v.fin = op.NewMachine(p.Finish)
+	v.kernels.init(v)
+	return v
+}
+
+// recordWords is the stride of a view's records: a row view holds its input columns.
+func recordWords(p *plan.View) int {
+	if p.Shape == plan.RowView {
+		return plan.MetaWords + heldWords*len(p.Inputs)
+	}
+	return p.Stride
+}
+
+// slot returns the slot of an entity, making one when it has none.
+func (v *viewState) slot(ent uint32) int32 {
+	for int(ent) >= len(v.slotOf) {
+		v.slotOf = append(v.slotOf, -1)
+	}
+	if s := v.slotOf[ent]; s >= 0 {
+		return s
+	}
+	return v.newSlot(ent)
+}
+
+func (v *viewState) newSlot(ent uint32) int32 {
+	var i int32
+	if n := len(v.idle); n > 0 {
+		i = v.idle[n-1]
+		v.idle = v.idle[:n-1]
+	} else {
+		i = int32(len(v.slots))
+		v.slots = append(v.slots, slot{})
+		if v.p.Shape != plan.RowView {
+			v.open = append(v.open, make([]uint64, v.p.Stride)...)
+			if v.p.Tail {
+				v.tail = append(v.tail, make([]uint64, v.p.Stride)...)
+			}
+		}
+	}
+	v.slots[i] = slot{used: true, ent: ent, end: noPane, next: market.NoTime, roll: rolling{newest: noPane, lastTS: market.NoTime}}
+	v.slotOf[ent] = i
+	return i
+}
+
+func (v *viewState) openRec(i int32) []uint64 {
+	n := v.p.Stride
+	return v.open[int(i)*n : int(i)*n+n : int(i)*n+n]
+}
+
+func (v *viewState) tailRec(i int32) []uint64 {
+	n := v.p.Stride
+	return v.tail[int(i)*n : int(i)*n+n : int(i)*n+n]
+}
+
+// enter makes the pane of ts the open one; the one that was open is closed behind the
+// others.
+func (v *viewState) enter(i int32, ts int64) {
+	s := &v.slots[i]
+	if s.end != noPane {
+		v.closePane(i)
+	}
+	s.at = market.FloorDiv(ts-v.p.Shift, v.p.Pane)
+	s.end = (s.at+1)*v.p.Pane + v.p.Shift
+	v.due = min(v.due, v.rowTimeOf(s.at))
+}
+
+// rowTimeOf is the row_ts of the first row that a pane can be in.
+func (v *viewState) rowTimeOf(pane int64) int64 {
+	if v.p.Shape == plan.Rolling {
+		return v.firstGrid(pane)
+	}
+	return (pane+1)*v.p.Pane + v.p.Shift - 1
+}
+
+// closePane moves the open pane to the closed ones.
+func (v *viewState) closePane(i int32) {
+	s := &v.slots[i]
+	r := v.panes.alloc()
+	v.panes.node(r)[nodeAt] = uint64(s.at)
+	open := v.openRec(i)
+	copy(v.panes.rec(r), open)
+	clear(open)
+	v.panes.push(&s.closed, r)
+	s.end = noPane
+}
+
+// freePane gives back a record and the sets that it owns.
+func (v *viewState) freePane(r uint32) {
+	v.freeSets(v.panes.rec(r))
+	v.panes.release(r)
+}
+
+func (v *viewState) freeSets(rec []uint64) {
+	if v.p.Shape == plan.RowView {
+		return
+	}
+	for i := range v.p.Accs {
+		if a := &v.p.Accs[i]; a.Variable() {
+			a.Free(rec, &v.task.sc)
+		}
+	}
+}
+
+// merge adds the newer record to the older one. Sets are left out: they are merged
+// where they are owned.
+func (v *viewState) merge(older, newer []uint64) {
+	older[plan.MetaRows] += newer[plan.MetaRows]
+	older[plan.MetaAvail] = max(older[plan.MetaAvail], newer[plan.MetaAvail])
+	older[plan.MetaHold] = max(older[plan.MetaHold], newer[plan.MetaHold])
+	older[plan.MetaFlags] |= newer[plan.MetaFlags]
+	if newer[plan.MetaLastTS] != 0 {
+		older[plan.MetaLastTS], older[plan.MetaLastHold] = newer[plan.MetaLastTS], newer[plan.MetaLastHold]
+	}
+	for i := range v.p.Accs {
+		if a := &v.p.Accs[i]; !a.Variable() {
+			if !a.Merge(older, newer, &v.task.sc) {
+				older[plan.MetaFlags] |= uint64(FlagOverflow)
+			}
+		}
+	}
+}
+
+// toTail remembers of a pane that leaves the windows what later ones may carry.
+func (v *viewState) toTail(i int32, rec []uint64) {
+	if !v.p.Tail || rec[plan.MetaLastTS] == 0 {
+		return
+	}
+	tail := v.tailRec(i)
+	tail[plan.MetaLastTS], tail[plan.MetaLastHold] = rec[plan.MetaLastTS], rec[plan.MetaLastHold]
+	for k := range v.p.Accs {
+		switch a := &v.p.Accs[k]; a.Fn {
+		case op.Last:
+			a.Merge(tail, rec, &v.task.sc)
+		case op.Integral:
+			a.Carry(tail, rec)
+		}
+	}
+}
+
+// evict forgets an entity that no later row depends on (F5).
+func (v *viewState) evict(i int32) {
+	s := &v.slots[i]
+	for s.closed.head != 0 {
+		v.freePane(v.panes.pop(&s.closed))
+	}
+	v.clearRolling(s)
+	if v.p.Tail {
+		clear(v.tailRec(i))
+	}
+	v.slotOf[s.ent] = -1
+	*s = slot{}
+	v.idle = append(v.idle, i)
+}
+
+// newest is the event time of the newest row that is in the state.
+func (v *viewState) newest() int64 {
+	t := market.NoTime
+	for i := range v.slots {
+		s := &v.slots[i]
+		if !s.used {
+			continue
+		}
+		t = max(t, s.roll.lastTS)
+		if s.closed.tail != 0 {
+			t = max(t, int64(v.panes.rec(s.closed.tail)[plan.MetaLastTS]))
+		}
+		if s.end != noPane {
+			t = max(t, int64(v.openRec(int32(i))[plan.MetaLastTS]))
+		}
+		if v.p.Tail {
+			if x := v.tailRec(int32(i))[plan.MetaLastTS]; x != 0 {
+				t = max(t, int64(x))
+			}
+		}
+	}
+	return t
+}
