@@ -51,6 +51,7 @@ func (d *Decoder) Decode(payload []byte, kind market.Kind, b *market.Batch) erro
 			if fields[i].Type == market.TypeDecs {
 				cutList(&b.Cols[i])
 			}
+			d.text[i] = nil
 		}
 		return fmt.Errorf("decode %s: %w", kind, err)
 	}
@@ -197,7 +198,7 @@ func readList(r *reader, typ int, c *market.Col) error {
 func (d *Decoder) check(fields []market.Field, b *market.Batch) error {
 	for i := range fields {
 		c := &b.Cols[i]
-		if fields[i].Type == market.TypeText && len(c.Bytes)+len(d.text[i]) > math.MaxInt32 {
+		if fields[i].Type == market.TypeText && d.have>>i&1 == 1 && len(c.Bytes)+len(d.text[i]) > math.MaxInt32 {
 			return errLong
 		}
 	}
@@ -231,6 +232,7 @@ func (d *Decoder) commit(fields []market.Field, b *market.Batch) {
 			switch {
 			case have:
 				c.AppendText(d.text[i])
+				d.text[i] = nil // keep nothing of the payload
 			case f.Nullable:
 				c.AppendNullText()
 			default:
@@ -250,5 +252,4 @@ func (d *Decoder) commit(fields []market.Field, b *market.Batch) {
 			}
 		}
 	}
-	d.text = [maxCols][]byte{} // keep nothing of the payload
 }
