@@ -121,7 +121,7 @@ func (d *bdpDecoder) Decode(rec *Record, out *market.Chunk) error {
 		return Bad(badNoHeader, line)
 	}
 	if n := cutCSV(line, d.row[:]); n != d.cols.n {
-		return Bad(badColumns, line)
+		return d.unreadable(badColumns, line)
 	}
 	switch {
 	case d.cols.has(bdpTradeID):
@@ -248,7 +248,7 @@ func (d *bdpDecoder) trade(line []byte, out *market.Chunk) error {
 func (d *bdpDecoder) level(line []byte, out *market.Chunk) error {
 	k, why := d.key()
 	if why != "" {
-		return joinBad(Bad(why, line), d.Flush(out))
+		return d.unreadable(why, line)
 	}
 	g := &d.group
 	var before error
@@ -275,6 +275,17 @@ func (d *bdpDecoder) level(line []byte, out *market.Chunk) error {
 		return joinBad(Bad(why, line), before)
 	}
 	return before
+}
+
+// unreadable makes a bad record of a row that does not say which update it belongs to.
+// It may be a part of the open one, which is bad with it.
+func (d *bdpDecoder) unreadable(why string, line []byte) error {
+	bad := Bad(why, line)
+	if g := &d.group; g.open && !g.poisoned {
+		g.poisoned = true
+		bad.Count++
+	}
+	return bad
 }
 
 // key reads what names the update that a row belongs to; it returns what is wrong, or "".

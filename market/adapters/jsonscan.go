@@ -110,10 +110,10 @@ func (s *scan) uint() (int64, bool) {
 		if d > 9 {
 			break
 		}
-		if i-s.i >= 18 && v > (1<<63-1-9)/10 {
+		v = v*10 + uint64(d)
+		if i-s.i >= 18 && (i-s.i > 18 || v > 1<<63-1) {
 			return 0, false
 		}
-		v = v*10 + uint64(d)
 	}
 	n := i - s.i
 	if n == 0 || n > 1 && b[s.i] == '0' || i < len(b) && (b[i] == '.' || b[i]|0x20 == 'e') {

@@ -70,6 +70,7 @@ type tardis struct {
 type tardisPlace struct {
 	feed, exchange string
 	venue          market.Venue // 0: told by the symbol
+	line           binLine      // of Binance's own
 }
 
 func newTardis(env Env) Decoder { return &tardis{lanes: newLanes(env)} }
@@ -163,12 +164,8 @@ func (d *tardis) find(symbol []byte) *lane {
 	p := d.place
 	v, name := p.venue, ""
 	switch {
-	case p.exchange == "binance":
-		line := binUSDM
-		if p.venue == market.Spot {
-			line = binSpot
-		}
-		v, name = binSymbol(line, symbol)
+	case p.line != binUnknown:
+		v, name = binSymbol(p.line, symbol)
 	case v == 0:
 		v, name = deribitVenue(symbol), canonical(symbol)
 	default:
@@ -181,17 +178,17 @@ func (d *tardis) find(symbol []byte) *lane {
 func tardisExchange(name string) tardisPlace {
 	switch name {
 	case "binance":
-		return tardisPlace{"tardis", "binance", market.Spot}
+		return tardisPlace{"tardis", "binance", market.Spot, binSpot}
 	case "binance-futures":
-		return tardisPlace{"tardis-binance-usdm", "binance", market.Perp}
+		return tardisPlace{"tardis-binance-usdm", "binance", market.Perp, binUSDM}
 	case "binance-delivery":
-		return tardisPlace{"tardis", "binance", market.Perp}
+		return tardisPlace{"tardis", "binance", market.Perp, binCOINM}
 	case "bitmex", "bybit", "hyperliquid", "dydx", "dydx-v4":
-		return tardisPlace{"tardis", name, market.Perp}
+		return tardisPlace{"tardis", name, market.Perp, binUnknown}
 	case "deribit":
-		return tardisPlace{"tardis", name, 0}
+		return tardisPlace{"tardis", name, 0, binUnknown}
 	}
-	p := tardisPlace{"tardis", name, market.Spot}
+	p := tardisPlace{"tardis", name, market.Spot, binUnknown}
 	for _, s := range [...]struct {
 		suffix string
 		venue  market.Venue
