@@ -18,7 +18,7 @@ var Bybit = &Adapter{
 	Detect:  detectBybit,
 	New:     newBybit,
 	Mapping: []Mapping{
-		{"orderbook.N, N > 1", market.KindBook, "seq u, for deltas first_seq u and prev_seq u − 1; event time cts, the matching time, else ts; depth N. u = 1 is a restart. Subscribe one depth of a symbol: each has numbers of its own"},
+		{"orderbook.N, N > 1", market.KindBook, "seq u, which rises by one; event time cts, the matching time, else ts; depth N. u = 1 is a restart. Subscribe one depth of a symbol: each has numbers of its own"},
 		{"orderbook.1", market.KindQuote, "best prices; a delta keeps the side that it does not name"},
 		{"publicTrade", market.KindTrade, "id i; no seq, because several trades share the venue's; side is the taker's"},
 		{"publicTrade with BT true", market.KindNone, "block trade, agreed off the book"},
@@ -151,8 +151,8 @@ func (d *bybit) lane(symbol []byte) *lane {
 }
 
 func (d *bybit) message(b []byte) bool {
-	var f [9][]byte
-	if !pick(b, f[:], "topic", "type", "ts", "data", "cts", "cs", "op", "retCode", "result") {
+	var f [10][]byte
+	if !pick(b, f[:], "topic", "type", "ts", "data", "cts", "cs", "op", "retCode", "result", "success") {
 		return false
 	}
 	topic, ok := jsonText(f[0])
@@ -161,38 +161,49 @@ func (d *bybit) message(b []byte) bool {
 		return false
 	case f[0] == nil && f[7] != nil && f[6] == nil:
 		return d.answer(f[7], f[8])
-	case f[0] == nil && f[6] != nil:
+	case f[0] == nil && (f[6] != nil || f[9] != nil):
 		return d.drop("service message")
 	case f[0] == nil:
 		return d.fail(badUnknown, b)
 	}
 	m := bybitMessage{delta: string(f[1]) == `"delta"`, data: f[3], cs: f[5]}
 	if m.ts, ok = jsonMilli(f[2]); !ok {
-		return d.fail(badTime, f[2])
+		m.ts = market.NoTime
 	}
-	m.cts = m.ts
-	if f[4] != nil {
-		if m.cts, ok = jsonMilli(f[4]); !ok {
-			return d.fail(badTime, f[4])
+	if m.cts, ok = jsonMilli(f[4]); !ok {
+		m.cts = m.ts
+		if f[4] != nil {
+			m.ts, m.cts = market.NoTime, market.NoTime
 		}
 	}
+	return d.push(topic, &m)
+}
+
+// push decodes the message of a topic.
+func (d *bybit) push(topic []byte, m *bybitMessage) bool {
 	kind, symbol, _ := bytes.Cut(topic, []byte{'.'})
 	switch string(kind) {
+	case "orderbook", "publicTrade", "tickers", "kline", "allLiquidation", "liquidation":
+		if m.ts == market.NoTime {
+			return d.fail(badTime, d.rec.Data)
+		}
+	case "kline_lt", "tickers_lt", "lt", "insurance", "adlAlert", "priceLimit", "system":
+		return d.drop("leveraged tokens and service messages")
+	}
+	switch string(kind) {
 	case "orderbook":
-		return d.orderbook(symbol, &m)
+		return d.orderbook(symbol, m)
 	case "publicTrade":
 		return elements(m.data, d.trade)
 	case "tickers":
-		return d.ticker(symbol, &m)
+		return d.ticker(symbol, m)
 	case "kline":
 		_, symbol, _ = bytes.Cut(symbol, []byte{'.'})
-		return d.klines(symbol, &m)
+		return d.klines(symbol, m)
 	case "allLiquidation":
 		return elements(m.data, func(v []byte) bool { return d.liquidation(v, "s", "S", "p", "v", "T") })
 	case "liquidation":
 		return d.liquidation(m.data, "symbol", "side", "price", "size", "updatedTime")
-	case "kline_lt", "tickers_lt", "lt", "insurance", "adlAlert", "priceLimit", "system":
-		return d.drop("leveraged tokens and service messages")
 	}
 	return d.fail(badUnknown, topic)
 }
@@ -254,12 +265,9 @@ func (d *bybit) orderbook(rest []byte, m *bybitMessage) bool {
 	if depth == 1 {
 		return d.bestPrices(l, m, u, seq)
 	}
-	mark := "s"
-	if m.delta {
-		mark = "d"
-		r.first, r.prev = u, u-1
-	} else {
-		r.origin = market.OriginVenue
+	mark := "d"
+	if !m.delta {
+		mark, r.origin = "s", market.OriginVenue
 	}
 	e := d.event(l, m.cts)
 	e.Seq, e.HasSeq = uint64(u), true

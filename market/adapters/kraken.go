@@ -16,7 +16,7 @@ var Kraken = &Adapter{
 	New:     newKraken,
 	Mapping: append([]Mapping{
 		{"trade", market.KindTrade, "no trade id on this channel: the id is made of the row and its ordinal; side is the taker's"},
-		{"book-N as, bs", market.KindBook, "snapshot of depth N; it has no time of its own: the newest of its levels and of the events before it, assumed"},
+		{"book-N as, bs", market.KindBook, "snapshot of depth N; it has no time of its own: that of the newest level, or shortly before the newest book event of the connection, assumed"},
 		{"book-N a, b", market.KindBook, "delta with checksum c; event time is the newest level's; cut to N levels after each message"},
 		{"spread", market.KindQuote, ""},
 		{"ohlc-N", market.KindCandle, "open time is end − N minutes; never marked closed, the last update of a minute stands"},

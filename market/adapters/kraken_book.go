@@ -57,13 +57,15 @@ func (d *kraken) bookMessage(l *lane, payloads [][]byte, depth int64) bool {
 }
 
 // snapshot appends a snapshot. Its levels tell when each of them last changed, not
-// when the snapshot was made; taking the newest book event before it on the line as
-// well keeps the snapshot of a quiet pair from looking late.
+// when the snapshot was made. So that the snapshot of a quiet pair does not look late,
+// it is placed no further behind the newest book event of the line than half of the
+// feed's disorder; nor closer, because updates of the pair that follow it must not come
+// to lie before it.
 func (d *kraken) snapshot(l *lane, newest int64) bool {
 	d.book.origin = market.OriginVenue
 	ts := newest
 	if line, ok := d.books[d.rec.Conn]; ok {
-		ts = max(ts, line)
+		ts = max(ts, line-d.lanes.env.Feeds.Get(l.feed).Disorder/2)
 	}
 	if ts == market.NoTime {
 		var ok bool

@@ -30,7 +30,7 @@ func TestKraken_Capture(t *testing.T) {
 func TestKraken_EveryChecksum(t *testing.T) {
 	r := newReplay(Kraken)
 	kept := books{}
-	checked, last := 0, int64(0)
+	checked, last, pair := 0, int64(0), map[market.Inst]int64{}
 	r.each = func(c *market.Chunk) {
 		b := c.Batches[market.KindBook]
 		for i := 0; b != nil && i < b.N; i++ {
@@ -39,10 +39,15 @@ func TestKraken_EveryChecksum(t *testing.T) {
 			if k.Crossed() {
 				t.Errorf("book of %s is crossed", r.env.Insts.Get(b.Inst[i]).Symbol)
 			}
-			if b.EventTS[i] < last-100*market.Millisecond {
+			// Nothing is late, and no update comes to lie before the snapshot it follows.
+			if b.EventTS[i] <= last-market.DefaultDisorder {
 				t.Errorf("event time %d falls behind %d", b.EventTS[i], last)
 			}
 			last = max(last, b.EventTS[i])
+			if b.EventTS[i] < pair[b.Inst[i]] {
+				t.Errorf("update at %d before the one at %d", b.EventTS[i], pair[b.Inst[i]])
+			}
+			pair[b.Inst[i]] = b.EventTS[i]
 			sum := &b.Cols[market.BookChecksum]
 			if sum.IsNull(i) {
 				continue
@@ -168,5 +173,82 @@ func TestKraken_SymbolsOfBothNamesAgree(t *testing.T) {
 	})
 	if pairs < 290 {
 		t.Errorf("only %d pairs seen", pairs)
+	}
+}
+
+func TestKraken_Messages(t *testing.T) {
+	r := one(t, Kraken, Record{Ingest: market.NoTime, Data: []byte(`[341,["31760.00000","31760.10000","1654031976.197239","0.02167307","6.46761464"],"spread","XBT/USD"]`)})
+	b := r.chunk.Batches[market.KindQuote]
+	if b.N != 1 || b.EventTS[0] != 1654031976197239 || b.Cols[market.QuoteBidPrice].I64[0] != 3176000000 || b.Cols[market.QuoteAskQuantity].I64[0] != 646761464 {
+		t.Errorf("spread %+v", b)
+	}
+	r = one(t, Kraken, Record{Ingest: market.NoTime, Data: []byte(`[343,["1675209613.118218","1675209660.000000","23135.00000","23135.40000","23134.00000","23135.10000","23135.13297","0.39012812",7],"ohlc-5","XBT/USD"]`)})
+	b = r.chunk.Batches[market.KindCandle]
+	if b.N != 1 || b.Cols[market.CandleOpenTS].I64[0] != 1675209360000000 || b.Cols[market.CandleInterval].I64[0] != 5*market.Minute ||
+		b.Cols[market.CandleClosed].I64[0] != 0 || b.Cols[market.CandleTrades].I64[0] != 7 || b.Cols[market.CandleVolume].I64[0] != 39012812 {
+		t.Errorf("candle %+v", b)
+	}
+	// Two objects in one update, and a republished level.
+	r = one(t, Kraken, Record{Ingest: market.NoTime, Data: []byte(`[320,{"a":[["38800.00000","0.02203518","1622766170.577187"]]},{"b":[["38800.00000","0.00000000","1622766170.577304"],["38799.9","1","1622766170.1","r"]],"c":"2479000840"},"book-25","XBT/USD"]`)})
+	b = r.chunk.Batches[market.KindBook]
+	if b.N != 1 || b.EventTS[0] != 1622766170577304 || b.Cols[market.BookChecksum].I64[0] != 2479000840 || b.Cols[market.BookDepth].I64[0] != 25 ||
+		b.Cols[market.BookOrigin].I64[0] != market.OriginDelta || len(b.Cols[market.BookBidPrice].Decs(0)) != 2 || b.Cols[market.BookBidPrice].Decs(0)[1] != 3879990000 {
+		t.Errorf("book %+v", b)
+	}
+	// Two equal prints in one message are two trades.
+	r = one(t, Kraken, Record{Ingest: market.NoTime, Data: []byte(`[1,[["1.5","2","1618678142.557535","s","l",""],["1.5","2","1618678142.557535","s","l",""]],"trade","XDG/XBT"]`)})
+	b = r.chunk.Batches[market.KindTrade]
+	if b.N != 2 || b.ID[0] == b.ID[1] || !b.Cols[market.TradeVenueID].IsNull(0) || b.HasSeq[0] {
+		t.Errorf("trades %+v", b)
+	}
+	if s := r.symbols(); s[0] != "kraken spot DOGE-BTC" {
+		t.Errorf("instruments %v", s)
+	}
+}
+
+func TestKraken_BadMessages(t *testing.T) {
+	for msg, want := range map[string]string{
+		`[1,[["0","2","1618678142.557535","s","l",""]],"trade","XBT/USD"]`:                                         badPrice,
+		`[1,[["1","0","1618678142.557535","s","l",""]],"trade","XBT/USD"]`:                                         badQuantity,
+		`[1,[["1","1","1618678142557","s","l",""]],"trade","XBT/USD"]`:                                             badTime,
+		`[1,[["1","1","0.5","s","l",""]],"trade","XBT/USD"]`:                                                       badTime,
+		`[1,[["1","1","1618678142.5","x","l",""]],"trade","XBT/USD"]`:                                              badField,
+		`[1,[["one","1","1618678142.5","s","l",""]],"trade","XBT/USD"]`:                                            badNumber,
+		`[1,["2","1","1654031976.197239","1","1"],"spread","XBT/USD"]`:                                             badCrossed,
+		`[1,{"a":[["-1","1","1618678142.5"]],"c":"1"},"book-10","XBT/USD"]`:                                        badPrice,
+		`[1,{"a":[["1","1"]],"c":"1"},"book-10","XBT/USD"]`:                                                        badField,
+		`[1,{"a":[["1","1","1618678142.5"]],"c":"99999999999"},"book-10","XBT/USD"]`:                               badField,
+		`[1,{"a":[["1e-30","1","1618678142.5"]],"c":"1"},"book-10","XBT/USD"]`:                                     badNumber,
+		`[1,{"a":[["0.000000000000000001","1","1618678142.5"],["99999","1","1618678142.5"]]},"book-10","XBT/USD"]`: badScale,
+		`[1,[],"own-trades","XBT/USD"]`:                                                                            badUnknown,
+		`{"event":"surprise"}`:                                                                                     badUnknown,
+		`{"error":[],"result":7}`:                                                                                  badUnknown,
+		`[1,[`:                                                                                                     badJSON,
+		`nonsense`:                                                                                                 badJSON,
+	} {
+		if r := one(t, Kraken, Record{Data: []byte(msg), Ingest: market.NoTime}); len(r.bad) != 1 || r.bad[want] != 1 {
+			t.Errorf("%s: got %v, want %q", msg, r.bad, want)
+		}
+	}
+	// The good trades of a message stay when one is bad.
+	r := one(t, Kraken, Record{Ingest: market.NoTime, Data: []byte(`[1,[["1","1","1618678142.5","s","l",""],["-1","1","1618678142.6","s","l",""],["2","1","1618678142.7","b","l",""]],"trade","XBT/USD"]`)})
+	if r.events[market.KindTrade] != 2 || r.bad[badPrice] != 1 {
+		t.Errorf("events %v, bad %v", r.events, r.bad)
+	}
+}
+
+func TestKrakenREST_Interval(t *testing.T) {
+	for _, c := range []struct {
+		url   string
+		opens [2]int64
+		want  int64
+	}{
+		{"https://api.kraken.com/0/public/OHLC?pair=XBTUSD&interval=60", [2]int64{0, 0}, market.Hour},
+		{"", [2]int64{1762776000, 1762776900}, 15 * market.Minute},
+		{"", [2]int64{1762776000, 0}, market.Minute},
+	} {
+		if got := krakenInterval(c.url, c.opens); got != c.want {
+			t.Errorf("%+v: got %d", c, got)
+		}
 	}
 }
