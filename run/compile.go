@@ -58,18 +58,49 @@ func isFile(arg string) bool {
 	return err == nil && !st.IsDir()
 }
 
-// Compile loads and compiles specs, names of shipped views or files. Its error names all
-// that is wrong.
-func Compile(args []string, params map[string]string, feeds *market.Feeds) (*features.Plan, []features.Source, error) {
+// Check loads and checks specs, names of shipped views or files. Views that they refer to
+// are found among them or among the shipped ones. Its error names all that is wrong.
+func Check(args []string, params map[string]string) (*lang.Set, []features.Source, error) {
 	var src []features.Source
+	var parsed []*lang.Spec
+	var problems lang.Problems
 	for _, a := range args {
 		s, err := LoadSpec(a)
 		if err != nil {
 			return nil, nil, err
 		}
 		src = append(src, s)
+		sp, ps := lang.Parse(s.Name, s.Text)
+		parsed = append(parsed, sp)
+		problems = append(problems, ps...)
 	}
-	p, err := features.Compile(src, features.Options{Params: params, Feeds: feeds, Find: specs.Find})
+	shipped := map[string]*lang.Spec{}
+	set, ps := lang.Check(parsed, lang.CheckOptions{
+		Set: params, Names: specs.Names(),
+		Known: func(name string, version int) (*lang.Spec, bool) {
+			if _, done := shipped[name]; !done {
+				if text, ok := specs.Find(name); ok {
+					shipped[name], _ = lang.Parse(name+".yaml", text) // shipped specs are tested
+				}
+			}
+			s := shipped[name]
+			return s, s != nil && (version == 0 || s.Version == version)
+		},
+	})
+	if problems = append(problems, ps...); len(problems) > 0 {
+		problems.Sort()
+		return nil, src, SpecFault(problems)
+	}
+	return set, src, nil
+}
+
+// Compile checks specs and compiles them.
+func Compile(args []string, params map[string]string, feeds *market.Feeds) (*features.Plan, []features.Source, error) {
+	set, src, err := Check(args, params)
+	if err != nil {
+		return nil, src, err
+	}
+	p, err := features.CompileSet(set, features.Options{Params: params, Feeds: feeds, Find: specs.Find})
 	if err != nil {
 		return nil, src, SpecFault(err)
 	}

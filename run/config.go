@@ -58,8 +58,8 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// params reads Set.
-func (c *Config) params() (map[string]string, error) {
+// Params reads Set.
+func (c *Config) Params() (map[string]string, error) {
 	out := map[string]string{}
 	for _, s := range c.Set {
 		name, value, ok := strings.Cut(s, "=")
@@ -78,6 +78,7 @@ func (c *Config) params() (map[string]string, error) {
 type Env struct {
 	Stdin  io.Reader
 	Stdout io.Writer
+	Rows   rowfile.Format // format of rows on Stdout
 	// Table, when not nil, takes the rows instead of Stdout: a terminal shows a table.
 	Table func(s *rowfile.Schema) rowfile.Writer
 	Warn  func(message string) // something the user should know; never nil

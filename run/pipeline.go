@@ -19,9 +19,16 @@ import (
 // keep both busy, few enough to stay in the cache.
 const chunksAhead = 3
 
+// source gives chunks of events in arrival order, io.EOF at the end.
+type source interface {
+	Next(ctx context.Context, ch *input.Chunk) error
+	Close()
+}
+
 // pass is one reading of the whole input through a sequencer.
 type pass struct {
-	reader *input.Reader
+	reader source
+	files  *input.Reader // the same, where files are read
 	seq    *sequence.Sequencer
 	out    sequence.Out
 	meter  *Meter
@@ -43,7 +50,7 @@ func newPass(icfg input.Config, strict bool, dlq *deadLetters, meter *Meter) (*p
 	}
 	progress := r.Progress
 	meter.bytes.Store(&progress)
-	return &pass{reader: r, seq: seq, meter: meter, strict: strict, dlq: dlq, last: market.NoTime}, nil
+	return &pass{reader: r, files: r, seq: seq, meter: meter, strict: strict, dlq: dlq, last: market.NoTime}, nil
 }
 
 // run reads everything and calls step for what each chunk released, and once more, with

@@ -55,6 +55,7 @@ type job struct {
 	rows   features.Rows
 	counts []int64
 	sink   *sink
+	each   func(*features.Rows) error // sees all rows; nil for none
 	files  files
 }
 
@@ -91,7 +92,7 @@ func Run(ctx context.Context, cfg Config, env Env) (*Report, error) {
 
 // prepare finds the specs and the input and opens what will be written.
 func (j *job) prepare() error {
-	params, err := j.cfg.params()
+	params, err := j.cfg.Params()
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (j *job) collectLate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	progress := p.reader.Progress
+	progress := p.files.Progress
 	j.env.Meter.bytes.Store(&progress)
 	late := &lateRows{wanted: j.sel.has}
 	err = p.run(ctx, func(out *sequence.Out, _ bool) error { return late.add(&out.Late) })
@@ -182,6 +183,11 @@ func (j *job) step(out *sequence.Out, closed bool) error {
 }
 
 func (j *job) write(rows *features.Rows) error {
+	if j.each != nil {
+		if err := j.each(rows); err != nil {
+			return err
+		}
+	}
 	for i := range rows.Views {
 		j.counts[i] += int64(rows.Views[i].Len())
 		if i != j.view {
@@ -195,7 +201,7 @@ func (j *job) write(rows *features.Rows) error {
 	return nil
 }
 
-// finish closes the windows at the end of the input.
+// finish closes the windows at the end of the input and the rows' stream.
 func (j *job) finish(last int64) error {
 	if j.cfg.To != market.NoTime {
 		last = min(last, j.cfg.To-1)
@@ -204,14 +210,7 @@ func (j *job) finish(last int64) error {
 	if j.cfg.Open {
 		open = j.peek()
 	}
-	j.rows.Reset()
-	if err := j.task.Close(last, &j.rows); err != nil {
-		return fmt.Errorf("close: %w", err)
-	}
-	if open != nil {
-		open.drop(&j.rows, j.view, j.task.EntityNames)
-	}
-	if err := j.write(&j.rows); err != nil {
+	if err := j.finishTask(last, open); err != nil {
 		return err
 	}
 	if open != nil {
@@ -222,6 +221,17 @@ func (j *job) finish(last int64) error {
 		}
 	}
 	return j.sink.w.Close()
+}
+
+func (j *job) finishTask(last int64, open *openRows) error {
+	j.rows.Reset()
+	if err := j.task.Close(last, &j.rows); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	if open != nil {
+		open.drop(&j.rows, j.view, j.task.EntityNames)
+	}
+	return j.write(&j.rows)
 }
 
 // ended sorts out why a run ended early.
@@ -237,7 +247,7 @@ func (j *job) ended(err error) (*Report, error) {
 }
 
 func (j *job) report(p *pass) (*Report, error) {
-	st, err := settle(p.seq.CountsByFeed(), p.reader.Sources(), j.sel, j.feeds, j.cfg.Feed)
+	st, err := settle(p.seq.CountsByFeed(), p.files.Sources(), j.sel, j.feeds, j.cfg.Feed)
 	if err != nil {
 		return nil, err
 	}
@@ -250,13 +260,13 @@ func (j *job) report(p *pass) (*Report, error) {
 	}
 	return &Report{
 		Stats: st, View: j.plan.Outputs()[j.view], Written: j.sink.written, Output: j.cfg.Output, DLQ: j.cfg.DLQ,
-		Sources: p.reader.Sources(), Raised: p.seq.Raised(),
+		Sources: p.files.Sources(), Raised: p.seq.Raised(),
 	}, nil
 }
 
 // warn tells what a user should know though nothing failed.
 func (j *job) warn(p *pass) {
-	for _, s := range p.reader.Sources() {
+	for _, s := range p.files.Sources() {
 		if s.Empty {
 			j.env.Warn(fmt.Sprintf("%s is empty", s.Path))
 		}
@@ -302,7 +312,7 @@ func (j *job) open() error {
 	case j.env.Table != nil:
 		w = j.env.Table(schema)
 	default:
-		w, err = rowfile.New(j.env.Stdout, rowfile.CSV, schema)
+		w, err = rowfile.New(j.env.Stdout, j.env.Rows, schema)
 	}
 	if err != nil {
 		j.files.rows = nil

@@ -35,6 +35,7 @@ var layers = [][]string{
 	{"features"},
 	{"ingest/gen", "run/rowfile", "run/input"},
 	{"run"},
+	{"run/describe"},
 	{"cmd/tidemark"},
 	{"internal/archtest", "internal/fmacheck", "bench"},
 }

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+)
+
+const pageURL = "https://github.com/pinova-group/tidemark/blob/main/docs/"
+
+const firstSteps = `Tidemark turns exchange events into features.
+
+Try
+  tidemark demo                                 simulate a market, compute bars, draw them
+  tidemark spec list                            the views that are shipped
+Run
+  tidemark run --spec trade_bars_1m --input FILE    views over event files
+  tidemark simulate                             a deterministic market with known truth
+Inspect
+  tidemark data inspect FILE                    what is in a file: kinds, times, gaps, disorder
+  tidemark spec show trade_bars_1m              columns, types, lookback of a view
+  tidemark spec graph trade_bars_1h -o plan.svg     draw the plan
+Administer
+  tidemark completion bash                      completion for bash, zsh, fish, powershell
+  tidemark version                              version, commit, engine semantics
+  tidemark help topics                          formats, times, exit codes
+
+Every command explains itself: tidemark COMMAND --help
+`
+
+const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
+
+{{end}}{{if .HasExample}}Examples:
+{{.Example | trimTrailingWhitespaces}}
+
+{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
+
+const usageTemplate = `Usage:{{if .Runnable}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} COMMAND{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{range $g := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $g.ID) .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if not .AllChildCommandsHaveGroup}}
+
+Commands:{{range $cmds}}{{if (and (eq .GroupID "") .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Flags of every command:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{with index .Annotations "page"}}
+
+More: {{.}}{{end}}
+`
+
+// newRoot builds the command tree.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use: "tidemark", Short: "Tidemark turns exchange events into features",
+		SilenceErrors: true, SilenceUsage: true, DisableSuggestions: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			_, err := fmt.Fprint(a.out, firstSteps)
+			return err
+		},
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetHelpTemplate(helpTemplate)
+	root.SetUsageTemplate(usageTemplate)
+	root.SetFlagErrorFunc(flagError)
+	pf := root.PersistentFlags()
+	pf.BoolVar(&a.json, "json", false, "print JSON: one object, or JSON lines for rows and progress; errors too")
+	pf.StringVar(&a.color, "color", "auto", "colours: auto, always or never (NO_COLOR is respected)")
+	pf.BoolVar(&a.debug, "debug", false, "print the chain of causes of an error")
+	_ = pf.MarkHidden("debug")
+	root.AddGroup(
+		&cobra.Group{ID: "try", Title: "Try"}, &cobra.Group{ID: "run", Title: "Run"},
+		&cobra.Group{ID: "inspect", Title: "Inspect"}, &cobra.Group{ID: "administer", Title: "Administer"},
+	)
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("try", newDemoCmd(a))
+	add("run", newRunCmd(a))
+	add("inspect", newDataCmd(a), newSpecCmd(a))
+	add("administer", newVersionCmd(a))
+	root.AddCommand(helpTopics()...)
+	root.SetHelpCommandGroupID("administer")
+	root.SetCompletionCommandGroupID("administer")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		return oneOf("--color", a.color, "auto", "always", "never")
+	}
+	return root
+}
+
+// parent is a command that only holds others.
+func parent(use, short, example string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Example: example, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+}
+
+func unknownCommand(cmd *cobra.Command, word string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			names = append(names, c.Name())
+		}
+	}
+	return fault.Usage("command_unknown", fmt.Sprintf("unknown command %q for %s", word, cmd.CommandPath()), fault.DidYouMean(word, names))
+}
+
+// flagError words mistakes in flags: the nearest flag, or what its value must be.
+func flagError(cmd *cobra.Command, err error) error {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	msg := err.Error()
+	if word, ok := strings.CutPrefix(msg, "unknown flag: "); ok {
+		remedy := "tidemark " + strings.TrimPrefix(cmd.CommandPath(), "tidemark ") + " --help lists them"
+		if n := fault.Nearest(word, names); n != "" {
+			remedy = "did you mean " + n + "?"
+		}
+		return &fault.Error{Code: "flag_unknown", Message: "unknown flag " + word, Remedy: remedy, Exit: fault.ExitUsage, Cause: err}
+	}
+	return &fault.Error{Code: "flag_invalid", Message: msg, Remedy: cmd.CommandPath() + " --help", Exit: fault.ExitUsage, Cause: err}
+}
+
+// oneOf checks a flag that takes one of some words.
+func oneOf(flag, value string, words ...string) error {
+	for _, w := range words {
+		if value == w {
+			return nil
+		}
+	}
+	return fault.Usage("flag_invalid", fmt.Sprintf("%s cannot be %q", flag, value), fault.DidYouMean(value, words))
+}
+
+// exactly checks the number of arguments.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < n:
+			return fault.Usage("argument_missing", "missing "+what, cmd.UseLine())
+		case len(args) > n:
+			return fault.Usage("argument_extra", fmt.Sprintf("unexpected argument %q", args[n]), cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < n {
+			return fault.Usage("argument_missing", "missing "+what, cmd.UseLine())
+		}
+		return nil
+	}
+}

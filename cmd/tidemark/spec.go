@@ -1,0 +1,237 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/internal/term"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/run/describe"
+	"github.com/pinova-group/tidemark/run/rowfile"
+	"github.com/pinova-group/tidemark/specs"
+)
+
+func newSpecCmd(a *app) *cobra.Command {
+	cmd := parent("spec", "check, list, show, draw and format views", "  tidemark spec list\n  tidemark spec check my_view.yaml")
+	cmd.AddCommand(newSpecCheck(a), newSpecList(a), newSpecShow(a), newSpecGraph(a), newSpecPlan(a), newSpecFmt(a))
+	for _, c := range cmd.Commands() {
+		c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return specs.Names(), cobra.ShellCompDirectiveDefault
+		}
+	}
+	return cmd
+}
+
+// printJSON prints one object on one line.
+func (a *app) printJSON(v any) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := a.out.Write(buf.Bytes())
+	return err
+}
+
+func (a *app) print(s string) error {
+	_, err := fmt.Fprint(a.out, s)
+	return err
+}
+
+func newSpecCheck(a *app) *cobra.Command {
+	var set []string
+	cmd := &cobra.Command{
+		Use: "check NAME|FILE...", Short: "find every mistake of specs, with place and remedy",
+		Long:    "check reads specs and reports all that is wrong with them at once, as file:line:column with what to write instead.",
+		Example: "  tidemark spec check my_view.yaml\n  tidemark spec check views/*.yaml --json",
+		Args:    atLeast(1, "spec to check"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, err := describe.Compile(args, set)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"ok": true, "views": c.Given})
+			}
+			return a.print(fmt.Sprintf("%s: no mistakes\n", strings.Join(c.Given, ", ")))
+		},
+	}
+	cmd.Flags().StringArrayVar(&set, "set", nil, "value of a parameter, name=value; may be repeated")
+	return cmd
+}
+
+func newSpecList(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "the views that are shipped",
+		Long: "list prints the shipped views.", Example: "  tidemark spec list\n  tidemark spec list --json", Args: exactly(0, ""),
+		RunE: func(*cobra.Command, []string) error {
+			items, err := describe.List()
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"views": items})
+			}
+			var rows [][]string
+			for _, i := range items {
+				rows = append(rows, []string{i.View, fmt.Sprint(i.Version), i.From, i.Window, fmt.Sprint(i.Features), i.Doc})
+			}
+			cols := []term.Column{{Head: "view"}, {Head: "v", Right: true}, {Head: "from"}, {Head: "window"}, {Head: "features", Right: true}, {Head: "what"}}
+			return a.print(a.style(a.outTTY).Table(cols, rows))
+		},
+	}
+}
+
+func newSpecShow(a *app) *cobra.Command {
+	var set []string
+	cmd := &cobra.Command{
+		Use: "show NAME|FILE", Short: "the manual page of a view",
+		Long:    "show prints what a view computes: columns with types and formulas, window, lookback, reach, fingerprint.",
+		Example: "  tidemark spec show trade_bars_1m\n  tidemark spec show my_view.yaml --set n=20", Args: exactly(1, "spec to show"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			m, err := describe.Show(args[0], set)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(m)
+			}
+			return a.print(m.Text(a.style(a.outTTY)))
+		},
+	}
+	cmd.Flags().StringArrayVar(&set, "set", nil, "value of a parameter, name=value; may be repeated")
+	return cmd
+}
+
+func newSpecGraph(a *app) *cobra.Command {
+	out, format := "-", ""
+	var set []string
+	cmd := &cobra.Command{
+		Use: "graph NAME|FILE...", Short: "draw the plan as SVG or DOT",
+		Long:    "graph draws what is read, the views and what they read from each other. The same plan gives the same bytes.",
+		Example: "  tidemark spec graph trade_bars_1h -o plan.svg\n  tidemark spec graph trade_bars_1h --format dot | dot -Tpng > plan.png",
+		Args:    atLeast(1, "spec to draw"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if format == "" {
+				format = "svg"
+				if strings.HasSuffix(out, ".dot") || strings.HasSuffix(out, ".gv") {
+					format = "dot"
+				}
+			}
+			if err := oneOf("--format", format, "svg", "dot"); err != nil {
+				return err
+			}
+			c, err := describe.Compile(args, set)
+			if err != nil {
+				return err
+			}
+			text := c.SVG()
+			if format == "dot" {
+				text = c.DOT()
+			}
+			return a.writeFile(out, []byte(text))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&out, "output", "o", out, "file to write, .svg or .dot; - is the standard output")
+	f.StringVar(&format, "format", "", "svg or dot (default: by the file's extension, else svg)")
+	f.StringArrayVar(&set, "set", nil, "value of a parameter, name=value; may be repeated")
+	complete(cmd, "format", []string{"svg", "dot"})
+	return cmd
+}
+
+// writeFile writes a whole file, or the standard output for "-".
+func (a *app) writeFile(path string, data []byte) error {
+	if path == "-" {
+		_, err := a.out.Write(data)
+		return err
+	}
+	f, err := rowfile.CreateFile(path)
+	if err != nil {
+		return &fault.Error{Code: "output_unwritable", Message: "cannot write the output", Where: path, Why: err.Error(), Exit: fault.ExitUsage, Cause: err}
+	}
+	defer f.Abort()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Commit()
+}
+
+func newSpecPlan(a *app) *cobra.Command {
+	cfg := run.DefaultConfig()
+	cmd := &cobra.Command{
+		Use: "plan NAME|FILE...", Short: "lookback, reach, state, inputs; from a sample also rows and bytes",
+		Long:    "plan prints what views need (how far they look back, what they read, how much state an entity takes) and, from a sample, what they give.",
+		Example: "  tidemark spec plan trade_bars_1h\n  tidemark spec plan trade_bars_1m vwap_5m --input trades.csv.gz",
+		Args:    atLeast(1, "spec to plan"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg.Specs = args
+			env := run.Env{Stdin: a.in, Warn: a.warn, Build: version}
+			p, err := describe.MakePlan(cmd.Context(), cfg, env, func() float64 { return float64(a.now().UnixNano()) / 1e9 })
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(p)
+			}
+			return a.print(p.Text(a.style(a.outTTY)))
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files to measure with")
+	f.StringVar(&cfg.Format, "input-format", "auto", "format of the input (tidemark help formats)")
+	f.StringVar(&cfg.Feed, "feed", "", "book all events to this feed")
+	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, name=value; may be repeated")
+	addRange(a, f, &cfg.From, &cfg.To)
+	return cmd
+}
+
+func newSpecFmt(a *app) *cobra.Command {
+	var write, check bool
+	cmd := &cobra.Command{
+		Use: "fmt FILE...", Short: "lay out spec files in the one canonical way",
+		Long:    "fmt prints spec files in canonical layout: keys in order, expressions as the parser prints them; comments stay.",
+		Example: "  tidemark spec fmt my_view.yaml\n  tidemark spec fmt -w views/*.yaml\n  tidemark spec fmt --check views/*.yaml",
+		Args:    atLeast(1, "file to format"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if write && check {
+				return fault.Usage("flag_conflict", "-w and --check exclude each other", "")
+			}
+			var other []string
+			for _, path := range args {
+				old, text, err := describe.Fmt(path)
+				if err != nil {
+					return err
+				}
+				switch same := bytes.Equal(old, text); {
+				case check && !same:
+					other = append(other, path)
+				case check, write && same:
+				case write:
+					if err := a.writeFile(path, text); err != nil {
+						return err
+					}
+					fmt.Fprintln(a.err, path)
+				default:
+					if _, err := a.out.Write(text); err != nil {
+						return err
+					}
+				}
+			}
+			if len(other) > 0 {
+				return &fault.Error{Code: "spec_unformatted", Message: fmt.Sprintf("%d of %d files are laid out otherwise", len(other), len(args)),
+					Where: strings.Join(other, ", "), Remedy: "tidemark spec fmt -w " + strings.Join(other, " "), Exit: fault.ExitDifference}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&write, "write", "w", false, "write the files instead of printing them")
+	cmd.Flags().BoolVar(&check, "check", false, "exit with 4 when a file is laid out otherwise; print nothing")
+	return cmd
+}

@@ -1,0 +1,94 @@
+package run
+
+import (
+	"context"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run/rowfile"
+	"github.com/pinova-group/tidemark/sequence"
+)
+
+// SampleResult is what a plan made of a sample: rows and their size as Parquet for each
+// view, in the order of the plan's outputs.
+type SampleResult struct {
+	Events      int64
+	First, Last int64 // event times
+	Rows, Bytes []int64
+}
+
+// Sample runs all views over the input and keeps nothing but sizes.
+func Sample(ctx context.Context, cfg Config, env Env) (*SampleResult, error) {
+	cfg.Output, cfg.Stats, cfg.DLQ, cfg.Corrected = "-", "", "", false
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if env.Meter == nil {
+		env.Meter = &Meter{}
+	}
+	env.Table = func(*rowfile.Schema) rowfile.Writer { return discard{} }
+	j := &job{cfg: cfg, env: env, feeds: market.NewFeeds(), insts: market.NewInstruments()}
+	if err := j.prepare(); err != nil {
+		return nil, err
+	}
+	outs := j.plan.Outputs()
+	res := &SampleResult{First: market.NoTime, Rows: make([]int64, len(outs)), Bytes: make([]int64, len(outs))}
+	sinks := make([]*sink, len(outs))
+	for i := range outs {
+		w, err := rowfile.New(counting{&res.Bytes[i]}, rowfile.Parquet, Schema(&outs[i], ""))
+		if err != nil {
+			return nil, err
+		}
+		sinks[i] = newSink(w, i, &outs[i])
+	}
+	j.each = func(rows *features.Rows) error {
+		for i := range rows.Views {
+			if err := sinks[i].write(&rows.Views[i], j.task.EntityNames); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	p, err := newPass(j.input, false, nil, env.Meter)
+	if err != nil {
+		return nil, err
+	}
+	err = p.run(ctx, func(out *sequence.Out, closed bool) error {
+		for _, b := range out.Rows.Batches {
+			if b != nil && b.N > 0 && (res.First == market.NoTime || b.TS[0] < res.First) {
+				res.First = b.TS[0]
+			}
+		}
+		return j.step(out, closed)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.last == market.NoTime {
+		return nil, fault.Usage("sample_empty", "the sample holds no events", "tidemark data inspect shows what is in it")
+	}
+	if err := j.finish(p.last); err != nil {
+		return nil, err
+	}
+	for i, s := range sinks {
+		if err := s.w.Close(); err != nil {
+			return nil, err
+		}
+		res.Rows[i] = s.written
+	}
+	res.Events, res.Last = p.seq.Counts().In, p.last
+	return res, nil
+}
+
+type discard struct{}
+
+func (discard) Write(*rowfile.Batch) error { return nil }
+func (discard) Close() error               { return nil }
+
+type counting struct{ n *int64 }
+
+func (c counting) Write(p []byte) (int, error) {
+	*c.n += int64(len(p))
+	return len(p), nil
+}
