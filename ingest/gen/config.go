@@ -27,7 +27,7 @@ type Config struct {
 	Kinds   []market.Kind  // what is written; the market behind it is the same
 
 	Depth         int   // book levels of a side
-	SnapshotEvery int64 // between snapshots of a book; 0: only at the start and after holes
+	SnapshotEvery int64 // between snapshots of a book; 0 or Untimed: only at the start and after holes
 	Heartbeat     int64 // between watermark rows of a line; 0: none
 	Lines         int   // connections of a venue; instruments are spread over them
 	Resolution    int64 // of event times; venues that send milliseconds have 1000

@@ -19,6 +19,13 @@ func (m *Market) row(k market.Kind) (*record, int32) {
 	return r, slot
 }
 
+// number gives a delta the next update ids of its book.
+func (m *Market) number(x *instrument, r *record) {
+	r.origin, r.prev, r.first = market.OriginDelta, x.update, x.update+1
+	x.update += 1 + uint64(m.walk.below(3))
+	r.seq = x.update
+}
+
 func (m *Market) tradeRow(x *instrument, price, qty int64) {
 	r, slot := m.row(market.KindTrade)
 	r.seq, r.side = x.trade, x.side
@@ -50,7 +57,10 @@ func (m *Market) describe(x *instrument) {
 
 // snapshot pushes the whole book. It has the number of the delta that it follows.
 func (m *Market) snapshot(x *instrument) {
-	x.snapSeq, x.snapAt, x.resync = x.update, m.stamp(x), 0
+	x.snapSeq, x.snapAt, x.broken = x.update, m.stamp(x), false
+	if m.c.Untimed {
+		x.calm, x.calms = m.t+m.c.Delay+m.c.Disorder+m.venues[x.venue].f.Disorder+margin, 2
+	}
 	r, slot := m.row(market.KindBook)
 	r.origin, r.seq = market.OriginVenue, x.update
 	if m.c.Untimed {
@@ -72,21 +82,41 @@ func (m *Market) funding(x *instrument, at int64) {
 	m.finishAt(x, slot, at)
 }
 
-// coarsen makes the price step of an instrument ten times coarser and says so.
+// settled reports whether everything behind the last hole of a book is old enough to
+// have been given up on: a snapshot that came sooner would replace deltas that are
+// still waiting for their predecessor.
+func (m *Market) settled(x *instrument) bool {
+	return m.stamp(x) > x.hold+m.venues[x.venue].f.Disorder+margin
+}
+
+// coarsen makes the price step of an instrument ten times coarser, says so, and moves
+// the book to the new grid in one delta.
 func (m *Market) coarsen(x *instrument) {
-	x.tick *= 10
-	if x.priceScale > 0 && x.tick%10 == 0 {
-		x.tick /= 10
-		x.priceScale--
+	r, slot := m.row(market.KindBook)
+	n := len(x.bids)
+	var old levels // bids and asks
+	for i := range n {
+		old.add(x.bidPrice(i), x.askPrice(i))
 	}
+	x.tick *= 10
 	x.reset(m.assets[x.asset].price, &m.walk)
-	x.update++ // the number of the change itself
-	if m.isDown(x.venue, m.t) || x.down {
-		x.version++
+	if x.renamed = x.down || m.isDown(x.venue, m.t); x.renamed {
+		m.q.release(slot)
 		return
 	}
+	for i := range n {
+		if p := old.price[i]; p%x.tick != 0 || p > x.bidPrice(0) || p < x.bidPrice(n-1) {
+			r.bids.add(p, 0)
+		}
+		if p := old.qty[i]; p%x.tick != 0 || p < x.askPrice(0) || p > x.askPrice(n-1) {
+			r.asks.add(p, 0)
+		}
+		r.bids.add(x.bidPrice(i), x.bids[i])
+		r.asks.add(x.askPrice(i), x.asks[i])
+	}
+	m.number(x, r)
 	m.describe(x)
-	m.snapshot(x)
+	m.finish(x, slot)
 	m.quote(x)
 }
 
@@ -95,18 +125,33 @@ func (m *Market) unseen(x *instrument) {
 	x.down = true
 	first := x.trade + 1
 	x.trade += uint64(m.walk.below(3))
-	x.update += uint64(m.walk.below(5))
+	lost := x.update + 1
+	if x.update += uint64(m.walk.below(5)); x.update >= lost {
+		x.books.extend(lost, x.update, false)
+	}
 	if x.trade >= first {
 		x.trades.extend(first, x.trade, false)
 	}
 }
 
-// comeBack is the first thing seen of an instrument after an outage.
+// comeBack is the first thing seen of an instrument after an outage: its reference data
+// where they have changed, and its book. A snapshot over REST would be ignored as long
+// as the reader believes in its old book, so there the hole must show first.
 func (m *Market) comeBack(x *instrument, price int64) {
+	if !m.settled(x) {
+		return
+	}
 	x.down = false
+	if x.renamed {
+		x.renamed = false
+		m.describe(x)
+	}
 	x.reset(price, &m.walk)
+	x.books.extend(x.update+1, x.update+1, false)
 	x.update++
-	m.snapshot(x)
+	if x.broken = m.c.Untimed; !x.broken {
+		m.snapshot(x)
+	}
 	m.quote(x)
 }
 

@@ -11,7 +11,6 @@ const (
 	lateSpread   = 2 * market.Second        // and up to this much more
 	lateEdge     = 500 * market.Millisecond // distance of a late event from the edge of its verdict
 	aheadBy      = market.Hour              // how far ahead a corrupt time is
-	resyncAfter  = 5                        // steps from a hole in a book to the snapshot
 )
 
 // finish sends a filled record of an instrument on its way.
@@ -36,7 +35,7 @@ func (m *Market) finishAt(x *instrument, slot int32, t int64) {
 	if untimed {
 		r.ts = r.arrival
 	}
-	if (delta || r.kind == market.KindTrade) && m.fault.hit(m.c.Gaps) {
+	if (delta && !m.isCalm(x, r) || r.kind == market.KindTrade) && m.fault.hit(m.c.Gaps) {
 		m.lose(x, slot)
 		return
 	}
@@ -47,7 +46,7 @@ func (m *Market) finishAt(x *instrument, slot int32, t int64) {
 			return
 		}
 	}
-	m.number(x, r)
+	m.follow(x, r)
 	m.q.push(slot)
 	if m.q.slots[slot].intent == intentApply && m.fault.hit(m.c.Duplicates) {
 		m.copy(x, slot, intentDuplicate, 1+m.fault.below(repeatWithin))
@@ -55,6 +54,21 @@ func (m *Market) finishAt(x *instrument, slot int32, t int64) {
 	if m.fault.hit(m.c.Corrupt) {
 		m.copy(x, slot, intentCorrupt, m.fault.below(10*market.Millisecond))
 	}
+}
+
+// isCalm reports whether a delta must not go missing, because a snapshot over REST is
+// still to find its place: what follows a new hole would keep it from there. Its place
+// is found when a delta has come that is a disorder younger; the one after it may have
+// overtaken it.
+func (m *Market) isCalm(x *instrument, r *record) bool {
+	if x.calms == 0 {
+		return false
+	}
+	if r.ts > x.calm {
+		x.calms--
+		x.calm = r.ts + m.c.Disorder + margin
+	}
+	return true
 }
 
 // untimed reports whether the venue sends no event time with the record.
@@ -71,16 +85,14 @@ func (m *Market) lose(x *instrument, slot int32) {
 		x.trades.extend(r.seq, r.seq, false)
 	case market.KindBook:
 		x.books.extend(r.first, r.seq, false)
-		if x.resync == 0 {
-			x.resync = resyncAfter
-		}
+		x.broken = true
 	}
 	m.stats.Missing++
 	m.q.release(slot)
 }
 
-// number closes or widens the hole that lies before a record.
-func (m *Market) number(x *instrument, r *record) {
+// follow closes or widens the hole that lies before a record.
+func (m *Market) follow(x *instrument, r *record) {
 	h, f := &x.trades, m.venues[x.venue].f
 	announced := f.SeqStep
 	switch {
@@ -90,6 +102,9 @@ func (m *Market) number(x *instrument, r *record) {
 	case r.kind == market.KindTrade:
 	case r.kind == market.KindBook && r.origin == market.OriginDelta:
 		h, announced = &x.books, f.Chained
+		if h.open {
+			x.hold = max(x.hold, r.ts)
+		}
 	default:
 		return
 	}
@@ -117,9 +132,12 @@ func (m *Market) copy(x *instrument, of int32, why intent, after int64) {
 	r.bids, r.asks = bids, asks
 	r.bids.set(&o.bids)
 	r.asks.set(&o.asks)
-	r.arrival, r.intent = arrival, why
+	if r.arrival, r.intent = arrival, why; m.untimed(x, r) {
+		r.ts = arrival
+	}
 	if why == intentCorrupt {
 		r.fault = uint8(m.fault.below(numFaults))
+		r.fault = m.possible(x, r)
 		r.seq = 1<<62 | m.q.ord // known to nobody
 		r.ahead = r.ts + aheadBy
 	}

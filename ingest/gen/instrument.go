@@ -32,7 +32,11 @@ type instrument struct {
 	snapSeq  uint64 // update id of the last snapshot
 	snapAt   int64
 	version  uint64 // of the instrument row
-	resync   int    // deltas until the snapshot that follows a hole; 0: none is due
+	broken   bool   // a delta is missing since the last snapshot
+	hold     int64  // time of the first delta behind the last hole
+	calm     int64  // see Market.isCalm
+	calms    int    // deltas beyond calm still to come
+	renamed  bool   // reference data changed while nobody listened
 	down     bool   // was in an outage at its last step
 	seen     bool   // a trade has been seen
 	trades   hole

@@ -285,13 +285,8 @@ func (m *Market) act(x *instrument) {
 	if m.stamp(x) <= x.snapAt {
 		return // a delta at the time of a snapshot could not be told to follow it
 	}
-	if x.resync > 0 {
-		if x.resync--; x.resync == 0 {
-			m.snapshot(x)
-			return
-		}
-	}
-	if m.books && m.c.SnapshotEvery > 0 && x.snapSeq != x.update && m.stamp(x) >= x.snapAt+m.c.SnapshotEvery {
+	due := m.c.SnapshotEvery > 0 && !m.c.Untimed && m.stamp(x) >= x.snapAt+m.c.SnapshotEvery
+	if m.books && (x.broken || due) && x.snapSeq != x.update && m.settled(x) && !x.books.open {
 		m.snapshot(x)
 		return
 	}
@@ -317,10 +312,8 @@ func (m *Market) change(x *instrument, price int64) {
 	default:
 		best = x.touch(&m.walk, &r.bids, &r.asks)
 	}
-	r.kind, r.origin = market.KindBook, market.OriginDelta
-	r.prev, r.first = x.update, x.update+1
-	x.update += 1 + uint64(m.walk.below(3))
-	r.seq = x.update
+	r.kind = market.KindBook
+	m.number(x, r)
 	if traded {
 		x.trade++
 		m.tradeRow(x, at, qty)
