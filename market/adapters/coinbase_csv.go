@@ -42,10 +42,8 @@ func (d *coinbaseCSV) Decode(rec *Record, out *market.Chunk) error {
 		return err
 	}
 	row := d.rec.Data
-	if row[0]|0x20 == 's' || row[0] == '"' {
-		if isCoinbaseHeader(row) {
-			return Filtered("header")
-		}
+	if bytes.HasPrefix(unquoted(row[:min(len(row), 8)]), []byte("symbol")) && isCoinbaseHeader(row) {
+		return Filtered("header")
 	}
 	if reason := d.row(row); reason != "" {
 		return Bad(reason, row)

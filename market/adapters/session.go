@@ -139,7 +139,8 @@ func (o *ordinals) next(id market.ID) uint32 {
 		n = o.old[id]
 	}
 	if len(o.now) >= ordinalSpan && !ok {
-		o.old, o.now = o.now, nil
+		o.old, o.now = o.now, o.old
+		clear(o.now)
 	}
 	if o.now == nil {
 		o.now = map[market.ID]uint32{}
