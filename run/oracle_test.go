@@ -183,7 +183,7 @@ func TestOracle_DuckDB(t *testing.T) {
 	}
 	c.sameKeys("spread", sp, want)
 	t.Logf("%d values compared with DuckDB", c.n)
-	if c.n < 10_000 {
+	if c.n < 7_000 {
 		t.Errorf("only %d values compared", c.n)
 	}
 }
