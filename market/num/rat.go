@@ -9,11 +9,19 @@ import (
 // Rat is an exact ratio in which an output value is worked out before its one rounding.
 // The zero value is 0. A Rat reuses its memory: once grown, its methods do not allocate,
 // but for a rare reduction by the greatest common divisor. Arguments may be the receiver.
+// A Rat must not be copied, nor used by two goroutines, even for reading.
 type Rat struct {
+	_       noCopy
 	n, d    big.Int // value n/d, d > 0 (0 stands for 1 in the zero value); not reduced
 	t, u, v big.Int // scratch
 	w       big.Int
 }
+
+// noCopy lets go vet find copies: two Rats must not share the memory of their integers.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
 
 // reduceBits is the length of a denominator from which on the ratio is reduced.
 const reduceBits = 2048

@@ -241,3 +241,37 @@ func TestSum_RowsAndSelectionsAreTheLoop(t *testing.T) {
 		}
 	})
 }
+
+// Full blocks of the longest terms of every length: where a loop of too few words would wrap.
+func TestSum_FullBlocksOfEveryLength(t *testing.T) {
+	const n = 256 + 77
+	a, b := make([]int64, n), make([]int64, n)
+	fill := func(x []int64, v int64) {
+		for i := range x {
+			x[i] = v
+		}
+	}
+	check := func(what string, w []uint64, term *big.Int) {
+		t.Helper()
+		v, _, ok := num.SumValue(w, n)
+		if want := new(big.Int).Mul(term, big.NewInt(n)); !ok || v.Big(new(big.Int)).Cmp(want) != 0 {
+			t.Fatalf("%s: %v, %v; want %v", what, v.Big(new(big.Int)), ok, want)
+		}
+	}
+	for la := range 64 {
+		for _, x := range []int64{1<<la - 1, -(1<<la - 1), -1 << la} {
+			fill(a, x)
+			w := make([]uint64, num.SumWords)
+			num.SumAddRun(w, a, 0)
+			check("SumAddRun", w, big.NewInt(x))
+			for lb := range 64 {
+				for _, y := range []int64{1<<lb - 1, -1 << lb} {
+					fill(b, y)
+					clear(w)
+					num.SumAddProdRun(w, a, b, 0, 0)
+					check("SumAddProdRun", w, new(big.Int).Mul(big.NewInt(x), big.NewInt(y)))
+				}
+			}
+		}
+	}
+}
