@@ -258,7 +258,7 @@ func (v *viewState) carryInto(i int32, row *emitted) {
 	}
 	for k := range v.p.Accs {
 		if a := &v.p.Accs[k]; a.Fn == op.Last {
-			a.Merge(v.rec, tail, &v.task.sc)
+			a.CarryLast(v.rec, tail, row.start, v.p.Window.Carry)
 		}
 	}
 }

@@ -12,7 +12,7 @@ const (
 	Count    Func = iota + 1 // number of inputs
 	Sum                      // exact sum
 	First                    // first input in the total order
-	Last                     // last input in the total order
+	Last                     // last input in the total order, and its event time
 	Min                      // least input, of equal ones the first
 	Max                      // greatest input, of equal ones the first
 	Integral                 // value × time and time, for a time-weighted mean
@@ -37,6 +37,8 @@ func (a *Acc) Words() int {
 		return num.SumWords
 	case Integral:
 		return integralWords
+	case Last:
+		return cellWords(a.Kind) + 1
 	}
 	return cellWords(a.Kind)
 }
@@ -61,6 +63,7 @@ func (a *Acc) Fold(rec []uint64, v *Val, ts int64, sc *Scratch) bool {
 		}
 	case Last:
 		putCell(st, v, a.Kind)
+		st[cellWords(a.Kind)] = uint64(ts)
 	case Min, Max:
 		if st[0] == 0 || beats(cmpCell(st, v, a.Kind), a.Fn) {
 			putCell(st, v, a.Kind)
@@ -95,7 +98,7 @@ func (a *Acc) Merge(older, newer []uint64, sc *Scratch) bool {
 		}
 	case Last:
 		if o[0] != 0 {
-			copy(st[:cellWords(a.Kind)], o)
+			copy(st[:cellWords(a.Kind)+1], o)
 		}
 	case Min, Max:
 		if o[0] == 0 {
@@ -114,6 +117,15 @@ func (a *Acc) Merge(older, newer []uint64, sc *Scratch) bool {
 		st[0] = sc.Sets.Merge(st[0], o[0])
 	}
 	return true
+}
+
+// CarryLast gives rec, of a window that begins at start, the last value that older
+// holds, unless that is older than carry: the rule of windows without events.
+func (a *Acc) CarryLast(rec, older []uint64, start, carry int64) {
+	o := older[a.Off : a.Off+a.Words()]
+	if o[0] != 0 && start-int64(o[len(o)-1]) <= carry {
+		copy(rec[a.Off:], o)
+	}
 }
 
 // Sub takes the inputs of o, a part of rec's, out of rec; for Variable accumulators.

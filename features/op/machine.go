@@ -64,7 +64,7 @@ const (
 	QToR
 	QToF
 	RToF
-	ToX   // ratio or float of kind N to 18 digits, see Val.ToExact
+	RToX  // a ratio rounded to at most 18 digits after the point, as an exact value
 	SqrtR // ratio → float
 	SqrtF
 	LnX // ln(A/B), exact / exact → q60

@@ -194,9 +194,8 @@ func (m *Machine) convert(in *Instr, d, a, b *Val) {
 		f, ok := a.Float64(in.K)
 		d.F = f
 		d.Null, d.Ovf = !ok, !ok
-	case ToX:
-		d.Copy(a, in.K)
-		d.ToExact(in.K, &m.r)
+	case RToX:
+		d.toExact(m.r.Set(&a.R))
 	case SqrtR:
 		if a.R.Sign() < 0 {
 			d.setNull(false)

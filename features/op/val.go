@@ -131,36 +131,16 @@ func (v *Val) toRat(r *num.Rat, k Kind) {
 	}
 }
 
-// floatDigits is the scale at which sums take ratios and floats.
-const floatDigits = 18
-
-var pow18 = num.FromInt64(1e18)
-
-// ToExact turns a ratio or a float into the decimal of 18 digits nearest to it, ties to
-// even: what sums, means and variances take of values that have no exact decimal form.
-func (v *Val) ToExact(k Kind, r *num.Rat) {
-	if v.Null {
-		return
-	}
-	switch k {
-	case KRatio:
-		r.Round(&v.R, floatDigits)
-	case KFloat:
-		if !ratOfFloat(r, v.F) {
-			v.setNull(true)
-			return
-		}
-		r.Round(r, floatDigits)
-	default:
-		return
-	}
-	n, d, ok := r.Words()
+// toExact sets v to the ratio r, which was rounded to at most 18 digits after the point.
+func (v *Val) toExact(r *num.Rat) {
+	n, d, ok := r.Round(r, num.MaxScale).Words()
+	v.Null, v.Ovf, v.W, v.S = false, false, n, num.MaxScale
 	if !ok || d != pow18 {
 		v.setNull(true)
-		return
 	}
-	v.W, v.S = n, floatDigits
 }
+
+var pow18 = num.FromInt64(1e18)
 
 // ratOfFloat sets r to f exactly, rounded below 2^-90; false when f is 2^150 or more.
 func ratOfFloat(r *num.Rat, f float64) bool {

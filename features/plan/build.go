@@ -5,7 +5,6 @@ import (
 
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/features/op"
-	"github.com/pinova-group/tidemark/market"
 )
 
 // Build plans the views of a checked set. Its error is a lang.Problems.
@@ -33,7 +32,8 @@ func Build(set *lang.Set) (*Plan, error) {
 }
 
 func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*View, error) {
-	v := &View{Lang: lv, Parent: -1, Kind: lv.Kind, Rollup: lv.Rollup, Where: -1, Stride: MetaWords, Window: lv.Window}
+	v := &View{Lang: lv, Parent: -1, Kind: lv.Kind, Rollup: lv.Rollup, Where: -1, Stride: MetaWords, Window: lv.Window,
+		Lookback: lv.Lookback, Reach: lv.Reach}
 	if lv.Parent != nil {
 		i, ok := at[lv.Parent]
 		if !ok {
@@ -63,7 +63,6 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 	} else if err := l.programs(); err != nil {
 		return nil, err
 	}
-	l.bounds()
 	return v, nil
 }
 
@@ -76,9 +75,6 @@ func (l *lowering) window() error {
 		v.Flat, v.Empty = true, true
 	case "nulls":
 		v.Empty = true
-	}
-	if v.Empty && v.Window.Carry == 0 {
-		v.Window.Carry = market.Day
 	}
 	switch w.Kind {
 	case lang.NoWindow:
@@ -247,8 +243,8 @@ func (l *lowering) finishOut() {
 // rollup takes accumulators and programs from the parent: a chain of rollups shares them.
 func (l *lowering) rollup() error {
 	v := l.v
-	if v.Parent < 0 || v.Shape == RowView {
-		return fmt.Errorf("rollup needs a windowed view as its input and a window of its own")
+	if v.Parent < 0 || v.Shape != Tumbling {
+		return fmt.Errorf("rollup needs a windowed view as its input and a tumbling window")
 	}
 	p := l.views[v.Parent]
 	switch {
@@ -256,8 +252,7 @@ func (l *lowering) rollup() error {
 		return fmt.Errorf("rollup of row view %s: there are no states to merge", p.Lang.Name)
 	case p.Shape == Rolling:
 		return fmt.Errorf("rollup of rolling view %s would count events more than once", p.Lang.Name)
-	case v.Shape == Tumbling && (v.Pane%p.Pane != 0 || (v.Shift-p.Shift)%p.Pane != 0),
-		v.Shape == Rolling && (v.Pane%p.Pane != 0 || p.Shift%p.Pane != 0):
+	case v.Pane%p.Pane != 0 || (v.Shift-p.Shift)%p.Pane != 0:
 		return fmt.Errorf("its windows do not end where windows of %s end", p.Lang.Name)
 	case p.Order && len(v.By) != len(p.By):
 		return fmt.Errorf("first, last and time_mean of several entities of %s have no order by states", p.Lang.Name)
@@ -296,23 +291,4 @@ func carriers(set *lang.Set) map[*lang.View]bool {
 		}
 	}
 	return c
-}
-
-// bounds derives lookback and reach (I2). A row whose window begins at s reads events
-// from s on, and where values are carried into it events from s − carry on.
-func (l *lowering) bounds() {
-	v := l.v
-	switch v.Shape {
-	case Tumbling, Rolling:
-		v.Lookback = v.Window.Width
-		if v.Tail || v.Empty {
-			v.Lookback += v.Window.Carry
-		}
-		v.Reach = v.Lookback
-	}
-	if v.Parent >= 0 {
-		p := l.views[v.Parent]
-		v.Lookback += p.Lookback
-		v.Reach += p.Reach
-	}
 }

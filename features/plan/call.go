@@ -109,7 +109,7 @@ func (c *coder) call(n *lang.Node, args []value) (value, error) {
 			a, _ = c.convert(a, op.KRatio)
 			k = op.KRatio
 		}
-		return c.op1(codes{op.FloorX, op.FloorR, op.FloorF}.of(k), k, a), nil
+		return c.exact(c.op1(codes{op.FloorX, op.FloorR, op.FloorF}.of(k), k, a)), nil
 	case "sqrt":
 		if a.kind == op.KFloat {
 			return c.op1(op.SqrtF, op.KFloat, a), nil
@@ -165,7 +165,15 @@ func (c *coder) round(n *lang.Node, a value) (value, error) {
 	case a.kind == op.KFloat:
 		code = op.RoundF
 	}
-	return c.emit(a.kind, op.Instr{Op: code, A: uint16(a.reg), N: d}), nil
+	return c.exact(c.emit(a.kind, op.Instr{Op: code, A: uint16(a.reg), N: d})), nil
+}
+
+// exact is a rounded ratio as the decimal that it is.
+func (c *coder) exact(v value) value {
+	if v.kind == op.KRatio {
+		return c.op1(op.RToX, op.KExact, v)
+	}
+	return v
 }
 
 // ln of a quotient takes both sides as they are, so that the table of logarithms of two

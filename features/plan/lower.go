@@ -64,8 +64,8 @@ func (l *lowering) arg(x, where *lang.Node) (arg, error) {
 	return a, err
 }
 
-// as converts the argument of a: exactly where the accumulator needs exact values,
-// ratios to float64 where it keeps one.
+// as brings an argument to the kind that is folded: where one value is kept a ratio is
+// kept as the float64 nearest to it; sums take exact values only.
 func (l *lowering) as(fn op.Func, v value) (value, error) {
 	switch fn {
 	case op.First, op.Last, op.Min, op.Max, op.Distinct:
@@ -76,18 +76,11 @@ func (l *lowering) as(fn op.Func, v value) (value, error) {
 			return v, fmt.Errorf("first, last, min and max of a text are not kept")
 		}
 		return v, nil
-	case op.Hist:
-		if v.kind == op.KQ60 {
-			v, _ = l.row.convert(v, op.KRatio)
-		}
 	}
-	switch v.kind {
-	case op.KExact, op.KQ60:
+	if v.kind == op.KExact || v.kind == op.KQ60 && fn != op.Hist {
 		return v, nil
-	case op.KRatio, op.KFloat:
-		return l.row.op1(op.ToX, op.KExact, v), nil
 	}
-	return v, fmt.Errorf("aggregate needs a number")
+	return v, fmt.Errorf("its argument is not exact")
 }
 
 // acc returns the index of an accumulator, shared by all that need the same.

@@ -1,0 +1,272 @@
+package features_test
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+)
+
+const barsSpec = `
+view: bars
+version: 1
+from: trade
+by: [exchange, market, symbol]
+window: {tumbling: 1m}
+features:
+  open: first(price)
+  high: max(price)
+  low: min(price)
+  close: last(price)
+  volume: sum(quantity)
+  notional: sum(price * quantity)
+  vwap: notional / volume
+  trades: count()
+  taker_buy: sum(quantity where side == buy)
+  taker_sell: sum(quantity where side == sell)
+  imbalance: (taker_buy - taker_sell) / (taker_buy + taker_sell)
+  exact: decimal(vwap, 6)
+`
+
+var engineSpecs = map[string][]string{
+	"bars": {barsSpec, `
+view: bars_1h
+version: 1
+from: bars
+by: [exchange, market, symbol]
+window: {tumbling: 1h}
+rollup: all
+`},
+	"direct": {`
+view: direct
+version: 1
+from: trade
+by: [exchange, market, symbol]
+window: {tumbling: 1h}
+features:
+  trades: count()
+`},
+	"flat": {`
+view: flat
+version: 1
+from: trade
+where: side != unknown or quantity > 1000
+by: [exchange, market, symbol]
+window: {tumbling: 10s, carry: 45s, origin: 2000-01-01T00:00:03Z}
+empty: flat
+features:
+  open: first(price)
+  close: last(price where side == buy)
+  range: max(price) - min(price)
+  mean: mean(price)
+  n: count()
+  buys: count(where side == buy)
+  vol: sum(quantity)
+  vwap: sum(price * quantity) / vol
+  spread: std(price)
+  twap: time_mean(price)
+  kinds: distinct(side)
+  ids: distinct(id)
+  known: count(id)
+  age: window_end - last(ts)
+  word: last(side)
+`, `
+view: flat_1m
+version: 1
+from: flat
+by: [exchange, market, symbol]
+window: {tumbling: 1m, carry: 2m, origin: 2000-01-01T00:00:03Z}
+empty: nulls
+rollup: all
+`},
+	"quotes": {`
+view: quotes
+version: 1
+from: quote
+by: [market, symbol]
+window: {tumbling: 5s, carry: 20s}
+empty: nulls
+let:
+  mid: (bid_price + ask_price) / 2
+features:
+  last_mid: last(mid)
+  hi: max(mid)
+  lo: min(ask_price - bid_price)
+  ratio: max(bid_price / ask_price)
+  twm: time_mean(mid)
+  lone: count(where bid_price is null or ask_price is null)
+  both: count(mid)
+  v: var(bid_price)
+  sd: std(mid, ddof=0)
+  lnr: ln(last(bid_price) / first(bid_price))
+  odd: if(both > 3, coalesce(last_mid, 0), null)
+  delay: mean(ingest_ts - event_ts)
+  r3: round(hi, 1)
+  fl: floor(twm / 7)
+  cl: clamp(lo, -5, 100.5)
+  up: hi > lo and not lone > 2
+  sq: sqrt(abs(lo))
+  dd: decimal(twm, 4)
+`},
+	"rolling": {`
+view: roll
+version: 1
+from: trade
+by: [symbol]
+window: {rolling: 30s, every: 4s}
+features:
+  open: first(price)
+  close: last(price)
+  high: max(price)
+  low: min(price)
+  vol: sum(quantity)
+  n: count()
+  twap: time_mean(price)
+  ids: distinct(id)
+  m: mean(quantity)
+  sd: std(price)
+  p50: quantile(price, 0.5, approx=0.01)
+  p99: quantile(quantity, 0.99, approx=0.001)
+`, `
+view: roll_flat
+version: 1
+from: trade
+where: base == 'BTC' or exchange in ('alpha', 'kraken')
+by: [exchange, symbol]
+window: {rolling: 10m, every: 5m}
+empty: flat
+features:
+  close: last(price)
+  low: min(price)
+  n: count()
+  vol: sum(quantity)
+  mean: mean(price)
+  twap: time_mean(price)
+`},
+	"chain": {barsSpec, `
+view: trend
+version: 1
+from: bars
+where: trades > 1 and close is not null
+by: [market, symbol]
+window: {rolling: 5m, every: 1m}
+empty: nulls
+let:
+  r: ln(close / open)
+features:
+  ret: last(close) / first(open) - 1
+  vw: sum(notional) / sum(volume)
+  vwap_hi: max(vwap)
+  vwap_last: last(vwap)
+  rv: sum(r)
+  rm: mean(r)
+  rs: std(r)
+  bars: count()
+  flow: sum(taker_buy - taker_sell)
+  when: last(window_end)
+  sd: std(close)
+`, `
+view: signal
+version: 1
+from: trend
+where: bars >= 2
+by: [symbol]
+features:
+  x: ret * 10000
+  y: if(ret > 0, vw, -vw)
+  hot: ret > 0.5 or rs > 1
+  z: rs / (rs + 1)
+  w: min_of(vwap_hi, vw)
+  since: window_end - when
+`, `
+view: last_signal
+version: 1
+from: signal
+by: [symbol]
+window: {tumbling: 10m}
+features:
+  x: last(x)
+  y: max(y)
+  n: count()
+  hots: count(where hot)
+`, `
+view: bars_1h
+version: 1
+from: bars
+by: [exchange, market, symbol]
+window: {tumbling: 1h}
+rollup: all
+`},
+	"rows": {`
+view: flags
+version: 1
+from: trade
+where: market == spot or prints > 1
+by: [exchange, market, symbol]
+features:
+  signed: if(side == buy, quantity, if(side == sell, -quantity, 0))
+  value: price * quantity
+  big: price * quantity >= 100000
+  id2: id
+  which: side
+  number: seq
+  delay: ingest_ts - event_ts
+  from_feed: feed
+  m: prints % 2
+`, `
+view: flow
+version: 1
+from: flags
+by: [symbol]
+window: {tumbling: 1m}
+features:
+  net: sum(signed)
+  top: max(value)
+  bigs: count(where big)
+  ids: distinct(id2)
+`},
+	"feeds": {`
+view: health
+version: 1
+from: trade
+by: [feed, exchange, symbol]
+window: {tumbling: 30s}
+features:
+  n: count()
+  silence: window_end - last(ts)
+  p: quantile(quantity, 0.1, approx=0.05)
+`},
+}
+
+func sortedNames() []string {
+	return []string{"bars", "chain", "direct", "feeds", "flat", "quotes", "rolling", "rows"}
+}
+
+func TestEngine_MatchesReference(t *testing.T) {
+	for _, name := range sortedNames() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, engineSpecs[name]...)
+			rapid.Check(t, func(rt *rapid.T) {
+				seed := rapid.Uint64().Draw(rt, "seed")
+				n := rapid.IntRange(1, 300).Draw(rt, "n")
+				events := r.events(seed, n)
+				h := how{
+					batch: rapid.SampledFrom([]int{1, 3, 20, 1000}).Draw(rt, "batch"), shards: 1, seed: seed,
+					last: events[n-1].ts, from: 0,
+				}
+				h.history = rapid.Bool().Draw(rt, "history")
+				if rapid.Bool().Draw(rt, "late start") {
+					h.from = events[n/2].ts
+				}
+				if rapid.Bool().Draw(rt, "by mark") {
+					h.mark = events[n-1].ts + 1 + int64(seed%uint64(200e6))
+				}
+				ref := r.world.run(r.views, exact(events), span{mark: h.mark, closed: h.mark == 0, last: h.last})
+				r.same(fmt.Sprintf("%+v", h), r.drive(events, h), r.want(ref, h.from))
+			})
+		})
+	}
+}
+
