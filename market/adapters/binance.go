@@ -28,6 +28,7 @@ type binance struct {
 type heldRecord struct {
 	data   []byte
 	url    string
+	conn   string
 	ingest int64
 	offset int64
 	shard  uint16
@@ -119,7 +120,7 @@ func cutPrefix(r *Record) *BadRecord {
 // normalising.
 func (d *binance) record(r *Record, out *market.Chunk) error {
 	c := binCtx{
-		out: out, place: d.market.locate(r.URL), ingest: r.Ingest, offset: r.Offset, shard: r.Shard,
+		out: out, place: d.market.locate(r.URL, r.Conn), ingest: r.Ingest, offset: r.Offset, shard: r.Shard,
 		size: uint32(len(r.Data)),
 	}
 	if c.place.line == binOptions {
@@ -133,7 +134,7 @@ func (d *binance) record(r *Record, out *market.Chunk) error {
 		return Bad(badJSON, r.Data)
 	}
 	d.norm = norm
-	c.normal, c.stream, c.nested, c.place = true, nil, 0, d.market.locate(r.URL)
+	c.normal, c.stream, c.nested, c.place = true, nil, 0, d.market.locate(r.URL, r.Conn)
 	if err, ok := d.payload(norm, &c); ok {
 		return err
 	}
@@ -291,7 +292,7 @@ func (d *binance) hold(r *Record) error {
 		return Bad(badMarket, r.Data)
 	}
 	d.heldLen += len(r.Data)
-	d.held = append(d.held, heldRecord{bytes.Clone(r.Data), r.URL, r.Ingest, r.Offset, r.Shard})
+	d.held = append(d.held, heldRecord{bytes.Clone(r.Data), r.URL, r.Conn, r.Ingest, r.Offset, r.Shard})
 	return nil
 }
 
@@ -301,7 +302,7 @@ func (d *binance) release(out *market.Chunk, last bool) error {
 	kept := d.held[:0]
 	d.heldLen = 0
 	for _, h := range d.held {
-		r := Record{Data: h.data, URL: h.url, Ingest: h.ingest, Offset: h.offset, Shard: h.shard}
+		r := Record{Data: h.data, URL: h.url, Conn: h.conn, Ingest: h.ingest, Offset: h.offset, Shard: h.shard}
 		err := d.record(&r, out)
 		if errors.Is(err, errHold) {
 			if !last {

@@ -42,7 +42,8 @@ type binMarkets struct {
 	lanes *lanes
 	last  [numBinLines]*binInst
 	by    [numBinLines]map[string]*binInst
-	url   string // last URL and what it says
+	url   string // last URL and connection, and what they say
+	conn  string
 	place binPlace
 	fixed binLine // market that the user's feed name fixes
 }
@@ -61,6 +62,7 @@ func newBinMarkets(env Env) *binMarkets {
 			m.fixed = binLine(i)
 		}
 	}
+	m.place.line = m.fixed
 	return m
 }
 
@@ -130,16 +132,36 @@ func (m *binMarkets) neighbour(symbol []byte) binLine {
 	return binUnknown
 }
 
-// locate says what a URL tells; the last answer is kept.
-func (m *binMarkets) locate(url string) binPlace {
-	if url != m.url {
-		m.url, m.place = url, binURL(url)
+// locate says what URL and name of the connection tell, the URL first; the last answer is kept.
+func (m *binMarkets) locate(url, conn string) binPlace {
+	if url == m.url && conn == m.conn {
+		return m.place
 	}
-	p := m.place
+	p := binURL(url)
+	if p.line == binUnknown {
+		p.line = binConn(conn)
+	}
 	if p.line == binUnknown {
 		p.line = m.fixed
 	}
+	m.url, m.conn, m.place = url, conn, p
 	return p
+}
+
+// binConn reads the market from a connection's name in a capture: BINANCE_FUTURES.ws.1.
+func binConn(conn string) binLine {
+	name, _, _ := strings.Cut(conn, ".")
+	switch name {
+	case "BINANCE":
+		return binSpot
+	case "BINANCE_FUTURES":
+		return binUSDM
+	case "BINANCE_DELIVERY":
+		return binCOINM
+	case "BINANCE_US":
+		return binUS
+	}
+	return binUnknown
 }
 
 // binURL reads market, path and query from a URL or a bare path.

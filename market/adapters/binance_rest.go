@@ -57,7 +57,7 @@ func (d *binance) object(b []byte, c *binCtx) (err error, ok bool) {
 		if x := rawText(vals[objExchange]); len(x) > 0 && string(x) != "binance" {
 			return Bad(badUnknown, b), true
 		}
-		c.place = d.market.locate(string(rawText(vals[objPath])) + "?" + string(rawText(vals[objQuery])))
+		c.place = d.market.locate(string(rawText(vals[objPath]))+"?"+string(rawText(vals[objQuery])), "")
 		return d.message(vals[objData], c)
 	case has(objCode) && has(objMsg):
 		return Filtered("error answer of the venue"), true

@@ -73,7 +73,7 @@ func (f *flat) read(b []byte) bool {
 // name reads a member's name and its colon; 0 for one that does not matter.
 func (f *flat) name(s *scan) (byte, bool) {
 	if b, i := s.b, s.i; i+3 < len(b) && b[i] == '"' && b[i+2] == '"' && b[i+3] == ':' {
-		if k := b[i+1]; k >= 'A' && k <= 'z' {
+		if k := b[i+1]; isLetter(k) {
 			s.i += 4
 			return k, true
 		}
@@ -83,7 +83,7 @@ func (f *flat) name(s *scan) (byte, bool) {
 		return 0, false
 	}
 	switch {
-	case len(k) == 1 && k[0] >= 'A' && k[0] <= 'z':
+	case len(k) == 1 && isLetter(k[0]):
 		return k[0], true
 	case string(k) == "pu":
 		return keyPU, true
@@ -94,6 +94,8 @@ func (f *flat) name(s *scan) (byte, bool) {
 	}
 	return 0, true
 }
+
+func isLetter(c byte) bool { return c|0x20-'a' < 26 }
 
 // plainString walks over a string of ASCII without escapes.
 func (s *scan) plainString() bool {

@@ -31,7 +31,7 @@ func normalise(dst, src []byte) ([]byte, error) {
 func (s *scan) peek() byte {
 	for s.i < len(s.b) {
 		c := s.b[s.i]
-		if c > ' ' || c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+		if c > ' ' || !isSpace(c) {
 			return c
 		}
 		s.i++
@@ -447,5 +447,13 @@ func (s *scan) levels(side *bookSide, limit int) bool {
 // trimSpace cuts JSON white space from both ends, and the byte order mark from the front.
 func trimSpace(b []byte) []byte {
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
-	return bytes.Trim(b, " \t\r\n")
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isSpace(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
 }
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
