@@ -52,7 +52,7 @@ var feedTable = []Feed{
 	{ID: 5, Name: "binance-usdm-agg", Exchange: "binance", SeqStep: true},
 	{ID: 6, Name: "binance-coinm-agg", Exchange: "binance", SeqStep: true},
 	{ID: 7, Name: "kraken-spot", Exchange: "kraken"},
-	{ID: 8, Name: "coinbase-spot", Exchange: "coinbase"},
+	{ID: 8, Name: "coinbase-spot", Exchange: "coinbase", Disorder: 500 * Millisecond}, // 480 ms between products, measured
 	{ID: 9, Name: "bybit-spot", Exchange: "bybit", Chained: true},
 	{ID: 10, Name: "bybit-linear", Exchange: "bybit", Chained: true},
 	{ID: 11, Name: "bybit-inverse", Exchange: "bybit", Chained: true},
