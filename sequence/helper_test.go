@@ -3,10 +3,17 @@ package sequence
 import (
 	"fmt"
 	"strings"
-	"testing"
 
 	"github.com/pinova-group/tidemark/market"
 )
+
+// tb is what *testing.T and *rapid.T share.
+type tb interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+	Errorf(string, ...any)
+}
 
 const (
 	ms = market.Millisecond
@@ -136,7 +143,7 @@ func (w *world) chunk(evs ...ev) *market.Chunk {
 	return c
 }
 
-func (w *world) new(t testing.TB, change func(*Config)) *Sequencer {
+func (w *world) new(t tb, change func(*Config)) *Sequencer {
 	t.Helper()
 	cfg := DefaultConfig(w.feeds, w.insts)
 	if change != nil {
@@ -150,7 +157,7 @@ func (w *world) new(t testing.TB, change func(*Config)) *Sequencer {
 }
 
 // push pushes events, each in a chunk of its own, and advances after each.
-func (w *world) push(t testing.TB, s *Sequencer, out *Out, evs ...ev) {
+func (w *world) push(t tb, s *Sequencer, out *Out, evs ...ev) {
 	t.Helper()
 	for i := range evs {
 		if err := s.Push(w.chunk(evs[i])); err != nil {
@@ -161,7 +168,7 @@ func (w *world) push(t testing.TB, s *Sequencer, out *Out, evs ...ev) {
 	}
 }
 
-func balanced(t testing.TB, s *Sequencer) {
+func balanced(t tb, s *Sequencer) {
 	t.Helper()
 	if c := s.Counts(); c.In != c.Applied+c.Late+c.Duplicate+c.DLQ+c.Filtered+c.Pending || c.Pending < 0 {
 		t.Fatalf("account does not balance: %+v", c)
@@ -213,7 +220,7 @@ func (w *world) showRow(b *market.Batch, i int) string {
 	return out
 }
 
-func wantShow(t testing.TB, w *world, what string, b *market.Batch, want string) {
+func wantShow(t tb, w *world, what string, b *market.Batch, want string) {
 	t.Helper()
 	if got := w.show(b); got != want {
 		t.Errorf("%s:\n got %s\nwant %s", what, got, want)

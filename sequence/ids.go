@@ -17,14 +17,16 @@ type idSet struct {
 	limit    int
 }
 
+// idGen is an open-addressing table. A byte of each id's hash lies apart: a new id,
+// which is nearly every one, is told from a known one without reading the slots.
 type idGen struct {
-	slots []idSlot // length 0 or a power of two
+	tags  []uint8  // 0: empty
+	slots []idSlot // length 0 or a power of two, as tags
 	n     int
 	max   int64 // greatest event time in it; market.NoTime when empty
 	from  int64 // forget point when it became current
 }
 
-// idSlot is empty when stamp is 0.
 type idSlot struct {
 	a     uint64
 	b     uint32
@@ -39,12 +41,7 @@ const (
 	minSlots   = 1 << 8
 )
 
-func stampOf(ts int64) uint32 {
-	if s := uint32(ts >> stampShift); s != 0 {
-		return s
-	}
-	return 1
-}
+func stampOf(ts int64) uint32 { return uint32(ts >> stampShift) }
 
 func newIDSet(limit int) *idSet {
 	s := &idSet{limit: limit}
@@ -53,67 +50,119 @@ func newIDSet(limit int) *idSet {
 	return s
 }
 
-func (g *idGen) find(a uint64, b uint32) (stamp uint32, ok bool) {
+func (g *idGen) find(h, a uint64, b uint32) (stamp uint32, ok bool) {
 	if g.n == 0 {
 		return 0, false
 	}
-	mask := uint64(len(g.slots) - 1)
-	for i := mix(a, b) & mask; ; i = (i + 1) & mask {
-		x := &g.slots[i]
-		if x.a == a && x.b == b && x.stamp != 0 {
-			return x.stamp, true
-		}
-		if x.stamp == 0 {
+	tag := tagOf(h)
+	mask := uint64(len(g.tags) - 1)
+	for i := h & mask; ; i = (i + 1) & mask {
+		switch g.tags[i] {
+		case tag:
+			if x := &g.slots[i]; x.a == a && x.b == b {
+				return x.stamp, true
+			}
+		case 0:
 			return 0, false
 		}
 	}
 }
+
+// put adds an id or gives it a new stamp.
+func (g *idGen) put(h uint64, x idSlot) {
+	if g.n*8 >= len(g.slots)*5 {
+		g.rehash(max(minSlots, 2*len(g.slots)))
+	}
+	tag := tagOf(h)
+	mask := uint64(len(g.tags) - 1)
+	i := h & mask
+	for g.tags[i] != 0 {
+		if g.tags[i] == tag && g.slots[i].a == x.a && g.slots[i].b == x.b {
+			g.slots[i].stamp = x.stamp
+			return
+		}
+		i = (i + 1) & mask
+	}
+	g.tags[i], g.slots[i] = tag, x
+	g.n++
+}
+
+func (g *idGen) rehash(size int) {
+	tags, slots := g.tags, g.slots
+	g.tags, g.slots, g.n = make([]uint8, size), make([]idSlot, size), 0
+	for i, x := range slots {
+		if tags[i] != 0 {
+			g.put(mix(x.a, x.b), x)
+		}
+	}
+}
+
+// tagOf takes other bits of the hash than its place.
+func tagOf(h uint64) uint8 { return max(uint8(h>>56), 1) }
+
+// touch reads the slots of ids that will be looked up soon: the reads do not wait for
+// each other, as those of one lookup after the other would.
+func (s *idSet) touch(ids []market.ID) (sink uint8) {
+	cur, old := s.cur.tags, s.old.tags
+	if len(cur) < touchFrom && len(old) < touchFrom {
+		return 0
+	}
+	mc, mo := uint64(len(cur)-1), uint64(len(old)-1)
+	for i := range ids {
+		h := mix(idParts(&ids[i]))
+		if len(cur) > 0 {
+			sink += cur[h&mc] + uint8(s.cur.slots[h&mc].b)
+		}
+		if len(old) > 0 {
+			sink += old[h&mo]
+		}
+	}
+	return sink
+}
+
+func idParts(id *market.ID) (a uint64, b uint32) {
+	return binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint32(id[8:12])
+}
+
+// touchFrom is the size of a table that no longer stays in the nearest cache;
+// touchRows how many rows are touched at once.
+const (
+	touchFrom = 1 << 17
+	touchRows = 64
+)
 
 func mix(a uint64, b uint32) uint64 {
 	h := (a ^ uint64(b)<<17) * 0x9e3779b97f4a7c15
 	return h ^ h>>29
 }
 
-func (g *idGen) put(x idSlot) {
-	if g.n*8 >= len(g.slots)*5 {
-		g.grow()
+// fit gives back slots when few are in use, so that a snapshot needs no trust in sizes.
+func (g *idGen) fit() {
+	want := minSlots
+	for g.n*8 >= want*5 {
+		want *= 2
 	}
-	mask := uint64(len(g.slots) - 1)
-	i := mix(x.a, x.b) & mask
-	for g.slots[i].stamp != 0 {
-		if g.slots[i].a == x.a && g.slots[i].b == x.b {
-			g.slots[i].stamp = x.stamp
-			return
-		}
-		i = (i + 1) & mask
-	}
-	g.slots[i] = x
-	g.n++
-}
-
-func (g *idGen) grow() {
-	old := g.slots
-	g.slots = make([]idSlot, max(minSlots, 2*len(old)))
-	g.n = 0
-	for _, x := range old {
-		if x.stamp != 0 {
-			g.put(x)
-		}
+	switch {
+	case g.n == 0:
+		g.tags, g.slots = nil, nil
+	case len(g.slots) > 4*want:
+		g.rehash(want)
 	}
 }
 
 func (g *idGen) clear(from int64) {
-	clear(g.slots)
+	clear(g.tags)
 	g.n, g.max, g.from = 0, market.NoTime, from
 }
 
 // known reports whether the id was put with an event time at or after forget; if not,
 // the id is put. forget is market.NoTime when nothing is forgotten yet.
 func (s *idSet) known(id *market.ID, ts, forget int64) bool {
-	a, b := binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint32(id[8:12])
-	stamp, ok := s.cur.find(a, b)
+	a, b := idParts(id)
+	h := mix(a, b)
+	stamp, ok := s.cur.find(h, a, b)
 	if !ok {
-		stamp, ok = s.old.find(a, b)
+		stamp, ok = s.old.find(h, a, b)
 	}
 	if ok && (forget == market.NoTime || int32(stamp-stampOf(forget)) >= 0) {
 		return true
@@ -124,7 +173,7 @@ func (s *idSet) known(id *market.ID, ts, forget int64) bool {
 	if s.cur.n >= s.limit {
 		s.swap(forget)
 	}
-	s.cur.put(idSlot{a, b, stampOf(ts)})
+	s.cur.put(h, idSlot{a, b, stampOf(ts)})
 	s.cur.max = max(s.cur.max, ts)
 	return false
 }

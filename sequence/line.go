@@ -21,7 +21,6 @@ type kindState struct {
 
 	least int64 // least w of live lines, as of the last refresh
 	stale bool  // least must be refreshed
-	live  int
 	max   int64 // greatest event time of all lines
 	at    int64 // release point, never falling
 	done  int64 // release point that Advance has served
@@ -79,18 +78,21 @@ func (k *kindState) point() int64 {
 // line finds or makes a line; a new one is not live yet.
 func (s *Sequencer) line(k *kindState, feed market.FeedID, shard uint16) *line {
 	fk := s.feedKind(k, feed)
-	for int(shard) >= len(fk.shard) {
+	if int(shard) < len(fk.shard) && fk.shard[shard] != nil {
+		return fk.shard[shard]
+	}
+	k.point() // the set of lines is about to change: settle what the present one released
+	return k.addLine(fk, line{fk: fk, shard: shard, m: market.NoTime, w: fk.fs.carrier(shard).base})
+}
+
+func (k *kindState) addLine(fk *feedKind, x line) *line {
+	for int(x.shard) >= len(fk.shard) {
 		fk.shard = append(fk.shard, nil)
 	}
-	l := fk.shard[shard]
-	if l == nil {
-		l = &line{fk: fk, shard: shard, m: market.NoTime, w: fk.fs.carrier(shard).base}
-		fk.shard[shard] = l
-		fk.lines = append(fk.lines, l)
-		// The set of lines is about to change: settle what the present one released.
-		k.point()
-		k.lines = append(k.lines, l)
-	}
+	l := &x
+	fk.shard[x.shard] = l
+	fk.lines = append(fk.lines, l)
+	k.lines = append(k.lines, l)
 	return l
 }
 
@@ -118,7 +120,6 @@ func (s *Sequencer) wake(k *kindState, l *line) {
 	l.fk.slowest()
 	l.live = true
 	l.fk.fs.carrier(l.shard).live = true
-	k.live++
 	k.stale = true
 }
 
@@ -130,7 +131,6 @@ func (k *kindState) drop(l *line) {
 	k.point()
 	l.fk.slowest()
 	l.live = false
-	k.live--
 	k.stale = true
 }
 

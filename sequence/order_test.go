@@ -225,7 +225,7 @@ func TestPush_RefusesMalformedBatches(t *testing.T) {
 	}
 }
 
-func must(t testing.TB, err error) {
+func must(t tb, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package sequence
 
 import (
+	"math"
 	"slices"
 	"sort"
 
@@ -38,8 +39,10 @@ type ordered struct {
 	e      []entry
 	head   int // entries before it have left
 	sorted int // e[head:sorted] is sorted, e[sorted:] is the tail
-	tmp    []entry
 	rows   []uint32
+	// scratch of settle
+	tmp, out []entry
+	radix    []radixKey
 }
 
 func (o *ordered) len() int { return len(o.e) - o.head }
@@ -72,17 +75,81 @@ func (o *ordered) settle() {
 	o.sorted = len(o.e)
 }
 
-// sortTail sorts by insertion when short, else by merging the runs that are there.
+// sortTail sorts a tail: by insertion when short, else by radix of the time, which is
+// linear, and equal times by comparison.
 func (o *ordered) sortTail(t []entry) []entry {
-	if len(t) > 32 {
-		slices.SortFunc(t, func(a, b entry) int {
-			if a.less(&b) {
-				return -1
-			}
-			return 1
-		})
+	if len(t) <= insertionMax {
+		insertion(t)
 		return t
 	}
+	lo, hi := t[0].ts, t[0].ts
+	for i := range t {
+		lo, hi = min(lo, t[i].ts), max(hi, t[i].ts)
+	}
+	if uint64(hi-lo) >= 1<<(3*radixBits) || len(t) > math.MaxInt32 {
+		slices.SortFunc(t, compare)
+		return t
+	}
+	a := slices.Grow(o.radix[:0], 2*len(t))[:2*len(t)]
+	o.radix = a
+	a, b := a[:len(t)], a[len(t):]
+	for i := range t {
+		a[i] = radixKey{uint64(t[i].ts - lo), uint32(i)}
+	}
+	for shift := uint(0); uint64(hi-lo)>>shift != 0; shift += radixBits {
+		radixPass(b, a, shift)
+		a, b = b, a
+	}
+	out := slices.Grow(o.out[:0], len(t))[:len(t)]
+	o.out = out
+	for i := range a {
+		out[i] = t[a[i].at]
+	}
+	for i := 0; i < len(out); {
+		j := i + 1
+		for j < len(out) && out[j].ts == out[i].ts {
+			j++
+		}
+		if j-i <= insertionMax {
+			insertion(out[i:j])
+		} else {
+			slices.SortFunc(out[i:j], compare)
+		}
+		i = j
+	}
+	return out
+}
+
+const (
+	insertionMax = 32
+	radixBits    = 11
+)
+
+// radixKey is a time, counted from the least one, and the place of its entry.
+type radixKey struct {
+	key uint64
+	at  uint32
+}
+
+// radixPass sorts src stably into dst by radixBits bits of the key.
+func radixPass(dst, src []radixKey, shift uint) {
+	var count [1 << radixBits]uint32
+	for i := range src {
+		count[src[i].key>>shift&(1<<radixBits-1)]++
+	}
+	at := uint32(0)
+	for i, n := range count {
+		count[i] = at
+		at += n
+	}
+	for i := range src {
+		d := src[i].key >> shift & (1<<radixBits - 1)
+		dst[count[d]] = src[i]
+		count[d]++
+	}
+}
+
+func insertion(t []entry) {
 	for i := 1; i < len(t); i++ {
 		x := t[i]
 		j := i - 1
@@ -91,7 +158,13 @@ func (o *ordered) sortTail(t []entry) []entry {
 		}
 		t[j+1] = x
 	}
-	return t
+}
+
+func compare(a, b entry) int {
+	if a.less(&b) {
+		return -1
+	}
+	return 1
 }
 
 // upTo returns the rows with ts at or below bound, in order, and lets them go. The
@@ -114,13 +187,6 @@ func (o *ordered) upTo(bound int64) []uint32 {
 	}
 	o.sorted = len(o.e)
 	return o.rows
-}
-
-// heldAbove counts the rows with ts above bound.
-func (o *ordered) heldAbove(bound int64) int {
-	o.settle()
-	run := o.e[o.head:]
-	return len(run) - sort.Search(len(run), func(i int) bool { return run[i].ts > bound })
 }
 
 // compact moves the rows of arena that are still held, in order, into spare and returns

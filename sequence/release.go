@@ -21,9 +21,7 @@ func (s *Sequencer) release(k *kindState, bound int64, out *Out) {
 	case k.ord.len() == 0:
 		k.arena.Reset()
 	case k.arena.N > k.compactAt:
-		k.ord.compact(k.arena, k.spare)
-		k.arena, k.spare = k.spare, k.arena
-		k.compactAt = 2*k.arena.N + compactFrom
+		k.compact()
 	}
 }
 

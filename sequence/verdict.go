@@ -99,6 +99,9 @@ func (s *Sequencer) pushRows(b *market.Batch, from, to int) {
 			if l == nil || l.shard != b.Shard[i] {
 				l = s.line(k, b.Feed[i], b.Shard[i])
 			}
+			if (i-from)%touchRows == 0 && l.fk.ids != nil {
+				s.sink += l.fk.ids.touch(b.ID[i:min(i+touchRows, to)])
+			}
 			v = s.judge(k, l, b, i)
 		}
 		if v == inTime {

@@ -1,0 +1,249 @@
+package sequence
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// Restore makes the sequencer that wrote a snapshot. Feeds and instruments are found by
+// name in cfg's registries and added where they are new. Any damage gives ErrCorrupt.
+func Restore(cfg Config, src []byte) (*Sequencer, error) {
+	s, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	n := len(src) - 8
+	if n < len(snapshotMagic)+1 || string(src[:len(snapshotMagic)]) != snapshotMagic || src[len(snapshotMagic)] != snapshotVersion ||
+		binary.BigEndian.Uint64(src[n:]) != xxh3.Hash(src[:n]) {
+		return nil, ErrCorrupt
+	}
+	d := &dec{b: src[len(snapshotMagic)+1 : n]}
+	d.names(&s.cfg)
+	if d.bad {
+		return nil, ErrCorrupt
+	}
+	s.nums = s.cfg.Insts.Numbers()
+	s.statusMark = d.i()
+	s.lateSeq = d.u()
+	s.raised = d.i()
+	s.books.keyframeAt = d.i()
+	d.bools(&s.closed)
+	s.dead = d.deadLetters()
+	for k := market.KindTrade; k < market.KindWatermark && !d.bad; k++ {
+		d.kind(s, s.kinds[k])
+	}
+	for _, id := range d.feeds {
+		if d.bad {
+			break
+		}
+		d.feedState(s, s.feed(id))
+	}
+	if d.bad || len(d.b) != 0 {
+		return nil, ErrCorrupt
+	}
+	return s, nil
+}
+
+// maxNameLen bounds names of feeds, exchanges and symbols.
+const maxNameLen = 1024
+
+func (d *dec) text() string {
+	n := d.n(1)
+	if n > maxNameLen {
+		d.fail()
+		return ""
+	}
+	return string(d.raw(n))
+}
+
+func (d *dec) names(cfg *Config) {
+	seen := map[market.FeedID]bool{}
+	for range d.n(2) {
+		name := d.text()
+		if d.bad || name == "" || len(seen) >= market.MaxFeeds/4 {
+			d.fail()
+			return
+		}
+		id := cfg.Feeds.Intern(name)
+		if seen[id] {
+			d.fail()
+			return
+		}
+		seen[id] = true
+		d.feeds = append(d.feeds, id)
+	}
+	for range d.n(3) {
+		exchange := d.text()
+		venue := market.Venue(d.upTo(math.MaxUint8))
+		symbol := d.text()
+		if d.bad {
+			return
+		}
+		d.insts = append(d.insts, cfg.Insts.Intern(exchange, venue, symbol))
+	}
+}
+
+func (d *dec) deadLetters() []Dead {
+	n := d.n(25)
+	out := make([]Dead, 0, n)
+	for range n {
+		x := Dead{
+			Kind: market.Kind(d.upTo(market.NumKinds - 1)), Feed: d.feed(), Shard: uint16(d.upTo(math.MaxUint16)),
+			Inst: d.inst(), EventTS: d.i(), IngestTS: d.i(), Seq: d.u(),
+		}
+		copy(x.ID[:], d.raw(len(x.ID)))
+		x.Reason = reasons[d.upTo(uint64(len(reasons)-1))]
+		out = append(out, x)
+	}
+	return out
+}
+
+func (d *dec) kind(s *Sequencer, k *kindState) {
+	k.max, k.at, k.done = d.i(), d.i(), d.i()
+	k.held, k.checkAt = int(d.i()), int(d.i())
+	k.stale = true
+	d.batch(&k.late)
+	d.batch(k.arena)
+	k.compactAt = 2*k.arena.N + compactFrom
+	for range d.n(4) {
+		x := entry{ts: d.i(), seq: d.u(), epoch: uint32(d.upTo(math.MaxUint32)), row: uint32(d.upTo(math.MaxUint32))}
+		if d.bad || int(x.row) >= k.arena.N {
+			d.fail()
+			return
+		}
+		x.si = uint64(market.MakeSrc(k.arena.Feed[x.row], k.kind))<<32 | uint64(s.nums[k.arena.Inst[x.row]])
+		k.ord.add(x)
+	}
+}
+
+func (d *dec) feedState(s *Sequencer, f *feedState) {
+	c := &f.counts
+	for _, v := range []*int64{&c.In, &c.Applied, &c.Late, &c.Duplicate, &c.DLQ, &c.Filtered, &c.Pending} {
+		*v = d.i()
+	}
+	for range d.n(3) {
+		x := f.carrier(uint16(d.upTo(math.MaxUint16)))
+		x.base = d.i()
+		d.bools(&x.live)
+		if d.bad {
+			return
+		}
+	}
+	for k := market.KindTrade; k < market.KindWatermark && !d.bad; k++ {
+		var has bool
+		if d.bools(&has); has {
+			d.feedKind(s, s.kinds[k], s.feedKind(s.kinds[k], f.id))
+		}
+	}
+}
+
+func (d *dec) feedKind(s *Sequencer, k *kindState, fk *feedKind) {
+	fk.max, fk.slow = d.i(), d.i()
+	for range d.n(4) {
+		shard := uint16(d.upTo(math.MaxUint16))
+		var live bool
+		d.bools(&live)
+		m, w := d.i(), d.i()
+		if d.bad || int(shard) < len(fk.shard) && fk.shard[shard] != nil {
+			d.fail()
+			return
+		}
+		k.addLine(fk, line{fk: fk, shard: shard, live: live, m: m, w: w})
+	}
+	fk.next = d.numbers()
+	fk.last = d.numbers()
+	var has bool
+	if d.bools(&has); has {
+		ids := newIDSet(s.cfg.MaxIDs)
+		d.gen(&ids.cur)
+		d.gen(&ids.old)
+		if fk.ids != nil { // the feed may have been declared without dedup since
+			fk.ids = ids
+		}
+	}
+	for range d.n(20) {
+		d.chain(s, fk)
+		if d.bad {
+			return
+		}
+	}
+}
+
+func (d *dec) numbers() (v []uint64) {
+	for range d.n(2) {
+		inst, n := d.inst(), d.u()
+		if d.bad {
+			return nil
+		}
+		v = reach(v, inst)
+		v[inst] = n
+	}
+	return v
+}
+
+func (d *dec) gen(g *idGen) {
+	g.max, g.from = d.i(), d.i()
+	size := d.u()
+	n := d.n(17)
+	if d.bad || n == 0 && size != 0 || n > 0 && (size&(size-1) != 0 || size > 16*uint64(n)+minSlots || uint64(n)*8 > size*5) {
+		d.fail()
+		return
+	}
+	g.tags, g.slots, g.n = make([]uint8, size), make([]idSlot, size), n
+	at := uint64(0)
+	for i := range n {
+		step := d.u()
+		at += step
+		if d.bad || step > size || at >= size || i > 0 && step == 0 {
+			d.fail()
+			return
+		}
+		x := d.raw(16)
+		if d.bad {
+			return
+		}
+		g.slots[at] = idSlot{binary.BigEndian.Uint64(x), binary.BigEndian.Uint32(x[8:]), binary.BigEndian.Uint32(x[12:])}
+		g.tags[at] = tagOf(mix(g.slots[at].a, g.slots[at].b))
+	}
+}
+
+func (d *dec) chain(s *Sequencer, fk *feedKind) {
+	inst := d.inst()
+	if d.bad || int(inst) < len(fk.chain) && fk.chain[inst] != nil || fk.kind != market.KindBook {
+		d.fail()
+		return
+	}
+	for int(inst) >= len(fk.chain) {
+		fk.chain = append(fk.chain, nil)
+	}
+	c := s.newChain(fk, inst)
+	rows := s.kinds[market.KindBook].arena.N
+	d.bools(&c.chained, &c.live, &c.was, &c.known, &c.fresh, &c.fed, &c.dirty, &c.cut)
+	c.last, c.covered = d.u(), d.u()
+	c.epoch = uint32(d.upTo(math.MaxUint32))
+	c.ts, c.emitted, c.crossed, c.run = d.i(), d.u(), d.i(), d.u()
+	for _, x := range d.linkList(rows, !c.chained) {
+		c.at.insert(x)
+	}
+	c.snaps, c.rests, c.kept = d.linkList(rows, false), d.linkList(rows, false), d.linkList(rows, false)
+	c.shard = uint16(d.upTo(math.MaxUint16))
+	c.lastRow.shard = uint16(d.upTo(math.MaxUint16))
+	c.lastRow.ingest = d.i()
+	copy(c.lastRow.id[:], d.raw(len(c.lastRow.id)))
+	if d.bad {
+		return
+	}
+	rest, err := c.book.restore(d.b)
+	if err != nil {
+		d.fail()
+		return
+	}
+	d.b = rest
+	if c.at.len() > 0 || len(c.snaps) > 0 || len(c.rests) > 0 {
+		s.activate(c)
+	}
+}
