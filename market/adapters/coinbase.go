@@ -79,30 +79,15 @@ func (d *coinbase) lane(product []byte) *lane {
 }
 
 func (d *coinbase) message(b []byte) bool {
-	var channel, kind, stamp, number, events, products []byte
-	ok := members(b, func(name, v []byte) bool {
-		switch string(name) {
-		case "channel":
-			channel = v
-		case "type":
-			kind = v
-		case "timestamp":
-			stamp = v
-		case "sequence_num":
-			number = v
-		case "events":
-			events = v
-		case "products":
-			products = v
-		}
-		return true
-	})
-	switch {
-	case !ok:
+	var f [6][]byte
+	if !pick(b, f[:], "channel", "timestamp", "sequence_num", "events", "products", "type") {
 		return false
-	case channel == nil && products != nil:
-		return elements(products, d.product)
-	case channel == nil && string(kind) == `"error"`:
+	}
+	channel, number := f[0], f[2]
+	switch {
+	case channel == nil && f[4] != nil:
+		return elements(f[4], d.product)
+	case channel == nil && string(f[5]) == `"error"`:
 		return d.drop("error answer")
 	case channel == nil:
 		return d.fail(badUnknown, b)
@@ -116,11 +101,11 @@ func (d *coinbase) message(b []byte) bool {
 	} else {
 		d.conn = nil
 	}
-	d.ts, ok = isoTime(unquoted(stamp))
+	d.ts, ok = isoTime(unquoted(f[1]))
 	if !ok {
-		return d.fail(badTime, stamp)
+		return d.fail(badTime, f[1])
 	}
-	return d.dispatch(string(unquoted(channel)), events)
+	return d.dispatch(string(unquoted(channel)), f[3])
 }
 
 func (d *coinbase) dispatch(channel string, events []byte) bool {
@@ -169,69 +154,42 @@ func (d *coinbase) missed(l *lane) bool {
 	return told != d.conn.holes
 }
 
-// level2 decodes {type, product_id, updates: [{side, event_time, price_level,
-// new_quantity}]}: a snapshot, or what changed.
+// level2 decodes {type, product_id, updates}: a snapshot, or what changed.
 func (d *coinbase) level2(event []byte) bool {
-	r := &d.book
-	r.reset()
-	var kind, product, updates []byte
-	if !members(event, func(name, v []byte) bool {
-		switch string(name) {
-		case "type":
-			kind = unquoted(v)
-		case "product_id":
-			product = v
-		case "updates":
-			updates = v
-		}
-		return true
-	}) {
+	var f [3][]byte
+	if !pick(event, f[:], "type", "product_id", "updates") {
 		return false
 	}
-	newest, why := market.NoTime, ""
-	n := 0
-	if !elements(updates, func(v []byte) bool {
-		if n++; n > coinbaseLevels {
-			why = "more than 131072 levels"
-			return false
-		}
-		ts, problem := d.level(v)
-		newest = max(newest, ts)
-		if problem != "" && why == "" {
-			why = problem
-		}
-		return true
-	}) {
-		return why != "" && d.fail(why, event)
-	}
+	d.book.reset()
+	newest, why := d.levels(f[2])
 	if why == "" {
-		why = r.checkLevels()
+		why = d.book.checkLevels()
 	}
 	if why != "" {
 		return d.fail(why, event)
 	}
-	name, ok := jsonText(product)
+	product, ok := jsonText(f[1])
 	if !ok {
 		return false
 	}
-	l := d.lane(name)
+	l := d.lane(product)
 	if l == nil {
-		return d.fail(badManyInst, name)
+		return d.fail(badManyInst, product)
 	}
 	if newest == market.NoTime {
 		newest = d.ts
 	}
 	flags := uint8(0)
 	gap := d.missed(l)
-	switch string(kind) {
+	switch string(unquoted(f[0])) {
 	case "snapshot":
-		r.origin = market.OriginVenue
+		d.book.origin = market.OriginVenue
 	case "update":
 		if gap {
 			flags = market.FlagGap
 		}
 	default:
-		return d.fail(badUnknown, kind)
+		return d.fail(badUnknown, f[0])
 	}
 	if !d.when(newest) {
 		return d.fail(badTime, event)
@@ -239,44 +197,55 @@ func (d *coinbase) level2(event []byte) bool {
 	e := d.event(l, newest)
 	e.Flags |= flags
 	e.ID = d.payloadID(l, market.KindBook, event)
-	r.append(d.out.Batch(market.KindBook), e)
+	d.book.append(d.out.Batch(market.KindBook), e)
 	return true
 }
 
-// level reads one changed level into the book row and returns its time, or what is wrong.
-func (d *coinbase) level(v []byte) (ts int64, why string) {
-	var side, stamp, price, qty []byte
-	if !members(v, func(name, v []byte) bool {
-		switch string(name) {
-		case "side":
-			side = unquoted(v)
-		case "event_time":
-			stamp = unquoted(v)
-		case "price_level":
-			price = v
-		case "new_quantity":
-			qty = v
+// levels reads the changed levels into the book row and returns the newest of their
+// times, or what is wrong.
+func (d *coinbase) levels(updates []byte) (newest int64, why string) {
+	newest = market.NoTime
+	n := 0
+	ok := elements(updates, func(v []byte) bool {
+		if n++; n > coinbaseLevels {
+			why = "more than 131072 levels"
+			return false
 		}
+		var ts int64
+		if ts, why = d.level(v); why != "" {
+			return false
+		}
+		newest = max(newest, ts)
 		return true
-	}) {
-		return market.NoTime, badField
+	})
+	if !ok && why == "" {
+		why = badField
 	}
-	p, ok1 := jsonDec(price)
-	q, ok2 := jsonDec(qty)
+	return newest, why
+}
+
+// level reads one changed level and returns its time, or what is wrong.
+func (d *coinbase) level(v []byte) (ts int64, why string) {
+	var f [4][]byte
+	if !pick(v, f[:], "side", "event_time", "price_level", "new_quantity") {
+		return 0, badField
+	}
+	p, ok1 := jsonDec(f[2])
+	q, ok2 := jsonDec(f[3])
 	if !ok1 || !ok2 {
-		return market.NoTime, badNumber
+		return 0, badNumber
 	}
-	switch string(side) {
+	switch string(unquoted(f[0])) {
 	case "bid":
 		d.book.bids.add(p, q)
 	case "offer", "ask":
 		d.book.asks.add(p, q)
 	default:
-		return market.NoTime, badField
+		return 0, badField
 	}
-	ts, ok := isoTime(stamp)
+	ts, ok := isoTime(unquoted(f[1]))
 	if !ok {
-		return market.NoTime, badTime
+		return 0, badTime
 	}
 	return ts, ""
 }

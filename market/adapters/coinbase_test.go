@@ -203,3 +203,31 @@ func TestCoinbaseCSV_BadRows(t *testing.T) {
 		}
 	}
 }
+
+func TestCoinbase_BadMessages(t *testing.T) {
+	const head = `{"channel":"market_trades","timestamp":"2026-01-02T03:04:06Z","sequence_num":0,"events":[{"type":"update","trades":[`
+	const book = `{"channel":"l2_data","timestamp":"2026-01-02T03:04:06Z","sequence_num":0,"events":[{"type":"update","product_id":"BTC-USD","updates":[`
+	for msg, want := range map[string]string{
+		head + `{"product_id":"BTC-USD","trade_id":"8","price":"0","size":"1","time":"2026-01-02T03:04:05Z","side":"SELL"}]}]}`:     badPrice,
+		head + `{"product_id":"BTC-USD","trade_id":"8","price":"1","size":"-1","time":"2026-01-02T03:04:05Z","side":"SELL"}]}]}`:    badQuantity,
+		head + `{"product_id":"BTC-USD","trade_id":"8","price":"1","size":"1","time":"1767323045","side":"SELL"}]}]}`:               badTime,
+		head + `{"product_id":"BTC-USD","trade_id":"x","price":"1","size":"1","time":"2026-01-02T03:04:05Z","side":"SELL"}]}]}`:     badField,
+		head + `{"product_id":"BTC-USD","trade_id":"8","price":"1","size":"1","time":"2026-01-02T03:04:05Z","side":"SIDEWAYS"}]}]}`: badField,
+		head + `{"product_id":"BTC-USD","trade_id":"8","price":"1,5","size":"1","time":"2026-01-02T03:04:05Z","side":"BUY"}]}]}`:    badNumber,
+		book + `{"side":"bid","event_time":"2026-01-02T03:04:05Z","price_level":"-1","new_quantity":"1"}]}]}`:                       badPrice,
+		book + `{"side":"bid","event_time":"2026-01-02T03:04:05Z","price_level":"1","new_quantity":"-1"}]}]}`:                       badNegative,
+		book + `{"side":"left","event_time":"2026-01-02T03:04:05Z","price_level":"1","new_quantity":"1"}]}]}`:                       badField,
+		book + `{"side":"bid","event_time":"yesterday","price_level":"1","new_quantity":"1"}]}]}`:                                   badTime,
+		`{"channel":"l3_data","timestamp":"2026-01-02T03:04:06Z","sequence_num":0,"events":[]}`:                                     badUnknown,
+		`{"channel":"l2_data","timestamp":"now","sequence_num":0,"events":[]}`:                                                      badTime,
+		`{"channel":"l2_data","timestamp":"2026-01-02T03:04:06Z","sequence_num":"x","events":[]}`:                                   badField,
+		`{"type":"match"}`:        badUnknown,
+		`{"channel":"l2_data"`:    badJSON,
+		`{"channel":"l2_data"}\n`: badJSON,
+		`null`:                    badField,
+	} {
+		if r := one(t, Coinbase, Record{Data: []byte(msg), Ingest: market.NoTime}); len(r.bad) != 1 || r.bad[want] != 1 {
+			t.Errorf("%s: got %v, want %q", msg, r.bad, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/num"
 )
 
 // coinbaseTrade is a trade of a message, before the trades are put in order.
@@ -18,13 +19,8 @@ type coinbaseTrade struct {
 // the older trades look late: they are appended in order of time and number.
 func (d *coinbase) marketTrades(event []byte) bool {
 	d.trades = d.trades[:0]
-	var list []byte
-	if !members(event, func(name, v []byte) bool {
-		if string(name) == "trades" {
-			list = v
-		}
-		return true
-	}) || list == nil || !elements(list, d.trade) {
+	var f [1][]byte
+	if !pick(event, f[:], "trades") || !elements(f[0], d.trade) {
 		return false
 	}
 	slices.SortStableFunc(d.trades, func(a, b coinbaseTrade) int {
@@ -46,46 +42,30 @@ func (d *coinbase) marketTrades(event []byte) bool {
 // maker, which the venue's pages leave open: in the recorded stream SELL prints at the
 // best ask and BUY at the best bid (a test holds it to that).
 func (d *coinbase) trade(v []byte) bool {
-	var t coinbaseTrade
-	var product, price, size, stamp, side []byte
 	if len(d.trades) >= maxRows {
 		return d.fail(badManyRows, v)
 	}
-	if !members(v, func(name, v []byte) bool {
-		switch string(name) {
-		case "product_id":
-			product = v
-		case "trade_id":
-			t.tradeRow.id = unquoted(v)
-		case "price":
-			price = v
-		case "size":
-			size = v
-		case "time":
-			stamp = unquoted(v)
-		case "side":
-			side = unquoted(v)
-		}
-		return true
-	}) {
+	var f [6][]byte
+	if !pick(v, f[:], "product_id", "trade_id", "price", "size", "time", "side") {
 		return false
 	}
+	t := coinbaseTrade{tradeRow: tradeRow{id: unquoted(f[1]), prints: 1}}
 	var ok, ok1, ok2 bool
-	t.price, ok1 = jsonDec(price)
-	t.qty, ok2 = jsonDec(size)
+	t.price, ok1 = jsonDec(f[2])
+	t.qty, ok2 = jsonDec(f[3])
 	if !ok1 || !ok2 {
 		return d.fail(badNumber, v)
 	}
 	if why := t.check(); why != "" {
 		return d.fail(why, v)
 	}
-	if t.ts, ok = isoTime(stamp); !ok || !d.when(t.ts) {
+	if t.ts, ok = isoTime(unquoted(f[4])); !ok || !d.when(t.ts) {
 		return d.fail(badTime, v)
 	}
-	if t.id, ok = jsonInt(t.tradeRow.id); !ok {
+	if t.id, ok = jsonInt(f[1]); !ok {
 		return d.fail(badField, v)
 	}
-	switch string(side) {
+	switch string(unquoted(f[5])) {
 	case "BUY":
 		t.side = market.SideSell
 	case "SELL":
@@ -95,14 +75,13 @@ func (d *coinbase) trade(v []byte) bool {
 	default:
 		return d.fail(badField, v)
 	}
-	name, ok := jsonText(product)
+	product, ok := jsonText(f[0])
 	if !ok {
 		return d.fail(badField, v)
 	}
-	if t.lane = d.lane(name); t.lane == nil {
-		return d.fail(badManyInst, name)
+	if t.lane = d.lane(product); t.lane == nil {
+		return d.fail(badManyInst, product)
 	}
-	t.prints = 1
 	d.trades = append(d.trades, t)
 	return true
 }
@@ -110,58 +89,40 @@ func (d *coinbase) trade(v []byte) bool {
 // candles decodes {type, candles: [{start, high, low, open, close, volume, product_id}]}
 // of five minutes each.
 func (d *coinbase) candles(event []byte) bool {
-	var list []byte
-	if !members(event, func(name, v []byte) bool {
-		if string(name) == "candles" {
-			list = v
-		}
-		return true
-	}) || list == nil {
+	var f [1][]byte
+	if !pick(event, f[:], "candles") {
 		return false
 	}
 	if !d.when(d.ts) {
 		return d.fail(badTime, event)
 	}
-	return elements(list, d.candle)
+	return elements(f[0], d.candle)
 }
 
 func (d *coinbase) candle(v []byte) bool {
-	r := bar{interval: 5 * market.Minute, trades: nullInt}
-	var product, start []byte
-	var ok [5]bool
-	if !members(v, func(name, v []byte) bool {
-		switch string(name) {
-		case "product_id":
-			product = v
-		case "start":
-			start = unquoted(v)
-		case "open":
-			r.o, ok[0] = jsonDec(v)
-		case "high":
-			r.h, ok[1] = jsonDec(v)
-		case "low":
-			r.l, ok[2] = jsonDec(v)
-		case "close":
-			r.c, ok[3] = jsonDec(v)
-		case "volume":
-			r.v, ok[4] = jsonDec(v)
-		}
-		return true
-	}) {
+	if d.rows >= maxRows {
+		return d.fail(badManyRows, nil)
+	}
+	var f [7][]byte
+	if !pick(v, f[:], "product_id", "start", "open", "high", "low", "close", "volume") {
 		return false
 	}
-	if ok != [5]bool{true, true, true, true, true} {
-		return d.fail(badNumber, v)
+	r := bar{interval: 5 * market.Minute, trades: nullInt}
+	for i, p := range []*num.Dec{&r.o, &r.h, &r.l, &r.c, &r.v} {
+		var ok bool
+		if *p, ok = jsonDec(f[2+i]); !ok {
+			return d.fail(badNumber, v)
+		}
 	}
 	var isTime bool
-	if r.open, isTime = secondsText(start); !isTime {
+	if r.open, isTime = secondsText(unquoted(f[1])); !isTime {
 		return d.fail(badTime, v)
 	}
 	r.closed = r.open+r.interval <= d.ts
 	if why := r.check(); why != "" {
 		return d.fail(why, v)
 	}
-	name, isText := jsonText(product)
+	name, isText := jsonText(f[0])
 	if !isText {
 		return d.fail(badField, v)
 	}
@@ -177,50 +138,35 @@ func (d *coinbase) candle(v []byte) bool {
 
 // product decodes one product of the REST answer.
 func (d *coinbase) product(v []byte) bool {
-	var product, base, quote, kind, status, tick, lot []byte
-	off := false
-	if !members(v, func(name, v []byte) bool {
-		switch string(name) {
-		case "product_id":
-			product = v
-		case "base_currency_id":
-			base = v
-		case "quote_currency_id":
-			quote = v
-		case "product_type":
-			kind = unquoted(v)
-		case "status":
-			status = unquoted(v)
-		case "price_increment":
-			tick = v
-		case "base_increment":
-			lot = v
-		case "is_disabled", "trading_disabled", "cancel_only":
-			off = off || string(v) == "true"
-		}
-		return true
-	}) {
+	if d.rows >= maxRows {
+		return d.fail(badManyRows, nil)
+	}
+	var f [10][]byte
+	if !pick(v, f[:], "product_id", "base_currency_id", "quote_currency_id", "product_type", "status", "price_increment",
+		"base_increment", "is_disabled", "trading_disabled", "cancel_only") {
 		return false
 	}
-	if string(kind) != "SPOT" {
+	if string(f[3]) != `"SPOT"` {
 		return d.drop("product that is not spot")
 	}
-	name, ok := jsonText(product)
-	b, ok1 := jsonText(base)
-	q, ok2 := jsonText(quote)
+	name, ok := jsonText(f[0])
+	base, ok1 := jsonText(f[1])
+	quote, ok2 := jsonText(f[2])
 	if !ok || !ok1 || !ok2 {
 		return d.fail(badField, v)
 	}
-	r := listing{base: string(b), quote: string(q), listed: nullInt, delisted: nullInt}
-	r.tick, r.hasTick, ok1 = jsonDecOr(tick)
-	r.lot, r.hasLot, ok2 = jsonDecOr(lot)
+	r := listing{base: string(base), quote: string(quote), listed: nullInt, delisted: nullInt}
+	r.tick, r.hasTick, ok1 = jsonDecOr(f[5])
+	r.lot, r.hasLot, ok2 = jsonDecOr(f[6])
 	if !ok1 || !ok2 {
 		return d.fail(badNumber, v)
 	}
+	status := string(unquoted(f[4]))
+	off := string(f[7]) == "true" || string(f[8]) == "true" || string(f[9]) == "true"
 	switch {
-	case string(status) == "delisted":
+	case status == "delisted":
 		r.state = listingDelisted
-	case off || string(status) != "online":
+	case off || status != "online":
 		r.state = listingHalted
 	}
 	l := d.lane(name)

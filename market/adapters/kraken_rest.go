@@ -9,21 +9,12 @@ import (
 
 // object decodes a message that is an object: a service message or a REST answer.
 func (d *kraken) object(b []byte) bool {
-	var event, errs, result []byte
-	ok := members(b, func(name, v []byte) bool {
-		switch string(name) {
-		case "event":
-			event = v
-		case "error":
-			errs = v
-		case "result":
-			result = v
-		}
-		return true
-	})
-	switch {
-	case !ok:
+	var f [3][]byte
+	if !pick(b, f[:], "event", "error", "result") {
 		return false
+	}
+	event, errs, result := f[0], f[1], f[2]
+	switch {
 	case event != nil:
 		return d.service(event)
 	case errs == nil:
@@ -145,34 +136,17 @@ func (d *kraken) ohlcRow(l *lane, row []byte, interval int64, closed bool) bool 
 
 // pair decodes what AssetPairs, Depth, Ticker and Assets say of one pair or asset.
 func (d *kraken) pair(pair, v []byte) bool {
-	var wsname, tick, digits, lot, status []byte
-	depth, kept := false, false
-	ok := members(v, func(name, v []byte) bool {
-		switch string(name) {
-		case "wsname":
-			wsname = v
-		case "tick_size":
-			tick = v
-		case "pair_decimals":
-			digits, kept = v, true
-		case "lot_decimals":
-			lot = v
-		case "status":
-			status = v
-		case "asks":
-			depth = true
-		}
-		return true
-	})
-	switch {
-	case !ok:
+	var f [6][]byte
+	if !pick(v, f[:], "wsname", "tick_size", "pair_decimals", "lot_decimals", "status", "asks") {
 		return false
-	case depth:
+	}
+	switch {
+	case f[5] != nil:
 		return d.drop("depth without an update id")
-	case !kept || wsname == nil:
+	case f[2] == nil || f[0] == nil:
 		return d.drop("statistics, assets and dark pools")
 	}
-	name, ok := jsonText(wsname)
+	name, ok := jsonText(f[0])
 	if !ok {
 		return d.fail(badField, v)
 	}
@@ -182,17 +156,16 @@ func (d *kraken) pair(pair, v []byte) bool {
 	}
 	base, quote := market.SplitSymbol(l.name.symbol)
 	r := listing{base: base, quote: quote, listed: nullInt, delisted: nullInt}
-	var ok1, ok2, ok3 bool
-	r.lot, ok1 = krakenStep(lot)
-	if r.tick, r.hasTick, ok2 = jsonDecOr(tick); !r.hasTick {
-		r.tick, ok3 = krakenStep(digits)
-		r.hasTick = true
+	var ok1, ok2 bool
+	r.lot, ok1 = krakenStep(f[3])
+	if r.tick, r.hasTick, ok2 = jsonDecOr(f[1]); !r.hasTick && ok2 {
+		r.tick, ok2 = krakenStep(f[2])
 	}
-	r.hasLot = true
-	if !ok1 || !ok2 || !ok3 && absent(tick) {
+	r.hasTick, r.hasLot = true, true
+	if !ok1 || !ok2 {
 		return d.fail(badField, v)
 	}
-	switch string(unquoted(status)) {
+	switch string(unquoted(f[4])) {
 	case "", "online", "limit_only", "post_only":
 		r.state = listingTrading
 	case "cancel_only", "reduce_only", "maintenance", "suspended", "work_in_progress", "delisted":
