@@ -218,3 +218,28 @@ func TestDecFloat64_AgreesWithStrconv(t *testing.T) {
 		t.Errorf("Float64 of the least int64 = %v", f)
 	}
 }
+
+func TestDec_Borders(t *testing.T) {
+	most := num.Dec{M: math.MaxInt64}
+	for _, c := range []struct {
+		what string
+		got  num.Dec
+		ok   bool
+	}{
+		{"Add", first2(num.Add(most.Neg(), num.Dec{M: -1})), second2(num.Add(most.Neg(), num.Dec{M: -1}))},
+		{"Add", first2(num.Add(most, num.Dec{M: 1})), second2(num.Add(most, num.Dec{M: 1}))},
+		{"Sub of the least", first2(num.Sub(most, num.Dec{M: math.MinInt64})), second2(num.Sub(most, num.Dec{M: math.MinInt64}))},
+		{"Mul", first2(num.Mul(most, num.Dec{M: 2})), second2(num.Mul(most, num.Dec{M: 2}))},
+		{"Mul", first2(num.Mul(num.Dec{M: 1, S: 10}, num.Dec{M: 1, S: 9})), second2(num.Mul(num.Dec{M: 1, S: 10}, num.Dec{M: 1, S: 9}))},
+	} {
+		if c.ok {
+			t.Errorf("%s = %v, which does not fit", c.what, c.got)
+		}
+	}
+	if d, ok := num.Mul(num.Dec{M: 10, S: 10}, num.Dec{M: 1, S: 9}); !ok || d != (num.Dec{M: 1, S: 18}) {
+		t.Errorf("0.0000000010 × 0.000000001 = %v, %v", d, ok)
+	}
+}
+
+func first2(d num.Dec, _ bool) num.Dec { return d }
+func second2(_ num.Dec, ok bool) bool  { return ok }

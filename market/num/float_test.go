@@ -71,6 +71,89 @@ func TestQuoFloat64_Ties(t *testing.T) {
 	}
 }
 
+// The same through divisors of all lengths, in three words and in more, with words of all
+// zeros and all ones, where the digit of the long division is guessed wrong.
+func TestQuoFloat64_TiesOfLongNumbers(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	words := []uint64{0, 1, ^uint64(0), ^uint64(0) - 1, 1 << 63, 1<<63 - 1, 1<<63 + 1}
+	word := func() uint64 {
+		if rnd.IntN(3) == 0 {
+			return rnd.Uint64()
+		}
+		return words[rnd.IntN(len(words))]
+	}
+	for range 60000 {
+		d := num.Int192{word(), word(), word() >> 1}
+		for cut := rnd.IntN(3); cut > 0; cut-- {
+			d[2], d[1], d[0] = 0, d[2], d[1]
+		}
+		bd := d.Big(new(big.Int))
+		if bd.Sign() == 0 {
+			continue
+		}
+		k := new(big.Int).SetUint64(rnd.Uint64N(1<<53) | 1<<53 | 1)
+		n := new(big.Int).Mul(bd, k)
+		n.Add(n, big.NewInt(int64(rnd.IntN(3)-1)))
+		j := min(rnd.IntN(39), max(0, 190-bd.BitLen())*3/10)
+		bd.Mul(bd, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(j)), nil))
+		var a, b num.Int192
+		if !a.SetBig(n) || !b.SetBig(bd) {
+			a, b = num.Int192{word(), word(), word()}, d
+		}
+		f, ok := num.QuoFloat64(&a, 0, &b, j)
+		if b.Sign() == 0 {
+			continue
+		}
+		sameFloat(t, "QuoFloat64", f, ok, new(big.Rat).Quo(scaled(a.Big(new(big.Int)), 0), scaled(b.Big(new(big.Int)), j)))
+		s := rnd.IntN(num.MaxPow10 + 1)
+		f, ok = num.Float64Of(&a, s)
+		sameFloat(t, "Float64Of", f, ok, scaled(a.Big(new(big.Int)), s))
+	}
+}
+
+// Integers of 54 bits and a little more are where a quick path must not be taken.
+func TestFloat64Of_JustAboveExact(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(9, 9))
+	for range 20000 {
+		v := int64(1)<<53 + rnd.Int64N(1<<53) - 1<<10
+		s := rnd.IntN(num.MaxScale + 1)
+		x := num.FromInt64(v)
+		f, ok := num.Float64Of(&x, s)
+		sameFloat(t, "Float64Of", f, ok, scaled(big.NewInt(v), s))
+		sameFloat(t, "Dec.Float64", num.Dec{M: v, S: int8(s)}.Float64(), true, scaled(big.NewInt(v), s))
+	}
+}
+
+func TestRatDec38_HalfToEven(t *testing.T) {
+	for _, c := range []struct {
+		m    int64
+		s    int8
+		want int64
+	}{{5, 1, 0}, {15, 1, 2}, {25, 1, 2}, {35, 1, 4}, {-5, 1, 0}, {-15, 1, -2}, {-25, 1, -2}, {251, 2, 3}, {249, 2, 2}, {-251, 2, -3}} {
+		var x num.Rat
+		if v, ok := x.SetDec(num.Dec{M: c.m, S: c.s}).Dec38(0); !ok || v.Int64() != c.want || !v.IsInt64() {
+			t.Errorf("%v rounds to %d, want %d", num.Dec{M: c.m, S: c.s}, v.Int64(), c.want)
+		}
+		x.Round(&x, 0)
+		if v, ok := x.Int64(); !ok || v != c.want {
+			t.Errorf("Round(%v) = %d, want %d", num.Dec{M: c.m, S: c.s}, v, c.want)
+		}
+	}
+	var x num.Rat
+	most := num.FromInt64(1)
+	most.MulPow10(38)
+	if _, ok := x.SetInt192(&most, 0).Dec38(0); ok {
+		t.Error("10^38 has 39 digits")
+	}
+	most.Add64(-1)
+	if v, ok := x.SetInt192(&most, 0).Dec38(0); !ok || v != most {
+		t.Error("10^38 - 1 has 38 digits")
+	}
+	if _, ok := x.SetInt64(1).Dec38(39); ok {
+		t.Error("took scale 39")
+	}
+}
+
 func TestRat_AgreesWithBigRat(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x, wx := genRat(t, "x")

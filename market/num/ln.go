@@ -111,6 +111,8 @@ func lnFast(a, b Dec) (q int64, sure bool) {
 }
 
 // lnSum is k·ln 2 + ln m + e·ln 10 as lnFast gives it, m − 1 being a fraction of 128 bits.
+// The sum is 0 or more than its error: no ratio of decimals is nearer to 1 than 2^-63, and
+// ratios of longer numbers come with e = 0.
 func lnSum(k int, hi, lo uint64, e int64) (q int64, sure bool) {
 	t := &lnTab1[hi>>57]
 	hi, lo = lnReduce(hi, lo, t.c)
@@ -144,10 +146,7 @@ func lnSum(k int, hi, lo uint64, e int64) (q int64, sure bool) {
 	s[1], c = bits.Add64(s[1], hi, c)
 	s[2] += c
 
-	switch {
-	case int64(s[2]) < 0: // a/b is within the error of 1
-		return 0, true
-	case s[2] >= 8:
+	if s[2] >= 8 {
 		return -1, true
 	}
 	// Round to 60 fraction bits; d is the distance from a tie in units of 2^-124.

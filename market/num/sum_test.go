@@ -275,3 +275,56 @@ func TestSum_FullBlocksOfEveryLength(t *testing.T) {
 		}
 	}
 }
+
+// All ways to add a term leave the same words, at the borders of every length too: else
+// the verdict would depend on which way was taken.
+func TestSum_AllWaysLeaveTheSameWords(t *testing.T) {
+	for k := range 64 {
+		for _, m := range []int64{1<<k - 1, 1 << k, -1 << k, 1 - 1<<k, -1 - 1<<k} {
+			want := make([]uint64, num.SumWords)
+			num.SumAdd(want, m, 7)
+			v := num.FromInt64(m)
+			for what, f := range map[string]func(w []uint64){
+				"SumAddRun":          func(w []uint64) { num.SumAddRun(w, []int64{m}, 7) },
+				"SumAddRun, zeros":   func(w []uint64) { num.SumAddRun(w, []int64{0, m, 0}, 7) },
+				"SumAddProd":         func(w []uint64) { num.SumAddProd(w, m, 1, 3, 4) },
+				"SumAddProdRun":      func(w []uint64) { num.SumAddProdRun(w, []int64{1}, []int64{m}, 3, 4) },
+				"SumAddProdRun -":    func(w []uint64) { num.SumAddProdRun(w, []int64{0, m}, []int64{math.MinInt64, 1}, 3, 4) },
+				"SumAddInt192":       func(w []uint64) { num.SumAddInt192(w, &v, 7) },
+				"SumMerge":           func(w []uint64) { num.SumMerge(w, want) },
+				"SumAdd after scale": func(w []uint64) { num.SumAdd(w, 0, 7); num.SumAdd(w, m, 7) },
+			} {
+				w := make([]uint64, num.SumWords)
+				f(w)
+				if !slices.Equal(w, want) {
+					t.Fatalf("%s of %d leaves %x, SumAdd %x", what, m, w, want)
+				}
+			}
+		}
+	}
+}
+
+// Near the border of 191 bits a sum is either exact or refused, and refused only within
+// six bits of it.
+func TestSumValue_Border(t *testing.T) {
+	for scale := int8(0); scale <= 36; scale++ {
+		for shift := 0; shift < 64; shift += 3 {
+			w := make([]uint64, num.SumWords)
+			num.SumAdd(w, 0, scale)
+			num.SumAddProd(w, -1<<shift, math.MinInt64, 0, 0)
+			want := new(big.Int).Lsh(big.NewInt(1), uint(63+shift))
+			want.Mul(want, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil))
+			for n := int64(1); n < 1<<40; n *= 2 {
+				v, _, ok := num.SumValue(w, n)
+				if ok && v.Big(new(big.Int)).Cmp(want) != 0 {
+					t.Fatalf("scale %d, %d terms: %v, want %v", scale, n, v.Big(new(big.Int)), want)
+				}
+				if !ok && want.BitLen() <= 185 {
+					t.Fatalf("scale %d, %d terms: refused a sum of %d bits", scale, n, want.BitLen())
+				}
+				num.SumMerge(w, w) // twice the terms
+				want.Lsh(want, 1)
+			}
+		}
+	}
+}
