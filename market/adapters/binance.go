@@ -110,9 +110,9 @@ func cutPrefix(r *Record) *BadRecord {
 	}
 	ts, ok := receiveTime(v)
 	if !ok {
-		return Bad("receive time out of range", b[:s.i])
+		return Bad(badReceive, b[:s.i])
 	}
-	r.Ingest, r.Data = ts, bytes.TrimLeft(b[s.i:], " \t")
+	r.Ingest, r.Data = ts, trimSpace(b[s.i:])
 	return nil
 }
 
@@ -195,8 +195,7 @@ func (d *binance) message(b []byte, c *binCtx) (err error, ok bool) {
 
 // event decodes a message that names its type.
 func (d *binance) event(c *binCtx) (err error, ok bool) {
-	v := d.msg.value('e')
-	e, ok := v.str()
+	e, ok := d.msg.str('e')
 	if !ok {
 		return nil, false
 	}

@@ -9,46 +9,43 @@ import (
 	"github.com/pinova-group/tidemark/market"
 )
 
-// BenchmarkBinance decodes real streams: 100 MB/s means 100 million bytes of lines as
-// recorded. The chunk is emptied every 4096 lines, as the driver does.
+// Benchmarks decode real streams, lines as recorded; the chunk is emptied every 4096
+// lines, as the driver does. MB/cpu-s counts the process's own time.
 func BenchmarkBinance(b *testing.B) {
+	benchmarkStreams(b, func(string) func([]byte, int, *market.Chunk) error {
+		dec := Binance.New(testEnv())
+		var rec Record
+		return func(l []byte, i int, out *market.Chunk) error {
+			rec = Record{Data: l, Ingest: market.NoTime, Offset: int64(i)}
+			return dec.Decode(&rec, out)
+		}
+	})
+}
+
+// BenchmarkBinanceEncodingJSON is the same work done plainly, with encoding/json.
+func BenchmarkBinanceEncodingJSON(b *testing.B) {
+	benchmarkStreams(b, func(feed string) func([]byte, int, *market.Chunk) error {
+		p := &plain{env: testEnv(), feed: feed, v: market.Spot, sym: "BTC-USDT"}
+		return func(l []byte, _ int, out *market.Chunk) error { return p.decode(l, out) }
+	})
+}
+
+func benchmarkStreams(b *testing.B, start func(feed string) func([]byte, int, *market.Chunk) error) {
 	for _, f := range []string{"spot_btcusdt", "usdm_btcusdt", "cm_btcusd_perp"} {
-		name := "rawstream/binance_" + f + "_20240808.jsonl.gz"
-		lines := splitLines(readFile(b, name))
+		lines := rawstream(b, f+"_20240808")
 		bytes := 0
 		for _, l := range lines {
 			bytes += len(l) + 1
 		}
 		b.Run(f, func(b *testing.B) {
-			dec := Binance.New(Env{Feeds: market.NewFeeds(), Insts: market.NewInstruments()})
-			var out market.Chunk
-			b.SetBytes(int64(bytes))
-			b.ReportAllocs()
-			var rec Record
-			busy := startCPU()
-			for b.Loop() {
-				for i, l := range lines {
-					rec = Record{Data: l, Ingest: market.NoTime, Offset: int64(i)}
-					if err := dec.Decode(&rec, &out); err != nil {
-						b.Fatal(i, err)
-					}
-					if i&4095 == 4095 {
-						out.Reset()
-					}
-				}
-				out.Reset()
-			}
-			busy.report(b, bytes, len(lines))
-		})
-		b.Run(f+"/encoding-json", func(b *testing.B) {
-			p := &plain{env: Env{Feeds: market.NewFeeds(), Insts: market.NewInstruments()}, feed: "binance-spot", v: market.Spot, sym: "BTC-USDT"}
+			decode := start("binance-" + f)
 			var out market.Chunk
 			b.SetBytes(int64(bytes))
 			b.ReportAllocs()
 			busy := startCPU()
 			for b.Loop() {
 				for i, l := range lines {
-					if err := p.decode(l, &out); err != nil {
+					if err := decode(l, i, &out); err != nil {
 						b.Fatal(i, err)
 					}
 					if i&4095 == 4095 {

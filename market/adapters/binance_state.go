@@ -5,26 +5,6 @@ import (
 	"github.com/pinova-group/tidemark/market/num"
 )
 
-// dec reads a decimal member; ok is false when it is absent or no number.
-func (f *flat) dec(k byte) (num.Dec, bool) {
-	v := f.value(k)
-	d, ok := v.dec()
-	if !ok {
-		f.why = v.why
-	}
-	return d, ok
-}
-
-// decOr reads a decimal member that may be absent or empty.
-func (f *flat) decOr(k byte) (d num.Dec, has, ok bool) {
-	v := f.value(k)
-	if t, isText := v.str(); !f.has(k) || isText && len(t) == 0 {
-		return d, false, true
-	}
-	d, ok = f.dec(k)
-	return d, ok, ok
-}
-
 // markRow is a mark price and the funding rate that comes with it.
 type markRow struct {
 	mark, index, settle, rate    num.Dec
@@ -126,9 +106,7 @@ func (d *binance) appendFunding(c *binCtx, x *binInst, r fundingRow, ts int64) {
 // order's own price p and quantity q. At most one order a second is pushed for a symbol,
 // so time, side, price and quantity name it.
 func (d *binance) forceOrder(c *binCtx) (err error, ok bool) {
-	o := d.msg.value('o')
-	order, ok := o.raw()
-	if !ok || !d.msg.read(order) {
+	if order := d.msg.raw('o'); order == nil || !d.msg.read(order) {
 		return nil, false
 	}
 	f := &d.msg
@@ -227,9 +205,7 @@ func (d *binance) kline(c *binCtx) (err error, ok bool) {
 	if err != nil {
 		return err, true
 	}
-	k := f.value('k')
-	body, ok := k.raw()
-	if !ok || !f.read(body) {
+	if body := f.raw('k'); body == nil || !f.read(body) {
 		return nil, false
 	}
 	var r candleRow
@@ -245,8 +221,7 @@ func (d *binance) kline(c *binCtx) (err error, ok bool) {
 	r.open, ok1 = f.int('t')
 	r.last, ok2 = f.int('T')
 	r.trades, ok3 = f.int('n')
-	closed := f.value('x')
-	r.closed, ok4 = closed.bool()
+	r.closed, ok4 = f.flag('x')
 	if !ok1 || !ok2 || !ok3 || !ok4 {
 		return nil, false
 	}

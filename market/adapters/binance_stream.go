@@ -8,18 +8,6 @@ import (
 	"github.com/pinova-group/tidemark/market/num"
 )
 
-// str reads a string member; ok is false when it is absent or no plain string.
-func (f *flat) str(k byte) ([]byte, bool) {
-	v := f.value(k)
-	return v.str()
-}
-
-// int reads a whole number member; ok is false when it is absent or something else.
-func (f *flat) int(k byte) (int64, bool) {
-	v := f.value(k)
-	return v.uint()
-}
-
 // symbol gives the instrument of member "s". guess is the market to take when neither
 // URL nor symbol tells.
 func (d *binance) symbol(c *binCtx, guess binLine) (*binInst, error) {
@@ -102,18 +90,15 @@ type tradeID struct {
 // print appends a trade from members p, q, T and m.
 func (d *binance) print(c *binCtx, x *binInst, l *lane, id tradeID) (err error, ok bool) {
 	f := &d.msg
-	p, q, m := f.value('p'), f.value('q'), f.value('m')
 	var row tradeRow
-	if row.price, ok = p.dec(); !ok {
-		f.why = p.why
+	if row.price, ok = f.dec('p'); !ok {
 		return nil, false
 	}
-	if row.qty, ok = q.dec(); !ok {
-		f.why = q.why
+	if row.qty, ok = f.dec('q'); !ok {
 		return nil, false
 	}
 	ts, ok1 := f.int('T')
-	maker, ok2 := m.bool()
+	maker, ok2 := f.flag('m')
 	if !ok1 || !ok2 {
 		return nil, false
 	}
@@ -203,7 +188,7 @@ func (d *binance) depthUpdate(c *binCtx) (err error, ok bool) {
 	}
 	r := &d.book
 	r.origin, r.first, r.prev, r.checksum, r.depth = market.OriginDelta, first, nullInt, nullInt, nullInt
-	if f.has(keyPU) && f.b[f.at[keyPU]] != '-' { // -1: nothing before it
+	if f.has(keyPU) && f.raw(keyPU)[0] != '-' { // -1: nothing before it
 		if r.prev, ok = f.int(keyPU); !ok {
 			return nil, false
 		}
@@ -251,22 +236,16 @@ func (d *binance) eventTime(c *binCtx, x *binInst) (ts int64, flags uint8, why s
 
 // quoteSide reads price and quantity of one side; both 0 means that it is empty.
 func (f *flat) quoteSide(price, qty byte, p, q *num.Dec, has *bool) bool {
-	v, w := f.value(price), f.value(qty)
 	var ok bool
-	if *p, ok = v.dec(); !ok {
-		f.why = v.why
+	if *p, ok = f.dec(price); !ok {
 		return false
 	}
-	if *q, ok = w.dec(); !ok {
-		f.why = w.why
+	if *q, ok = f.dec(qty); !ok {
 		return false
 	}
 	*has = p.M != 0 || q.M != 0
 	return true
 }
-
-// isList reports whether member k is there and a list.
-func (f *flat) isList(k byte) bool { return f.has(k) && f.b[f.at[k]] == '[' }
 
 // partialDepth is the number of levels that a stream of book tops is named after, 0 for
 // a stream of changes: 20 for btcusdt@depth20@100ms, 0 for btcusdt@depth@100ms.

@@ -413,33 +413,62 @@ func (s *scan) levels(side *bookSide, limit int) bool {
 			s.why = badManyLevel
 			return false
 		}
-		if !s.take('[') {
+		if !s.plainLevel(side) && !s.level(side) {
 			return false
 		}
-		p, ok := s.dec()
-		if !ok || !s.take(',') {
-			return false
-		}
-		q, ok := s.dec()
-		if !ok {
-			return false
-		}
-		side.price.add(p.M, p.S)
-		side.qty.add(q.M, q.S)
-		for {
-			again, ok := s.more(']')
-			if !ok {
-				return false
-			}
-			if !again {
-				break
-			}
-			if !s.skip(4) {
-				return false
-			}
+		if b := s.b; s.i < len(b) && b[s.i] == ',' {
+			s.i++
+			continue
 		}
 		if again, ok := s.more(']'); !again {
 			return ok
+		}
+	}
+}
+
+// plainLevel reads ["1.5","2"] as nearly every level is written; it reports false, and
+// moves nothing, for all else.
+func (s *scan) plainLevel(side *bookSide) bool {
+	b, i := s.b, s.i
+	if len(b)-i < 2 || b[i] != '[' || b[i+1] != '"' {
+		return false
+	}
+	p, ps, i, ok := decAt(b, i+2)
+	if !ok || len(b)-i < 3 || b[i] != '"' || b[i+1] != ',' || b[i+2] != '"' {
+		return false
+	}
+	q, qs, i, ok := decAt(b, i+3)
+	if !ok || len(b)-i < 2 || b[i] != '"' || b[i+1] != ']' {
+		return false
+	}
+	s.i = i + 2
+	side.price.add(p, ps)
+	side.qty.add(q, qs)
+	return true
+}
+
+// level reads one level however it is written.
+func (s *scan) level(side *bookSide) bool {
+	if !s.take('[') {
+		return false
+	}
+	p, ok := s.dec()
+	if !ok || !s.take(',') {
+		return false
+	}
+	q, ok := s.dec()
+	if !ok {
+		return false
+	}
+	side.price.add(p.M, p.S)
+	side.qty.add(q.M, q.S)
+	for {
+		again, ok := s.more(']')
+		if !again {
+			return ok
+		}
+		if !s.skip(4) {
+			return false
 		}
 	}
 }
