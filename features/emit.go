@@ -117,17 +117,48 @@ func (v *viewState) settle(mark int64) {
 
 // over reports whether nothing that may still come can see what the slot holds; it has
 // no row due.
-func (v *viewState) over(i int32, mark int64) bool {
-	if !v.p.Tail || v.p.Shape == plan.RowView {
-		return true
+func (v *viewState) over(i int32, mark int64) bool { return !v.carries(i, mark) }
+
+// lastEvent is the event time of the last row that left the windows, NoTime for none.
+func (v *viewState) lastEvent(i int32) int64 {
+	if v.p.Tail {
+		if t := v.tailRec(i)[plan.MetaLastTS]; t != 0 {
+			return int64(t)
+		}
 	}
-	last := v.slots[i].roll.lastTS
-	start := mark - v.p.Window.Width
-	if v.p.Shape == plan.Tumbling {
-		last = int64(v.tailRec(i)[plan.MetaLastTS])
-		start = market.FloorDiv(mark-v.p.Shift, v.p.Pane)*v.p.Pane + v.p.Shift
+	return market.NoTime
+}
+
+// carries reports whether a window that has no row yet begins near enough to the last
+// event before it to take something of it.
+func (v *viewState) carries(i int32, mark int64) bool {
+	last := v.lastEvent(i)
+	return last != market.NoTime && v.horizon(i, mark)-last <= v.p.Window.Carry
+}
+
+// horizon is the start of the first window that has no row yet.
+func (v *viewState) horizon(i int32, mark int64) int64 {
+	s, pane := &v.slots[i], int64(never)
+	switch {
+	case s.closed.head != 0:
+		pane = int64(v.panes.node(s.closed.head)[nodeAt])
+	case s.end != noPane:
+		pane = s.at
 	}
-	return start-last > v.p.Window.Carry
+	start := market.FloorDiv(mark-v.p.Shift, v.p.Pane)*v.p.Pane + v.p.Shift
+	if v.p.Shape == plan.Rolling {
+		start = v.gridAfter(mark)
+		switch {
+		case s.roll.panes.head != 0:
+			start = s.next
+		case pane != never:
+			start = min(start, v.firstGrid(pane))
+		}
+		start -= v.p.Window.Width
+	} else if pane != never {
+		start = min(start, pane*v.p.Pane+v.p.Shift)
+	}
+	return start
 }
 
 // next is the row_ts of the entity's next row if no more input comes, never for none.
@@ -159,8 +190,7 @@ func (v *viewState) nextTumbling(i int32) (at int64, empty bool) {
 	}
 	if v.p.Empty && s.next != market.NoTime && s.next < at {
 		start := s.next*v.p.Pane + v.p.Shift
-		last := s.roll.lastTS
-		if start-last <= v.p.Window.Carry && !(v.closing && start+v.p.Pane-1 > v.last) {
+		if start-v.lastEvent(i) <= v.p.Window.Carry && !(v.closing && start+v.p.Pane-1 > v.last) {
 			return s.next, true
 		}
 	}
@@ -180,6 +210,7 @@ func (v *viewState) emit(i int32, t int64) {
 		row.empty = v.emitRolling(i, t)
 		row.start, row.end = t-v.p.Window.Width, t
 		v.finishWindow(i, row)
+		v.step(i, t)
 		return
 	}
 	at, empty := v.nextTumbling(i)
@@ -199,7 +230,6 @@ func (v *viewState) emit(i int32, t int64) {
 	v.finishWindow(i, row)
 	if !empty {
 		v.toTail(i, v.rec)
-		s.roll.lastTS = int64(v.rec[plan.MetaLastTS])
 		if held != 0 {
 			v.freePane(held)
 		} else {
@@ -296,8 +326,7 @@ func (v *viewState) close(last int64) {
 	v.closing, v.last = true, last
 	limit := int64(never)
 	if v.p.Shape == plan.Rolling {
-		every := v.p.Window.Every
-		limit = -market.FloorDiv(-last, every) * every
+		limit = v.gridAfter(last)
 	}
 	v.mergeRows(func(i int32) int64 {
 		if t := v.next(i); t <= limit {

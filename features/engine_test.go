@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
 )
 
 const barsSpec = `
@@ -270,3 +269,28 @@ func TestEngine_MatchesReference(t *testing.T) {
 	}
 }
 
+// I1: shards, batches, marks and restarts never show.
+func TestEngine_SameRowsHoweverDriven(t *testing.T) {
+	for _, name := range sortedNames() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, engineSpecs[name]...)
+			rapid.Check(t, func(rt *rapid.T) {
+				seed := rapid.Uint64().Draw(rt, "seed")
+				n := rapid.IntRange(1, 600).Draw(rt, "n")
+				events := r.events(seed, n)
+				base := how{batch: 4096, shards: 1, seed: seed, last: events[n-1].ts}
+				if rapid.Bool().Draw(rt, "by mark") {
+					base.mark = events[n-1].ts + 1 + int64(seed%uint64(200e6))
+				}
+				want := r.drive(events, base)
+				h := base
+				h.batch = rapid.SampledFrom([]int{1, 7, 40, 4096}).Draw(rt, "batch")
+				h.restore = rapid.Bool().Draw(rt, "restore")
+				h.history = rapid.Bool().Draw(rt, "history")
+				h.shards = rapid.SampledFrom([]int{1, 2, 7}).Draw(rt, "shards")
+				r.same(fmt.Sprintf("%+v", h), r.drive(events, h), want)
+			})
+		})
+	}
+}

@@ -87,6 +87,11 @@ func (e *entities) resolve(name func(r plan.Ref) string) uint32 {
 	for _, r := range e.by {
 		ns = append(ns, name(r))
 	}
+	return e.number(e.complete(ns))
+}
+
+// complete adds to the names of an entity what follows from them.
+func (e *entities) complete(ns []string) []string {
 	for _, r := range e.more {
 		base, quote := market.SplitSymbol(ns[e.symbolAt()])
 		if r.Source == plan.Base {
@@ -95,7 +100,7 @@ func (e *entities) resolve(name func(r plan.Ref) string) uint32 {
 			ns = append(ns, quote)
 		}
 	}
-	return e.number(ns)
+	return ns
 }
 
 // symbolAt is the place of the symbol among the names.

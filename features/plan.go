@@ -1,7 +1,6 @@
 package features
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/pinova-group/tidemark/features/lang"
@@ -119,19 +118,3 @@ func (p *Plan) Inputs() []Input { return p.inputs }
 // NewTask makes empty state that emits rows with row_ts ≥ from; input before only warms
 // it up. Instruments resolves the handles of the batches that will be pushed.
 func (p *Plan) NewTask(insts *market.Instruments, from int64) *Task { return newTask(p, insts, from) }
-
-// Restore rebuilds a task from AppendSnapshot. A snapshot of other fingerprints or
-// another format is refused with ErrSnapshotMismatch, a damaged one with ErrCorrupt.
-func (p *Plan) Restore(insts *market.Instruments, snap []byte) (*Task, error) {
-	return nil, ErrCorrupt
-}
-
-// AppendSnapshot appends the exact state. The same input history and marks give the same
-// bytes, however they were cut into calls.
-func (t *Task) AppendSnapshot(dst []byte) []byte { return dst }
-
-// Errors of Restore.
-var (
-	ErrCorrupt          = errors.New("snapshot is damaged")
-	ErrSnapshotMismatch = errors.New("snapshot is of other views or another format")
-)

@@ -1,7 +1,6 @@
 package features
 
 import (
-	"github.com/pinova-group/tidemark/features/plan"
 	"github.com/pinova-group/tidemark/market"
 )
 
@@ -12,19 +11,21 @@ import (
 // three times. Sets are neither merged nor turned: they are added when a pane enters
 // and subtracted when it leaves.
 type rolling struct {
-	newest int64 // index of the newest pane that entered, noPane for none
-	lastTS int64 // event time of the last row in it
-	panes  list  // in the window, raw
-	front  list  // merges for the first len(front) of them
-	back   uint32
-	sets   uint32 // record that owns the window's sets
+	panes list   // in the window of the next row, raw
+	front list   // merges for the first len(front) of them
+	back  uint32 // merge of the others
+	sets  uint32 // record that owns the window's sets
 }
 
 // firstGrid is the first end of a window that pane p is in.
 func (v *viewState) firstGrid(p int64) int64 {
+	return v.gridAfter((p + 1) * v.p.Pane)
+}
+
+// gridAfter is the first grid point at or after t.
+func (v *viewState) gridAfter(t int64) int64 {
 	every := v.p.Window.Every
-	end := (p + 1) * v.p.Pane
-	return -market.FloorDiv(-end, every) * every
+	return -market.FloorDiv(-t, every) * every
 }
 
 // oldestPane is the index of the first pane of the window that ends at t.
@@ -33,42 +34,31 @@ func (v *viewState) oldestPane(t int64) int64 { return t/v.p.Pane - v.p.Panes }
 // nextRolling is the end of the next window that has a row, if no more input comes.
 func (v *viewState) nextRolling(i int32) int64 {
 	s := &v.slots[i]
-	pending := int64(never)
-	if s.closed.head != 0 {
-		pending = v.firstGrid(int64(v.panes.node(s.closed.head)[nodeAt]))
-	} else if s.end != noPane {
-		pending = v.firstGrid(s.at)
+	switch {
+	case s.roll.panes.head != 0:
+		return s.next
+	case v.p.Empty && s.next != market.NoTime && s.next-v.p.Window.Width-v.lastEvent(i) <= v.p.Window.Carry:
+		return s.next
+	case s.closed.head != 0:
+		return v.firstGrid(int64(v.panes.node(s.closed.head)[nodeAt]))
+	case s.end != noPane:
+		return v.firstGrid(s.at)
 	}
-	if s.roll.newest == noPane {
-		return pending
-	}
-	t := s.next
-	if s.roll.newest >= v.oldestPane(t) || pending <= t {
-		return t
-	}
-	if v.p.Empty && t-v.p.Window.Width-s.roll.lastTS <= v.p.Window.Carry {
-		return t
-	}
-	return pending
+	return never
 }
 
 // emitRolling brings the window to end t and leaves its state in v.rec.
 func (v *viewState) emitRolling(i int32, t int64) (empty bool) {
 	s := &v.slots[i]
-	if s.closed.head == 0 && s.end != noPane && v.firstGrid(s.at) <= t {
-		v.closePane(i)
-		s = &v.slots[i]
-	}
-	for s.closed.head != 0 && v.firstGrid(int64(v.panes.node(s.closed.head)[nodeAt])) <= t {
-		v.enterWindow(s, v.panes.pop(&s.closed))
+	for {
 		if s.closed.head == 0 && s.end != noPane && v.firstGrid(s.at) <= t {
 			v.closePane(i)
 		}
+		if s.closed.head == 0 || v.firstGrid(int64(v.panes.node(s.closed.head)[nodeAt])) > t {
+			break
+		}
+		v.enterWindow(s, v.panes.pop(&s.closed))
 	}
-	for oldest := v.oldestPane(t); s.roll.panes.head != 0 && int64(v.panes.node(s.roll.panes.head)[nodeAt]) < oldest; {
-		v.leaveWindow(i, s)
-	}
-	s.next = t + v.p.Window.Every
 	clear(v.rec)
 	if s.roll.panes.head == 0 {
 		return true
@@ -90,10 +80,17 @@ func (v *viewState) emitRolling(i int32, t int64) (empty bool) {
 	return false
 }
 
+// step goes on from the row at t: panes that no later window has leave.
+func (v *viewState) step(i int32, t int64) {
+	s := &v.slots[i]
+	s.next = t + v.p.Window.Every
+	for oldest := v.oldestPane(s.next); s.roll.panes.head != 0 && int64(v.panes.node(s.roll.panes.head)[nodeAt]) < oldest; {
+		v.leaveWindow(i, s)
+	}
+}
+
 func (v *viewState) enterWindow(s *slot, r uint32) {
 	w := &s.roll
-	w.newest = int64(v.panes.node(r)[nodeAt])
-	w.lastTS = int64(v.panes.rec(r)[plan.MetaLastTS])
 	v.panes.push(&w.panes, r)
 	if w.back == 0 {
 		w.back = v.panes.alloc()
@@ -176,5 +173,5 @@ func (v *viewState) clearRolling(s *slot) {
 	if w.sets != 0 {
 		v.freePane(w.sets)
 	}
-	*w = rolling{newest: noPane, lastTS: market.NoTime}
+	*w = rolling{}
 }

@@ -105,7 +105,7 @@ func (v *viewState) newSlot(ent uint32) int32 {
 			}
 		}
 	}
-	v.slots[i] = slot{used: true, ent: ent, end: noPane, next: market.NoTime, roll: rolling{newest: noPane, lastTS: market.NoTime}}
+	v.slots[i] = slot{used: true, ent: ent, end: noPane, next: market.NoTime}
 	v.slotOf[ent] = i
 	return i
 }
@@ -228,18 +228,16 @@ func (v *viewState) newest() int64 {
 		if !s.used {
 			continue
 		}
-		t = max(t, s.roll.lastTS)
+		if s.roll.panes.tail != 0 {
+			t = max(t, int64(v.panes.rec(s.roll.panes.tail)[plan.MetaLastTS]))
+		}
 		if s.closed.tail != 0 {
 			t = max(t, int64(v.panes.rec(s.closed.tail)[plan.MetaLastTS]))
 		}
 		if s.end != noPane {
 			t = max(t, int64(v.openRec(int32(i))[plan.MetaLastTS]))
 		}
-		if v.p.Tail {
-			if x := v.tailRec(int32(i))[plan.MetaLastTS]; x != 0 {
-				t = max(t, int64(x))
-			}
-		}
+		t = max(t, v.lastEvent(int32(i)))
 	}
 	return t
 }

@@ -128,6 +128,22 @@ func (a *Acc) CarryLast(rec, older []uint64, start, carry int64) {
 	}
 }
 
+// Expire empties what CarryLast and Mean would not take from rec into a window that
+// begins at start.
+func (a *Acc) Expire(rec []uint64, start, carry int64) {
+	st := rec[a.Off : a.Off+a.Words()]
+	switch a.Fn {
+	case Last:
+		if start-int64(st[len(st)-1]) > carry {
+			clear(st)
+		}
+	case Integral:
+		if start-int64(st[integralLast]) > carry {
+			clear(st)
+		}
+	}
+}
+
 // Sub takes the inputs of o, a part of rec's, out of rec; for Variable accumulators.
 func (a *Acc) Sub(rec, o []uint64, sc *Scratch) {
 	rec[a.Off] = sc.Sets.Sub(rec[a.Off], o[a.Off])
@@ -209,4 +225,35 @@ func cmpCell(st []uint64, v *Val, k Kind) int {
 		return 0
 	}
 	return int(int64(st[1]) - v.I)
+}
+
+// Valid reports whether words read from outside can be a state: scales and bounds are in
+// range, so that no later operation reads beyond a table.
+func (a *Acc) Valid(rec []uint64) bool {
+	st := rec[a.Off : a.Off+a.Words()]
+	switch a.Fn {
+	case Count, Distinct, Hist:
+		return true
+	case Sum:
+		return validSum(st)
+	case Integral:
+		return validSum(st) && validCell(st[integralCell:], KExact)
+	}
+	return validCell(st, a.Kind)
+}
+
+func validSum(st []uint64) bool {
+	return st[num.SumWords-1]&0xff <= maxScale && st[num.SumWords-1]>>8 < 1024
+}
+
+func validCell(st []uint64, k Kind) bool {
+	switch k {
+	case KExact, KQ60:
+		w := num.Int192(st[1:4])
+		return st[0] == 0 || st[0]&0xff == 1 && st[0]>>8 <= maxScale && w.BitLen() <= maxBits
+	case KFloat:
+		f := floatOf(st[1])
+		return st[0] == 0 || st[0] == 1 && f-f == 0
+	}
+	return st[0] == 0 || st[0] == 1 && st[1] <= 1
 }

@@ -1,0 +1,139 @@
+package features_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// I2: rows from a on do not depend on input before a - lookback.
+func TestLookback_OlderInputIsNotFelt(t *testing.T) {
+	for _, name := range sortedNames() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, engineSpecs[name]...)
+			rapid.Check(t, func(rt *rapid.T) {
+				seed := rapid.Uint64().Draw(rt, "seed")
+				n := rapid.IntRange(2, 300).Draw(rt, "n")
+				events := r.events(seed, n)
+				from := events[rapid.IntRange(0, n-1).Draw(rt, "from")].ts + rapid.Int64Range(0, 2*market.Minute).Draw(rt, "shift")
+				h := how{batch: 50, shards: 1, seed: seed, last: events[n-1].ts, from: from}
+				want := r.drive(events, h)
+				v := rapid.IntRange(0, len(want)-1).Draw(rt, "view")
+				edge := from - r.plan.Outputs()[v].Lookback
+				var other []*event
+				for _, e := range r.events(seed+1, n) {
+					e.ts -= events[n-1].ts - events[0].ts + market.Hour
+					if e.ts < edge && e.ts < events[0].ts {
+						other = append(other, e)
+					}
+				}
+				for _, e := range events {
+					if e.ts >= edge {
+						other = append(other, e)
+					}
+				}
+				if len(other) == 0 {
+					return
+				}
+				got := r.drive(other, h)
+				r.same(fmt.Sprintf("view %d from %d: %+v", v, from, h), got[v:v+1:v+1], want[v:v+1:v+1])
+			})
+		})
+	}
+}
+
+// I2: an event at t changes no row before t, and none after t + reach.
+func TestReach_LaterRowsAreNotFelt(t *testing.T) {
+	for _, name := range sortedNames() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, engineSpecs[name]...)
+			rapid.Check(t, func(rt *rapid.T) {
+				seed := rapid.Uint64().Draw(rt, "seed")
+				n := rapid.IntRange(2, 300).Draw(rt, "n")
+				events := r.events(seed, n)
+				h := how{batch: 50, shards: 1, seed: seed, mark: events[n-1].ts + market.Hour}
+				want := r.drive(events, h)
+				gone := rapid.IntRange(0, n-1).Draw(rt, "gone")
+				var less []*event
+				less = append(append(less, events[:gone]...), events[gone+1:]...)
+				got := r.drive(less, h)
+				for v := range want {
+					t := events[gone].ts
+					far := func(rows []outRow) (out []outRow) {
+						for _, x := range rows {
+							if x.ts < t || x.ts > t+r.plan.Outputs()[v].Reach {
+								out = append(out, x)
+							}
+						}
+						return out
+					}
+					got[v], want[v] = far(got[v]), far(want[v])
+				}
+				r.same("without one event", got, want)
+			})
+		})
+	}
+}
+
+// The snapshot is a function of the input and the marks.
+func TestSnapshot_BytesDoNotDependOnBatches(t *testing.T) {
+	for _, name := range sortedNames() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, engineSpecs[name]...)
+			rapid.Check(t, func(rt *rapid.T) {
+				seed := rapid.Uint64().Draw(rt, "seed")
+				n := rapid.IntRange(1, 400).Draw(rt, "n")
+				events := r.events(seed, n)
+				mark := events[rapid.IntRange(0, n-1).Draw(rt, "mark")].ts
+				a := r.snapshot(events, mark, 1, 11)
+				b := r.snapshot(events, mark, 4096, 12)
+				if string(a) != string(b) {
+					rt.Fatalf("snapshots differ: %d and %d bytes", len(a), len(b))
+				}
+			})
+		})
+	}
+}
+
+// snapshot drives a task to a mark in batches and steps of its own.
+func (r *rig) snapshot(events []*event, mark int64, batch int, seed uint64) []byte {
+	g := rand.New(rand.NewPCG(seed, 3))
+	task := r.plan.NewTask(r.insts, 0)
+	var out features.Rows
+	var marks [market.NumKinds]int64
+	b := map[market.Kind]*market.Batch{market.KindTrade: market.NewBatch(market.KindTrade), market.KindQuote: market.NewBatch(market.KindQuote)}
+	push := func() {
+		for _, k := range []market.Kind{market.KindTrade, market.KindQuote} {
+			if err := task.Push(b[k]); err != nil {
+				r.t.Fatal(err)
+			}
+			b[k].Reset()
+		}
+	}
+	for _, e := range events {
+		appendEvent(b[e.kind], e)
+		if g.IntN(batch) == 0 {
+			push()
+			if e.ts <= mark {
+				marks[1], marks[2] = e.ts, e.ts
+				if err := task.Advance(&marks, &out); err != nil {
+					r.t.Fatal(err)
+				}
+			}
+		}
+	}
+	push()
+	marks[1], marks[2] = mark, mark
+	if err := task.Advance(&marks, &out); err != nil {
+		r.t.Fatal(err)
+	}
+	return task.AppendSnapshot(nil)
+}
