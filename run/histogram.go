@@ -11,7 +11,7 @@ import (
 type histogram struct {
 	n       int64
 	max     int64
-	buckets [64 * 60]int64
+	buckets [64 * 58]int64
 }
 
 func bucketOf(v int64) int {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/pinova-group/tidemark/internal/term"
+	"github.com/pinova-group/tidemark/run/input"
 )
 
 // Summary is the report for programs.
@@ -31,23 +32,34 @@ func (r *Report) Summary(seconds float64) Summary {
 	return s
 }
 
+// count prints a number of things.
+func count(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return term.Int(n) + " " + thing + "s"
+}
+
 // Lines words the report for people.
 func (r *Report) Lines(st term.Style, seconds float64) []string {
 	s := r.Stats
-	files := fmt.Sprintf("%d files", len(r.Sources))
+	files := count(int64(len(r.Sources)), "file")
 	if len(r.Sources) == 1 {
 		files = r.Sources[0].Path
 	}
+	if files == input.Stdin {
+		files = "the standard input"
+	}
 	lines := []string{
-		fmt.Sprintf("read %s events from %s: %s applied, %s late, %s duplicates, %s filtered, %s rejected",
-			term.Int(s.In), files, term.Int(s.Applied), term.Int(s.Late), term.Int(s.Duplicate), term.Int(s.Filtered), term.Int(s.DLQ)),
+		fmt.Sprintf("read %s from %s: %s applied, %s late, %s, %s filtered, %s rejected",
+			count(s.In, "event"), files, term.Int(s.Applied), term.Int(s.Late), count(s.Duplicate, "duplicate"), term.Int(s.Filtered), term.Int(s.DLQ)),
 	}
 	where := r.Output
 	if where == "-" {
 		where = "the standard output"
 	}
-	lines = append(lines, fmt.Sprintf("wrote %s rows of %s to %s in %.2f s (%s)",
-		st.Bold(term.Int(r.Written)), r.View.Name, where, seconds, term.Rate(s.In, seconds)))
+	lines = append(lines, fmt.Sprintf("wrote %s of %s to %s in %.2f s (%s)",
+		st.Bold(count(r.Written, "row")), r.View.Name, where, seconds, term.Rate(s.In, seconds)))
 	switch {
 	case s.DLQ > 0 && r.DLQ != "":
 		lines = append(lines, fmt.Sprintf("rejected records lie in %s", r.DLQ))

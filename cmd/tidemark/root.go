@@ -95,7 +95,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add("try", newDemoCmd(a))
-	add("run", newRunCmd(a))
+	add("run", newRunCmd(a), newSimulateCmd())
 	add("inspect", newDataCmd(a), newSpecCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpTopics()...)

@@ -70,7 +70,15 @@ func From(err error) *Error {
 // Nearest returns the candidate that is closest to what was written, or "" when none is
 // near. Ties go to the first.
 func Nearest(word string, candidates []string) string {
-	best, at := "", max(1, (len(word)+1)/3)+1
+	if n := nearest(word, candidates); len(n) > 0 {
+		return n[0]
+	}
+	return ""
+}
+
+// nearest returns all candidates that are equally close.
+func nearest(word string, candidates []string) (best []string) {
+	at := max(1, (len(word)+1)/3)
 	w := strings.ToLower(word)
 	for _, c := range candidates {
 		l := strings.ToLower(c)
@@ -79,19 +87,24 @@ func Nearest(word string, candidates []string) string {
 			d = min(d, 1)
 		}
 		if d < at {
-			best, at = c, d
+			best, at = best[:0], d
+		}
+		if d == at {
+			best = append(best, c)
 		}
 	}
 	return best
 }
 
-// DidYouMean words the nearest candidate as a remedy: a question, or the list when
+// DidYouMean words the nearest candidates as a remedy: a question, or the list when
 // nothing is near and the list is short, or "".
 func DidYouMean(word string, candidates []string) string {
-	if n := Nearest(word, candidates); n != "" {
-		return "did you mean " + n + "?"
-	}
-	if len(candidates) > 0 && len(candidates) <= 40 {
+	switch n := nearest(word, candidates); {
+	case len(n) == 1:
+		return "did you mean " + n[0] + "?"
+	case len(n) > 1 && len(n) <= 5:
+		return "did you mean " + strings.Join(n[:len(n)-1], ", ") + " or " + n[len(n)-1] + "?"
+	case len(candidates) > 0 && len(candidates) <= 40:
 		return "known: " + strings.Join(candidates, ", ")
 	}
 	return ""
