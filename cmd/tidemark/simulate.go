@@ -153,6 +153,12 @@ func simulate(cmd *cobra.Command, c gen.Config, o gen.Output) error {
 	began := time.Now()
 	o.Progress = simulateProgress(cmd.ErrOrStderr(), c, asJSON, began)
 	s, err := gen.Write(cmd.Context(), c, o)
+	if errors.Is(err, gen.ErrConfig) {
+		return &fault.Error{
+			Code: "flag_invalid", Message: err.Error(), Exit: fault.ExitUsage, Cause: err,
+			Remedy: "a smaller --disorder, --skew or --delay",
+		}
+	}
 	if err != nil {
 		return err
 	}

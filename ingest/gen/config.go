@@ -151,28 +151,45 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// ErrConfig is the error of a configuration whose truth could not be told.
+var ErrConfig = errors.New("faults leave no margin")
+
 // checkFeed makes sure that whatever is meant to be in time is in time by the rule of
-// the feed, whatever the jitter and however the clock steps.
+// the feed, whatever the jitter and however clocks differ and step: a line that starts
+// is measured by the other venues' clocks, too.
 func (c *Config) checkFeed(venue string, f *market.Feed) error {
-	var ahead, back, low int64 // greatest offset, greatest step back so far, lowest offset
-	off := int64(0)
-	for _, s := range c.skews(venue) {
-		off = s.Offset
-		ahead, low = max(ahead, off), min(low, off)
-		back = max(back, ahead-off)
-	}
-	need := c.Disorder + back + margin + c.Resolution
+	low, high := c.offsets(c.Venues...)
+	need := c.Disorder + high - low
 	if c.Untimed { // receive times and event times meet in one line
-		need += c.Delay + ahead - low
+		need = max(0, high-c.Delay) - min(0, low-c.Delay-c.Disorder)
 	}
-	if need >= f.Disorder {
-		return fmt.Errorf("disorder %d µs and clock steps of %d µs leave no margin within the %d µs of feed %s",
-			c.Disorder, back, f.Disorder, f.Name)
+	if need+margin+c.Resolution >= f.Disorder {
+		return fmt.Errorf("%w: disorder %d µs and clocks %d µs apart do not fit into the %d µs of feed %s",
+			ErrConfig, c.Disorder, high-low, f.Disorder, f.Name)
 	}
-	if ahead+margin > f.MaxSkew+f.ClockOffset+c.Delay {
-		return fmt.Errorf("clock of %s is %d µs ahead, its feed allows %d µs", venue, ahead, f.MaxSkew+f.ClockOffset+c.Delay-margin)
+	if _, high := c.offsets(venue); high+margin > f.MaxSkew+f.ClockOffset+c.Delay {
+		return fmt.Errorf("%w: the clock of %s is %d µs ahead, its feed allows %d µs", ErrConfig, venue, high, f.MaxSkew+f.ClockOffset+c.Delay-margin)
 	}
 	return nil
+}
+
+// offsets is the range of the clocks of some venues.
+func (c *Config) offsets(venues ...string) (low, high int64) {
+	for i, v := range venues {
+		skews := c.skews(v)
+		first := int64(0)
+		if len(skews) > 0 && skews[0].At == 0 {
+			first = skews[0].Offset
+		}
+		if i == 0 {
+			low, high = first, first
+		}
+		low, high = min(low, first), max(high, first)
+		for _, s := range skews {
+			low, high = min(low, s.Offset), max(high, s.Offset)
+		}
+	}
+	return low, high
 }
 
 // skews of a venue in the order of time.

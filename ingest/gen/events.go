@@ -179,6 +179,9 @@ func (m *Market) beat(at int64) {
 			continue
 		}
 		safe := at - m.c.Delay - m.c.Disorder + m.venues[i].low
+		if m.c.Untimed {
+			safe = min(safe, at)
+		}
 		m.control(i, market.KindWatermark, safe-safe%m.c.Resolution, at, 0)
 	}
 }

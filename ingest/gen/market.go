@@ -90,6 +90,9 @@ func New(c Config, feeds *market.Feeds, insts *market.Instruments) (*Market, err
 		return nil, err
 	}
 	m.addInstruments()
+	for i := range m.venues {
+		m.clock(&m.venues[i])
+	}
 	m.meanGap = (1 << 20) * market.Second * m.perStep() / 1000 / c.Rate
 	m.nextFund = (c.Start + 8*market.Hour - 1) / (8 * market.Hour) * (8 * market.Hour)
 	m.nextBeat = c.Start + c.Heartbeat
@@ -134,9 +137,7 @@ func (m *Market) addVenues() error {
 		if err := m.c.checkFeed(name, v.f); err != nil {
 			return err
 		}
-		for _, s := range v.skews {
-			v.low = min(v.low, s.Offset)
-		}
+		v.low, _ = m.c.offsets(name)
 		for _, o := range m.c.Outages {
 			if o.Venue == name {
 				v.outs = append(v.outs, outage{from: m.c.Start + o.At, to: m.c.Start + o.At + o.For})

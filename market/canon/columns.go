@@ -117,38 +117,3 @@ func Columns(k market.Kind) []string {
 	}
 	return out
 }
-
-// nearest returns the known column name that is closest to a mistaken one.
-func nearest(name string) string {
-	best, at := 1<<30, ""
-	for _, n := range columns.names {
-		if d := distance(name, n); d < best {
-			best, at = d, n
-		}
-	}
-	return at
-}
-
-// distance is the Levenshtein distance of two short texts.
-func distance(a, b string) int {
-	if len(a) > 64 {
-		a = a[:64]
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diag
-			if a[i] != b[j] {
-				d++
-			}
-			diag = row[j+1]
-			row[j+1] = min(d, diag+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
-}

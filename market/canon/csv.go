@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market/adapters"
 	"github.com/pinova-group/tidemark/market/num"
 )
@@ -54,7 +55,9 @@ func (d *decoder) readHeader(line []byte) *adapters.BadRecord {
 
 func unknownColumn(name []byte) *adapters.BadRecord {
 	bad := adapters.Bad("column is not known", name)
-	bad.Detail = fmt.Sprintf("%s (nearest: %s)", bad.Detail, nearest(string(name)))
+	if n := fault.Nearest(string(name), columns.names); n != "" {
+		bad.Detail = fmt.Sprintf("%s (did you mean %s?)", bad.Detail, n)
+	}
 	return bad
 }
 

@@ -182,8 +182,9 @@ func TestDecode_MalformedKinds(t *testing.T) {
 func TestDecode_BadHeader(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ head, want, detail string }{
-		{"kind,feed,exchange,market,symbol,event_ts,pirce", "column is not known", `pirce (nearest: price)`},
-		{"kind,feed,exchange,market,symbol,event_time", "column is not known", `event_time (nearest: event_ts)`},
+		{"kind,feed,exchange,market,symbol,event_ts,pirce", "column is not known", `pirce (did you mean price?)`},
+		{"kind,feed,exchange,market,symbol,event_time", "column is not known", `event_time (did you mean event_ts?)`},
+		{"kind,feed,exchange,market,symbol,event_ts,zzzzzzzzzzzz", "column is not known", "zzzzzzzzzzzz"},
 		{"kind,kind,feed,exchange,market,symbol,event_ts", "column appears twice", "kind"},
 		{"kind,feed,exchange,market,event_ts", "column is missing in the header", "symbol"},
 		{"", "", ""},
