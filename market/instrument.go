@@ -115,11 +115,20 @@ func SplitSymbol(symbol string) (base, quote string) {
 		return b, q
 	}
 	for _, q := range quotes {
-		if b, ok := strings.CutSuffix(symbol, q); ok && b != "" {
+		if b, ok := strings.CutSuffix(symbol, q); ok && b != "" && !endsAsset(b, q) {
 			return b, q
 		}
 	}
 	return "", ""
+}
+
+// endsAsset reports whether the first letter of TUSD or BUSD belongs to the base:
+// XBTUSD is XBT in USD, SHIBUSD is SHIB in USD.
+func endsAsset(base, quote string) bool {
+	if quote != "TUSD" && quote != "BUSD" {
+		return false
+	}
+	return len(base) < 3 || base == "USD" && quote == "TUSD" || base == "SHI" && quote == "BUSD"
 }
 
 // CleanSymbol makes the canonical symbol BASE-QUOTE out of a venue symbol such as

@@ -95,6 +95,8 @@ func TestSymbols(t *testing.T) {
 		"BTCUSDT": "BTC-USDT", "btcusdt": "BTC-USDT", "XBT/USD": "BTC-USD", "XBTUSDT": "BTC-USDT", "XDG/EUR": "DOGE-EUR",
 		"BTC-USD-220527": "BTC-USD-220527", "ETHBTC": "ETH-BTC", "TRXUSD": "TRX-USD", "WEIRD": "WEIRD", "BNBFDUSD": "BNB-FDUSD",
 		"1000SHIBUSDC": "1000SHIB-USDC", "BTC_USD_240927": "BTC-USD-240927",
+		"XBTUSD": "BTC-USD", "BATUSD": "BAT-USD", "BNBUSD": "BNB-USD", "USDTUSD": "USDT-USD", "SHIBUSD": "SHIB-USD", "DOTUSD": "DOT-USD",
+		"BTCBUSD": "BTC-BUSD", "BTCTUSD": "BTC-TUSD", "BTC-TUSD": "BTC-TUSD",
 	} {
 		if got := CleanSymbol(in); got != want {
 			t.Errorf("CleanSymbol(%q) = %q, want %q", in, got, want)
