@@ -257,7 +257,7 @@ func (d *binance) resolve(c *binCtx, symbol []byte, guess binLine) (*binInst, er
 	}
 	x := d.market.inst(line, symbol)
 	if x == nil {
-		return nil, Bad(badManyInst, symbol)
+		return nil, Bad(refusal(symbol), symbol)
 	}
 	return x, nil
 }

@@ -96,6 +96,9 @@ func detectBinanceLine(line []byte) int {
 		}
 		return 0
 	}
+	if !binanceStarts(start) {
+		return 0
+	}
 	sure := 0
 	if bytes.HasPrefix(start, []byte(`{"stream":"`)) && bytes.Contains(start, []byte(`"data":`)) {
 		sure = 80
@@ -109,4 +112,20 @@ func detectBinanceLine(line []byte) int {
 		}
 	}
 	return sure
+}
+
+// binanceStarts reports whether the first member of a line, or of its first element, is
+// one that the venue's messages begin with.
+func binanceStarts(line []byte) bool {
+	k := scan{b: bytes.TrimLeft(line, "[{ ")}
+	name, ok := k.str()
+	if !ok || len(name) <= 2 {
+		return ok
+	}
+	switch string(name) {
+	case "stream", "data", "lastUpdateId", "symbol", "id", "path", "method", "query", "timezone", "fundingRate", "fundingTime",
+		"result", "markPrice", "indexPrice", "estimatedSettlePrice", "openInterest", "sumOpenInterest", "asks", "bids":
+		return true
+	}
+	return false
 }

@@ -85,7 +85,7 @@ func (d *binance) instrument(el []byte, c *binCtx, line binLine, ts int64, flags
 	}
 	x := d.market.inst(line, symbol)
 	if x == nil {
-		return Bad(badManyInst, symbol)
+		return Bad(refusal(symbol), symbol)
 	}
 	tick, lot := symbolSteps(vals[6])
 	status := rawText(vals[1])

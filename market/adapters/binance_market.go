@@ -66,7 +66,11 @@ func newBinMarkets(env Env) *binMarkets {
 	return m
 }
 
-// inst returns the instrument of a venue symbol, nil when there are too many.
+// maxSymbol bounds the length of a venue symbol in bytes.
+const maxSymbol = 64
+
+// inst returns the instrument of a venue symbol, nil when it is too long or there are
+// too many: see refusal.
 func (m *binMarkets) inst(line binLine, symbol []byte) *binInst {
 	if x := m.last[line]; x != nil && bytes.Equal(x.symbol, symbol) {
 		return x
@@ -81,7 +85,18 @@ func (m *binMarkets) inst(line binLine, symbol []byte) *binInst {
 	return x
 }
 
+// refusal is the reason why inst returned nil.
+func refusal(symbol []byte) string {
+	if len(symbol) > maxSymbol {
+		return badSymbol
+	}
+	return badManyInst
+}
+
 func (m *binMarkets) add(line binLine, symbol []byte) *binInst {
+	if len(symbol) > maxSymbol {
+		return nil
+	}
 	venue, name := binSymbol(line, symbol)
 	f := binFeeds[line]
 	x := &binInst{symbol: bytes.Clone(symbol), line: line, venue: venue}

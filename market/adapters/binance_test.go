@@ -328,7 +328,7 @@ func TestBinance_Detect(t *testing.T) {
 	for _, name := range []string{
 		"rawstream/hyperliquid_btc_20250126.jsonl.gz", "captures/bybit_v5_20260809_btc_eth.jsonl.zst", "captures/kraken_v1_20210417.jsonl.zst",
 		"captures/kucoin_20210425.jsonl.zst", "captures/gateio_20210422.jsonl.zst", "orderbook/bybit_xrpusdt_ob500_20241201.jsonl.gz",
-		"payloads/gct_gemini_rest.jsonl.gz", "tapes/coinbase_btcusd_trades_20230905T16Z.csv.gz",
+		"payloads/gct_gemini_rest.jsonl.gz", "payloads/tardis_node_mapper_messages.jsonl", "payloads/crypto_msg_parser_ws_messages.jsonl", "tapes/coinbase_btcusd_trades_20230905T16Z.csv.gz",
 		"candles/kraken_xbtusdt_rest_trades_20251110.json.gz", "funding/lean_bybit_margin_interest_btcusd.csv",
 	} {
 		b := readFile(t, name)
@@ -336,6 +336,26 @@ func TestBinance_Detect(t *testing.T) {
 			if n := a.Detect(b[:min(len(b), 64<<10)]); n > 0 {
 				t.Errorf("%s: %s is %d sure", name, a.Name, n)
 			}
+		}
+	}
+}
+
+func TestBinance_DetectBareMessages(t *testing.T) {
+	t.Parallel()
+	for head, want := range map[string]bool{
+		`{"stream":"btcusdt@trade","data":{"e":"trade","E":1,`:                             true,
+		`1723161254087896568 {"stream":"btcusdt@bookTicker","data":{"u":1,"s":"X","b":"1"`: true,
+		`{"e":"aggTrade","E":1616176861895,"s":"BTCUSDT"`:                                  true,
+		`[{"e":"markPriceUpdate","E":1617309024002`:                                        true,
+		`{"u":1,"s":"BTCUSDT","b":"1","B":"1","a":"1","A":"1"}`:                            true,
+		`{"lastUpdateId":1,"bids":[],"asks":[]}`:                                           true,
+		"\x00\x01\n" + `{"e":"trade","E":1,"s":"X"}`:                                       true,
+		"\xef\xbb\xbf" + `{"e":"trade","E":1,"s":"X"}`:                                     true,
+		`{"kind":"trade","feed":"binance-usdm","e":"trade","event_ts":1}`:                  false,
+		`{"a":1}`: false, "": false, "{": false, "17": false, "17 ": false, "[": false, `{"t":"header","exchange":"KRAKEN"}`: false, "\x00\xff": false,
+	} {
+		if got := Binance.Detect([]byte(head)) > 0; got != want {
+			t.Errorf("%q: %v, want %v", head, got, want)
 		}
 	}
 }
