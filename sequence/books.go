@@ -56,24 +56,48 @@ func (s *Sequencer) deadBook(fk *feedKind, b *market.Batch, i int) string {
 // pushBook takes a row of the venue's stream.
 func (s *Sequencer) pushBook(k *kindState, l *line, b *market.Batch, i int) {
 	fk, ts := l.fk, b.EventTS[i]
-	v := s.judge(k, l, b, i)
-	if v == duplicate {
+	switch s.judge(k, l, b, i) {
+	case duplicate:
 		fk.fs.counts.Duplicate++
-		k.seen(l, ts)
-		return
-	}
-	c, point := s.chainOf(fk, b, i), k.point()
-	s.catchUp(c, point, math.MaxInt64, false)
-	if v == late && !c.admits(b, i, l.w) {
-		s.keepLate(k, fk.fs, b, i)
-	} else {
-		s.hold(c, b, i, point)
+	case late:
+		s.lateBook(k, l, b, i)
+	default:
+		c, point := s.chainOf(fk, b, i), k.point()
+		s.catchUp(c, point, math.MaxInt64, false)
+		s.hold(c, b, i, ts, false)
 	}
 	k.seen(l, ts)
 }
 
+// lateBook takes a row whose event time is behind the watermark. Two kinds of rows are
+// in time all the same, because they have their place by number and not by time: a
+// snapshot for a book that waits for one, which is placed like one asked for over REST,
+// and a delta that continues the chain, when the chain's own time is above the
+// watermark: then it is the venue's clock that stepped back.
+func (s *Sequencer) lateBook(k *kindState, l *line, b *market.Batch, i int) {
+	c, point := s.chainOf(l.fk, b, i), k.point()
+	s.catchUp(c, point, math.MaxInt64, false)
+	snapshot := b.Cols[market.BookOrigin].I64[i] != market.OriginDelta
+	if snapshot && !c.live {
+		s.hold(c, b, i, max(point, l.w)+1, true)
+		return
+	}
+	if !snapshot {
+		if tail, ok := c.admits(s.kinds[market.KindBook].arena, b, i); ok && tail > l.w {
+			s.hold(c, b, i, max(b.EventTS[i], tail), false)
+			return
+		}
+	}
+	s.keepLate(k, l.fk.fs, b, i)
+	if !c.chained && c.live {
+		// No hole in numbers will show that the book misses it.
+		s.breakChain(c)
+		s.writeStatus(b, i, point+1, market.StatusGap, "late row of a book without update ids", 0, 0)
+	}
+}
+
 // pushREST takes a snapshot asked for over REST. It belongs to no line: it is placed by
-// its update id, is never late, and holds nothing back. Its time is by the collector's
+// its update id, is never late, and holds nothing back; what has left stays before it. Its time is by the collector's
 // clock; while no line exists, as in a file of nothing else, the release point follows
 // it at the distance by which such a clock may be wrong.
 func (s *Sequencer) pushREST(k *kindState, fk *feedKind, b *market.Batch, i int) {
@@ -84,7 +108,7 @@ func (s *Sequencer) pushREST(k *kindState, fk *feedKind, b *market.Batch, i int)
 	}
 	c, point := s.chainOf(fk, b, i), k.point()
 	s.catchUp(c, point, math.MaxInt64, false)
-	s.hold(c, b, i, point)
+	s.hold(c, b, i, max(ts, point+1), true)
 	if len(k.lines) == 0 {
 		k.at = max(k.at, ts-s.cfg.MaxAhead-fk.fs.feed.Disorder)
 	}
@@ -118,23 +142,34 @@ func (s *Sequencer) newChain(fk *feedKind, inst market.Inst) *chain {
 	return c
 }
 
-// admits reports whether a row is in time although its event time is not: a delta that
-// continues the chain, when the chain's own time is above the watermark. It is a
-// venue's clock that stepped back then, not a row that came late.
-func (c *chain) admits(b *market.Batch, i int, w int64) bool {
-	origin := b.Cols[market.BookOrigin].I64[i]
-	if !c.chained || origin != market.OriginDelta || !c.known {
-		return false
+// admits reports whether a delta continues what the chain holds, and the effective time
+// that it gets there. Without update ids, that is what follows on the same line a row
+// which was itself raised above its time.
+func (c *chain) admits(arena, b *market.Batch, i int) (at int64, ok bool) {
+	n := c.at.len()
+	if !c.chained {
+		if n == 0 {
+			return 0, false
+		}
+		tail := c.at.get(n - 1)
+		return tail.ts, tail.rule == byTime && arena.EventTS[tail.row] < tail.ts && arena.Shard[tail.row] == b.Shard[i]
 	}
 	x := makeLink(b, i)
-	tail, ts := c.last, c.ts
-	if n := c.at.len(); n > 0 {
-		tail = c.at.get(n - 1).seq
+	switch {
+	case n > 0:
+		at = market.NoTime
 		for j := range n {
-			ts = max(ts, c.at.get(j).ts)
+			at = max(at, c.at.get(j).ts)
 		}
+		return at, x.key == c.at.get(n-1).seq
+	case len(c.rests) > 0:
+		r := &c.rests[len(c.rests)-1]
+		return r.ts, x.continues(r.seq, true)
+	case len(c.snaps) > 0:
+		r := &c.snaps[len(c.snaps)-1]
+		return r.ts, x.continues(r.seq, true)
 	}
-	return x.key == tail && ts > w
+	return 0, false
 }
 
 // makeLink reads how row i of a batch names its predecessor.
@@ -160,8 +195,9 @@ func makeLink(b *market.Batch, i int) link {
 	return x
 }
 
-// hold puts a row in time into its chain.
-func (s *Sequencer) hold(c *chain, b *market.Batch, i int, point int64) {
+// hold puts a row in time into its chain, at or after at. rest says that it is a
+// snapshot without a place in the stream.
+func (s *Sequencer) hold(c *chain, b *market.Batch, i int, at int64, rest bool) {
 	k := s.kinds[market.KindBook]
 	c.fk.fs.counts.Pending++
 	c.shard = b.Shard[i]
@@ -170,24 +206,21 @@ func (s *Sequencer) hold(c *chain, b *market.Batch, i int, point int64) {
 	row := uint32(k.arena.N - 1)
 	k.arena.Flags[row] &= flagsIn
 	x := makeLink(b, i)
-	x.row = row
-	origin := b.Cols[market.BookOrigin].I64[i]
-	if origin == market.OriginREST && x.ts <= point {
-		// Its time says when it was asked for, by another clock than the deltas':
-		// what has been released stays before it.
-		x.ts = point + 1
-	}
+	x.row, x.ts, x.tie = row, at, uint64(at)
 	switch {
 	case !c.chained:
-		x.key, x.tie, x.rule = uint64(x.ts), seqOf(b, i), byTime
+		x.key, x.tie, x.rule = uint64(at), seqOf(b, i), byTime
+		if at != b.EventTS[i] {
+			x.tie = math.MaxUint64 - 1 // after what is there, by arrival
+		}
 		c.at.insert(x)
-	case origin == market.OriginREST:
+	case rest:
 		if len(c.rests) == maxRests {
 			s.filter(c)
 			c.rests = append(c.rests[:0], c.rests[1:]...)
 		}
 		c.rests = append(c.rests, x)
-	case origin != market.OriginDelta || x.rule == byStep && x.seq == 1:
+	case b.Cols[market.BookOrigin].I64[i] != market.OriginDelta || x.rule == byStep && x.seq == 1:
 		c.snaps = append(c.snaps, x)
 		for j := len(c.snaps) - 1; j > 0 && c.snaps[j].ts < c.snaps[j-1].ts; j-- {
 			c.snaps[j], c.snaps[j-1] = c.snaps[j-1], c.snaps[j]

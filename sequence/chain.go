@@ -228,13 +228,17 @@ func (c *chain) plan(patience, grid, last int64) (do step, place int, at int64) 
 			offer(stepKeyframe, 0, g)
 		}
 	}
+	rest := len(c.rests) > 0 && hole < 0
+	if rest && next >= 0 && c.at.get(next).seq > c.rests[0].seq {
+		offer(stepRest, 0, c.restAt(&c.rests[0], next, patience)) // before the delta at the same time
+	}
 	if next >= 0 {
 		offer(stepLink, next, c.at.get(next).ts)
 	}
 	if len(c.snaps) > 0 {
 		offer(stepSnap, 0, c.snaps[0].ts)
 	}
-	if len(c.rests) > 0 && hole < 0 {
+	if rest {
 		offer(stepRest, 0, c.restAt(&c.rests[0], next, patience))
 	}
 	if stale >= 0 {
