@@ -366,3 +366,24 @@ func benchMarket(b *testing.B, c Config) {
 		m.Next(&chunk)
 	}
 }
+
+// Memory does not grow with the length of the run.
+func TestMarket_IsBounded(t *testing.T) {
+	c := DefaultConfig()
+	c.Events, c.Rate = 0, 5000
+	c.Disorder, c.Duplicates, c.Late, c.Gaps, c.Corrupt = 100_000, 10_000, 5000, 1000, 1000
+	m := start(t, c)
+	var chunk market.Chunk
+	slots := 0
+	for i := range 300 {
+		if !m.Next(&chunk) {
+			t.Fatal("an endless market ended")
+		}
+		if i == 100 {
+			slots = len(m.q.slots)
+		}
+	}
+	if n := len(m.q.slots); n > 2*slots {
+		t.Errorf("%d records under way, %d before", n, slots)
+	}
+}
