@@ -52,7 +52,7 @@ func text(ts []trade) string {
 	return b.String()
 }
 
-func file(t *testing.T, content string) string {
+func file(t testing.TB, content string) string {
 	t.Helper()
 	f, err := os.CreateTemp(t.TempDir(), "*.csv")
 	if err != nil {

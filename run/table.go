@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/pinova-group/tidemark/internal/term"
 	"github.com/pinova-group/tidemark/market"
@@ -19,6 +20,8 @@ type table struct {
 	w      io.Writer
 	style  term.Style
 	fields []rowfile.Field
+	shown  []int // fields in the order of the table
+	hidden []string
 	head   [][]string
 	tail   [][]string // ring of the last rows
 	n      int64
@@ -26,18 +29,35 @@ type table struct {
 
 // NewTable shows rows as a table on a terminal.
 func NewTable(w io.Writer, style term.Style) func(s *rowfile.Schema) rowfile.Writer {
-	return func(s *rowfile.Schema) rowfile.Writer { return &table{w: w, style: style, fields: s.Fields} }
+	return func(s *rowfile.Schema) rowfile.Writer {
+		t := &table{w: w, style: style, fields: s.Fields}
+		flags := -1
+		for i, f := range s.Fields {
+			switch {
+			case f.Bits != nil:
+				flags = i
+			case f.Type == market.TypeTime && f.Name != "window_start":
+				t.hidden = append(t.hidden, f.Name) // follow from the start, and would fill the screen
+			default:
+				t.shown = append(t.shown, i)
+			}
+		}
+		if flags >= 0 {
+			t.shown = append(t.shown, flags)
+		}
+		return t
+	}
 }
 
 func (t *table) Write(b *rowfile.Batch) error {
 	for i := range b.N {
-		if i > tableRows && i < b.N-tableRows {
+		if t.n >= tableRows && i < b.N-tableRows {
 			t.n++
-			continue // would not be shown
+			continue // others of this batch will be the last ones
 		}
-		row := make([]string, len(t.fields))
-		for j := range t.fields {
-			row[j] = cell(&t.fields[j], &b.Cols[j], i)
+		row := make([]string, len(t.shown))
+		for n, j := range t.shown {
+			row[n] = cell(&t.fields[j], &b.Cols[j], i)
 		}
 		if t.n < tableRows {
 			t.head = append(t.head, row)
@@ -71,7 +91,8 @@ func cell(f *rowfile.Field, c *rowfile.Col, i int) string {
 
 func (t *table) Close() error {
 	var cols []term.Column
-	for _, f := range t.fields {
+	for _, j := range t.shown {
+		f := &t.fields[j]
 		right := f.Bits == nil && f.Type != market.TypeText && f.Type != market.TypeTime
 		cols = append(cols, term.Column{Head: f.Name, Right: right})
 	}
@@ -90,9 +111,10 @@ func (t *table) Close() error {
 	if _, err := io.WriteString(t.w, t.style.Table(cols, rows)); err != nil {
 		return err
 	}
+	line := "not shown: " + strings.Join(t.hidden, ", ")
 	if shown := int64(len(t.head) + len(t.tail)); shown < t.n {
-		_, err := fmt.Fprintf(t.w, "%s rows, %d shown; -o FILE.csv writes all\n", term.Int(t.n), shown)
-		return err
+		line = fmt.Sprintf("%s rows, %d of them here; ", term.Int(t.n), shown) + line
 	}
-	return nil
+	_, err := fmt.Fprintf(t.w, "%s; -o FILE.csv writes all\n", line)
+	return err
 }

@@ -63,7 +63,7 @@ type plainDecoder struct{ env adapters.Env }
 func (d *plainDecoder) Decode(rec *adapters.Record, out *market.Chunk) error {
 	text := strings.TrimPrefix(string(rec.Data), "!")
 	if text == "#" {
-		return adapters.Filtered("comment")
+		return adapters.Filtered("dropped on purpose")
 	}
 	kind := market.KindTrade
 	if t, ok := strings.CutPrefix(text, "w "); ok {

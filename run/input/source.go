@@ -66,10 +66,11 @@ type source struct {
 	pending market.Chunk
 	places  [market.NumKinds][]Place // of the rows of pending, when asked for
 	place   Place                    // of the record decoded last
-	head    [market.NumKinds]int     // first row of pending that was not taken
-	waiting int                      // rows of pending that were not taken
-	key     int64                    // time of the next row, as far as known
-	newest  int64                    // greatest event time so far
+	rec     adapters.Record
+	head    [market.NumKinds]int // first row of pending that was not taken
+	waiting int                  // rows of pending that were not taken
+	key     int64                // time of the next row, as far as known
+	newest  int64                // greatest event time so far
 	started bool
 	read    *atomic.Int64
 }
@@ -88,6 +89,7 @@ func (s *source) begin() error {
 	}
 	s.Comp = s.st.comp
 	s.lines = newLines(s.st.r)
+	s.rec = adapters.Record{Ingest: market.NoTime, Shard: s.Shard}
 	if s.adapter != nil {
 		s.dec = s.adapter.New(s.cfg.env())
 	}
@@ -112,30 +114,43 @@ func (s *source) decode(out *market.Chunk, bad func(Bad)) error {
 		return s.unrecognised(bad)
 	}
 	data, err := s.record()
-	var dmg *DamagedError
-	switch {
-	case err == nil:
+	if err == nil {
 		s.Records++
 		if s.cfg.Places {
 			s.place = Place{s.Path, s.lines.line, s.lines.offset, bytes.Clone(data[:min(len(data), MaxRaw)])}
 		}
-		rec := adapters.Record{Data: data, Ingest: market.NoTime, Offset: s.lines.line, Shard: s.Shard}
-		s.judge(s.dec.Decode(&rec, out), data, bad)
+		s.rec.Data, s.rec.Offset = data, s.lines.line
+		if err := s.dec.Decode(&s.rec, out); err != nil {
+			s.judge(err, data, bad)
+		}
 		return nil
+	}
+	if !s.stopped(err, data, bad) {
+		return nil
+	}
+	s.ended = true
+	if f, ok := s.dec.(adapters.Flusher); ok {
+		if err := f.Flush(out); err != nil {
+			s.judge(err, nil, bad)
+		}
+	}
+	return nil // what was flushed is settled before the next call says that this is the end
+}
+
+// stopped judges an error of reading and reports whether the file has ended with it.
+func (s *source) stopped(err error, data []byte, bad func(Bad)) bool {
+	var dmg *DamagedError
+	switch {
 	case errors.Is(err, errTooLong):
 		s.reject(bad, fmt.Sprintf("record is longer than %d MiB", s.limit()>>20), "", 1, data)
-		return nil
+		return false
 	case errors.Is(err, io.EOF):
 	case errors.As(err, &dmg):
 		s.reject(bad, dmg.Reason, dmg.Cause.Error(), 1, data)
 	default:
 		s.reject(bad, "input cannot be read further", err.Error(), 1, data)
 	}
-	s.ended = true
-	if f, ok := s.dec.(adapters.Flusher); ok {
-		s.judge(f.Flush(out), nil, bad)
-	}
-	return nil // what was flushed is settled before the next call says that this is the end
+	return true
 }
 
 func (s *source) record() ([]byte, error) {
@@ -160,7 +175,6 @@ var layout = map[string]bool{"filtered: header": true, "filtered: empty line": t
 func (s *source) judge(err error, data []byte, bad func(Bad)) {
 	var br *adapters.BadRecord
 	switch {
-	case err == nil:
 	case errors.As(err, &br):
 		s.reject(bad, br.Reason, br.Detail, max(1, br.Count), data)
 	case layout[err.Error()]:
