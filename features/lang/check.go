@@ -70,7 +70,7 @@ func Check(specs []*Spec, opt CheckOptions) (*Set, Problems) {
 }
 
 func (c *checker) problem(pos Pos, remedy, format string, args ...any) {
-	c.problems = append(c.problems, Problem{Pos: pos, What: fmt.Sprintf(format, args...), Remedy: remedy})
+	c.problems = addProblem(c.problems, Problem{Pos: pos, What: fmt.Sprintf(format, args...), Remedy: remedy})
 }
 
 // header looks at a view among the others.

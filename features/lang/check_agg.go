@@ -97,8 +97,8 @@ func (v *viewChecker) aggOptions(e *Expr, agg *Agg, args []*Expr) bool {
 			return false
 		}
 		approx, ok2 := v.fraction(args[2], "approx", num.Dec{M: 5, S: 1})
-		if ok2 && approx.M == 0 {
-			v.problem(args[2].Pos, "want a relative error above 0 and at most 0.5", "approx is 0")
+		if ok2 && compareDec(approx, num.Dec{M: 1, S: 6}) < 0 {
+			v.problem(args[2].Pos, "want a relative error from 0.000001 to 0.5", "approx is %s", args[2])
 			return false
 		}
 		agg.Approx = approx
@@ -149,6 +149,10 @@ func (v *viewChecker) aggType(e *Expr, agg *Agg) bool {
 		t.Kind, t.Unit, t.Words = x.Kind, x.Unit, x.Words
 		if x.Kind == TRatio {
 			t.Kind = TFloat
+		}
+		if x.Kind == TText || x.Kind == TID {
+			v.unsupported(pos, agg.Fn+" of text is", "numbers, times, conditions, enums")
+			return false
 		}
 		ordered := number || x.Kind == TRatio || x.Kind == TFloat || x.Kind == TTime
 		if x.Kind == TNull || x.Kind == TList || (agg.Fn == "min" || agg.Fn == "max") && !ordered {

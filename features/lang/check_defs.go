@@ -118,7 +118,10 @@ func (v *viewChecker) features() {
 		v.view.Features = append(v.view.Features, f)
 	}
 	for i, f := range v.view.Features {
-		f.Node = v.place(v.feats[f.Name].node, i)
+		if v.once["size"] {
+			break
+		}
+		f.Node = v.place(v.feats[f.Name].node, i, map[*Node]*Node{})
 	}
 }
 
@@ -132,27 +135,36 @@ func (v *viewChecker) featureRef(d *definition, ref Pos) *Node {
 }
 
 // place makes every reference in n point to a feature before i: what is written later is
-// put in place.
-func (v *viewChecker) place(n *Node, i int) *Node {
-	if n.Op == NFeature && n.Index >= i {
-		return v.place(v.feats[v.spec.Features[n.Index].Name].node, i)
-	}
-	var args []*Node
-	for k, a := range n.Args {
-		b := v.place(a, i)
-		if b != a && args == nil {
-			args = append([]*Node(nil), n.Args...)
-		}
-		if args != nil {
-			args[k] = b
-		}
-	}
-	if args == nil {
+// put in place. done keeps what has been placed, so that shared parts cost once.
+func (v *viewChecker) place(n *Node, i int, done map[*Node]*Node) *Node {
+	if v.once["size"] {
 		return n
 	}
-	c := *n
-	c.Args = args
-	return v.mk(&c)
+	if out, ok := done[n]; ok {
+		return out
+	}
+	out := n
+	if n.Op == NFeature && n.Index >= i {
+		out = v.place(v.feats[v.spec.Features[n.Index].Name].node, i, done)
+	} else {
+		for k, a := range n.Args {
+			b := v.place(a, i, done)
+			if b == a {
+				continue
+			}
+			if out == n {
+				c := *n
+				c.Args = append([]*Node(nil), n.Args...)
+				out = &c
+			}
+			out.Args[k] = b
+		}
+		if out != n {
+			out = v.mk(out)
+		}
+	}
+	done[n] = out
+	return out
 }
 
 // constInt is an argument that must be a whole number known here.

@@ -169,6 +169,9 @@ func (v *viewChecker) rolling() {
 		v.unsupported(e.Pos, "every: event is", "a grid such as every: 1s")
 	}
 	t.Every = v.option("every")
+	if t.Width > 0 && t.Every > t.Width {
+		v.problem(w.Opts["every"].Pos, "want every: "+shortDuration(t.Width)+" or less", "events between windows of %s every %s would be in no row", shortDuration(t.Width), shortDuration(t.Every))
+	}
 	if t.Every > 0 && t.Width/t.Every > maxPanes {
 		v.problem(w.Opts["every"].Pos, "want a larger every",
 			"%d grid points of %s in a window of %s", t.Width/t.Every, shortDuration(t.Every), shortDuration(t.Width))
@@ -209,8 +212,8 @@ func (v *viewChecker) rollup() {
 		}
 	}
 	for _, a := range p.Aggs {
-		if a.Fn == "time_mean" && len(v.view.By) != len(p.By) {
-			v.problem(v.spec.Places["by"], "want by: ["+strings.Join(p.By, ", ")+"]", "time_mean of several entities cannot be merged")
+		if ordered := a.Fn == "first" || a.Fn == "last" || a.Fn == "time_mean"; ordered && len(v.view.By) != len(p.By) {
+			v.problem(v.spec.Places["by"], "want by: ["+strings.Join(p.By, ", ")+"]", "%s of several entities cannot be merged", a.Fn)
 		}
 		v.ops[a.Fn] = true
 	}

@@ -98,6 +98,8 @@ func TestProblems_OfMissingBounds(t *testing.T) {
 			"a.yaml:5:30: every: event is not supported by this version (supported: a grid such as every: 1s)"},
 		{"rolling on a fine grid", view("window: {rolling: 365d, every: 1ms}\n" + count),
 			"a.yaml:5:32: 31536000000 grid points of 1ms in a window of 365d (want a larger every)"},
+		{"rolling with holes", view("window: {rolling: 1m, every: 5m}\n" + count),
+			"a.yaml:5:30: events between windows of 1m every 5m would be in no row (want every: 1m or less)"},
 		{"session without max", view("window: {session: 30s}\n" + count), `
 a.yaml:5:10: session window without max may never close (want {session: 30s, max: 1d})
 a.yaml:5:10: session windows are not supported by this version (supported: tumbling, rolling)`},
@@ -218,10 +220,10 @@ func TestProblems_OfRollups(t *testing.T) {
 		{up("trade", "symbol", "window: {tumbling: 1h}\n"), `a.yaml:6:1: rollup of events (want from: a view with a tumbling window)`},
 		{up("trade_bars_1m", "symbol", ""), `a.yaml:5:1: rollup without a tumbling window (want window: {tumbling: 1h})`},
 		{up("vwap_5m", "symbol", "window: {tumbling: 1h}\n"), `a.yaml:6:1: rollup of vwap_5m, which has a rolling window (want a view with a tumbling window)`},
-		{up("trade_bars_1m", "symbol", "window: {tumbling: 90s}\n"), `a.yaml:5:20: windows of 90s are not made of windows of 1m (want a multiple of 1m)`},
-		{up("trade_bars_1h", "symbol", "window: {tumbling: 1d, origin: 2024-01-01T00:30:00Z}\n"),
+		{up("trade_bars_1m", "exchange, market, symbol", "window: {tumbling: 90s}\n"), `a.yaml:5:20: windows of 90s are not made of windows of 1m (want a multiple of 1m)`},
+		{up("trade_bars_1h", "exchange, market, symbol", "window: {tumbling: 1d, origin: 2024-01-01T00:30:00Z}\n"),
 			`a.yaml:5:10: windows do not begin where those of trade_bars_1h do (want an origin at a window start of trade_bars_1h)`},
-		{up("trade_bars_1m", "symbol", "window: {tumbling: 1h}\nwhere: volume > 5\n"), `a.yaml:6:1: where in a rollup (want only from, by, window and rollup: the parent has the rest)`},
+		{up("trade_bars_1m", "exchange, market, symbol", "window: {tumbling: 1h}\nwhere: volume > 5\n"), `a.yaml:6:1: where in a rollup (want only from, by, window and rollup: the parent has the rest)`},
 		{up("spread_1m", "market, symbol", "window: {tumbling: 1h}\n"), `a.yaml:4:1: time_mean of several entities cannot be merged (want by: [exchange, market, symbol])`},
 	} {
 		wantProblems(t, problems(withShipped, c.text), c.want)

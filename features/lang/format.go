@@ -82,6 +82,9 @@ func (f *formatter) collect(root *yaml.Node) {
 	for _, e := range f.entries {
 		f.notes[e.id] = &notes{blank: f.blankBefore(e.first)}
 	}
+	if len(f.entries) > 0 { // what parts it from a header is written with the header
+		f.notes[f.entries[0].id].blank = false
+	}
 }
 
 func (f *formatter) each(n *yaml.Node, visit func(k, v *yaml.Node)) {

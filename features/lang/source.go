@@ -13,13 +13,14 @@ import (
 type source struct {
 	file     string
 	text     string
-	lines    []int        // offset at which each line begins
-	bad      map[int]bool // lines whose value YAML could not read; reported, replaced by a placeholder
+	lines    []int         // offset at which each line begins
+	wide     map[int][]int // where characters begin on lines that are not ASCII, made when needed
+	bad      map[int]bool  // lines whose value YAML could not read; reported, replaced by a placeholder
 	problems Problems
 }
 
 func newSource(file, text string) *source {
-	s := &source{file: file, text: text, lines: []int{0}, bad: map[int]bool{}}
+	s := &source{file: file, text: text, lines: []int{0}, wide: map[int][]int{}, bad: map[int]bool{}}
 	for i := range len(text) {
 		if text[i] == '\n' {
 			s.lines = append(s.lines, i+1)
@@ -28,7 +29,20 @@ func newSource(file, text string) *source {
 	return s
 }
 
-func (s *source) add(p Problem) { s.problems = append(s.problems, p) }
+// maxProblems is how many problems of one file are told.
+const maxProblems = 1000
+
+func (s *source) add(p Problem) { s.problems = addProblem(s.problems, p) }
+
+func addProblem(ps Problems, p Problem) Problems {
+	switch {
+	case len(ps) < maxProblems:
+		return append(ps, p)
+	case len(ps) == maxProblems:
+		return append(ps, Problem{Pos: p.Pos, What: fmt.Sprintf("more than %d problems", maxProblems), Remedy: "want these solved first"})
+	}
+	return ps
+}
 
 func (s *source) problem(pos Pos, remedy, format string, args ...any) {
 	s.add(Problem{Pos: pos, What: fmt.Sprintf(format, args...), Remedy: remedy})
@@ -55,15 +69,27 @@ func (s *source) offset(n *yaml.Node) int {
 	if n.Line < 1 || n.Line > len(s.lines) {
 		return 0
 	}
-	off := s.lines[n.Line-1]
-	for range n.Column - 1 {
-		if off >= len(s.text) {
-			break
+	starts, seen := s.wide[n.Line]
+	line := s.line(n.Line)
+	if !seen {
+		for i := range len(line) {
+			if line[i] >= utf8.RuneSelf {
+				for off := range line {
+					starts = append(starts, off)
+				}
+				break
+			}
 		}
-		_, size := utf8.DecodeRuneInString(s.text[off:])
-		off += size
+		s.wide[n.Line] = starts
 	}
-	return off
+	col := n.Column - 1
+	switch {
+	case col < len(starts):
+		col = starts[col]
+	case starts != nil:
+		col = len(line)
+	}
+	return min(s.lines[n.Line-1]+col, len(s.text))
 }
 
 func (s *source) pos(n *yaml.Node) Pos { return s.place(s.offset(n)) }

@@ -104,6 +104,7 @@ var (
 const (
 	placeholder = "unreadable"
 	maxRepairs  = 50
+	maxDecodes  = 10_000 // tries of one repair
 )
 
 // repair looks for lines of the form "key: value" that are no YAML, alone or with what
@@ -111,13 +112,13 @@ const (
 func (s *source) repair(first error) ([]*yaml.Node, error) {
 	lines := strings.SplitAfter(s.text, "\n")
 	fixed := append([]string(nil), lines...)
-	found := 0
+	found, budget := 0, maxDecodes
 	for i, line := range lines {
 		m := entryLine.FindStringSubmatchIndex(strings.TrimRight(line, "\r\n"))
-		if m == nil || found == maxRepairs {
+		if m == nil || found == maxRepairs || budget <= 0 {
 			continue
 		}
-		err := readsAlone(lines[i:], m[3], strings.IndexByte("[{'\"|>", line[m[8]]) >= 0)
+		err := readsAlone(lines[i:], m[3], &budget, strings.IndexByte("[{'\"|>", line[m[8]]) >= 0)
 		if err == nil {
 			continue
 		}
@@ -135,13 +136,14 @@ func (s *source) repair(first error) ([]*yaml.Node, error) {
 
 // readsAlone tells whether a line without its indent is YAML, with the lines that follow
 // it when it may go on there.
-func readsAlone(lines []string, indent int, goesOn bool) error {
+func readsAlone(lines []string, indent int, budget *int, goesOn bool) error {
 	const most = 40
 	var b strings.Builder
 	var first error
 	for i, line := range lines {
 		b.WriteString(line[min(indent, len(line)-len(strings.TrimLeft(line, " "))):])
 		_, err := decodeYAML(b.String())
+		*budget--
 		if err == nil {
 			return nil
 		}
