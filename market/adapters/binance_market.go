@@ -244,12 +244,12 @@ func binInverse(pair []byte) bool {
 func binSymbol(line binLine, symbol []byte) (market.Venue, string) {
 	switch line {
 	case binSpot:
-		return market.Spot, canonical(symbol)
+		return market.Spot, tokenPair(symbol)
 	case binUS:
 		return market.Spot, dollarPair(symbol, true)
 	}
 	base, tail, _ := bytes.Cut(symbol, []byte("_"))
-	name := canonical(base)
+	name := tokenPair(base)
 	if line == binCOINM {
 		name = dollarPair(base, false)
 	}
@@ -260,6 +260,18 @@ func binSymbol(line binLine, symbol []byte) (market.Venue, string) {
 		return market.Future, dated
 	}
 	return market.Future, canonical(symbol)
+}
+
+// tokenPair is the canonical symbol of a pair on binance.com's spot and USD-M, which know
+// BUSD and TUSD but not USD: OPBUSD is OP in BUSD.
+func tokenPair(pair []byte) string {
+	if base, ok := bytes.CutSuffix(pair, []byte("USD")); ok && len(base) > 1 {
+		cut := len(base) - 1
+		if name := string(base[:cut]) + "-" + string(pair[cut:]); (base[cut] == 'B' || base[cut] == 'T') && market.ValidSymbol(name) {
+			return name
+		}
+	}
+	return canonical(pair)
 }
 
 // dollarPair is the canonical symbol of a pair on a market that quotes in USD, where

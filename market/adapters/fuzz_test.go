@@ -2,7 +2,10 @@ package adapters
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/pinova-group/tidemark/market"
@@ -111,6 +114,45 @@ func FuzzBinance(f *testing.F) {
 	f.Add([]byte(`{"stream":"!markPrice@arr","data":[{"e":"markPriceUpdate","E":1617309024002,"s":"BTCUSDT","p":"59022.5","i":"58936.6","r":"-0.00058959","T":1617321600000}]}`))
 	fuzzAdapter(f, Binance, "rawstream/binance_cm_btcusd_perp_20240808.jsonl.gz", "captures/binance_usdm_20210722.jsonl.zst", "payloads/gct_binance_rest.jsonl.gz")
 }
+
+// What the scanner takes as it was sent is JSON, and means the same when it is rewritten.
+func FuzzBinanceRewritten(f *testing.F) {
+	for i, l := range rawstream(f, "cm_btcusd_perp_20240808") {
+		if i%40 == 0 && len(l) < 500 && i < 1000 {
+			f.Add(l)
+		}
+	}
+	f.Add([]byte(`{"\":1,"e":"trade","E":1723161255343,"s":"BTCUSDT","t":1,"p":"1","q":"1","T":1723161255342,"m":true,"M":true}`))
+	feeds := market.NewFeeds()
+	f.Fuzz(func(t *testing.T, in []byte) {
+		prefix, body := []byte(nil), trimSpace(in)
+		if i := bytes.IndexByte(body, ' '); i > 0 && digits(body, 0) == i {
+			prefix, body = body[:i+1], body[i+1:]
+		}
+		var out market.Chunk
+		if bytes.ContainsRune(in, '\n') || isCapture(trimSpace(body)) {
+			return
+		}
+		_ = Binance.New(Env{Feeds: feeds, Insts: market.NewInstruments()}).Decode(&Record{Data: in, Ingest: market.NoTime}, &out)
+		if out.Len() > 0 && !json.Valid(body) {
+			t.Fatalf("%d events of what is not JSON", out.Len())
+		}
+		norm, err := normalise(nil, body)
+		if err != nil {
+			return // not JSON, or names given twice where nobody looks
+		}
+		text := func(in []byte) string {
+			return string(rawSize.ReplaceAll(fuzzDecode(t, Binance, feeds, in), nil))
+		}
+		a := text(in)
+		b := text(append(append([]byte(nil), prefix...), norm...))
+		if events := strings.Contains(a, " ts="); events != strings.Contains(b, " ts=") || events && a != b {
+			t.Fatalf("as sent:   %s\nrewritten: %s", a, b)
+		}
+	})
+}
+
+var rawSize = regexp.MustCompile(` raw=\d+`)
 
 func FuzzBinanceCSV(f *testing.F) {
 	fuzzAdapter(f, BinanceCSV, "tapes/binance_cm_trxusd_perp_trades_20250304_positive.csv.gz", "orderbook/binance_spot_trxusdt_depth_20250304_negative.csv.gz",

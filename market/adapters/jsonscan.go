@@ -266,8 +266,8 @@ func digits(b []byte, i int) int {
 	return i
 }
 
-// skip walks over any value, depth levels deep at most, and checks that it is JSON but
-// for what stands inside strings.
+// skip walks over any value, depth levels deep at most, and checks that it is JSON; that
+// strings are UTF-8 and names not given twice is left to whom it matters.
 func (s *scan) skip(depth int) bool {
 	switch c := s.peek(); c {
 	case '"':
@@ -309,7 +309,7 @@ func (s *scan) skipNested(open byte, depth int) bool {
 	}
 }
 
-// skipString walks over a string with whatever escapes; it must start at the quote.
+// skipString walks over a string with whatever escapes; s must be at the quote.
 func (s *scan) skipString() bool {
 	b := s.b
 	for i := s.i + 1; i < len(b); i++ {
@@ -318,12 +318,38 @@ func (s *scan) skipString() bool {
 			s.i = i + 1
 			return true
 		case c == '\\':
-			i++
+			n := escapeLen(b[i:])
+			if n == 0 {
+				return false
+			}
+			i += n - 1
 		case c < ' ':
 			return false
 		}
 	}
 	return false
+}
+
+// escapeLen is the length of the escape that b begins with, 0 when it is none.
+func escapeLen(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if len(b) < 6 {
+			return 0
+		}
+		for _, c := range b[2:6] {
+			if c-'0' > 9 && c|0x20-'a' > 5 {
+				return 0
+			}
+		}
+		return 6
+	}
+	return 0
 }
 
 // raw walks over any value and returns its text.
