@@ -24,6 +24,7 @@ func (m *Market) number(x *instrument, r *record) {
 	r.origin, r.prev, r.first = market.OriginDelta, x.update, x.update+1
 	x.update += 1 + uint64(m.walk.below(3))
 	r.seq = x.update
+	x.fed++
 }
 
 func (m *Market) tradeRow(x *instrument, price, qty int64) {
@@ -57,7 +58,7 @@ func (m *Market) describe(x *instrument) {
 
 // snapshot pushes the whole book. It has the number of the delta that it follows.
 func (m *Market) snapshot(x *instrument) {
-	x.snapSeq, x.snapAt, x.broken = x.update, m.stamp(x), false
+	x.snapSeq, x.snapAt, x.broken, x.fed = x.update, m.stamp(x), false, 0
 	if m.c.Untimed {
 		x.calm, x.calms = m.t+m.c.Delay+m.c.Disorder+m.venues[x.venue].f.Disorder+margin, 2
 	}

@@ -35,7 +35,7 @@ func (m *Market) finishAt(x *instrument, slot int32, t int64) {
 	if untimed {
 		r.ts = r.arrival
 	}
-	if (delta && !m.isCalm(x, r) || r.kind == market.KindTrade) && m.fault.hit(m.c.Gaps) {
+	if (delta && !m.isCalm(x) || r.kind == market.KindTrade) && m.fault.hit(m.c.Gaps) {
 		m.lose(x, slot)
 		return
 	}
@@ -60,13 +60,13 @@ func (m *Market) finishAt(x *instrument, slot int32, t int64) {
 // still to find its place: what follows a new hole would keep it from there. Its place
 // is found when a delta has come that is a disorder younger; the one after it may have
 // overtaken it.
-func (m *Market) isCalm(x *instrument, r *record) bool {
+func (m *Market) isCalm(x *instrument) bool {
 	if x.calms == 0 {
 		return false
 	}
-	if r.ts > x.calm {
+	if m.t > x.calm {
 		x.calms--
-		x.calm = r.ts + m.c.Disorder + margin
+		x.calm = m.t + m.c.Disorder + margin
 	}
 	return true
 }

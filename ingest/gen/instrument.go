@@ -36,6 +36,7 @@ type instrument struct {
 	hold     int64  // time of the first delta behind the last hole
 	calm     int64  // see Market.isCalm
 	calms    int    // deltas beyond calm still to come
+	fed      int    // deltas since the last snapshot
 	renamed  bool   // reference data changed while nobody listened
 	down     bool   // was in an outage at its last step
 	seen     bool   // a trade has been seen

@@ -64,6 +64,9 @@ type outage struct {
 	said     int // status rows: 1 after down, 2 after up
 }
 
+// maxFed is how many deltas may overtake a snapshot over REST.
+const maxFed = 500
+
 // Shares of steps: a trade, otherwise a change of the book.
 const tradeShare = 400_000
 
@@ -285,6 +288,9 @@ func (m *Market) act(x *instrument) {
 	}
 	if m.stamp(x) <= x.snapAt {
 		return // a delta at the time of a snapshot could not be told to follow it
+	}
+	if x.fed >= maxFed && m.t <= x.calm {
+		return // a reader keeps only so many deltas while a snapshot over REST is under way
 	}
 	due := m.c.SnapshotEvery > 0 && !m.c.Untimed && m.stamp(x) >= x.snapAt+m.c.SnapshotEvery
 	if m.books && (x.broken || due) && x.snapSeq != x.update && m.settled(x) && !x.books.open {

@@ -153,7 +153,7 @@ func TestText_GoldenHash(t *testing.T) {
 	for f, want := range map[Format]string{
 		CanonicalCSV:   "84caaa09a41dba5a",
 		CanonicalJSONL: "21dd65871cb3f5ef",
-		Raw:            "e90b95663e21eae2",
+		Raw:            "52b37b624425963a",
 	} {
 		c := c
 		if f == Raw {
