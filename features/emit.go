@@ -307,7 +307,7 @@ func (v *viewState) finish(i int32, row *emitted) {
 			if v.p.Tail && !row.empty {
 				tail = v.tailRec(i)
 			}
-			v.p.Accs[ld.Acc].Mean(x, v.rec, tail, row.start, row.end, v.p.Window.Carry, rows, &v.task.sc)
+			v.p.Accs[ld.Acc].Mean(x, v.rec, tail, row.start, row.end, v.p.Window.Carry, rows)
 		case plan.LoadQuantile:
 			v.p.Accs[ld.Acc].Quantile(x, v.rec, ld.P, &v.task.sc)
 		case plan.LoadStart:

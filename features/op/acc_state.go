@@ -63,7 +63,7 @@ func integralMerge(st, o []uint64) bool {
 // what the value of the tail (the state of all before the window) adds until the first
 // event when it is not older than carry at the start, and the last value until the end,
 // divided by the time covered. rows bounds the number of terms. tail may be nil.
-func (a *Acc) Mean(v *Val, rec, tail []uint64, start, end, carry, rows int64, sc *Scratch) {
+func (a *Acc) Mean(v *Val, rec, tail []uint64, start, end, carry, rows int64) {
 	st := rec[a.Off : a.Off+integralWords]
 	if st[integralCell] == 0 {
 		v.setNull(false)
@@ -90,10 +90,8 @@ func (a *Acc) Mean(v *Val, rec, tail []uint64, start, end, carry, rows int64, sc
 		v.setNull(false)
 		return
 	}
-	v.Null, v.Ovf = false, false
-	v.R.SetInt192(&sum, scale)
-	sc.r.SetInt64(end - from)
-	v.R.Quo(&v.R, &sc.r)
+	v.Null, v.Ovf, v.lazy = false, false, true
+	v.W, v.S, v.den, v.denS = sum, int8(scale), num.FromInt64(end-from), 0
 }
 
 // distinctKey is the identity of a value: equal values have equal keys, whatever their

@@ -192,7 +192,7 @@ func (m *Machine) arith(in *Instr, d, a, b *Val) {
 	case in.Op <= FloorF:
 		m.float(in, d, a, b)
 	case in.Op <= CmpB:
-		d.SetBool(compare(in, a, b))
+		d.SetBool(m.compare(in, a, b))
 	default:
 		m.convert(in, d, a, b)
 	}

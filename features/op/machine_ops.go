@@ -52,43 +52,44 @@ func (m *Machine) exact(in *Instr, d, a, b *Val) {
 			d.setNull(false)
 			return
 		}
-		m.r.SetInt192(&b.W, int(b.S))
-		d.Null, d.Ovf = false, false
-		d.R.SetInt192(&a.W, int(a.S))
-		d.R.Quo(&d.R, &m.r)
+		d.setQuo(a, b)
 		return
 	}
 	d.Null, d.Ovf, d.W, d.S = !ok, !ok, w, s
 }
 
 func (m *Machine) ratio(in *Instr, d, a, b *Val) {
-	d.Null, d.Ovf = false, false
+	x, y := a.rat(&m.r), &b.R
+	if twoArgs[in.Op] {
+		y = b.rat(&m.r)
+	}
+	d.Null, d.Ovf, d.lazy = false, false, false
 	switch in.Op {
 	case AddR:
-		d.R.Add(&a.R, &b.R)
+		d.R.Add(x, y)
 	case SubR:
-		d.R.Sub(&a.R, &b.R)
+		d.R.Sub(x, y)
 	case MulR:
-		d.R.Mul(&a.R, &b.R)
+		d.R.Mul(x, y)
 	case QuoR:
-		if !d.R.Quo(&a.R, &b.R) {
+		if !d.R.Quo(x, y) {
 			d.setNull(false)
 		}
 	case NegR:
-		d.R.Neg(&a.R)
+		d.R.Neg(x)
 	case AbsR:
-		d.R.Abs(&a.R)
+		d.R.Abs(x)
 	case SignR:
-		d.SetInt(int64(a.R.Sign()))
+		d.SetInt(int64(x.Sign()))
 	case MinR, MaxR:
-		if c := a.R.Cmp(&b.R); c != 0 && c > 0 == (in.Op == MinR) {
-			a = b
+		if c := x.Cmp(y); c != 0 && c > 0 == (in.Op == MinR) {
+			x = y
 		}
-		d.R.Set(&a.R)
+		d.R.Set(x)
 	case RoundR:
-		d.R.Round(&a.R, int(in.N))
+		d.R.Round(x, int(in.N))
 	case FloorR:
-		d.R.Floor(&a.R)
+		d.R.Floor(x)
 	}
 }
 
@@ -150,13 +151,13 @@ func (m *Machine) roundFloat(d *Val, x float64, digits int) {
 	d.setFloat(f)
 }
 
-func compare(in *Instr, a, b *Val) bool {
+func (m *Machine) compare(in *Instr, a, b *Val) bool {
 	c := 0
 	switch in.Op {
 	case CmpX:
 		c = cmpExact(&a.W, &b.W, a.S, b.S)
 	case CmpR:
-		c = a.R.Cmp(&b.R)
+		c = a.rat(&m.r).Cmp(b.rat(&m.r))
 	case CmpF:
 		if a.F < b.F {
 			c = -1
@@ -184,7 +185,7 @@ func compare(in *Instr, a, b *Val) bool {
 }
 
 func (m *Machine) convert(in *Instr, d, a, b *Val) {
-	d.Null, d.Ovf = false, false
+	d.Null, d.Ovf, d.lazy = false, false, false
 	switch in.Op {
 	case XToR:
 		a.toRat(&d.R, KExact)
@@ -195,13 +196,14 @@ func (m *Machine) convert(in *Instr, d, a, b *Val) {
 		d.F = f
 		d.Null, d.Ovf = !ok, !ok
 	case RToX:
-		d.toExact(m.r.Set(&a.R))
+		d.toExact(m.r.Set(a.rat(&m.r)))
 	case SqrtR:
-		if a.R.Sign() < 0 {
+		x := a.rat(&m.r)
+		if x.Sign() < 0 {
 			d.setNull(false)
 			return
 		}
-		f, ok := a.R.Sqrt64()
+		f, ok := x.Sqrt64()
 		d.F = f
 		d.Null, d.Ovf = !ok, !ok
 	case SqrtF:
@@ -213,7 +215,7 @@ func (m *Machine) convert(in *Instr, d, a, b *Val) {
 	case LnX:
 		m.lnExact(d, a, b)
 	case LnR:
-		m.lnRatio(d, &a.R)
+		m.lnRatio(d, a.rat(&m.r))
 	}
 }
 
@@ -280,7 +282,7 @@ func (m *Machine) variance(in *Instr, d, n, s1, s2 *Val) {
 		d.setNull(n.Null && n.Ovf)
 		return
 	}
-	d.Null, d.Ovf = false, false
+	d.Null, d.Ovf, d.lazy = false, false, false
 	m.r.SetInt192(&s1.W, int(s1.S))
 	m.r.Mul(&m.r, &m.r)
 	m.s.SetInt192(&s2.W, int(s2.S))

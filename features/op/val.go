@@ -16,7 +16,7 @@ const (
 	KBool              // I: 0 or 1
 	KExact             // W × 10^-S
 	KQ60               // W × 2^-60
-	KRatio             // R
+	KRatio             // R, or as long as lazy the quotient of W × 10^-S and den × 10^-denS
 	KFloat             // F
 	KText              // T
 )
@@ -31,6 +31,28 @@ type Val struct {
 	W         num.Int192
 	T         []byte
 	R         num.Rat
+
+	lazy bool
+	denS int8
+	den  num.Int192
+}
+
+// setQuo makes v the ratio of two exact values, b not 0. Most ratios are stored at once,
+// so it is worked out only when an operation asks for it.
+func (v *Val) setQuo(a, b *Val) {
+	v.Null, v.Ovf, v.lazy = false, false, true
+	v.W, v.S, v.den, v.denS = a.W, a.S, b.W, b.S
+}
+
+// rat is the ratio, worked out; r is scratch.
+func (v *Val) rat(r *num.Rat) *num.Rat {
+	if v.lazy {
+		v.lazy = false
+		v.R.SetInt192(&v.W, int(v.S))
+		r.SetInt192(&v.den, int(v.denS))
+		v.R.Quo(&v.R, r)
+	}
+	return &v.R
 }
 
 func (v *Val) setNull(ovf bool) { v.Null, v.Ovf = true, ovf }
@@ -88,7 +110,11 @@ func (v *Val) Copy(o *Val, k Kind) {
 	case KExact, KQ60:
 		v.W, v.S = o.W, o.S
 	case KRatio:
-		v.R.Set(&o.R)
+		if v.lazy = o.lazy; v.lazy {
+			v.W, v.S, v.den, v.denS = o.W, o.S, o.den, o.denS
+		} else {
+			v.R.Set(&o.R)
+		}
 	case KFloat:
 		v.F = o.F
 	case KText:
@@ -112,6 +138,9 @@ func (v *Val) Float64(k Kind) (f float64, ok bool) {
 		}
 		return r.SetBinary(&v.W, num.QBits).Float64()
 	case KRatio:
+		if v.lazy {
+			return num.QuoFloat64(&v.W, int(v.S), &v.den, int(v.denS))
+		}
 		return v.R.Float64()
 	case KFloat:
 		return v.F, true
@@ -127,7 +156,7 @@ func (v *Val) toRat(r *num.Rat, k Kind) {
 	case KQ60:
 		r.SetBinary(&v.W, num.QBits)
 	case KRatio:
-		r.Set(&v.R)
+		r.Set(v.rat(r))
 	}
 }
 
