@@ -121,7 +121,8 @@ func (r *Feeds) Set(f Feed) FeedID {
 }
 
 // Intern returns the number of a feed by name; an unknown name gets the defaults and a
-// number derived from its hash.
+// number derived from its hash. There is room for 2,048 of them; who takes names from
+// outside bounds them before.
 func (r *Feeds) Intern(name string) FeedID {
 	r.mu.RLock()
 	id, ok := r.byName[name]
@@ -133,6 +134,9 @@ func (r *Feeds) Intern(name string) FeedID {
 	defer r.mu.Unlock()
 	if id, ok := r.byName[name]; ok {
 		return id
+	}
+	if len(r.seen) == 2048 {
+		panic("BUG: feed names from outside are not bounded")
 	}
 	n := FeedID(2048 + xxh3.HashString(name)%2048)
 	for r.byID[n] != nil {
