@@ -37,7 +37,7 @@ var layers = [][]string{
 	{"run"},
 	{"run/describe"},
 	{"cmd/tidemark"},
-	{"internal/archtest", "internal/fmacheck", "bench"},
+	{"internal/archtest", "internal/fmacheck", "docs", "bench"},
 }
 
 // pure packages are functions of their input: no files, network, logs, clocks, random
