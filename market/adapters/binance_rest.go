@@ -2,6 +2,7 @@ package adapters
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 
 	"github.com/pinova-group/tidemark/market"
@@ -157,13 +158,14 @@ func (d *binance) list(b []byte, c *binCtx) (err error, ok bool) {
 		switch err, ok := d.element(el, c); {
 		case !ok:
 			bad.add(d.whyNot(), el)
-		case err == errHold: // the first element tells for all: they come from one request
+		case errors.Is(err, errHold): // the first element tells for all: they come from one request
 			if n == 0 {
 				return err, true
 			}
 			bad.add(badMarket, el)
 		default:
-			if x, isBad := err.(*BadRecord); isBad {
+			var x *BadRecord
+			if errors.As(err, &x) {
 				bad.add(x.Reason, []byte(x.Detail))
 			} else if err != nil && c.rows == before {
 				dropped = err

@@ -131,9 +131,6 @@ func (s *scan) bool() (v, ok bool) {
 	return false, s.lit("false")
 }
 
-// null consumes null if it is next.
-func (s *scan) null() bool { return s.peek() == 'n' && s.lit("null") }
-
 // dec reads a decimal, sent as a string ("61837.63") or as a number.
 func (s *scan) dec() (num.Dec, bool) {
 	quoted := s.take('"')
