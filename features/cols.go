@@ -2,23 +2,56 @@ package features
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/pinova-group/tidemark/features/plan"
 	"github.com/pinova-group/tidemark/market"
 )
 
 // cols are columns of one kind, grouped so that rows of an entity stand together: those
 // of a batch itself, or gathered from it.
 type cols struct {
-	n          int
-	ts, raw    []int64
-	ingest     []int64
-	feed       []market.FeedID
-	flags      []uint8
-	seq        []uint64
-	inst       []market.Inst
-	c          []market.Col
-	hasNull    []bool // by payload column
-	gatherable []int  // payload columns that the plan reads
+	n       int
+	ts, raw []int64
+	ingest  []int64
+	feed    []market.FeedID
+	flags   []uint8
+	seq     []uint64
+	inst    []market.Inst
+	c       []market.Col
+	hasNull []bool // by payload column
+
+	// What holds for all rows, so that it need not be looked at row by row.
+	oneFeed  bool  // feed[0] is that of every row
+	anyFlags uint8 // union of the flags
+	bulk     bool  // no row has an ingest time
+	gaps     bool  // some row has none
+
+	want want // of gathered columns: what is gathered
+}
+
+// want is what a set of views reads of rows, besides what every row needs.
+type want struct {
+	payload        []int
+	raw, seq, inst bool
+}
+
+// add enters the inputs of a view.
+func (w *want) add(v *plan.View) {
+	for _, in := range v.Inputs {
+		switch r := in.Ref; {
+		case r.Source == plan.Payload:
+			if !slices.Contains(w.payload, r.Index) {
+				w.payload = append(w.payload, r.Index)
+			}
+		case r.Source == plan.RawTime:
+			w.raw = true
+		case r.Source == plan.SeqNumber:
+			w.seq = true
+		case r.OfInstrument():
+			w.inst = true
+		}
+	}
 }
 
 // run is consecutive rows of one entity.
@@ -31,6 +64,24 @@ type run struct {
 func (c *cols) view(b *market.Batch) {
 	c.n, c.ts, c.raw, c.ingest, c.feed = b.N, b.TS, b.EventTS, b.IngestTS, b.Feed
 	c.flags, c.seq, c.inst, c.c = b.Flags, b.Seq, b.Inst, b.Cols
+	first, diff := c.feed[0], market.FeedID(0)
+	for _, f := range c.feed {
+		diff |= f ^ first
+	}
+	or := uint8(0)
+	for _, f := range c.flags {
+		or |= f
+	}
+	least, newest := c.ingest[0], c.ingest[0]
+	for _, t := range c.ingest {
+		least, newest = min(least, t), max(newest, t)
+	}
+	c.oneFeed, c.anyFlags = diff == 0, or
+	c.bulk, c.gaps = newest == market.NoTime, least == market.NoTime
+	c.hasNull = c.hasNull[:0]
+	for i := range b.Cols {
+		c.hasNull = append(c.hasNull, slices.ContainsFunc(b.Cols[i].Null, func(w uint64) bool { return w != 0 }))
+	}
 }
 
 // check reports the first column whose length is not that of the batch, or whose
@@ -63,50 +114,67 @@ func checkBatch(b *market.Batch) error {
 	return nil
 }
 
-// nulls notes which columns hold a null at all.
-func (c *cols) nulls(src []market.Col) {
-	c.hasNull = c.hasNull[:0]
-	for i := range src {
-		any := false
-		for _, w := range src[i].Null {
-			any = any || w != 0
-		}
-		c.hasNull = append(c.hasNull, any)
-	}
-}
-
-// gather fills c with the rows of src in the order of perm. Payload columns not in
-// c.gatherable stay empty.
+// gather fills c with the rows of src in the order of perm, as far as they are wanted.
 func (c *cols) gather(src *cols, kind market.Kind, perm []int32) {
 	n := len(perm)
-	c.n = n
-	c.ts, c.raw, c.ingest = grow(c.ts, n), grow(c.raw, n), grow(c.ingest, n)
-	c.feed, c.flags, c.seq, c.inst = grow(c.feed, n), grow(c.flags, n), grow(c.seq, n), grow(c.inst, n)
-	for i, p := range perm {
-		c.ts[i], c.ingest[i] = src.ts[p], src.ingest[p]
-		c.feed[i], c.flags[i], c.inst[i] = src.feed[p], src.flags[p], src.inst[p]
+	c.n, c.oneFeed, c.anyFlags, c.bulk, c.gaps = n, src.oneFeed, src.anyFlags, src.bulk, src.gaps
+	c.ts = take(c.ts, src.ts, perm)
+	if c.bulk {
+		c.ingest = fill(c.ingest, market.NoTime, n)
+	} else {
+		c.ingest = take(c.ingest, src.ingest, perm)
 	}
-	for i, p := range perm {
-		c.raw[i], c.seq[i] = src.raw[p], src.seq[p]
+	if c.oneFeed {
+		c.feed = fill(c.feed, src.feed[0], n)
+	} else {
+		c.feed = take(c.feed, src.feed, perm)
+	}
+	if c.anyFlags == 0 {
+		c.flags = fill(c.flags, 0, n)
+	} else {
+		c.flags = take(c.flags, src.flags, perm)
+	}
+	if c.want.raw {
+		c.raw = take(c.raw, src.raw, perm)
+	}
+	if c.want.seq {
+		c.seq = take(c.seq, src.seq, perm)
+	}
+	if c.want.inst {
+		c.inst = take(c.inst, src.inst, perm)
 	}
 	for len(c.c) < len(src.c) {
 		c.c = append(c.c, market.Col{})
 	}
 	schema := market.Schema(kind)
-	for _, k := range c.gatherable {
+	for _, k := range c.want.payload {
 		gatherCol(&c.c[k], &src.c[k], schema[k].Type, perm, src.hasNull[k])
 	}
 	c.hasNull = append(c.hasNull[:0], src.hasNull...)
 }
 
+// take puts the elements of src at perm into dst.
+func take[T any](dst, src []T, perm []int32) []T {
+	dst = grow(dst, len(perm))
+	for i, p := range perm {
+		dst[i] = src[p]
+	}
+	return dst
+}
+
+// fill makes dst n times x; what was filled before is known to be so only by looking.
+func fill[T comparable](dst []T, x T, n int) []T {
+	dst = grow(dst, n)
+	for i := range dst {
+		dst[i] = x
+	}
+	return dst
+}
+
 func gatherCol(d, s *market.Col, t market.Type, perm []int32, hasNull bool) {
-	n := len(perm)
 	switch t {
 	case market.TypeDec:
-		d.I64, d.Scale = grow(d.I64, n), grow(d.Scale, n)
-		for i, p := range perm {
-			d.I64[i], d.Scale[i] = s.I64[p], s.Scale[p]
-		}
+		d.I64, d.Scale = take(d.I64, s.I64, perm), take(d.Scale, s.Scale, perm)
 	case market.TypeText:
 		d.Bytes, d.Off = d.Bytes[:0], append(d.Off[:0], 0)
 		for _, p := range perm {
@@ -115,15 +183,9 @@ func gatherCol(d, s *market.Col, t market.Type, perm []int32, hasNull bool) {
 		}
 	case market.TypeDecs: // books are read by their own operators
 	case market.TypeFloat:
-		d.F64 = grow(d.F64, n)
-		for i, p := range perm {
-			d.F64[i] = s.F64[p]
-		}
+		d.F64 = take(d.F64, s.F64, perm)
 	default:
-		d.I64 = grow(d.I64, n)
-		for i, p := range perm {
-			d.I64[i] = s.I64[p]
-		}
+		d.I64 = take(d.I64, s.I64, perm)
 	}
 	d.Null = d.Null[:0]
 	if hasNull {

@@ -125,7 +125,7 @@ func (e *entities) number(ns []string) uint32 {
 		texts[i] = []byte(s)
 	}
 	e.texts = append(e.texts, texts)
-	e.last = append(e.last, market.NoTime)
+	e.last = append(e.last, 0)
 	e.sorted = false
 	return n
 }

@@ -62,40 +62,38 @@ func border(ts []int64, lo, hi int, end int64) int {
 
 // meta folds what every row contributes besides its values.
 func (v *viewState) meta(rec []uint64, c *cols, lo, hi int) {
-	feed, flags := c.feed[lo:hi], c.flags[lo:hi]
-	ingest := c.ingest[lo:hi]
-	first := feed[0]
-	same, or := true, uint8(0)
-	least, newest := ingest[0], ingest[0]
-	for i, t := range ingest {
-		least, newest = min(least, t), max(newest, t)
-		same = same && feed[i] == first
-		or |= flags[i]
-	}
-	avail := newest
-	hold, lag := v.task.feeds.of(first)
+	feed := c.feed[lo:hi]
+	hold, lag := v.task.feeds.of(feed[0])
+	last := hold
+	var avail int64
 	switch {
-	case same && newest == market.NoTime: // bulk history
+	case c.bulk && c.oneFeed:
 		avail = c.ts[hi-1] + lag
-	case !same || least == market.NoTime:
-		avail, hold = v.availability(c, lo, hi)
-	}
-	if least == market.NoTime {
 		rec[plan.MetaFlags] |= uint64(FlagAssumed)
+	case c.gaps || !c.oneFeed:
+		avail, hold = v.availability(rec, c, lo, hi)
+		last, _ = v.task.feeds.of(feed[len(feed)-1])
+	default:
+		for _, t := range c.ingest[lo:hi] {
+			avail = max(avail, t)
+		}
 	}
-	if or&market.FlagGap != 0 {
-		rec[plan.MetaFlags] |= uint64(FlagGap)
+	if c.anyFlags&market.FlagGap != 0 {
+		for _, f := range c.flags[lo:hi] {
+			if f&market.FlagGap != 0 {
+				rec[plan.MetaFlags] |= uint64(FlagGap)
+			}
+		}
 	}
-	last, _ := v.task.feeds.of(feed[len(feed)-1])
 	rec[plan.MetaRows] += uint64(hi - lo)
-	rec[plan.MetaAvail] = max(rec[plan.MetaAvail], uint64(max(avail, 0)))
+	rec[plan.MetaAvail] = max(rec[plan.MetaAvail], uint64(avail))
 	rec[plan.MetaHold] = max(rec[plan.MetaHold], uint64(hold))
 	rec[plan.MetaLastTS], rec[plan.MetaLastHold] = uint64(c.ts[hi-1]), uint64(last)
 }
 
 // availability is the newest ingest time and greatest disorder of rows of several feeds
 // or without ingest times, which count as event time + the feed's assumed lag.
-func (v *viewState) availability(c *cols, lo, hi int) (avail, hold int64) {
+func (v *viewState) availability(rec []uint64, c *cols, lo, hi int) (avail, hold int64) {
 	for i := lo; i < hi; i++ {
 		h, lag := v.task.feeds.of(c.feed[i])
 		hold = max(hold, h)
@@ -103,6 +101,7 @@ func (v *viewState) availability(c *cols, lo, hi int) (avail, hold int64) {
 			avail = max(avail, t)
 		} else {
 			avail = max(avail, c.ts[i]+lag)
+			rec[plan.MetaFlags] |= uint64(FlagAssumed)
 		}
 	}
 	return avail, hold
@@ -240,9 +239,6 @@ func (v *viewState) pick(c *cols, runs []run) (*cols, []run) {
 		if n := len(v.pickPerm); n > lo {
 			v.pickRuns = append(v.pickRuns, run{r.ent, lo, n})
 		}
-	}
-	if v.picked.gatherable == nil {
-		v.picked.gatherable = payloadColumns(v.p)
 	}
 	v.picked.gather(c, v.p.Kind, v.pickPerm)
 	return &v.picked, v.pickRuns

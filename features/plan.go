@@ -101,7 +101,9 @@ func (p *Plan) addInput(v *plan.View) {
 	if v.Parent >= 0 {
 		return
 	}
-	for _, c := range payloadColumns(v) {
+	var w want
+	w.add(v)
+	for _, c := range w.payload {
 		if name := market.Schema(v.Kind)[c].Name; !slices.Contains(in.Columns, name) {
 			in.Columns = append(in.Columns, name)
 		}

@@ -26,26 +26,8 @@ type stage struct {
 
 func (st *stage) add(v *viewState) {
 	st.views = append(st.views, v)
-	for _, k := range payloadColumns(v.p) {
-		seen := false
-		for _, g := range st.gathered.gatherable {
-			seen = seen || g == k
-		}
-		if !seen {
-			st.gathered.gatherable = append(st.gathered.gatherable, k)
-		}
-	}
-}
-
-// payloadColumns are the payload columns that a view of a kind reads.
-func payloadColumns(v *plan.View) []int {
-	var ks []int
-	for _, in := range v.Inputs {
-		if in.Ref.Source == plan.Payload {
-			ks = append(ks, in.Ref.Index)
-		}
-	}
-	return ks
+	st.gathered.want.add(v.p)
+	v.picked.want.add(v.p)
 }
 
 // sortBelow is the mean length of runs below which rows are grouped by entity before
@@ -54,13 +36,15 @@ const sortBelow = 16
 
 func (st *stage) push(b *market.Batch) error {
 	st.direct.view(b)
-	st.direct.nulls(b.Cols)
 	c := &st.direct
-	if !st.findRuns(b) {
-		st.group(b)
-		c = &st.gathered
+	sorted, err := st.findRuns(b)
+	if err == nil && !sorted {
+		c, err = &st.gathered, st.group(b)
 	}
-	if err := st.order(c); err != nil {
+	if err == nil {
+		err = st.order(c)
+	}
+	if err != nil {
 		return err
 	}
 	for _, v := range st.views {
@@ -71,7 +55,7 @@ func (st *stage) push(b *market.Batch) error {
 
 // findRuns lists the runs of rows of one entity as they stand; false when they are so
 // short that sorting pays.
-func (st *stage) findRuns(b *market.Batch) bool {
+func (st *stage) findRuns(b *market.Batch) (bool, error) {
 	st.runs = st.runs[:0]
 	inst := b.Inst
 	limit := len(inst)/sortBelow + 1
@@ -88,45 +72,58 @@ func (st *stage) findRuns(b *market.Batch) bool {
 				}
 			}
 		}
-		e := st.entity(b, lo)
+		e, err := st.entity(b, lo)
+		if err != nil {
+			return false, err
+		}
 		if n := len(st.runs); n > 0 && st.runs[n-1].ent == e {
 			st.runs[n-1].hi = hi
 		} else {
 			if len(st.runs) == limit {
-				return false
+				return false, nil
 			}
 			st.runs = append(st.runs, run{e, lo, hi})
 		}
 		lo = hi
 	}
-	return true
+	return true, nil
 }
 
 // entity is the entity of row i.
-func (st *stage) entity(b *market.Batch, i int) uint32 {
+func (st *stage) entity(b *market.Batch, i int) (uint32, error) {
 	x := int(b.Inst[i])
-	if !st.ents.byFeed {
-		if from := st.ents.from; x < len(from) && from[x] >= 0 {
-			return uint32(from[x])
-		}
-		return st.ents.of(x, func(r plan.Ref) string { return string(st.task.inst[x][r.Source-plan.Exchange]) })
+	if from := st.ents.from; x < len(from) && from[x] >= 0 {
+		return uint32(from[x]), nil
 	}
-	feed := b.Feed[i]
-	return st.ents.ofFeed(x, feed, func(r plan.Ref) string {
+	return st.newEntity(x, b.Feed[i])
+}
+
+func (st *stage) newEntity(x int, feed market.FeedID) (uint32, error) {
+	if err := st.task.meet(x); err != nil {
+		return 0, fmt.Errorf("push %s: %w", st.kind, err)
+	}
+	name := func(r plan.Ref) string {
 		if r.Source == plan.FeedName {
 			return string(st.task.feeds.name(feed))
 		}
 		return string(st.task.inst[x][r.Source-plan.Exchange])
-	})
+	}
+	if st.ents.byFeed {
+		return st.ents.ofFeed(x, feed, name), nil
+	}
+	return st.ents.of(x, name), nil
 }
 
 // group is a stable counting sort of the rows by entity and a gather of the columns.
-func (st *stage) group(b *market.Batch) {
+func (st *stage) group(b *market.Batch) error {
 	n := b.N
 	st.ent, st.perm = grow(st.ent, n), grow(st.perm, n)
 	st.touched = st.touched[:0]
 	for i := range n {
-		e := st.entity(b, i)
+		e, err := st.entity(b, i)
+		if err != nil {
+			return err
+		}
 		st.ent[i] = e
 		if int(e) >= len(st.count) {
 			st.count = append(st.count, make([]int32, int(e)+1-len(st.count))...)
@@ -152,18 +149,26 @@ func (st *stage) group(b *market.Batch) {
 		st.count[e] = 0
 	}
 	st.gathered.gather(&st.direct, st.kind, st.perm)
+	return nil
 }
 
-// order checks that rows of an entity do not go back in time.
+// order checks that rows of an entity do not go back in time, nor behind the mark.
 func (st *stage) order(c *cols) error {
+	mark, first := st.task.marks[st.kind], &st.task.first[st.kind]
 	for _, r := range st.runs {
 		ts := c.ts[r.lo:r.hi]
-		prev, sorted := st.ents.last[r.ent], true
+		if ts[0] < mark || ts[0] < market.MinEventTime {
+			return fmt.Errorf("push %s: row at %s below the mark %s", st.kind, market.FormatTime(ts[0]), market.FormatTime(mark))
+		}
+		if *first == market.NoTime || ts[0] < *first {
+			*first = ts[0]
+		}
+		prev, falls := st.ents.last[r.ent], int64(0)
 		for _, t := range ts {
-			sorted = sorted && t >= prev
+			falls |= t - prev // its sign, both being far from the ends of the range
 			prev = t
 		}
-		if !sorted {
+		if falls < 0 {
 			return fmt.Errorf("push %s: rows of %v go back in time", st.kind, st.ents.names[r.ent])
 		}
 		st.ents.last[r.ent] = prev

@@ -3,7 +3,6 @@ package features
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
@@ -87,9 +86,6 @@ func (t *Task) Push(b *market.Batch) error {
 	if err := checkBatch(b); err != nil {
 		return t.fail(err)
 	}
-	if err := t.meet(b); err != nil {
-		return t.fail(err)
-	}
 	for _, st := range t.stages {
 		if st.kind == b.Kind {
 			if err := st.push(b); err != nil {
@@ -108,32 +104,14 @@ func (t *Task) fail(err error) error {
 	return err
 }
 
-// meet looks the batch's instruments and times up.
-func (t *Task) meet(b *market.Batch) error {
-	top, least := market.Inst(0), int64(math.MaxInt64)
-	for _, i := range b.Inst {
-		top = max(top, i)
+// meet looks an instrument up.
+func (t *Task) meet(x int) error {
+	n := t.insts.Len()
+	if x >= n {
+		return fmt.Errorf("instrument handle %d is not registered", x)
 	}
-	for _, ts := range b.TS {
-		least = min(least, ts)
-	}
-	if mark := t.marks[b.Kind]; least < mark {
-		return fmt.Errorf("push %s: row at %s below the mark %s", b.Kind, market.FormatTime(least), market.FormatTime(mark))
-	}
-	if least < 0 || least == market.NoTime {
-		return fmt.Errorf("push %s: row without a valid time", b.Kind)
-	}
-	if t.first[b.Kind] == market.NoTime || least < t.first[b.Kind] {
-		t.first[b.Kind] = least
-	}
-	if int(top) >= len(t.inst) {
-		n := t.insts.Len()
-		if int(top) >= n {
-			return fmt.Errorf("push %s: instrument handle %d is not registered", b.Kind, top)
-		}
-		for i := len(t.inst); i < n; i++ {
-			t.inst = append(t.inst, newInstrument(t.insts.Get(market.Inst(i))))
-		}
+	for i := len(t.inst); i < n; i++ {
+		t.inst = append(t.inst, newInstrument(t.insts.Get(market.Inst(i))))
 	}
 	return nil
 }

@@ -63,3 +63,9 @@ func (z *Rat) Reduced(n, d *big.Int) (*big.Int, *big.Int) {
 	}
 	return n.Quo(&z.n, &z.t), d.Quo(z.den(), &z.t)
 }
+
+// SumAddTotal adds terms of scale s that were added up elsewhere: none is negative, or is
+// the union of their bits, and their sum did not leave 63 bits.
+func SumAddTotal(w []uint64, sum int64, or uint64, s int8) {
+	addRun(w, total{lo: uint64(sum), maxLo: or}, s)
+}
