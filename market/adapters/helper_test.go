@@ -18,6 +18,12 @@ import (
 // readFile returns a data file, decompressed.
 func readFile(t testing.TB, name string) []byte {
 	t.Helper()
+	return readHead(t, name, 1<<40)
+}
+
+// readHead returns the first n bytes of a data file, decompressed.
+func readHead(t testing.TB, name string, n int64) []byte {
+	t.Helper()
 	f, err := os.Open(exdata.Path(t, name))
 	if err != nil {
 		t.Fatal(err)
@@ -37,14 +43,14 @@ func readFile(t testing.TB, name string) []byte {
 		defer z.Close()
 		r = z
 	}
-	b, err := io.ReadAll(r)
+	b, err := io.ReadAll(io.LimitReader(r, n))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// lines cuts a text into lines.
+// splitLines cuts a text into lines.
 func splitLines(b []byte) [][]byte {
 	var out [][]byte
 	s := bufio.NewScanner(strings.NewReader(string(b)))
