@@ -55,6 +55,9 @@ func (v *viewChecker) unboundedExpr(pos Pos) {
 }
 
 func (v *viewChecker) expr(e *Expr, s scope) *Node {
+	if e == nil { // its absence has been reported
+		return v.badNode(Pos{})
+	}
 	switch e.Op {
 	case OpBad:
 		return v.badNode(e.Pos)

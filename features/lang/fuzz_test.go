@@ -23,6 +23,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(bad)
 	f.Add([]byte(canonicalInput))
+	f.Add([]byte(messy))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, ps := lang.Parse("f.yaml", text)
 		if s == nil {
