@@ -6,6 +6,6 @@ t=$2
 for p in $(go list "$pkgs"); do
 	for f in $(go test -list '^Fuzz' "$p" | grep '^Fuzz' || true); do
 		echo "== $p $f"
-		go test -run '^$' -fuzz "^$f\$" -fuzztime "$t" "$p"
+		go test -run '^$' -fuzz "^$f\$" -fuzztime "$t" -fuzzminimizetime 5x "$p"
 	done
 done
