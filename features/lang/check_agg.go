@@ -131,13 +131,7 @@ func (v *viewChecker) aggType(e *Expr, agg *Agg) bool {
 		agg.Type = Type{Kind: TInt}
 		return true
 	}
-	x := agg.Args[0].Type
-	pos := agg.Args[0].Pos
-	number := x.Kind == TInt || x.Kind == TDec || x.Kind == TDur || x.Kind == TQ60
-	t := Type{Kind: TRatio, Nullable: true, Unit: x.Unit}
-	if x.Kind == TDur {
-		t.Unit = unit{time: 1}.String()
-	}
+	x, pos := agg.Args[0].Type, agg.Args[0].Pos
 	switch agg.Fn {
 	case "distinct":
 		agg.Type = Type{Kind: TInt}
@@ -146,46 +140,70 @@ func (v *viewChecker) aggType(e *Expr, agg *Agg) bool {
 		}
 		return true
 	case "first", "last", "min", "max":
-		t.Kind, t.Unit, t.Words = x.Kind, x.Unit, x.Words
-		if x.Kind == TRatio {
-			t.Kind = TFloat
-		}
-		if x.Kind == TText || x.Kind == TID {
-			v.unsupported(pos, agg.Fn+" of text is", "numbers, times, conditions, enums")
-			return false
-		}
-		ordered := number || x.Kind == TRatio || x.Kind == TFloat || x.Kind == TTime
-		if x.Kind == TNull || x.Kind == TList || (agg.Fn == "min" || agg.Fn == "max") && !ordered {
-			return v.refuse(pos, agg.Fn, x, "want a number, time or duration")
-		}
+		return v.pickType(agg, x, pos)
 	case "quantile":
-		t.Kind = TFloat
+		agg.Type = Type{Kind: TFloat, Nullable: true, Unit: meanUnit(x)}
 		if x.Kind != TInt && x.Kind != TDec && x.Kind != TDur {
 			return v.refuse(pos, agg.Fn, x, "want a decimal: round(x, 12)")
 		}
-	default: // sum mean var std time_mean
-		switch {
-		case x.Kind == TRatio || x.Kind == TFloat:
-			text := e.Args
-			remedy := "want the exact terms, or a decimal: round(x, 12)"
-			if len(text) > 0 && x.Kind == TRatio {
-				remedy = fmt.Sprintf("want the division after the sum, or a decimal: round(%s, 12)", text[0])
-			}
-			v.problem(pos, remedy, "%s of %s is not exact", agg.Fn, typeName(x))
-			return false
-		case !number:
-			return v.refuse(pos, agg.Fn, x, "want a number")
-		}
-		switch agg.Fn {
-		case "sum":
-			t.Kind, t.Unit = x.Kind, x.Unit
-		case "var":
-			t.Unit = parseUnit(t.Unit).times(parseUnit(t.Unit), 1).String()
-		case "std":
-			t.Kind = TFloat
-		}
+		return true
 	}
-	agg.Type = t
+	return v.exactType(e, agg, x, pos)
+}
+
+// meanUnit is the unit of a value that is no longer whole: a duration counts in µs.
+func meanUnit(x Type) string {
+	if x.Kind == TDur {
+		return unit{time: 1}.String()
+	}
+	return x.Unit
+}
+
+// isSummable tells the kinds that are integers at some scale.
+func isSummable(k TypeKind) bool { return k == TInt || k == TDec || k == TDur || k == TQ60 }
+
+// pickType types the aggregates that return one of the values: a ratio is then a float,
+// rounded once.
+func (v *viewChecker) pickType(agg *Agg, x Type, pos Pos) bool {
+	agg.Type = Type{Kind: x.Kind, Unit: x.Unit, Words: x.Words, Nullable: true}
+	if x.Kind == TRatio {
+		agg.Type.Kind = TFloat
+	}
+	needsOrder := agg.Fn == "min" || agg.Fn == "max"
+	hasOrder := isNumber(x.Kind) || x.Kind == TDur || x.Kind == TTime
+	switch {
+	case x.Kind == TText || x.Kind == TID:
+		v.unsupported(pos, agg.Fn+" of text is", "numbers, times, conditions, enums")
+		return false
+	case x.Kind == TNull || x.Kind == TList || needsOrder && !hasOrder:
+		return v.refuse(pos, agg.Fn, x, "want a number, time or duration")
+	}
+	return true
+}
+
+// exactType types sum, mean, var, std and time_mean, which add up integers.
+func (v *viewChecker) exactType(e *Expr, agg *Agg, x Type, pos Pos) bool {
+	if x.Kind == TRatio || x.Kind == TFloat {
+		remedy := "want the exact terms, or a decimal: round(x, 12)"
+		if len(e.Args) > 0 && x.Kind == TRatio {
+			remedy = fmt.Sprintf("want the division after the sum, or a decimal: round(%s, 12)", e.Args[0])
+		}
+		v.problem(pos, remedy, "%s of %s is not exact", agg.Fn, typeName(x))
+		return false
+	}
+	if !isSummable(x.Kind) {
+		return v.refuse(pos, agg.Fn, x, "want a number")
+	}
+	agg.Type = Type{Kind: TRatio, Nullable: true, Unit: meanUnit(x)}
+	switch agg.Fn {
+	case "sum":
+		agg.Type.Kind, agg.Type.Unit = x.Kind, x.Unit
+	case "var":
+		u := parseUnit(agg.Type.Unit)
+		agg.Type.Unit = u.times(u, 1).String()
+	case "std":
+		agg.Type.Kind = TFloat
+	}
 	return true
 }
 
