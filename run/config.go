@@ -3,6 +3,8 @@ package run
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 
@@ -53,6 +55,35 @@ func (c *Config) Validate() error {
 		if _, _, err := rowfile.ByName(c.Output); err != nil {
 			return fault.Usage("output_format", fmt.Sprintf("unknown format of the output file %q", c.Output),
 				"end its name in .csv, .jsonl, .parquet or .arrow (.csv.gz and .jsonl.zst work too)")
+		}
+	}
+	return nil
+}
+
+// clashes refuses to write over an input or two outputs into one file.
+func (c *Config) clashes(inputs []string) error {
+	outs := []struct{ flag, path string }{{"--output", c.Output}, {"--stats", c.Stats}, {"--dlq", c.DLQ}}
+	same := func(a, b string) bool {
+		if filepath.Clean(a) == filepath.Clean(b) {
+			return true
+		}
+		x, err := os.Stat(a)
+		y, err2 := os.Stat(b)
+		return err == nil && err2 == nil && os.SameFile(x, y) && x.Mode().IsRegular()
+	}
+	for i, o := range outs {
+		if o.path == "" || o.path == "-" {
+			continue
+		}
+		for _, in := range inputs {
+			if same(o.path, in) {
+				return fault.Usage("output_is_input", fmt.Sprintf("%s would write over the input %s", o.flag, in), "choose another file")
+			}
+		}
+		for _, p := range outs[:i] {
+			if p.path != "" && p.path != "-" && same(o.path, p.path) && o.path != os.DevNull {
+				return fault.Usage("output_conflict", fmt.Sprintf("%s and %s name the same file %s", p.flag, o.flag, o.path), "choose another file for one of them")
+			}
 		}
 	}
 	return nil

@@ -116,6 +116,9 @@ func (j *job) prepare() error {
 			}
 		}
 	}
+	if err := j.cfg.clashes(paths); err != nil {
+		return err
+	}
 	j.input = input.Config{
 		Paths: paths, Adapters: Formats(), Format: j.cfg.Format, Feed: j.cfg.Feed,
 		Feeds: j.feeds, Insts: j.insts, Stdin: j.env.Stdin,

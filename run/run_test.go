@@ -239,6 +239,9 @@ func TestRun_Refuses(t *testing.T) {
 	try(func(c *Config) { c.Set = []string{"a=1", "a=2"} }, "param_twice")
 	try(func(c *Config) { c.Set = []string{"nothing=2"} }, "spec_invalid")
 	try(func(c *Config) { c.Output = t.TempDir() }, "output_format")
+	try(func(c *Config) { c.Output = path }, "output_is_input")
+	try(func(c *Config) { c.DLQ = filepath.Join(filepath.Dir(path), ".", filepath.Base(path)) }, "output_is_input")
+	try(func(c *Config) { c.DLQ, c.Stats = path+".x", path+".x" }, "output_conflict")
 	try(func(c *Config) { c.DLQ = t.TempDir() }, "output_unwritable")
 	try(func(c *Config) { c.Specs = []string{t.TempDir() + "/"} }, "spec_missing")
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -28,7 +27,7 @@ func (a *app) startProgress(mode string, m *run.Meter) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	usr1 := make(chan os.Signal, 1)
-	signal.Notify(usr1, syscall.SIGUSR1)
+	notifyState(usr1)
 	began := a.now()
 	bar := mode == "auto" && a.errTTY && !a.json
 	wg.Go(func() {

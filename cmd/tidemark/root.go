@@ -39,7 +39,7 @@ const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
 
 {{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
 
-const usageTemplate = `Usage:{{if .Runnable}}
+const usageTemplate = `Usage:{{if and .Runnable (not .HasAvailableSubCommands)}}
   {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
   {{.CommandPath}} COMMAND{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{range $g := .Groups}}
 
@@ -99,12 +99,67 @@ func newRoot(a *app) *cobra.Command {
 	add("inspect", newDataCmd(a), newSpecCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpTopics()...)
+	root.SetHelpCommand(newHelpCmd())
 	root.SetHelpCommandGroupID("administer")
 	root.SetCompletionCommandGroupID("administer")
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Short = "completion for bash, zsh, fish and powershell, with real values"
+		}
+	}
+	rootHelp(a, root)
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		return oneOf("--color", a.color, "auto", "always", "never")
 	}
 	return root
+}
+
+// rootHelp makes tidemark --help print what tidemark alone does, and the flags.
+func rootHelp(a *app, root *cobra.Command) {
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd != root {
+			help(cmd, args)
+			return
+		}
+		fmt.Fprintf(a.out, "%s\nFlags of every command:\n%s", firstSteps, root.PersistentFlags().FlagUsages())
+	})
+}
+
+// newHelpCmd is help of a command or topic: tidemark help spec check.
+func newHelpCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND|TOPIC]", Short: "help of a command or topic",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at := cmd.Root()
+			for _, w := range args {
+				var names []string
+				var next *cobra.Command
+				for _, c := range at.Commands() {
+					if !c.Hidden {
+						names = append(names, c.Name())
+					}
+					if c.Name() == w {
+						next = c
+					}
+				}
+				if next == nil {
+					return fault.Usage("topic_unknown", fmt.Sprintf("no help on %q", w), fault.DidYouMean(w, names))
+				}
+				at = next
+			}
+			at.InitDefaultHelpFlag()
+			return at.Help()
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			for _, c := range cmd.Root().Commands() {
+				names = append(names, c.Name())
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
 }
 
 // parent is a command that only holds others.

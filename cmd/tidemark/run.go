@@ -41,21 +41,21 @@ and the exit code is then 3 (see tidemark help accounting).`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&cfg.Specs, "spec", nil, "views to compute: names of shipped ones or files, comma between")
-	f.StringVar(&cfg.View, "view", "", "the view whose rows are written (default: that of the last spec)")
-	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files, folders, patterns, or - for the standard input")
-	f.StringVar(&cfg.Format, "input-format", "auto", "format of the input (tidemark help formats)")
-	f.StringVar(&cfg.Feed, "feed", "", "book all events to this feed (default: what the format says)")
+	f.StringSliceVar(&cfg.Specs, "spec", nil, "views to compute, `NAME|FILE` of each, comma between")
+	f.StringVar(&cfg.View, "view", "", "the `view` whose rows are written (default: that of the last spec)")
+	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files, folders, patterns, or - for the standard input: `PATH` of each, comma between")
+	f.StringVar(&cfg.Format, "input-format", "auto", "`format` of the input (tidemark help formats)")
+	f.StringVar(&cfg.Feed, "feed", "", "book all events to this `feed` (default: what the format says)")
 	addRange(a, f, &cfg.From, &cfg.To)
-	f.StringSliceVar(&cfg.Symbols, "symbols", nil, "only these symbols, such as BTC-USDT,ETH-USDT")
-	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, name=value; may be repeated")
-	f.StringVarP(&cfg.Output, "output", "o", "-", "file to write, by extension .csv .jsonl .parquet .arrow; - is the standard output")
-	f.StringVar(&as, "as", as, "served: late events left out, as a stream has it; corrected: in their places")
-	f.StringVar(&cfg.Stats, "stats", "", "write the accounting as JSON to this file; - is the standard output")
-	f.StringVar(&cfg.DLQ, "dlq", "", "write rejected records to this file, JSON lines")
+	f.StringSliceVar(&cfg.Symbols, "symbols", nil, "only these symbols: `A,B`, such as BTC-USDT,ETH-USDT")
+	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
+	f.StringVarP(&cfg.Output, "output", "o", "-", "`FILE` to write, by extension .csv .jsonl .parquet .arrow; - is the standard output")
+	f.StringVar(&as, "as", as, "`served` (late events left out, as a stream has it) or corrected (in their places)")
+	f.StringVar(&cfg.Stats, "stats", "", "write the accounting as JSON to `FILE`; - is the standard output")
+	f.StringVar(&cfg.DLQ, "dlq", "", "write rejected records to `FILE`, JSON lines")
 	f.BoolVar(&cfg.Strict, "strict", false, "end at the first bad record with exit code 1")
 	f.BoolVar(&cfg.Open, "open", false, "also write bars, sessions and clock intervals that are open at the end")
-	f.StringVar(&progress, "progress", progress, "auto, plain (a line each 10 s) or none")
+	f.StringVar(&progress, "progress", progress, "`auto`, plain (a line each 10 s) or none")
 	complete(cmd, "spec", specs.Names())
 	complete(cmd, "as", []string{"served", "corrected"})
 	complete(cmd, "progress", []string{"auto", "plain", "none"})
@@ -65,12 +65,10 @@ and the exit code is then 3 (see tidemark help accounting).`,
 	}
 	complete(cmd, "input-format", append([]string{"auto"}, names...))
 	var feeds []string
+	registry := market.NewFeeds()
 	for id := range market.FeedID(market.MaxFeeds) {
-		if f := market.NewFeeds().Get(id); f != nil {
+		if f := registry.Get(id); f != nil {
 			feeds = append(feeds, f.Name)
-		}
-		if id > 64 {
-			break
 		}
 	}
 	complete(cmd, "feed", feeds)

@@ -62,7 +62,7 @@ func newSpecCheck(a *app) *cobra.Command {
 			return a.print(fmt.Sprintf("%s: no mistakes\n", strings.Join(c.Given, ", ")))
 		},
 	}
-	cmd.Flags().StringArrayVar(&set, "set", nil, "value of a parameter, name=value; may be repeated")
+	cmd.Flags().StringArrayVar(&set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	return cmd
 }
 
@@ -105,7 +105,7 @@ func newSpecShow(a *app) *cobra.Command {
 			return a.print(m.Text(a.style(a.outTTY)))
 		},
 	}
-	cmd.Flags().StringArrayVar(&set, "set", nil, "value of a parameter, name=value; may be repeated")
+	cmd.Flags().StringArrayVar(&set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	return cmd
 }
 
@@ -139,9 +139,9 @@ func newSpecGraph(a *app) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&out, "output", "o", out, "file to write, .svg or .dot; - is the standard output")
-	f.StringVar(&format, "format", "", "svg or dot (default: by the file's extension, else svg)")
-	f.StringArrayVar(&set, "set", nil, "value of a parameter, name=value; may be repeated")
+	f.StringVarP(&out, "output", "o", out, "`FILE` to write, .svg or .dot; - is the standard output")
+	f.StringVar(&format, "format", "", "`svg` or dot (default: by the file's extension, else svg)")
+	f.StringArrayVar(&set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	complete(cmd, "format", []string{"svg", "dot"})
 	return cmd
 }
@@ -184,10 +184,10 @@ func newSpecPlan(a *app) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files to measure with")
-	f.StringVar(&cfg.Format, "input-format", "auto", "format of the input (tidemark help formats)")
-	f.StringVar(&cfg.Feed, "feed", "", "book all events to this feed")
-	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, name=value; may be repeated")
+	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files to measure with: `PATH` of each, comma between")
+	f.StringVar(&cfg.Format, "input-format", "auto", "`format` of the input (tidemark help formats)")
+	f.StringVar(&cfg.Feed, "feed", "", "book all events to this `feed`")
+	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	addRange(a, f, &cfg.From, &cfg.To)
 	return cmd
 }

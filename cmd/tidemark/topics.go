@@ -88,7 +88,7 @@ func formats() string {
 	var b strings.Builder
 	b.WriteString("Input (--input-format; auto looks at the content, gzip and zstd are seen by theirs):\n\n")
 	for _, f := range run.Formats() {
-		fmt.Fprintf(&b, "  %-16s %s\n", f.Name, f.Doc)
+		fmt.Fprintf(&b, "  %-13s %s\n", f.Name, wrap(f.Doc, 80, strings.Repeat(" ", 16)))
 	}
 	b.WriteString(`
 A name that several formats begin with, such as binance, means the one of them that fits.
@@ -104,5 +104,25 @@ Columns: entity, window_start, window_end, row_ts, available_at, flags, then fea
 Floats have the fewest digits that read back the same. Null is empty in CSV; an empty
 text is "". Parquet and Arrow files carry view, version, fingerprint and build.
 `)
+	return b.String()
+}
+
+// wrap breaks a text into lines of at most so many characters; all but the first begin
+// with the indent.
+func wrap(text string, width int, indent string) string {
+	var b strings.Builder
+	at := 0
+	for i, w := range strings.Fields(text) {
+		switch {
+		case i > 0 && at+1+len(w) > width:
+			b.WriteString("\n" + indent)
+			at = 0
+		case i > 0:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(w)
+		at += len(w)
+	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package input
 
 import (
+	"bytes"
 	"container/heap"
 	"context"
 	"errors"
@@ -23,7 +24,7 @@ type Config struct {
 	Insts    *market.Instruments
 	Stdin    io.Reader
 	Rows     int  // rows of a chunk; 0 for 4096
-	Places   bool // keep the place of every row, for Chunk.Place
+	Places   bool // keep the place of every row, for Chunk.Place, and the text of bad records
 }
 
 func (c *Config) env() adapters.Env {
@@ -37,6 +38,15 @@ type Chunk struct {
 	Ended []Line // lines that no file has any more
 
 	places [market.NumKinds][]Place
+	bytes  int // of the records in it
+}
+
+// chunkBytes is how many bytes of records a chunk may hold: a row can be a book of
+// thousands of levels.
+const chunkBytes = 4 << 20
+
+func (c *Chunk) full(rows int) bool {
+	return c.Len() >= rows || len(c.Bad) >= rows || c.bytes >= chunkBytes
 }
 
 // Place returns where row i of a kind came from; only with Config.Places.
@@ -45,7 +55,8 @@ func (c *Chunk) Place(k market.Kind, i int) Place { return c.places[k][i] }
 // Reset empties the chunk and keeps its memory.
 func (c *Chunk) Reset() {
 	c.Chunk.Reset()
-	c.Bad, c.Ended = c.Bad[:0], c.Ended[:0]
+	clear(c.Bad) // let go of the raw records
+	c.Bad, c.Ended, c.bytes = c.Bad[:0], c.Ended[:0], 0
 	for k := range c.places {
 		clear(c.places[k]) // let go of the raw records
 		c.places[k] = c.places[k][:0]
@@ -74,7 +85,11 @@ func Open(cfg Config) (*Reader, error) {
 	}
 	r := &Reader{cfg: cfg}
 	r.bad = func(b Bad) {
-		b.Raw = append([]byte(nil), b.Raw...)
+		if r.cfg.Places {
+			b.Raw = bytes.Clone(b.Raw)
+		} else {
+			b.Raw = nil
+		}
 		r.now.Bad = append(r.now.Bad, b)
 	}
 	r.open = map[Line]int{}
@@ -128,7 +143,7 @@ func (r *Reader) Close() {
 func (r *Reader) Next(ctx context.Context, ch *Chunk) error {
 	ch.Reset()
 	r.now, r.control = ch, false
-	for len(r.queue) > 0 && ch.Len() < r.cfg.Rows && !r.control && len(ch.Bad) < r.cfg.Rows {
+	for len(r.queue) > 0 && !ch.full(r.cfg.Rows) && !r.control {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -224,7 +239,7 @@ func (r *Reader) drain(s *source, bound int64) (ended bool) {
 		}
 	}
 	var before [market.NumKinds]int
-	for n := 0; r.now.Len() < r.cfg.Rows && n < 4*r.cfg.Rows && len(r.now.Bad) < r.cfg.Rows; n++ {
+	for n := 0; !r.now.full(r.cfg.Rows) && n < 4*r.cfg.Rows; n++ {
 		for k, b := range r.now.Batches {
 			before[k] = 0
 			if b != nil {
@@ -235,6 +250,7 @@ func (r *Reader) drain(s *source, bound int64) (ended bool) {
 			s.Empty = s.Records == 0 && s.Bad == 0
 			return true
 		}
+		r.now.bytes += len(s.rec.Data)
 		if r.settle(s, &before, bound) {
 			return false
 		}

@@ -137,7 +137,7 @@ func readAll(t tb, cfg Config) result {
 	if cfg.Adapters == nil {
 		cfg.Adapters = []*adapters.Adapter{plainAdapter, wholeAdapter}
 	}
-	cfg.Feeds, cfg.Insts = market.NewFeeds(), market.NewInstruments()
+	cfg.Feeds, cfg.Insts, cfg.Places = market.NewFeeds(), market.NewInstruments(), true
 	r, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)

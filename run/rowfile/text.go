@@ -212,3 +212,14 @@ func appendJSONText(buf, s []byte) []byte {
 	}
 	return append(buf, '"')
 }
+
+// Text prints one value as CSV has it, without quotes; null is empty.
+func Text(f *Field, c *Col, i int) string {
+	switch {
+	case c.IsNull(i):
+		return ""
+	case f.Type == market.TypeText:
+		return string(c.Text(i))
+	}
+	return string(appendPlain(nil, f, c, i))
+}
