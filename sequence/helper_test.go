@@ -33,7 +33,7 @@ func newWorld() *world {
 	w := &world{feeds: market.NewFeeds(), insts: market.NewInstruments(), id: map[string]market.FeedID{}}
 	for _, f := range []market.Feed{
 		{Name: "a", Exchange: "x", Disorder: 250 * ms, DedupHorizon: market.Minute},
-		{Name: "b", Exchange: "y", Disorder: 100 * ms, DedupHorizon: market.Minute},
+		{Name: "b", Exchange: "y", Disorder: 100 * ms, DedupHorizon: market.Second},
 		{Name: "step", Exchange: "x", Disorder: 250 * ms, SeqStep: true},
 		{Name: "none", Exchange: "x", Disorder: 250 * ms, Dedup: market.DedupNone},
 		{Name: "clock", Exchange: "x", Disorder: 250 * ms, ClockKnown: true, ClockOffset: 1000 * ms, MaxSkew: 10 * ms},

@@ -41,7 +41,9 @@ type feedKind struct {
 	lines []*line
 	shard []*line // by shard, nil where none
 	max   int64
-	slow  int64 // least w of live lines as of the last look, never falling
+	slow  int64 // least w of live lines, never falling
+	least int64 // the same as of the last look
+	stale bool  // slow must be looked at again
 	ids   *idSet
 	next  []uint64 // running number by instrument
 	last  []uint64 // greatest venue number by instrument, for SeqStep
@@ -81,7 +83,6 @@ func (s *Sequencer) line(k *kindState, feed market.FeedID, shard uint16) *line {
 	if int(shard) < len(fk.shard) && fk.shard[shard] != nil {
 		return fk.shard[shard]
 	}
-	k.point() // the set of lines is about to change: settle what the present one released
 	return k.addLine(fk, line{fk: fk, shard: shard, m: market.NoTime, w: fk.fs.carrier(shard).base})
 }
 
@@ -102,7 +103,7 @@ func (s *Sequencer) feedKind(k *kindState, feed market.FeedID) *feedKind {
 	if fk := fs.kinds[k.kind]; fk != nil {
 		return fk
 	}
-	fk := &feedKind{fs: fs, kind: k.kind, si: uint64(market.MakeSrc(feed, k.kind)) << 32, max: market.NoTime, slow: market.NoTime}
+	fk := &feedKind{fs: fs, kind: k.kind, si: uint64(market.MakeSrc(feed, k.kind)) << 32, max: market.NoTime, slow: market.NoTime, least: market.NoTime}
 	if fs.feed.Dedup != market.DedupNone {
 		fk.ids = newIDSet(s.cfg.MaxIDs)
 	}
@@ -116,11 +117,11 @@ func (s *Sequencer) wake(k *kindState, l *line) {
 	if l.live {
 		return
 	}
-	l.w = max(l.w, k.point())
+	l.w = max(l.w, k.point()) // settled before the set of live lines changes
 	l.fk.slowest()
 	l.live = true
 	l.fk.fs.carrier(l.shard).live = true
-	k.stale = true
+	k.stale, l.fk.stale = true, true
 }
 
 // drop takes a line out of the minimum until its next row.
@@ -131,6 +132,15 @@ func (k *kindState) drop(l *line) {
 	k.point()
 	l.fk.slowest()
 	l.live = false
+	k.stale, l.fk.stale = true, true
+}
+
+// endAll ends all lines at once: none holds the others back while they end.
+func (k *kindState) endAll() {
+	k.point()
+	for _, l := range k.lines {
+		l.live = false
+	}
 	k.stale = true
 }
 
@@ -142,18 +152,26 @@ func (k *kindState) raise(l *line, w int64) {
 	if l.w <= k.least {
 		k.stale = true
 	}
+	if l.w <= l.fk.least {
+		l.fk.stale = true
+	}
 	l.w = w
 }
 
 // slowest is the least watermark of the feed's live lines of the kind, or the greatest
 // event time when none is live; it never falls. The dedup horizon ends there.
 func (fk *feedKind) slowest() int64 {
+	if !fk.stale {
+		return fk.slow
+	}
+	fk.stale = false
 	least, any := fk.max, false
 	for _, l := range fk.lines {
 		if l.live && (!any || l.w < least) {
 			least, any = l.w, true
 		}
 	}
+	fk.least = least
 	fk.slow = max(fk.slow, least)
 	return fk.slow
 }

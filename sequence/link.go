@@ -56,9 +56,6 @@ func (s *Sequencer) apply(c *chain, x link, gap bool) {
 			c.epoch++ // OKX: numbers fall once after maintenance
 		}
 	}
-	if gap {
-		c.cut = true
-	}
 	last := c.last
 	x.row = s.emit(c, x.row, x.seq, x.ts)
 	c.last, c.known, c.fresh, c.fed = x.seq, true, false, true
@@ -125,7 +122,9 @@ func (s *Sequencer) replace(c *chain, row uint32) {
 	back := c.was && !c.live
 	c.live, c.was, c.crossed = true, true, market.NoTime
 	c.kept = c.kept[:0]
-	if s.changed(c, row, s.change(c, row, true)); c.live && back {
+	s.changed(c, row, s.change(c, row, true))
+	s.expectKeyframe(c)
+	if c.live && back {
 		a := s.kinds[market.KindBook].arena
 		s.writeStatus(a, int(row), a.TS[row], market.StatusResync, "book is whole again", 0, c.last)
 	}
@@ -185,14 +184,15 @@ func (s *Sequencer) rest(c *chain, x link, at int64) {
 		s.replace(c, row)
 		return
 	}
-	first := slices.IndexFunc(c.kept, func(y link) bool { return y.seq > x.seq })
-	if first < 0 || !c.kept[first].continues(x.seq, true) {
+	kept := s.recent(c)
+	first := slices.IndexFunc(kept, func(y link) bool { return y.seq > x.seq })
+	if first < 0 || !kept[first].continues(x.seq, true) {
 		s.filter(c)
 		s.writeStatus(k.arena, int(x.row), max(at, c.ts), market.StatusGap, "REST snapshot does not connect", x.seq, c.last)
 		return
 	}
 	ok := s.change(c, x.row, true)
-	for _, y := range c.kept[first:] {
+	for _, y := range kept[first:] {
 		ok = ok && s.change(c, y.row, false)
 	}
 	if !ok {
@@ -210,6 +210,7 @@ func (s *Sequencer) rest(c *chain, x link, at int64) {
 	back := c.was
 	c.live, c.was, c.crossed, c.covered = true, true, market.NoTime, x.seq
 	c.kept = c.kept[:0]
+	s.expectKeyframe(c)
 	if back {
 		s.writeStatus(k.arena, int(row), k.arena.TS[row], market.StatusResync, "book is whole again", 0, c.last)
 	}
@@ -245,17 +246,25 @@ func (s *Sequencer) keyframe(c *chain, at int64) {
 	c.ts, c.emitted, c.dirty = at, seq, false
 }
 
-// keep remembers a row that left while the book waits for a snapshot.
+// keep remembers a row that left while the book waits for a snapshot. What is past the
+// bounds goes in blocks; recent says what counts.
 func (s *Sequencer) keep(c *chain, x link) {
 	c.kept = append(c.kept, x)
-	drop := max(0, len(c.kept)-s.cfg.KeepRows)
-	for drop < len(c.kept) && c.kept[drop].ts < c.ts-s.cfg.KeepFor {
-		drop++
-	}
-	if drop > 0 {
-		c.kept = append(c.kept[:0], c.kept[drop:]...)
+	if len(c.kept) >= 2*s.cfg.KeepRows+64 {
+		s.trim(c)
 	}
 }
+
+// recent are the kept rows within KeepRows and KeepFor.
+func (s *Sequencer) recent(c *chain) []link {
+	kept := c.kept[max(0, len(c.kept)-s.cfg.KeepRows):]
+	for len(kept) > 0 && kept[0].ts < c.ts-s.cfg.KeepFor {
+		kept = kept[1:]
+	}
+	return kept
+}
+
+func (s *Sequencer) trim(c *chain) { c.kept = append(c.kept[:0], s.recent(c)...) }
 
 func noLevels(b *market.Batch, row uint32) bool {
 	i := int(row)
@@ -294,6 +303,11 @@ func (s *Sequencer) breakChain(c *chain) {
 func (s *Sequencer) forceCompactBooks() {
 	k, bs := s.kinds[market.KindBook], &s.books
 	k.ord.settle()
+	for _, c := range bs.chains {
+		if len(c.kept) > 0 {
+			s.trim(c)
+		}
+	}
 	bs.remap = slices.Grow(bs.remap[:0], k.arena.N)[:k.arena.N]
 	clear(bs.remap)
 	s.eachBookRow(func(row *uint32) { bs.remap[*row] = 1 })

@@ -206,15 +206,16 @@ func openAll(w *world, s *Sequencer) {
 // eager runs a log one event at a time, advancing after each.
 func eager(t tb, w *world, change func(*Config), log []op) *result {
 	s, out, r := w.new(t, change), new(Out), new(result)
+	var last [market.NumKinds]market.Key
 	openAll(w, s)
 	for i := range log {
 		feedOp(t, w, s, &log[i], new(market.Chunk))
 		s.Advance(out)
-		checkOrder(t, w, out)
+		checkOrder(t, w, out, &last)
 		r.take(t, w, s, out)
 	}
 	s.Close(out)
-	checkOrder(t, w, out)
+	checkOrder(t, w, out, &last)
 	r.take(t, w, s, out)
 	r.counts, r.raised = s.CountsByFeed(), s.Raised()
 	return r
@@ -235,17 +236,19 @@ func feedOp(t tb, w *world, s *Sequencer, o *op, c *market.Chunk) {
 }
 
 // checkOrder checks that rows leave by their keys and that no mark was broken.
-func checkOrder(t tb, w *world, out *Out) {
+func checkOrder(t tb, w *world, out *Out, last *[market.NumKinds]market.Key) {
 	t.Helper()
 	nums := w.insts.Numbers()
 	for _, b := range out.Rows.Batches {
 		if b == nil {
 			continue
 		}
-		for i := 1; i < b.N; i++ {
-			if x, y := b.Key(i-1, nums), b.Key(i, nums); x.Compare(y) > 0 {
-				t.Fatalf("%v leaves out of order: %+v, %+v\n%s\n%s", b.Kind, x, y, w.showRow(b, i-1), w.showRow(b, i))
+		for i := range b.N {
+			x := b.Key(i, nums)
+			if last[b.Kind].Compare(x) > 0 {
+				t.Fatalf("%v leaves out of order: %s after %+v", b.Kind, w.showRow(b, i), last[b.Kind])
 			}
+			last[b.Kind] = x
 		}
 	}
 }
@@ -256,11 +259,12 @@ func TestSequencer_CutAdvanceAndRestartChangeNothing(t *testing.T) {
 		log := drawLog(t, rapid.IntRange(1, 150).Draw(t, "n"))
 		change := func(c *Config) {
 			c.MaxPending = rapid.SampledFrom([]int{0, 20}).Draw(t, "max")
-			c.KeepRows, c.CrossedFor = 8, 300*ms
 		}
 		var cfg Config
 		change(&cfg)
-		fixed := func(c *Config) { c.MaxPending, c.KeepRows, c.CrossedFor = cfg.MaxPending, 8, 300*ms }
+		fixed := func(c *Config) {
+			c.MaxPending, c.KeepRows, c.CrossedFor, c.KeyframeEvery = cfg.MaxPending, 8, 300*ms, market.Second
+		}
 		want := eager(t, w, fixed, log)
 
 		s, out, got := w.new(t, fixed), new(Out), new(result)

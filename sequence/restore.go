@@ -42,10 +42,22 @@ func Restore(cfg Config, src []byte) (*Sequencer, error) {
 		}
 		d.feedState(s, s.feed(id))
 	}
-	if d.bad || len(d.b) != 0 {
+	if d.bad || len(d.b) != 0 || !s.known() {
 		return nil, ErrCorrupt
 	}
 	return s, nil
+}
+
+// known reports whether every row held is of a feed and kind that has a state.
+func (s *Sequencer) known() bool {
+	for k := market.KindTrade; k < market.KindWatermark; k++ {
+		for _, id := range s.kinds[k].arena.Feed {
+			if s.byID[id] == nil || s.byID[id].kinds[k] == nil {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // maxNameLen bounds names of feeds, exchanges and symbols.
@@ -142,7 +154,7 @@ func (d *dec) feedState(s *Sequencer, f *feedState) {
 }
 
 func (d *dec) feedKind(s *Sequencer, k *kindState, fk *feedKind) {
-	fk.max, fk.slow = d.i(), d.i()
+	fk.max, fk.slow, fk.stale = d.i(), d.i(), true
 	for range d.n(4) {
 		shard := uint16(d.upTo(math.MaxUint16))
 		var live bool

@@ -120,9 +120,7 @@ func (s *Sequencer) Close(out *Out) {
 		return
 	}
 	for k := market.KindTrade; k < market.KindWatermark; k++ {
-		for _, l := range s.kinds[k].lines {
-			s.kinds[k].drop(l)
-		}
+		s.kinds[k].endAll()
 	}
 	s.flushVerdicts(out)
 	for k := market.KindTrade; k < market.KindStatus; k++ {

@@ -1,0 +1,158 @@
+package sequence
+
+import (
+	"testing"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// A book of which nothing but a snapshot came still has its keyframe in time.
+func TestKeyframe_AfterASnapshotAlone(t *testing.T) {
+	w := newWorld()
+	s, out := w.new(t, func(c *Config) { c.KeyframeEvery = market.Second }), new(Out)
+	w.push(t, s, out, snap(100, 12, market.OriginVenue), tick(900), tick(2000))
+	wantShow(t, w, "rows", only(out.Rows.Batches[market.KindBook], w.inst[0]), "100:v12 1000:k12")
+	if m := out.Marks[market.KindBook]; m != t0+1750*ms+1 {
+		t.Errorf("mark %d", m-t0)
+	}
+}
+
+// While Close ends the lines, none may release what another one, ended before it, held.
+func TestClose_EndsAllLinesAtOnce(t *testing.T) {
+	w := newWorld()
+	s, out := w.new(t, func(c *Config) { c.KeyframeEvery = market.Second }), new(Out)
+	s.OpenLine(w.id["book"], 1, market.KindBook)
+	w.push(t, s, out, snap(0, 12, market.OriginVenue), ev{kind: market.KindWatermark, feed: "book", ts: t0 + 5000*ms})
+	s.Close(out)
+	wantShow(t, w, "rows", out.Rows.Batches[market.KindBook], "0:v12")
+}
+
+func TestBook_LateSnapshotOfAWaitingBookIsPlacedNow(t *testing.T) {
+	// A subscription's backlog: the snapshot and its deltas come two seconds behind the
+	// other instruments of the line.
+	bookCase(t, "1750.001:v12C 1750.001:d13C 1750.001:d14C 2001:d15", "", Counts{In: 6, Applied: 6},
+		tick(2000), snap(0, 12, market.OriginVenue), stepDelta(10, 13), stepDelta(20, 14), tick(2001), stepDelta(2001, 15))
+	// A book that is live needs none.
+	bookCase(t, "0:v12 1:d13", "", Counts{In: 4, Applied: 3, Late: 1},
+		snap(0, 12, market.OriginVenue), stepDelta(1, 13), tick(2000), snap(2, 13, market.OriginVenue))
+}
+
+func TestBook_LateSnapshotWithoutUpdateIDs(t *testing.T) {
+	w := newWorld()
+	row := func(ts, origin int64, inst int) ev {
+		e := snap(ts, 0, origin)
+		e.feed, e.inst = "tape", inst
+		return e
+	}
+	s, out := w.new(t, nil), new(Out)
+	w.push(t, s, out, row(2000, 1, 1), row(0, 1, 0), row(5, 0, 0), row(2500, 0, 1), row(2400, 0, 0))
+	s.Close(out)
+	wantShow(t, w, "rows", only(out.Rows.Batches[market.KindBook], w.inst[0]), "1750.001:v1C 1750.001:d2C 2400:d3")
+	wantShow(t, w, "status", out.Rows.Batches[market.KindStatus], "")
+	if c := s.Counts(); c.Late != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestBook_LateRowWithoutUpdateIDsVoidsTheBook(t *testing.T) {
+	w := newWorld()
+	row := func(ts, origin int64) ev {
+		e := snap(ts, 0, origin)
+		e.feed, e.inst = "tape", 3
+		return e
+	}
+	s, out := w.new(t, nil), new(Out)
+	w.push(t, s, out, row(0, 1), row(1000, 0), row(2000, 0), row(1200, 0), row(2001, 0), row(2002, 1))
+	s.Close(out)
+	wantShow(t, w, "rows", out.Rows.Batches[market.KindBook], "0:v1 1000:d2 2000:d3G 2001:d4 2002:v5")
+	wantShow(t, w, "status", out.Rows.Batches[market.KindStatus], "1750.001:gap 2002:resync")
+	wantShow(t, w, "late", out.Late.Batches[market.KindBook], "1200:d9223372036854775809L")
+}
+
+func TestBook_KeepsBoundedRowsForRebasing(t *testing.T) {
+	w := newWorld()
+	for _, c := range []struct{ at, filtered int64 }{{90, 0}, {80, 1}} {
+		s, out := w.new(t, func(c *Config) { c.KeepRows = 10 }), new(Out)
+		for i := range int64(100) {
+			w.push(t, s, out, spotDelta(i, i+1, i+1))
+		}
+		w.push(t, s, out, tick(3000), snap(0, c.at, market.OriginREST), tick(6000))
+		if got := s.Counts(); got.Filtered != c.filtered {
+			t.Errorf("snapshot at %d: %+v", c.at, got)
+		}
+	}
+	s, out := w.new(t, nil), new(Out)
+	w.push(t, s, out, spotDelta(0, 1, 1), spotDelta(31_000, 2, 2), tick(40_000), snap(0, 0, market.OriginREST))
+	w.push(t, s, out, snap(0, 1, market.OriginREST), tick(50_000))
+	if got := s.Counts(); got.Filtered != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestBook_DepthIsKeptByTheVenue(t *testing.T) {
+	w := newWorld()
+	e := snap(0, 12, market.OriginVenue)
+	e.depth = 1
+	d := stepDelta(10, 13)
+	d.bids, d.depth = []int64{97, 1, 101, 4}, 2
+	s, out := w.new(t, func(c *Config) { c.KeyframeEvery = market.Second }), new(Out)
+	w.push(t, s, out, e, d, tick(2000))
+	b := only(out.Rows.Batches[market.KindBook], w.inst[0])
+	if b.N != 3 || b.Cols[0].I64[2] != market.OriginKeyframe {
+		t.Fatal(w.show(b))
+	}
+	if got := top(b, 2); len(got) != 2 || got[0] != 101 || got[1] != 99 {
+		t.Errorf("bids %v", got)
+	}
+}
+
+func TestBook_LevelsThatFitNoBook(t *testing.T) {
+	bad := stepDelta(1, 13)
+	bad.bids = []int64{-5, 1}
+	bookCase(t, "0:v12 1:d13G 2:d14 3:v20", "1:gap 3:resync", Counts{In: 4, Applied: 4},
+		snap(0, 12, market.OriginVenue), bad, stepDelta(2, 14), snap(3, 20, market.OriginVenue))
+}
+
+func TestBook_DeadRows(t *testing.T) {
+	w := newWorld()
+	s, out := w.new(t, nil), new(Out)
+	origin := spotDelta(0, 1, 1)
+	origin.origin = 9
+	number := spotDelta(2, 0, 0)
+	w.push(t, s, out, origin, spotDelta(1, 1, 1), number)
+	if len(out.Dead) != 2 || out.Dead[0].Reason != ReasonOrigin || out.Dead[1].Reason != ReasonSeq {
+		t.Errorf("%+v", out.Dead)
+	}
+}
+
+func TestSequencer_AllocatesNothingInSteadyState(t *testing.T) {
+	w := newWorld()
+	s, out := w.new(t, nil), new(Out)
+	log := benchLog(w, 1<<15, 50, 100*ms, true)
+	shift := func() {
+		for _, c := range log {
+			b := c.Batches[market.KindTrade]
+			for i := range b.N {
+				b.EventTS[i] += 4 * market.Second
+				b.IngestTS[i] += 4 * market.Second
+				b.Seq[i] += 1 << 15
+				b.ID[i][0]++
+				b.ID[i][5] += 7
+			}
+		}
+	}
+	run := func() {
+		shift()
+		for _, c := range log {
+			must(t, s.Push(c))
+			out.Reset()
+			s.Advance(out)
+		}
+	}
+	for range 40 { // two horizons and more
+		run()
+	}
+	if n := testing.AllocsPerRun(5, run); n > 2 {
+		t.Errorf("%.1f allocations for %d events", n, 1<<15)
+	}
+}
