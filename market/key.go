@@ -18,8 +18,8 @@ func (s Src) Kind() Kind { return Kind(s & 15) }
 // No part of it is a wall clock or a rank. Inst is the permanent number of the
 // instrument (Instruments.Number), not its handle.
 //
-// Two book events may share a key: a keyframe has the key of the delta it follows
-// and sorts after it.
+// A keyframe has Epoch and Seq of the book row that it follows and TS of its grid
+// point; a snapshot over REST may share its key with the delta that it follows.
 type Key struct {
 	TS    int64
 	Seq   uint64
