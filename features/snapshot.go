@@ -290,7 +290,7 @@ func (v *viewState) loadSlot(r *reader, i int32) {
 	v.loadList(r, &s.closed)
 	var window list
 	v.loadList(r, &window)
-	if v.p.Shape != plan.Rolling && window.head != 0 {
+	if r.bad || v.p.Shape != plan.Rolling && window.head != 0 {
 		r.bad = true
 		return
 	}

@@ -9,13 +9,7 @@ type Cells struct{ First, Last, Min, Max int }
 // Fold folds mantissas of one scale, at least one; lastTS is the event time of the last.
 // It is what Acc.Fold does row by row.
 func (c *Cells) Fold(rec []uint64, m []int64, s int8, lastTS int64) {
-	if c.First >= 0 && rec[c.First] == 0 {
-		setCell(rec[c.First:], m[0], s)
-	}
-	if c.Last >= 0 {
-		setCell(rec[c.Last:], m[len(m)-1], s)
-		rec[c.Last+4] = uint64(lastTS)
-	}
+	c.Ends(rec, m[0], m[len(m)-1], s, lastTS)
 	if c.Min < 0 && c.Max < 0 {
 		return
 	}
@@ -24,6 +18,17 @@ func (c *Cells) Fold(rec []uint64, m []int64, s int8, lastTS int64) {
 		least, most = min(least, v), max(most, v)
 	}
 	c.Extremes(rec, least, most, s)
+}
+
+// Ends folds the first and the last mantissa of a run of one scale.
+func (c *Cells) Ends(rec []uint64, first, last int64, s int8, lastTS int64) {
+	if c.First >= 0 && rec[c.First] == 0 {
+		setCell(rec[c.First:], first, s)
+	}
+	if c.Last >= 0 {
+		setCell(rec[c.Last:], last, s)
+		rec[c.Last+4] = uint64(lastTS)
+	}
 }
 
 // Extremes folds the least and the greatest mantissa of a run of one scale.

@@ -1,0 +1,15 @@
+package features
+
+// Plain returns the plan with every kernel off: all folds go row by row through the row
+// program, the definition that kernels are tested against.
+func (p *Plan) Plain() *Plan {
+	q := *p
+	q.plain = true
+	return &q
+}
+
+// Decode reads the body of a snapshot as Restore does after its checksum.
+func (p *Plan) Decode(body []byte) (*Task, error) { return p.decode(nil, body) }
+
+// SnapshotBody is the part of a snapshot that Decode reads.
+func SnapshotBody(snap []byte) []byte { return snap[len(snapshotMagic) : len(snap)-16] }
