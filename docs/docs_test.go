@@ -156,11 +156,7 @@ func TestPages_Rows(t *testing.T) {
 				input = b.role
 				write(t, filepath.Join(dir, input), b.text)
 			case b.lang == "csv" && b.role == "rows":
-				views, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				cmd := exec.Command(bin, "run", "--spec", strings.Join(views, ","), "--view", name, "--input", input, "-o", "rows.csv")
+				cmd := exec.Command(bin, "run", "--spec", strings.Join(ancestors(dir, name), ","), "--view", name, "--input", input, "-o", "rows.csv")
 				cmd.Dir = dir
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Errorf("%s:%d: %v\n%s", page, b.line, err, out)
@@ -174,6 +170,25 @@ func TestPages_Rows(t *testing.T) {
 				compareRows(t, fmt.Sprintf("%s:%d: %s", page, b.line, name), got, want)
 			}
 		}
+	}
+}
+
+var from = regexp.MustCompile(`(?m)^from: (\S+)`)
+
+// ancestors are the spec files of a view and of those views of the page that it reads.
+func ancestors(dir, name string) []string {
+	var out []string
+	for {
+		src, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
+		if err != nil {
+			return out // a kind, or a shipped view
+		}
+		out = append(out, name+".yaml")
+		m := from.FindSubmatch(src)
+		if m == nil {
+			return out
+		}
+		name = string(m[1])
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"regexp"
 	"sort"
 	"strconv"
@@ -21,7 +22,7 @@ func TestLanguage_ListsEveryFunction(t *testing.T) {
 	t.Parallel()
 	page := readPage(t, "language.md")
 	built, refused := functionTable(t)
-	for _, m := range stringList(t, "../features/lang/funcs.go", "bookMethods") {
+	for _, m := range stringList(t, "../features/lang", "bookMethods") {
 		refused["book."+m] = true
 	}
 	headed := map[string]bool{}
@@ -59,7 +60,7 @@ func TestLanguage_ListsEveryOperator(t *testing.T) {
 	// Accumulators of the engine, by the function that is made of them.
 	made := map[string]string{"Count": "count", "Sum": "sum", "First": "first", "Last": "last", "Min": "min", "Max": "max",
 		"Integral": "time_mean", "Distinct": "distinct", "Hist": "quantile"}
-	consts := constsOf(t, "../features/op/acc.go", "Func")
+	consts := constsOf(t, "../features/op", "Func")
 	for _, c := range consts {
 		if !built[made[c]] {
 			t.Errorf("accumulator %s of features/op belongs to no function of the page", c)
@@ -74,7 +75,7 @@ func TestLanguage_ListsEveryOperator(t *testing.T) {
 func TestLanguage_ListsKeysAndFlags(t *testing.T) {
 	t.Parallel()
 	page := readPage(t, "language.md")
-	for _, key := range stringList(t, "../features/lang/parse.go", "topKeys") {
+	for _, key := range stringList(t, "../features/lang", "topKeys") {
 		if !strings.Contains(page, "`"+key+"`") {
 			t.Errorf("key %s is not on the page", key)
 		}
@@ -193,7 +194,7 @@ func sameNames(t *testing.T, what string, page, code map[string]bool) {
 func functionTable(t *testing.T) (built, refused map[string]bool) {
 	t.Helper()
 	built, refused = map[string]bool{}, map[string]bool{}
-	for _, e := range literal(t, "../features/lang/funcs.go", "functions").Elts {
+	for _, e := range literal(t, "../features/lang", "functions").Elts {
 		kv, ok := e.(*ast.KeyValueExpr)
 		if !ok {
 			t.Fatal("functions is not a map of sig(class, built, …)")
@@ -242,47 +243,63 @@ func text(t *testing.T, e ast.Expr) string {
 }
 
 // literal is the composite literal that a package variable is set to.
-func literal(t *testing.T, path, name string) *ast.CompositeLit {
+func literal(t *testing.T, dir, name string) *ast.CompositeLit {
 	t.Helper()
 	var found *ast.CompositeLit
-	ast.Inspect(parseGo(t, path), func(n ast.Node) bool {
-		v, ok := n.(*ast.ValueSpec)
-		if ok && len(v.Names) == 1 && v.Names[0].Name == name && len(v.Values) == 1 {
-			found, _ = v.Values[0].(*ast.CompositeLit)
-		}
-		return true
-	})
+	for _, f := range sources(t, dir) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			v, ok := n.(*ast.ValueSpec)
+			if ok && len(v.Names) == 1 && v.Names[0].Name == name && len(v.Values) == 1 {
+				found, _ = v.Values[0].(*ast.CompositeLit)
+			}
+			return true
+		})
+	}
 	if found == nil {
-		t.Fatalf("%s has no list %s", path, name)
+		t.Fatalf("%s has no list %s", dir, name)
 	}
 	return found
 }
 
-// constsOf are the names of a block of constants whose first one has the type.
-func constsOf(t *testing.T, path, typ string) []string {
+// constsOf are the names of the block of constants whose first one has the type.
+func constsOf(t *testing.T, dir, typ string) []string {
 	t.Helper()
 	var out []string
-	for _, d := range parseGo(t, path).Decls {
-		g, ok := d.(*ast.GenDecl)
-		if !ok || g.Tok != token.CONST || len(g.Specs) == 0 {
-			continue
-		}
-		first, _ := g.Specs[0].(*ast.ValueSpec).Type.(*ast.Ident)
-		if first == nil || first.Name != typ {
-			continue
-		}
-		for _, s := range g.Specs {
-			out = append(out, s.(*ast.ValueSpec).Names[0].Name)
+	for _, f := range sources(t, dir) {
+		for _, d := range f.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.CONST || len(g.Specs) == 0 {
+				continue
+			}
+			first, _ := g.Specs[0].(*ast.ValueSpec).Type.(*ast.Ident)
+			if first == nil || first.Name != typ {
+				continue
+			}
+			for _, s := range g.Specs {
+				out = append(out, s.(*ast.ValueSpec).Names[0].Name)
+			}
 		}
 	}
 	return out
 }
 
-func parseGo(t *testing.T, path string) *ast.File {
+// sources are the files of a package without its tests.
+func sources(t *testing.T, dir string) []*ast.File {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no sources in %s: %v", dir, err)
 	}
-	return f
+	var files []*ast.File
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	return files
 }
