@@ -291,7 +291,7 @@ func (v *viewState) pushState(from *viewState, row *emitted, rec []uint64) {
 	v.merge(open, rec)
 	open[plan.MetaFlags] |= uint64(row.flags & inherited)
 	for k := range v.p.Accs {
-		if a := &v.p.Accs[k]; a.Variable() {
+		if a := &v.p.Accs[k]; a.Owner() {
 			a.Merge(open, rec, &v.task.sc)
 		}
 	}

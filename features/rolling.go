@@ -72,7 +72,7 @@ func (v *viewState) emitRolling(i int32, t int64) (empty bool) {
 	if s.roll.sets != 0 {
 		sets := v.panes.rec(s.roll.sets)
 		for k := range v.p.Accs {
-			if a := &v.p.Accs[k]; a.Variable() {
+			if a := &v.p.Accs[k]; a.Owner() {
 				v.rec[a.Off] = sets[a.Off]
 			}
 		}
@@ -99,7 +99,7 @@ func (v *viewState) enterWindow(s *slot, r uint32) {
 		v.merge(v.panes.rec(w.back), v.panes.rec(r))
 	}
 	for k := range v.p.Accs {
-		if a := &v.p.Accs[k]; a.Variable() {
+		if a := &v.p.Accs[k]; a.Owner() {
 			if w.sets == 0 {
 				w.sets = v.panes.alloc()
 			}
@@ -112,7 +112,7 @@ func (v *viewState) enterWindow(s *slot, r uint32) {
 func (v *viewState) copyFixed(dst, src []uint64) {
 	copy(dst, src)
 	for k := range v.p.Accs {
-		if a := &v.p.Accs[k]; a.Variable() {
+		if a := &v.p.Accs[k]; a.Owner() {
 			dst[a.Off] = 0
 		}
 	}
@@ -126,7 +126,7 @@ func (v *viewState) leaveWindow(i int32, s *slot) {
 	v.panes.release(v.panes.pop(&w.front))
 	r := v.panes.pop(&w.panes)
 	for k := range v.p.Accs {
-		if a := &v.p.Accs[k]; a.Variable() {
+		if a := &v.p.Accs[k]; a.Owner() {
 			a.Sub(v.panes.rec(w.sets), v.panes.rec(r), &v.task.sc)
 		}
 	}

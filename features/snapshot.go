@@ -159,7 +159,7 @@ func (v *viewState) saveRec(w *writer, rec []uint64) {
 	}
 	for k := range v.p.Accs {
 		a := &v.p.Accs[k]
-		if !a.Variable() {
+		if !a.Owner() {
 			w.words(rec[a.Off : a.Off+a.Words()])
 			continue
 		}
@@ -339,7 +339,7 @@ func (v *viewState) loadRec(r *reader, rec []uint64) {
 	}
 	for k := range v.p.Accs {
 		a := &v.p.Accs[k]
-		if !a.Variable() {
+		if !a.Owner() {
 			for j := range a.Words() {
 				rec[a.Off+j] = r.word()
 			}

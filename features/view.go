@@ -163,7 +163,7 @@ func (v *viewState) freeSets(rec []uint64) {
 		return
 	}
 	for i := range v.p.Accs {
-		if a := &v.p.Accs[i]; a.Variable() {
+		if a := &v.p.Accs[i]; a.Owner() {
 			a.Free(rec, &v.task.sc)
 		}
 	}
@@ -180,7 +180,7 @@ func (v *viewState) merge(older, newer []uint64) {
 		older[plan.MetaLastTS], older[plan.MetaLastHold] = newer[plan.MetaLastTS], newer[plan.MetaLastHold]
 	}
 	for i := range v.p.Accs {
-		if a := &v.p.Accs[i]; !a.Variable() {
+		if a := &v.p.Accs[i]; !a.Owner() {
 			if !a.Merge(older, newer, &v.task.sc) {
 				older[plan.MetaFlags] |= uint64(FlagOverflow)
 			}

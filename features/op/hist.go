@@ -18,6 +18,14 @@ import (
 // that of rank ceil(p·n), at least 1, of the n inputs in order.
 const histDigits = 18
 
+func histFold(a *Acc, st []uint64, v *Val, _ int64, sc *Scratch) bool {
+	b, ok := bucket(v, a.Bits)
+	if ok {
+		st[0] = sc.Sets.Add(st[0], uint64(b), uint64(b>>63), 1)
+	}
+	return ok
+}
+
 // HistBits is B for a relative error approx in (0, 1), at most 20.
 func HistBits(approx num.Dec) (int, bool) {
 	if approx.M <= 0 {
@@ -96,7 +104,7 @@ func middle(k int64, b int) num.Int192 {
 
 // Quantile sets v to the p-quantile of the histogram; null when it is empty.
 func (a *Acc) Quantile(v *Val, rec []uint64, p num.Dec, sc *Scratch) {
-	ents := sc.Sets.Sorted(rec[a.Off])
+	ents := sc.Sets.Sorted(a.state(rec)[0])
 	var n uint64
 	for i := range ents {
 		n += ents[i].N

@@ -269,12 +269,8 @@ func (l *lowering) traits() {
 	v := l.v
 	v.Tail = v.Empty
 	for _, a := range v.Accs {
-		switch a.Fn {
-		case op.First, op.Last:
-			v.Order = true
-		case op.Integral:
-			v.Order, v.Tail = true, true
-		}
+		v.Order = v.Order || op.Table[a.Fn].Ordered
+		v.Tail = v.Tail || a.Fn == op.Integral
 	}
 }
 

@@ -1,0 +1,82 @@
+package op
+
+import (
+	"math"
+
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// A cell holds one value: a word with 1 in bit 0 when there is one and the scale above
+// it, then the value: three words exact, one a float or truth value.
+func cellWords(k Kind) int {
+	if k == KExact || k == KQ60 {
+		return 4
+	}
+	return 2
+}
+
+func putCell(st []uint64, v *Val, k Kind) {
+	switch k {
+	case KExact, KQ60:
+		st = st[:4]
+		st[0] = 1 | uint64(v.S)<<8
+		st[1], st[2], st[3] = v.W[0], v.W[1], v.W[2]
+	case KFloat:
+		st[0], st[1] = 1, math.Float64bits(v.F)
+	default:
+		st[0], st[1] = 1, uint64(v.I)
+	}
+}
+
+// getCell reads a cell into v, null when it is empty.
+func getCell(v *Val, st []uint64, k Kind) {
+	if st[0] == 0 {
+		v.setNull(false)
+		return
+	}
+	v.Null, v.Ovf = false, false
+	switch k {
+	case KExact, KQ60:
+		v.S = int8(st[0] >> 8)
+		v.W = num.Int192(st[1:4])
+	case KFloat:
+		v.F = math.Float64frombits(st[1])
+	default:
+		v.I = int64(st[1])
+	}
+}
+
+func cellLoad(a *Acc, st []uint64, v *Val, _ int64, _ *Scratch) { getCell(v, st, a.Kind) }
+
+func cellValid(a *Acc, st []uint64) bool { return validCell(st, a.Kind) }
+
+func validCell(st []uint64, k Kind) bool {
+	switch k {
+	case KExact, KQ60:
+		w := num.Int192(st[1:4])
+		return st[0] == 0 || st[0]&0xff == 1 && st[0]>>8 <= maxScale && w.BitLen() <= maxBits
+	case KFloat:
+		f := math.Float64frombits(st[1])
+		return st[0] == 0 || st[0] == 1 && f-f == 0
+	}
+	return st[0] == 0 || st[0] == 1 && st[1] <= 1
+}
+
+// cmpCell compares a cell that holds a value with v.
+func cmpCell(st []uint64, v *Val, k Kind) int {
+	switch k {
+	case KExact, KQ60:
+		w := num.Int192(st[1:4])
+		return cmpExact(&w, &v.W, int8(st[0]>>8), v.S)
+	case KFloat:
+		f := math.Float64frombits(st[1])
+		switch {
+		case f < v.F:
+			return -1
+		case f > v.F:
+			return 1
+		}
+		return 0
+	}
+	return int(int64(st[1]) - v.I)
+}

@@ -1,0 +1,13 @@
+package op
+
+func countFold(_ *Acc, st []uint64, _ *Val, _ int64, _ *Scratch) bool {
+	st[0]++
+	return true
+}
+
+func countMerge(_ *Acc, st, newer []uint64, _ *Scratch) bool {
+	st[0] += newer[0]
+	return true
+}
+
+func countLoad(_ *Acc, st []uint64, v *Val, _ int64, _ *Scratch) { v.SetInt(int64(st[0])) }

@@ -1,0 +1,27 @@
+package op
+
+import "github.com/pinova-group/tidemark/market/num"
+
+// The sum of exact values is exact and free of order: see num.SumWords. Logarithms are
+// added as integers.
+
+func sumWords(Kind) int { return num.SumWords }
+
+func sumFold(_ *Acc, st []uint64, v *Val, _ int64, _ *Scratch) bool {
+	num.SumAddInt192(st, &v.W, v.S)
+	return true
+}
+
+func sumMerge(_ *Acc, st, newer []uint64, _ *Scratch) bool {
+	num.SumMerge(st, newer)
+	return true
+}
+
+func sumLoad(_ *Acc, st []uint64, v *Val, rows int64, _ *Scratch) {
+	w, scale, ok := num.SumValue(st, rows)
+	v.Null, v.Ovf, v.W, v.S = !ok, !ok, w, int8(scale)
+}
+
+func sumValid(_ *Acc, st []uint64) bool {
+	return st[num.SumWords-1]&0xff <= maxScale && st[num.SumWords-1]>>8 < 1024
+}

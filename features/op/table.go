@@ -1,0 +1,128 @@
+package op
+
+import (
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// Func is what an accumulator keeps: an index into Table.
+type Func uint8
+
+// The accumulators. Mean, variance and the like are programs over them.
+const (
+	Count    Func = iota + 1 // number of inputs
+	Sum                      // exact sum
+	First                    // first input in the total order
+	Last                     // last input in the total order, and its event time
+	Min                      // least input, of equal ones the first
+	Max                      // greatest input, of equal ones the first
+	Integral                 // value × time, for a time-weighted mean
+	Distinct                 // multiset of inputs
+	Hist                     // log-linear histogram
+)
+
+// Operator is the behaviour of one accumulator. Its state is a run of words, all zero
+// when empty; the functions get exactly these words.
+type Operator struct {
+	Name  string
+	Words func(k Kind) int // length of the state for inputs of a kind
+
+	// Fold takes one input, not null, at event time ts: the definition that kernels must
+	// match. False when the input does not fit; it is then skipped.
+	Fold func(a *Acc, st []uint64, v *Val, ts int64, sc *Scratch) bool
+
+	// Merge adds the state of newer inputs; false when something did not fit.
+	Merge func(a *Acc, st, newer []uint64, sc *Scratch) bool
+
+	// Sub takes part, a state whose inputs are all in st, out again. Nil for states that
+	// cannot; those go through stacks of merges.
+	Sub func(a *Acc, st, part []uint64, sc *Scratch)
+
+	// Load sets v to what is held; rows bounds the number of inputs. Nil for states with
+	// a method of their own.
+	Load func(a *Acc, st []uint64, v *Val, rows int64, sc *Scratch)
+
+	// Valid reports whether words read from outside can be a state.
+	Valid func(a *Acc, st []uint64) bool
+
+	Ordered bool // the order of inputs shows
+	Owner   bool // the state owns a set, which must be freed
+}
+
+// Table lists the accumulators by Func. A change of what one of them returns raises the
+// semantics number of the aggregates over it (lang.Semantics); a change of its words
+// needs another magic of snapshots.
+var Table = [...]Operator{
+	Count:    {Name: "count", Words: one, Fold: countFold, Merge: countMerge, Load: countLoad, Valid: always},
+	Sum:      {Name: "sum", Words: sumWords, Fold: sumFold, Merge: sumMerge, Load: sumLoad, Valid: sumValid},
+	First:    {Name: "first", Words: cellWords, Fold: firstFold, Merge: firstMerge, Load: cellLoad, Valid: cellValid, Ordered: true},
+	Last:     {Name: "last", Words: lastWords, Fold: lastFold, Merge: lastMerge, Load: cellLoad, Valid: cellValid, Ordered: true},
+	Min:      {Name: "min", Words: cellWords, Fold: extremeFold, Merge: extremeMerge, Load: cellLoad, Valid: cellValid},
+	Max:      {Name: "max", Words: cellWords, Fold: extremeFold, Merge: extremeMerge, Load: cellLoad, Valid: cellValid},
+	Integral: {Name: "integral", Words: integralLen, Fold: integralFold, Merge: integralMerge, Valid: integralValid, Ordered: true},
+	Distinct: {Name: "distinct", Words: one, Fold: distinctFold, Merge: setMerge, Sub: setSub, Load: distinctLoad, Valid: always, Owner: true},
+	Hist:     {Name: "hist", Words: one, Fold: histFold, Merge: setMerge, Sub: setSub, Valid: always, Owner: true},
+}
+
+func (f Func) String() string { return Table[f].Name }
+
+func one(Kind) int               { return 1 }
+func always(*Acc, []uint64) bool { return true }
+
+// Acc is one accumulator of a view: its operator and its place in the state record.
+type Acc struct {
+	Fn   Func
+	Kind Kind // of the input as folded
+	Off  int  // first word in the record
+	Bits int  // Hist: binary digits after the leading one that name a bucket
+}
+
+// Scratch is memory that the accumulators of one task share.
+type Scratch struct {
+	Sets Sets
+	v    Val
+	r    num.Rat
+}
+
+// Words is the length of the state.
+func (a *Acc) Words() int { return Table[a.Fn].Words(a.Kind) }
+
+func (a *Acc) state(rec []uint64) []uint64 {
+	n := a.Off + a.Words()
+	return rec[a.Off:n:n]
+}
+
+// Owner reports whether the state owns a set: it is freed, and subtracted instead of
+// merged in stacks.
+func (a *Acc) Owner() bool { return Table[a.Fn].Owner }
+
+// Fold takes one input, see Operator.
+func (a *Acc) Fold(rec []uint64, v *Val, ts int64, sc *Scratch) bool {
+	return Table[a.Fn].Fold(a, a.state(rec), v, ts, sc)
+}
+
+// Merge adds the state of newer to that of older, see Operator.
+func (a *Acc) Merge(older, newer []uint64, sc *Scratch) bool {
+	return Table[a.Fn].Merge(a, a.state(older), a.state(newer), sc)
+}
+
+// Sub takes the inputs of part out of rec, see Operator.
+func (a *Acc) Sub(rec, part []uint64, sc *Scratch) {
+	Table[a.Fn].Sub(a, a.state(rec), a.state(part), sc)
+}
+
+// Load sets v to the value held, see Operator.
+func (a *Acc) Load(v *Val, rec []uint64, rows int64, sc *Scratch) {
+	Table[a.Fn].Load(a, a.state(rec), v, rows, sc)
+}
+
+// Valid checks words read from outside, see Operator.
+func (a *Acc) Valid(rec []uint64) bool { return Table[a.Fn].Valid(a, a.state(rec)) }
+
+// Free gives back what the state owns and empties it.
+func (a *Acc) Free(rec []uint64, sc *Scratch) {
+	st := a.state(rec)
+	if a.Owner() {
+		sc.Sets.Free(st[0])
+	}
+	clear(st)
+}
