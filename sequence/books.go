@@ -13,6 +13,7 @@ type books struct {
 	// keyframeAt is at or before the next keyframe of any chain.
 	keyframeAt int64
 	remap      []uint32
+	base       int // place in the arena of the first row of the batch being pushed
 }
 
 // maxRests bounds the REST snapshots that one chain holds; the oldest gives way.
@@ -21,6 +22,8 @@ const maxRests = 256
 // pushBooks takes book rows.
 func (s *Sequencer) pushBooks(b *market.Batch) {
 	k := s.kinds[market.KindBook]
+	s.books.base = k.arena.N
+	appendRange(k.arena, b, 0, b.N) // nearly all are held; the others are dead rows of the arena
 	for i := range b.N {
 		fk := s.feedKind(k, b.Feed[i])
 		fk.fs.counts.In++
@@ -195,15 +198,14 @@ func makeLink(b *market.Batch, i int) link {
 	return x
 }
 
-// hold puts a row in time into its chain, at or after at. rest says that it is a
+// hold puts row i of the batch being pushed into its chain, at or after at. rest says that it is a
 // snapshot without a place in the stream.
 func (s *Sequencer) hold(c *chain, b *market.Batch, i int, at int64, rest bool) {
 	k := s.kinds[market.KindBook]
 	c.fk.fs.counts.Pending++
 	c.shard = b.Shard[i]
 	k.held++
-	appendRange(k.arena, b, i, i+1)
-	row := uint32(k.arena.N - 1)
+	row := uint32(s.books.base + i)
 	k.arena.Flags[row] &= flagsIn
 	x := makeLink(b, i)
 	x.row, x.ts, x.tie = row, at, uint64(at)

@@ -136,9 +136,7 @@ func (r *result) take(t tb, w *world, s *Sequencer, out *Out) {
 		}
 		if b := out.Late.Batches[k]; b != nil {
 			for i := range b.N {
-				// The number of a late row counts all kinds' late rows.
-				b.Seq[i] &= ^ownSeq
-				r.late[k] = append(r.late[k], dumpRow(w, b, i))
+				r.late[k] = append(r.late[k], w.showRow(b, i)+dumpRow(w, b, i))
 			}
 		}
 	}

@@ -28,13 +28,13 @@ type tape struct {
 	bad   map[string]int
 }
 
-func open(t *testing.T, name string) io.ReadCloser {
+func open(t testing.TB, name string) io.ReadCloser {
 	t.Helper()
 	f, err := os.Open(exdata.Path(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() })
+	t.Cleanup(func() { _ = f.Close() })
 	switch {
 	case strings.HasSuffix(name, ".gz"):
 		z, err := gzip.NewReader(f)
@@ -59,6 +59,30 @@ func play(t *testing.T, adapter string, names ...string) *tape {
 	t.Helper()
 	feeds, insts := market.NewFeeds(), market.NewInstruments()
 	p := &tape{insts: insts, bad: map[string]int{}}
+	chunks := p.decode(t, adapters.Env{Feeds: feeds, Insts: insts}, adapter, names...)
+	s, err := sequence.New(sequence.DefaultConfig(feeds, insts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.seq = s
+	openLines(s, chunks)
+	for _, c := range chunks {
+		if err := s.Push(c); err != nil {
+			t.Fatal(err)
+		}
+		s.Advance(&p.out)
+		if n := s.Counts(); n.In != n.Applied+n.Late+n.Duplicate+n.DLQ+n.Filtered+n.Pending {
+			t.Fatalf("account does not balance: %+v", n)
+		}
+	}
+	s.Close(&p.out)
+	p.ordered(t)
+	return p
+}
+
+// decode makes chunks of some records each.
+func (p *tape) decode(t testing.TB, env adapters.Env, adapter string, names ...string) []*market.Chunk {
+	t.Helper()
 	chunks := []*market.Chunk{{}}
 	note := func(err error) {
 		var bad *adapters.BadRecord
@@ -69,7 +93,7 @@ func play(t *testing.T, adapter string, names ...string) *tape {
 		}
 	}
 	for _, name := range names {
-		dec := adapters.Find(adapter).New(adapters.Env{Feeds: feeds, Insts: insts})
+		dec := adapters.Find(adapter).New(env)
 		sc := bufio.NewScanner(open(t, name))
 		sc.Buffer(make([]byte, 1<<20), adapters.MaxLine)
 		n := int64(0)
@@ -87,11 +111,10 @@ func play(t *testing.T, adapter string, names ...string) *tape {
 			note(f.Flush(chunks[len(chunks)-1]))
 		}
 	}
-	s, err := sequence.New(sequence.DefaultConfig(feeds, insts))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.seq = s
+	return chunks
+}
+
+func openLines(s *sequence.Sequencer, chunks []*market.Chunk) {
 	for _, c := range chunks {
 		for k, b := range c.Batches {
 			for i := 0; b != nil && i < b.N; i++ {
@@ -101,18 +124,6 @@ func play(t *testing.T, adapter string, names ...string) *tape {
 			}
 		}
 	}
-	for _, c := range chunks {
-		if err := s.Push(c); err != nil {
-			t.Fatal(err)
-		}
-		s.Advance(&p.out)
-		if n := s.Counts(); n.In != n.Applied+n.Late+n.Duplicate+n.DLQ+n.Filtered+n.Pending {
-			t.Fatalf("account does not balance: %+v", n)
-		}
-	}
-	s.Close(&p.out)
-	p.ordered(t)
-	return p
 }
 
 func (p *tape) batch(k market.Kind) *market.Batch { return p.out.Rows.Batch(k) }
@@ -321,5 +332,37 @@ func TestReal_SpoiledTapes(t *testing.T) {
 	st = p.batch(market.KindStatus)
 	if st.N != 1 || st.Cols[market.StatusFromSeq].I64[0] != 5434434570 || st.Cols[market.StatusToSeq].I64[0] != 5434434571 || p.flags(market.KindBook, market.FlagGap) != 1 {
 		t.Errorf("depth: status %v", p.status())
+	}
+}
+
+// One op is one event of a recorded day: trades, quotes and book deltas of one market.
+func BenchmarkRealStream(b *testing.B) {
+	for _, name := range []string{"binance_spot_btcusdt", "binance_usdm_btcusdt", "binance_cm_btcusd_perp"} {
+		b.Run(name, func(b *testing.B) {
+			feeds, insts := market.NewFeeds(), market.NewInstruments()
+			p := &tape{insts: insts, bad: map[string]int{}}
+			chunks := p.decode(b, adapters.Env{Feeds: feeds, Insts: insts}, "binance", "rawstream/"+name+"_20240808.jsonl.gz")
+			var out sequence.Out
+			var cpu, done int64
+			b.ReportAllocs()
+			b.ResetTimer()
+			for done < int64(b.N) {
+				s, err := sequence.New(sequence.DefaultConfig(feeds, insts))
+				if err != nil {
+					b.Fatal(err)
+				}
+				at := sequence.CPUTime(b)
+				for _, c := range chunks {
+					if err := s.Push(c); err != nil {
+						b.Fatal(err)
+					}
+					out.Reset()
+					s.Advance(&out)
+				}
+				cpu += sequence.CPUTime(b) - at
+				done += s.Counts().In
+			}
+			b.ReportMetric(float64(cpu)/float64(done), "cpu-ns/op")
+		})
 	}
 }

@@ -28,7 +28,6 @@ func Restore(cfg Config, src []byte) (*Sequencer, error) {
 	}
 	s.nums = s.cfg.Insts.Numbers()
 	s.statusMark = d.i()
-	s.lateSeq = d.u()
 	s.raised = d.i()
 	s.books.keyframeAt = d.i()
 	d.bools(&s.closed)
@@ -117,6 +116,7 @@ func (d *dec) deadLetters() []Dead {
 func (d *dec) kind(s *Sequencer, k *kindState) {
 	k.max, k.at, k.done = d.i(), d.i(), d.i()
 	k.held, k.checkAt = int(d.i()), int(d.i())
+	k.lateSeq = d.u()
 	k.stale = true
 	d.batch(&k.late)
 	d.batch(k.arena)

@@ -16,7 +16,6 @@ type Sequencer struct {
 	books books
 
 	dead       []Dead
-	lateSeq    uint64
 	statusMark int64 // status rows at or below it have left
 	raised     int64
 	closed     bool

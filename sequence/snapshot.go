@@ -35,7 +35,6 @@ func (s *Sequencer) AppendSnapshot(dst []byte) []byte {
 	slices.SortFunc(feeds, func(a, b *feedState) int { return strings.Compare(a.feed.Name, b.feed.Name) })
 	e.names(s, feeds)
 	e.i(s.statusMark)
-	e.u(s.lateSeq)
 	e.i(s.raised)
 	e.i(s.books.keyframeAt)
 	e.bools(s.closed)
@@ -137,6 +136,7 @@ func (e *enc) kind(k *kindState) {
 	e.i(k.done)
 	e.i(int64(k.held))
 	e.i(int64(k.checkAt))
+	e.u(k.lateSeq)
 	e.batch(&k.late)
 	e.batch(k.arena)
 	run := k.ord.e[k.ord.head:]

@@ -76,8 +76,8 @@ func (s *Sequencer) keepLate(k *kindState, fs *feedState, b *market.Batch, i int
 	k.late.TS[n], k.late.Epoch[n] = b.EventTS[i], 0
 	k.late.Flags[n] = b.Flags[i]&flagsIn | market.FlagLate
 	if !b.HasSeq[i] {
-		s.lateSeq++
-		k.late.Seq[n] = ownSeq | s.lateSeq
+		k.lateSeq++
+		k.late.Seq[n] = ownSeq | k.lateSeq
 	}
 }
 
