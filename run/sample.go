@@ -76,9 +76,26 @@ func Sample(ctx context.Context, cfg Config, env Env) (*SampleResult, error) {
 			return nil, err
 		}
 		res.Rows[i] = s.written
+		if res.Bytes[i], err = withoutFooter(&outs[i], res.Bytes[i]); err != nil {
+			return nil, err
+		}
 	}
 	res.Events, res.Last = p.seq.Counts().In, p.last
 	return res, nil
+}
+
+// withoutFooter takes off what a file without rows has, so that a short sample does not
+// count it for every day.
+func withoutFooter(o *features.Output, size int64) (int64, error) {
+	var empty int64
+	w, err := rowfile.New(counting{&empty}, rowfile.Parquet, Schema(o, ""))
+	if err != nil {
+		return 0, err
+	}
+	if err := w.Close(); err != nil {
+		return 0, err
+	}
+	return max(0, size-empty), nil
 }
 
 type discard struct{}

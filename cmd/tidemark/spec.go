@@ -140,7 +140,7 @@ func newSpecGraph(a *app) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVarP(&out, "output", "o", out, "`FILE` to write, .svg or .dot; - is the standard output")
-	f.StringVar(&format, "format", "", "`svg` or dot (default: by the file's extension, else svg)")
+	f.StringVar(&format, "format", "", "`svg|dot` (default: by the file's extension, else svg)")
 	f.StringArrayVar(&set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	complete(cmd, "format", []string{"svg", "dot"})
 	return cmd
