@@ -20,7 +20,7 @@ func TestDemo_VerdictsAreTheTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := out.String()
-	for _, l := range strings.Split(text, "\n") {
+	for l := range strings.SplitSeq(text, "\n") {
 		f := strings.Fields(l)
 		if len(f) > 2 && (f[0] == "applied" || f[0] == "late" || f[0] == "duplicate" || f[0] == "dlq") && f[1] != f[2] {
 			t.Errorf("verdicts differ from the truth: %s", l)

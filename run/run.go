@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -109,11 +110,9 @@ func (j *job) prepare() error {
 		return err
 	}
 	if j.cfg.Corrected {
-		for _, p := range paths {
-			if p == input.Stdin {
-				return fault.Usage("corrected_stdin", "corrected rows need two readings of the input, and the standard input can be read once",
-					"save it to a file first")
-			}
+		if slices.Contains(paths, input.Stdin) {
+			return fault.Usage("corrected_stdin", "corrected rows need two readings of the input, and the standard input can be read once",
+				"save it to a file first")
 		}
 	}
 	if err := j.cfg.clashes(paths); err != nil {
@@ -341,8 +340,7 @@ func (j *job) open() error {
 }
 
 func rootCause(err error) string {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		if errors.Is(pe.Err, os.ErrNotExist) {
 			return "no such folder"
 		}

@@ -38,15 +38,15 @@ func (a *app) fail(f *fault.Error) {
 	if a.json {
 		b, err := json.Marshal(map[string]any{"error": errorJSON(f)})
 		if err == nil {
-			fmt.Fprintf(a.err, "%s\n", b)
+			a.say("%s\n", b)
 		}
 		return
 	}
 	st := a.style(a.errTTY)
-	fmt.Fprintf(a.err, "%s %s\n", st.Red("error:"), f.Message)
+	a.say("%s %s\n", st.Red("error:"), f.Message)
 	line := func(head, text string) {
 		if text != "" {
-			fmt.Fprintf(a.err, "  %s %s\n", st.Faint(head), text)
+			a.say("  %s %s\n", st.Faint(head), text)
 		}
 	}
 	if len(f.Parts) == 0 {
@@ -54,9 +54,9 @@ func (a *app) fail(f *fault.Error) {
 	}
 	line("why:  ", f.Why)
 	for _, p := range f.Parts {
-		fmt.Fprintf(a.err, "  %s %s\n", st.Bold(p.Where+":"), p.Message)
+		a.say("  %s %s\n", st.Bold(p.Where+":"), p.Message)
 		if p.Remedy != "" {
-			fmt.Fprintf(a.err, "      %s %s\n", st.Faint("help:"), p.Remedy)
+			a.say("      %s %s\n", st.Faint("help:"), p.Remedy)
 		}
 	}
 	line("help: ", f.Remedy)
@@ -64,6 +64,9 @@ func (a *app) fail(f *fault.Error) {
 		line("chain:", chain(f.Cause))
 	}
 }
+
+// say prints to the standard error. When that is gone there is nobody to tell.
+func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format, args...) }
 
 func errorJSON(f *fault.Error) any {
 	return struct {
@@ -88,9 +91,9 @@ func chain(err error) string {
 func (a *app) warn(message string) {
 	if a.json {
 		if b, err := json.Marshal(map[string]string{"warning": message}); err == nil {
-			fmt.Fprintf(a.err, "%s\n", b)
+			a.say("%s\n", b)
 		}
 		return
 	}
-	fmt.Fprintf(a.err, "%s %s\n", a.style(a.errTTY).Yellow("warning:"), message)
+	a.say("%s %s\n", a.style(a.errTTY).Yellow("warning:"), message)
 }

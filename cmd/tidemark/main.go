@@ -80,7 +80,7 @@ func (a *app) style(tty bool) picture.Style {
 func utf8Locale() bool {
 	for _, v := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if l := os.Getenv(v); l != "" {
-			return l != "POSIX" && !(l == "C")
+			return l != "POSIX" && (l != "C")
 		}
 	}
 	return true

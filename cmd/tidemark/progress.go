@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/signal"
 	"sync"
@@ -103,9 +102,9 @@ func (a *app) progressLine(m *run.Meter, took time.Duration) {
 	s := run.Progress(m, took.Seconds())
 	if a.json {
 		if b, err := json.Marshal(map[string]any{"progress": s}); err == nil {
-			fmt.Fprintf(a.err, "%s\n", b)
+			a.say("%s\n", b)
 		}
 		return
 	}
-	fmt.Fprintln(a.err, s.Text())
+	a.say("%s\n", s.Text())
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -123,7 +124,7 @@ func rootHelp(a *app, root *cobra.Command) {
 			help(cmd, args)
 			return
 		}
-		fmt.Fprintf(a.out, "%s\nFlags of every command:\n%s", firstSteps, root.PersistentFlags().FlagUsages())
+		_, _ = fmt.Fprintf(a.out, "%s\nFlags of every command:\n%s", firstSteps, root.PersistentFlags().FlagUsages())
 	})
 }
 
@@ -206,10 +207,8 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // oneOf checks a flag that takes one of some words.
 func oneOf(flag, value string, words ...string) error {
-	for _, w := range words {
-		if value == w {
-			return nil
-		}
+	if slices.Contains(words, value) {
+		return nil
 	}
 	return fault.Usage("flag_invalid", fmt.Sprintf("%s cannot be %q", flag, value), fault.DidYouMean(value, words))
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -138,10 +137,10 @@ func (a *app) run(cmd *cobra.Command, cfg run.Config, progress string) error {
 	if a.json {
 		b, err := json.Marshal(map[string]any{"summary": rep.Summary(seconds)})
 		if err == nil {
-			fmt.Fprintf(a.err, "%s\n", b)
+			a.say("%s\n", b)
 		}
 		return err
 	}
-	_, err = fmt.Fprint(a.err, strings.Join(rep.Lines(a.style(a.errTTY), seconds), "\n")+"\n")
-	return err
+	a.say("%s\n", strings.Join(rep.Lines(a.style(a.errTTY), seconds), "\n"))
+	return nil
 }

@@ -100,7 +100,7 @@ func (in *simulateFlags) fill(c *gen.Config, o *gen.Output, f *pflag.FlagSet) er
 		c.Zipf = ppm / 10
 	}
 	var ok bool
-	if o.Format, ok = gen.FormatOf(o.Path); in.format != "" {
+	if o.Format, _ = gen.FormatOf(o.Path); in.format != "" {
 		if o.Format, ok = gen.ParseFormat(in.format); !ok {
 			note(fmt.Errorf("unknown format %q: want %s", in.format, strings.Join(gen.FormatNames, ", ")))
 		}
@@ -174,7 +174,7 @@ func simulate(cmd *cobra.Command, c gen.Config, o gen.Output) error {
 		bytes += f.Bytes
 	}
 	took := time.Since(began)
-	fmt.Fprintf(cmd.ErrOrStderr(), "simulated %s records, %s to %s\n", humanize.Comma(s.Records), market.FormatTime(s.First), market.FormatTime(s.Last))
+	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "simulated %s records, %s to %s\n", humanize.Comma(s.Records), market.FormatTime(s.First), market.FormatTime(s.Last))
 	fmt.Fprintf(cmd.ErrOrStderr(), "truth: %s applied, %s late, %s duplicate, %s dlq; %s never arrive, %s gaps\n", humanize.Comma(s.Applied),
 		humanize.Comma(s.Late), humanize.Comma(s.Dup), humanize.Comma(s.DLQ), humanize.Comma(s.Missing), humanize.Comma(s.Gaps))
 	for _, f := range s.Files {

@@ -217,7 +217,7 @@ func newSpecFmt(a *app) *cobra.Command {
 					if err := a.writeFile(path, text); err != nil {
 						return err
 					}
-					fmt.Fprintln(a.err, path)
+					a.say("%s\n", path)
 				default:
 					if _, err := a.out.Write(text); err != nil {
 						return err

@@ -20,6 +20,7 @@ func helpTopics() []*cobra.Command {
 		topic("times", "how times, ranges and durations are written", times),
 		topic("formats", "formats of input and output", formats()),
 		topic("accounting", "what becomes of every record", accounting),
+		topic("json", "what --json prints", jsonTopic),
 	}
 	var b strings.Builder
 	b.WriteString("Topics of help:\n\n")
@@ -61,6 +62,21 @@ Integer seconds, milliseconds or nanoseconds are refused with the value in micro
 Durations are a number and a unit: us ms s m h d w.
 Times in result files are integer microseconds in CSV and JSON lines, timestamps (us, UTC)
 in Parquet and Arrow.
+`
+
+const jsonTopic = `With --json the standard output holds one object, or JSON lines where there are rows;
+the standard error holds JSON lines, each an object with one of these keys:
+
+  error      code, message, where, why, remedy, and problems (where, message, remedy) when
+             several things are wrong at once
+  warning    a text
+  progress   seconds, bytes_read, bytes_total (-1 unknown), pass, passes, events, rows, bad,
+             event_time, seconds_left (-1 unknown); each 10 s
+  summary    of run: what --stats writes, and view, version, written, output, dlq_file,
+             files, seconds, events_per_second
+
+--stats FILE is one object: in, applied, late, duplicate, dlq, filtered, pending, rows
+(by view), by_feed (the same seven numbers by feed). Fields are only ever added.
 `
 
 const accounting = `Every record of the input has exactly one fate, and they add up:

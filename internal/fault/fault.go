@@ -60,8 +60,7 @@ func Usage(code, message, remedy string) *Error {
 
 // From finds the Error in a chain, or makes one of any other error: it failed (exit 1).
 func From(err error) *Error {
-	var f *Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*Error](err); ok {
 		return f
 	}
 	return &Error{Code: "failed", Message: err.Error(), Exit: ExitFailed, Cause: err}

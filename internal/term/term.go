@@ -33,7 +33,7 @@ func (s Style) paint(code, text string) string {
 	return code + text + reset
 }
 
-// Red, Green, Yellow, Bold and Faint colour a text where the terminal has colours.
+// Red colours a text where the terminal has colours; so do its siblings.
 func (s Style) Red(text string) string { return s.paint(red, text) }
 
 // Green colours a text.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
@@ -35,7 +36,7 @@ func (c counter) Read(p []byte) (int, error) {
 // openStream opens a file, or the standard input for "-", and decompresses it as its
 // first bytes say, whatever its name is.
 func openStream(path string, stdin io.Reader, read *atomic.Int64) (*stream, error) {
-	var src io.Reader = stdin
+	var src = stdin
 	closers := []func(){}
 	if path != Stdin {
 		f, err := os.Open(path)
@@ -47,8 +48,8 @@ func openStream(path string, stdin io.Reader, read *atomic.Int64) (*stream, erro
 	}
 	raw := bufio.NewReaderSize(counter{src, read}, 128<<10)
 	s := &stream{close: func() {
-		for i := len(closers) - 1; i >= 0; i-- {
-			closers[i]()
+		for _, closer := range slices.Backward(closers) {
+			closer()
 		}
 	}}
 	body, comp, end, err := decompress(raw)

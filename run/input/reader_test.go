@@ -69,7 +69,7 @@ func (d *plainDecoder) Decode(rec *adapters.Record, out *market.Chunk) error {
 	if t, ok := strings.CutPrefix(text, "w "); ok {
 		text, kind = t, market.KindWatermark
 	}
-	for _, f := range strings.Fields(text) {
+	for f := range strings.FieldsSeq(text) {
 		n, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
 			return adapters.Bad("not a number", rec.Data)

@@ -76,7 +76,7 @@ func batchOf(rows []row) *Batch {
 		b.Cols[5].Lo = append(b.Cols[5].Lo, uint64(*r.sum))
 		var up *int64
 		if r.up != nil {
-			up = ptr(int64(0))
+			up = new(int64(0))
 			if *r.up {
 				*up = 1
 			}
@@ -115,14 +115,12 @@ func (c *Col) text(i int, v *string) {
 	c.Off = append(c.Off, int32(len(c.Bytes)))
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func sample() []row {
 	return []row{
-		{"BTC-USDT", 1762795380000000, 0, ptr(105413.25), ptr(int64(3)), ptr(int64(123456)), ptr(true), ptr("a,b \"c\"\nd"), ptr(int64(250))},
+		{"BTC-USDT", 1762795380000000, 0, new(105413.25), new(int64(3)), new(int64(123456)), new(true), new("a,b \"c\"\nd"), new(int64(250))},
 		{"ETH-USDT", 1762795440000000, 0b101, nil, nil, nil, nil, nil, nil},
-		{"", 0, 1 << 4, ptr(1e-9), ptr(int64(-7)), ptr(int64(-50)), ptr(false), ptr(""), ptr(int64(0))},
-		{"ünï\xff", -1, 2, ptr(1e21), ptr(int64(math.MaxInt64)), ptr(int64(120000)), ptr(true), ptr(" x"), nil},
+		{"", 0, 1 << 4, new(1e-9), new(int64(-7)), new(int64(-50)), new(false), new(""), new(int64(0))},
+		{"ünï\xff", -1, 2, new(1e21), new(int64(math.MaxInt64)), new(int64(120000)), new(true), new(" x"), nil},
 	}
 }
 
@@ -328,7 +326,7 @@ func TestParquet_ReadsBack(t *testing.T) {
 func many(n int) []row {
 	rs := make([]row, n)
 	for i := range rs {
-		rs[i] = row{symbol: "S" + strconv.Itoa(i%7), start: int64(i), vwap: ptr(float64(i) / 3), trades: ptr(int64(i))}
+		rs[i] = row{symbol: "S" + strconv.Itoa(i%7), start: int64(i), vwap: new(float64(i) / 3), trades: new(int64(i))}
 	}
 	return rs
 }
