@@ -1,7 +1,10 @@
 package sequence
 
 import (
+	"math"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/pinova-group/tidemark/market"
 )
@@ -155,4 +158,44 @@ func TestSequencer_AllocatesNothingInSteadyState(t *testing.T) {
 	if n := testing.AllocsPerRun(5, run); n > 2 {
 		t.Errorf("%.1f allocations for %d events", n, 1<<15)
 	}
+}
+
+// Numbers and times at the ends of their ranges: no panic, the account balances, order
+// holds, and a restored sequencer goes on alike.
+func TestSequencer_ExtremeNumbers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld()
+		s, out := w.new(t, func(c *Config) { c.MaxPending, c.MaxIDs, c.KeepRows = 8, 16, 2 }), new(Out)
+		var last [market.NumKinds]market.Key
+		num := rapid.SampledFrom([]int64{0, 1, 2, 3, math.MaxInt64 - 1, math.MaxInt64, math.MinInt64, -1})
+		at := rapid.SampledFrom([]int64{market.MinEventTime, market.MinEventTime + 1, t0, t0 + ms, t0 + market.Hour, market.MaxEventTime - 1, market.MaxEventTime, 0, market.NoTime, math.MaxInt64})
+		for range rapid.IntRange(1, 60).Draw(t, "n") {
+			e := ev{
+				kind: rapid.SampledFrom([]market.Kind{market.KindBook, market.KindBook, market.KindBook, market.KindTrade, market.KindStatus, market.KindWatermark}).Draw(t, "kind"),
+				feed: rapid.SampledFrom([]string{"book", "step", "tape"}).Draw(t, "feed"), inst: rapid.IntRange(0, 1).Draw(t, "inst"),
+				shard: rapid.SampledFrom([]uint16{0, 1, math.MaxUint16}).Draw(t, "shard"),
+				ts:    at.Draw(t, "ts"), ingest: at.Draw(t, "ingest"), seq: uint64(num.Draw(t, "seq")),
+				first: num.Draw(t, "first"), prev: num.Draw(t, "prev"), sum: num.Draw(t, "sum"), depth: num.Draw(t, "depth"),
+				origin: rapid.Int64Range(-1, 4).Draw(t, "origin"), state: num.Draw(t, "state"),
+				bids: []int64{num.Draw(t, "price"), num.Draw(t, "qty")}, asks: []int64{num.Draw(t, "price"), num.Draw(t, "qty")},
+			}
+			must(t, s.Push(w.chunk(e)))
+			balanced(t, s)
+			if rapid.Bool().Draw(t, "advance") {
+				s.Advance(out)
+				balanced(t, s)
+				checkOrder(t, w, out, &last)
+				out.Reset()
+			}
+			if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
+				s = reborn(t, w, s, func(c *Config) { c.MaxPending, c.MaxIDs, c.KeepRows = 8, 16, 2 })
+			}
+		}
+		s.Close(out)
+		balanced(t, s)
+		checkOrder(t, w, out, &last)
+		if s.Counts().Pending != 0 {
+			t.Fatalf("%+v", s.Counts())
+		}
+	})
 }

@@ -33,11 +33,10 @@ func (s *Sequencer) number(k *kindState, b *market.Batch, base int) {
 		if fk == nil || fk.fs.id != b.Feed[i] {
 			fk = s.byID[b.Feed[i]].kinds[k.kind]
 		}
-		inst := b.Inst[i]
 		if k.kind == market.KindStatus {
 			if b.Flags[i]&flagOwn != 0 {
 				b.Flags[i] &^= flagOwn
-				b.Seq[i] = fk.running(inst)
+				fk.running(b, base, i)
 				continue
 			}
 		} else {
@@ -50,18 +49,23 @@ func (s *Sequencer) number(k *kindState, b *market.Batch, base int) {
 		k.checkAt--
 		switch {
 		case !b.HasSeq[i]:
-			b.Seq[i] = fk.running(inst)
+			fk.running(b, base, i)
 		case fk.fs.feed.SeqStep && k.kind == market.KindTrade:
 			s.step(fk, b, i)
 		}
 	}
 }
 
-// running is the next running number of an instrument.
-func (fk *feedKind) running(inst market.Inst) uint64 {
+// running gives row i the next running number of its instrument, above the venue's
+// numbers at the same time.
+func (fk *feedKind) running(b *market.Batch, base, i int) {
+	inst := b.Inst[i]
 	fk.next = reach(fk.next, inst)
-	fk.next[inst]++
-	return fk.next[inst]
+	n := fk.next[inst] + 1
+	if j := i - 1; j >= base && b.TS[j] == b.TS[i] && b.Inst[j] == inst && b.Feed[j] == b.Feed[i] && b.Seq[j] >= n {
+		n = max(b.Seq[j]+1, b.Seq[j])
+	}
+	fk.next[inst], b.Seq[i] = n, n
 }
 
 // step finds a hole in trade numbers that rise by one. Number 0 is no number.

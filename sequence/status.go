@@ -89,7 +89,8 @@ func (s *Sequencer) writeStatus(b *market.Batch, i int, ts int64, state int64, r
 	appendSeq(&a.Cols[market.StatusFromSeq], from)
 	appendSeq(&a.Cols[market.StatusToSeq], to)
 	k.ord.add(entry{
-		ts: ts, si: fk.si | uint64(s.nums[e.Inst]), seq: ownSeq | uint64(b.Kind), row: uint32(a.N - 1),
+		ts: ts, si: fk.si | uint64(s.nums[e.Inst]), seq: uint64(b.Kind), epoch: rankOwn,
+		row: uint32(a.N - 1),
 	})
 }
 

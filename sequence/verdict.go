@@ -13,8 +13,8 @@ const flagOwn uint8 = 1 << 7
 // flagsIn are the flags that rows may bring along; the others are verdicts.
 const flagsIn = market.FlagAssumed | market.FlagGap
 
-// ownSeq is the bit that keeps numbers given by the sequencer to late rows and, while
-// they are held, to its own rows apart from those of venues and of rows in time.
+// ownSeq is the bit that keeps numbers given by the sequencer to late rows apart from
+// those of venues and of rows in time.
 const ownSeq uint64 = 1 << 63
 
 type verdict uint8
@@ -109,7 +109,7 @@ func (s *Sequencer) pushRows(b *market.Batch, from, to int) {
 			fs.counts.Pending++
 			k.held++
 			k.ord.add(entry{
-				ts: ts, si: l.fk.si | uint64(s.nums[b.Inst[i]]), seq: seqOf(b, i),
+				ts: ts, si: l.fk.si | uint64(s.nums[b.Inst[i]]), seq: seqOf(b, i), epoch: rankOf(b, i),
 				row: uint32(k.arena.N + i - start),
 			})
 			k.seen(l, ts)
@@ -154,6 +154,21 @@ func seqOf(b *market.Batch, i int) uint64 {
 		return b.Seq[i]
 	}
 	return 0
+}
+
+// Rank of rows of kinds without epochs: numbered ones, those of the input without
+// number, those that the sequencer wrote. All leave with epoch 0.
+const (
+	rankNumbered = iota
+	rankArrival
+	rankOwn
+)
+
+func rankOf(b *market.Batch, i int) uint32 {
+	if b.HasSeq[i] {
+		return rankNumbered
+	}
+	return rankArrival
 }
 
 // relieve overtakes the lines of a kind when more than MaxPending rows are held: their
