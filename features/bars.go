@@ -109,27 +109,34 @@ func (b *bars) fold(k *kernels, rec []uint64, c *cols, lo, hi int) {
 	}
 }
 
-// add is the fused loop. A mask of a row is all ones where the enum has the word.
+// add is the fused loop, in two halves that fit the registers. A mask of a row is all
+// ones where the enum has the word.
 func (t *totals) add(p, q, e []int64, c0, c1 int64) {
 	q, e = q[:len(p)], e[:len(p)]
 	least, most := p[0], p[0]
-	var or, all, sum, s0, s1, o0, o1, n0, n1 int64
+	var or, sum int64
 	for i, x := range p {
-		y, w := q[i], e[i]
+		y := q[i]
 		least, most = min(least, x), max(most, x)
 		or |= y
 		sum += y
+	}
+	t.least, t.most, t.or, t.sum, t.all = least, most, or, sum, or|least
+	var s0, s1, o0, o1, n0, n1 int64
+	e = e[:len(q)]
+	for i, y := range q {
+		w := e[i]
 		m0, m1 := ((w^c0)-1)>>63, ((w^c1)-1)>>63
-		y0, y1 := y&m0, y&m1
-		s0 += y0
-		s1 += y1
-		o0 |= y0
-		o1 |= y1
 		n0 -= m0
 		n1 -= m1
+		m0 &= y
+		m1 &= y
+		s0 += m0
+		s1 += m1
+		o0 |= m0
+		o1 |= m1
 	}
-	all = or | least
-	*t = totals{least, most, or, all, sum, [2]int64{s0, s1}, [2]int64{o0, o1}, [2]int64{n0, n1}}
+	t.part, t.partOr, t.n = [2]int64{s0, s1}, [2]int64{o0, o1}, [2]int64{n0, n1}
 }
 
 // enter puts the totals of a block into the state.
@@ -142,10 +149,10 @@ func (b *bars) enter(rec []uint64, t *totals, c *cols, lo, hi int) {
 	b.cells.Ends(rec, p.I64[lo], p.I64[hi-1], sp, c.ts[hi-1])
 	b.cells.Extremes(rec, t.least, t.most, sp)
 	if b.sum >= 0 {
-		num.SumAddTotal(rec[b.sum:], t.sum, uint64(t.or), sq)
+		num.SumAddTotal(rec[b.sum:], 0, uint64(t.sum), 0, uint64(t.or), sq)
 	}
 	if b.product >= 0 {
-		num.SumAddProdRun(rec[b.product:], p.I64[lo:hi], q.I64[lo:hi], sp, sq)
+		products(rec[b.product:], p.I64[lo:hi], q.I64[lo:hi], sp+sq)
 	}
 	for i, n := range t.n {
 		if n == 0 {
@@ -155,7 +162,22 @@ func (b *bars) enter(rec []uint64, t *totals, c *cols, lo, hi int) {
 			rec[off] += uint64(n)
 		}
 		if b.part[i] >= 0 {
-			num.SumAddTotal(rec[b.part[i]:], t.part[i], uint64(t.partOr[i]), sq)
+			num.SumAddTotal(rec[b.part[i]:], 0, uint64(t.part[i]), 0, uint64(t.partOr[i]), sq)
 		}
 	}
+}
+
+// products adds the products of a block of numbers that are not negative: fewer than 2^8
+// of less than 2^118, since a quantity has at most 55 bits.
+func products(st []uint64, p, q []int64, s int8) {
+	q = q[:len(p)]
+	var lo, hi, orLo, orHi, c uint64
+	for i, x := range p {
+		h, l := bits.Mul64(uint64(x), uint64(q[i]))
+		lo, c = bits.Add64(lo, l, 0)
+		hi += h + c
+		orLo |= l
+		orHi |= h
+	}
+	num.SumAddTotal(st, hi, lo, orHi, orLo, s)
 }

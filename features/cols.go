@@ -27,7 +27,12 @@ type cols struct {
 	bulk     bool  // no row has an ingest time
 	gaps     bool  // some row has none
 
-	want want // of gathered columns: what is gathered
+	// Of gathered columns: what is gathered, and memory.
+	want     want
+	sameFeed []market.FeedID
+	noFlags  []uint8
+	feedBuf  []market.FeedID
+	flagsBuf []uint8
 }
 
 // want is what a set of views reads of rows, besides what every row needs.
@@ -72,12 +77,13 @@ func (c *cols) view(b *market.Batch) {
 	for _, f := range c.flags {
 		or |= f
 	}
-	least, newest := c.ingest[0], c.ingest[0]
+	least := c.ingest[0]
 	for _, t := range c.ingest {
-		least, newest = min(least, t), max(newest, t)
+		least = min(least, t)
 	}
 	c.oneFeed, c.anyFlags = diff == 0, or
-	c.bulk, c.gaps = newest == market.NoTime, least == market.NoTime
+	c.gaps = least == market.NoTime
+	c.bulk = c.gaps && !slices.ContainsFunc(c.ingest, func(t int64) bool { return t != market.NoTime })
 	c.hasNull = c.hasNull[:0]
 	for i := range b.Cols {
 		c.hasNull = append(c.hasNull, slices.ContainsFunc(b.Cols[i].Null, func(w uint64) bool { return w != 0 }))
@@ -119,20 +125,20 @@ func (c *cols) gather(src *cols, kind market.Kind, perm []int32) {
 	n := len(perm)
 	c.n, c.oneFeed, c.anyFlags, c.bulk, c.gaps = n, src.oneFeed, src.anyFlags, src.bulk, src.gaps
 	c.ts = take(c.ts, src.ts, perm)
-	if c.bulk {
-		c.ingest = fill(c.ingest, market.NoTime, n)
-	} else {
-		c.ingest = take(c.ingest, src.ingest, perm)
-	}
+	c.ingest = take(c.ingest, src.ingest, perm)
 	if c.oneFeed {
-		c.feed = fill(c.feed, src.feed[0], n)
+		c.sameFeed = same(c.sameFeed, src.feed[0], n)
+		c.feed = c.sameFeed[:n]
 	} else {
-		c.feed = take(c.feed, src.feed, perm)
+		c.feedBuf = take(c.feedBuf, src.feed, perm)
+		c.feed = c.feedBuf
 	}
 	if c.anyFlags == 0 {
-		c.flags = fill(c.flags, 0, n)
+		c.noFlags = same(c.noFlags, 0, n)
+		c.flags = c.noFlags[:n]
 	} else {
-		c.flags = take(c.flags, src.flags, perm)
+		c.flagsBuf = take(c.flagsBuf, src.flags, perm)
+		c.flags = c.flagsBuf
 	}
 	if c.want.raw {
 		c.raw = take(c.raw, src.raw, perm)
@@ -162,8 +168,11 @@ func take[T any](dst, src []T, perm []int32) []T {
 	return dst
 }
 
-// fill makes dst n times x; what was filled before is known to be so only by looking.
-func fill[T comparable](dst []T, x T, n int) []T {
+// same makes dst at least n times x; all of it is one value already.
+func same[T comparable](dst []T, x T, n int) []T {
+	if len(dst) >= n && (n == 0 || dst[0] == x) {
+		return dst
+	}
 	dst = grow(dst, n)
 	for i := range dst {
 		dst[i] = x

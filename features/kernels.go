@@ -143,13 +143,17 @@ func (k *kernels) fold(rec []uint64, c *cols, lo, hi int) {
 
 // scaleRun is the length of the run of equal scales that s begins with.
 func scaleRun(s []int8) int {
-	first := s[0]
-	for i, x := range s {
-		if x != first {
-			return i
+	first, n := s[0], 0
+	for ; n+8 <= len(s); n += 8 {
+		b := s[n : n+8 : n+8]
+		if (b[0]^first)|(b[1]^first)|(b[2]^first)|(b[3]^first)|(b[4]^first)|(b[5]^first)|(b[6]^first)|(b[7]^first) != 0 {
+			break
 		}
 	}
-	return len(s)
+	for n < len(s) && s[n] == first {
+		n++
+	}
+	return n
 }
 
 // foldPass folds a run of rows, the columns of which have one scale each.

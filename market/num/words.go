@@ -64,8 +64,23 @@ func (z *Rat) Reduced(n, d *big.Int) (*big.Int, *big.Int) {
 	return n.Quo(&z.n, &z.t), d.Quo(z.den(), &z.t)
 }
 
-// SumAddTotal adds terms of scale s that were added up elsewhere: none is negative, or is
-// the union of their bits, and their sum did not leave 63 bits.
-func SumAddTotal(w []uint64, sum int64, or uint64, s int8) {
-	addRun(w, total{lo: uint64(sum), maxLo: or}, s)
+// SumAddTotal adds terms of scale s that were added up elsewhere: none is negative, their
+// sum is hi·2^64 + lo, and orHi, orLo are the union of their bits.
+func SumAddTotal(w []uint64, hi, lo, orHi, orLo uint64, s int8) {
+	w = w[:SumWords]
+	if int8(w[3]) != s || orHi|orLo == 0 {
+		addRun(w, total{hi: hi, lo: lo, maxHi: orHi, maxLo: orLo}, s)
+		return
+	}
+	var c uint64
+	w[0], c = bits.Add64(w[0], lo, 0)
+	w[1], c = bits.Add64(w[1], hi, c)
+	w[2] += c
+	bl := bits.Len64(orLo)
+	if orHi != 0 {
+		bl = 64 + bits.Len64(orHi)
+	}
+	if bound := uint64(bias+bl) - uint64(log2Pow10[s]); bound > w[3]>>8 {
+		w[3] = bound<<8 | uint64(s)
+	}
 }
