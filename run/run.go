@@ -109,11 +109,9 @@ func (j *job) prepare() error {
 	if err != nil {
 		return err
 	}
-	if j.cfg.Corrected {
-		if slices.Contains(paths, input.Stdin) {
-			return fault.Usage("corrected_stdin", "corrected rows need two readings of the input, and the standard input can be read once",
-				"save it to a file first")
-		}
+	if i := slices.IndexFunc(paths, input.OneReading); i >= 0 && j.cfg.Corrected {
+		return fault.Usage("corrected_stream", fmt.Sprintf("corrected rows need two readings of the input, and %q can be read once", paths[i]),
+			"save it to a file first")
 	}
 	if err := j.cfg.clashes(paths); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market"
 )
@@ -188,6 +189,38 @@ func TestRun_RangesAndSymbolsAreCutsOfTheWhole(t *testing.T) {
 		if st.Filtered < 5000 || st.In != 20000 {
 			t.Errorf("%s: %+v", view, st.Counts)
 		}
+	}
+}
+
+// TestRun_OpenAddsNothingToTimeWindows: the end of the input closes them anyway.
+func TestRun_OpenAddsNothingToTimeWindows(t *testing.T) {
+	path := file(t, text(tape(7, 2000)))
+	for _, view := range []string{"trade_bars_1m", "trade_bars_1h", "vwap_5m", "trade_bars_flat_1m", "momentum_15m", "trade_flags"} {
+		cfg := config(view, path)
+		want, _ := output(t, cfg)
+		cfg.Open = true
+		if got, _ := output(t, cfg); got != want {
+			t.Errorf("%s: %d lines with --open, %d without", view, strings.Count(got, "\n"), strings.Count(want, "\n"))
+		}
+	}
+}
+
+func TestOneRow(t *testing.T) {
+	v := &features.ViewRows{
+		Entity: []uint32{1, 2}, Start: []int64{10, 20}, End: []int64{11, 21}, RowTS: []int64{12, 22}, Avail: []int64{13, 23}, Flags: []uint8{0, 4},
+		Features: []features.OutCol{
+			{F64: []float64{1, 2}, Null: []uint64{2}}, {I64: []int64{3, 4}}, {Hi: []int64{0, -1}, Lo: []uint64{5, 6}},
+			{Bytes: []byte("abcde"), Off: []int32{0, 2, 5}},
+		},
+	}
+	one := oneRow(v, 1)
+	f := one.Features
+	if one.Start[0] != 20 || one.Flags[0] != 4 || f[0].F64[0] != 2 || !f[0].IsNull(0) || f[1].I64[0] != 4 || f[1].IsNull(0) ||
+		f[2].Lo[0] != 6 || f[2].Hi[0] != -1 || string(f[3].Bytes[f[3].Off[0]:f[3].Off[1]]) != "cde" || one.Len() != 1 {
+		t.Errorf("%+v", one)
+	}
+	if first := oneRow(v, 0); first.Features[0].IsNull(0) || first.Features[0].F64[0] != 1 {
+		t.Errorf("%+v", first)
 	}
 }
 

@@ -175,14 +175,14 @@ func simulate(cmd *cobra.Command, c gen.Config, o gen.Output) error {
 	}
 	took := time.Since(began)
 	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "simulated %s records, %s to %s\n", humanize.Comma(s.Records), market.FormatTime(s.First), market.FormatTime(s.Last))
-	fmt.Fprintf(cmd.ErrOrStderr(), "truth: %s applied, %s late, %s duplicate, %s dlq; %s never arrive, %s gaps\n", humanize.Comma(s.Applied),
+	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "truth: %s applied, %s late, %s duplicate, %s dlq; %s never arrive, %s gaps\n", humanize.Comma(s.Applied),
 		humanize.Comma(s.Late), humanize.Comma(s.Dup), humanize.Comma(s.DLQ), humanize.Comma(s.Missing), humanize.Comma(s.Gaps))
 	for _, f := range s.Files {
 		if f.Path != "-" {
-			fmt.Fprintf(cmd.ErrOrStderr(), "  %s  %s lines\n", f.Path, humanize.Comma(f.Lines))
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "  %s  %s lines\n", f.Path, humanize.Comma(f.Lines))
 		}
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s in %.1f s\n", humanize.Bytes(uint64(bytes)), took.Seconds())
+	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s in %.1f s\n", humanize.Bytes(uint64(bytes)), took.Seconds())
 	return nil
 }
 

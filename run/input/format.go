@@ -55,8 +55,8 @@ func (s *source) probe(candidates []*adapters.Adapter, several bool) error {
 	if s.adapter != nil && s.adapter != emptyAdapter {
 		s.Format = s.adapter.Name
 	}
-	if !several || s.Path == Stdin {
-		s.st = st
+	if !several || OneReading(s.Path) {
+		s.st = st // a stream is not opened again; its first event is read at once
 		return nil
 	}
 	defer st.close()

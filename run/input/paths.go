@@ -15,6 +15,15 @@ import (
 // Stdin is the path that means the standard input.
 const Stdin = "-"
 
+// OneReading reports whether an input can be read once only: the standard input, a pipe.
+func OneReading(path string) bool {
+	if path == Stdin {
+		return true
+	}
+	st, err := os.Stat(path)
+	return err == nil && !st.Mode().IsRegular()
+}
+
 // MaxFiles is how many files one run reads: each is a line (shard) of its own.
 const MaxFiles = 1 << 16
 

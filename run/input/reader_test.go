@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -285,6 +286,19 @@ func TestReader_StdinAndExplicitFormat(t *testing.T) {
 	_, err := Open(Config{Paths: []string{p}, Format: "plane", Adapters: []*adapters.Adapter{plainAdapter}})
 	if f := fault.From(err); f.Exit != fault.ExitUsage || f.Remedy != "did you mean plain?" {
 		t.Errorf("%+v", f)
+	}
+}
+
+func TestReader_PipesAreReadOnce(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skip("no named pipes here: ", err)
+	}
+	go func() { _ = os.WriteFile(pipe, []byte("1\n3\n5\n"), 0o600) }()
+	res := readAll(t, Config{Paths: []string{pipe, put(t, dir, "file", []byte("2\n4\n"))}})
+	if !slices.Equal(res.times, []int64{1, 2, 3, 4, 5}) {
+		t.Errorf("times %v", res.times)
 	}
 }
 
