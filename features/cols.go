@@ -206,7 +206,7 @@ func gatherCol(d, s *market.Col, t market.Type, perm []int32, hasNull bool) {
 	}
 }
 
-// grow gives s the length n, keeping its memory when that suffices.
+// grow gives s the length n, keeping its memory, not its content, when that suffices.
 func grow[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n, n+n/2)

@@ -224,26 +224,6 @@ func setWord(x *op.Val, s []byte, in *plan.Input) {
 	x.SetNull()
 }
 
-// pick copies the rows that pass the view's filter.
-func (v *viewState) pick(c *cols, runs []run) (*cols, []run) {
-	v.pickPerm, v.pickRuns = v.pickPerm[:0], v.pickRuns[:0]
-	for _, r := range runs {
-		lo := len(v.pickPerm)
-		for i := r.lo; i < r.hi; i++ {
-			v.loadRow(c, i)
-			v.row.Run()
-			if w := &v.row.Regs[v.p.Where]; !w.Null && w.I == 1 {
-				v.pickPerm = append(v.pickPerm, int32(i))
-			}
-		}
-		if n := len(v.pickPerm); n > lo {
-			v.pickRuns = append(v.pickRuns, run{r.ent, lo, n})
-		}
-	}
-	v.picked.gather(c, v.p.Kind, v.pickPerm)
-	return &v.picked, v.pickRuns
-}
-
 // pushRow folds one row of the parent view, whose values are in the parent's finish
 // machine and whose times are in row.
 func (v *viewState) pushRow(from *viewState, row *emitted) {

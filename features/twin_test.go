@@ -55,6 +55,28 @@ features:
   size: sum(bid_quantity)
   value: sum(bid_price * bid_quantity)
   n: count()
+`, `
+view: bought
+version: 1
+from: trade
+where: side == buy
+by: [symbol]
+window: {tumbling: 3s}
+features:
+  last: last(price)
+  v: sum(quantity)
+  venue: distinct(feed)
+`, `
+view: usd
+version: 1
+from: trade
+where: quote == 'USD' and exchange != 'alpha'
+by: [exchange]
+window: {tumbling: 3s}
+features:
+  n: count()
+  v: sum(quantity)
+  base: distinct(symbol)
 `}
 
 // twinEvents has what kernels could get wrong: long stretches of one instrument, scales

@@ -37,6 +37,7 @@ type viewState struct {
 	picked   cols // rows that pass the filter
 	pickPerm []int32
 	pickRuns []run
+	verdicts []int8 // by instrument, of a filter that reads nothing else
 
 	heap    []dueRow
 	rec     []uint64 // the row's state while it is emitted

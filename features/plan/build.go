@@ -32,7 +32,7 @@ func Build(set *lang.Set) (*Plan, error) {
 }
 
 func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*View, error) {
-	v := &View{Lang: lv, Parent: -1, Kind: lv.Kind, Rollup: lv.Rollup, Where: -1, Stride: MetaWords, Window: lv.Window,
+	v := &View{Lang: lv, Parent: -1, Kind: lv.Kind, Rollup: lv.Rollup, Where: -1, Filter: Filter{Enum: -1}, Stride: MetaWords, Window: lv.Window,
 		Lookback: lv.Lookback, Reach: lv.Reach}
 	if lv.Parent != nil {
 		i, ok := at[lv.Parent]
@@ -125,7 +125,7 @@ func (l *lowering) programs() error {
 		if err != nil {
 			return err
 		}
-		where, v.Where = w, w.reg
+		where, v.Where, v.Filter = w, w.reg, l.filter()
 	}
 	if err := l.features(); err != nil {
 		return err

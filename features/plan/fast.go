@@ -62,6 +62,24 @@ func (l *lowering) fast(fn op.Func, a arg) Fast {
 	return f
 }
 
+// filter recognises row filters that need no program. It is called when only the filter
+// has been written.
+func (l *lowering) filter() Filter {
+	f := Filter{Enum: -1}
+	if l.v.Parent >= 0 {
+		return f
+	}
+	if col, code, ok := l.enumEqual(l.v.Lang.Where); ok {
+		f.Enum, f.Code = col, code
+		return f
+	}
+	f.OfInstrument = len(l.v.Inputs) > 0
+	for _, in := range l.v.Inputs {
+		f.OfInstrument = f.OfInstrument && in.Ref.OfInstrument()
+	}
+	return f
+}
+
 // decColumn reports which payload column of decimals a node is.
 func (l *lowering) decColumn(n *lang.Node) (int, bool) {
 	return l.payload(n, market.TypeDec)

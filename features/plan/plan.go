@@ -42,6 +42,7 @@ type View struct {
 	Row    *op.Prog // over the columns of one input row; nil when nothing needs it
 	Inputs []Input  // columns that Row reads
 	Where  int      // register of the row filter, -1 for none
+	Filter Filter   // a form of the row filter that needs no program for each row
 	Args   []Arg    // of each accumulator
 	Accs   []op.Acc
 	Order  bool // some accumulator depends on the order of rows
@@ -52,6 +53,14 @@ type View struct {
 	Outs   []Out // one for each feature
 
 	Lookback, Reach int64
+}
+
+// Filter is a row filter that reads the instrument alone (OfInstrument), or is Enum ==
+// Code for a payload column (Enum ≥ 0).
+type Filter struct {
+	OfInstrument bool
+	Enum         int
+	Code         int64
 }
 
 // Shape is how a view turns rows into rows.
