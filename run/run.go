@@ -152,15 +152,16 @@ func (j *job) step(out *sequence.Out, closed bool) error {
 	for k := range out.Rows.Batches {
 		kind := market.Kind(k)
 		b := out.Rows.Batches[k]
-		mark := out.Marks[k]
+		mark := j.sel.mark(out.Marks[k])
+		out.Marks[k] = mark
 		if closed {
 			mark = never
 		}
 		if b != nil && b.N > 0 {
-			b = j.sel.apply(b, false)
+			b = j.sel.apply(b)
 		}
 		if late := out.Late.Batches[k]; late != nil && late.N > 0 {
-			j.sel.apply(late, true) // counts what lies outside
+			j.sel.countLate(late)
 		}
 		if j.late != nil {
 			b = j.late.merge(kind, b, mark)

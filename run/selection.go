@@ -68,9 +68,27 @@ func matches(symbol, wanted string) bool {
 	return strings.EqualFold(symbol, wanted) || symbol == market.CleanSymbol(wanted)
 }
 
+// mark keeps a mark from passing the end of the range: what lies behind it was left out,
+// so no window that reaches behind it is complete.
+func (s *selection) mark(m int64) int64 {
+	if s.to == market.NoTime {
+		return m
+	}
+	return min(m, s.to)
+}
+
+// countLate counts the late rows that lie outside.
+func (s *selection) countLate(b *market.Batch) {
+	for i := range b.N {
+		if s.active && !s.has(b, i) {
+			s.count(b, i, true)
+		}
+	}
+}
+
 // apply returns the wanted rows of a batch and counts the others; the result is valid
 // until the next call for the kind.
-func (s *selection) apply(b *market.Batch, late bool) *market.Batch {
+func (s *selection) apply(b *market.Batch) *market.Batch {
 	if !s.active {
 		return b
 	}
@@ -78,7 +96,7 @@ func (s *selection) apply(b *market.Batch, late bool) *market.Batch {
 	kept.Reset()
 	for lo := 0; lo < b.N; {
 		if !s.has(b, lo) {
-			s.count(b, lo, late)
+			s.count(b, lo, false)
 			lo++
 			continue
 		}
