@@ -212,7 +212,7 @@ func simulateProgress(w io.Writer, c gen.Config, asJSON bool, began time.Time) f
 		if done > 0 {
 			left = fmt.Sprintf(", %.0f s left", took.Seconds()*(1-done)/done)
 		}
-		fmt.Fprintf(w, "%3.0f %%  %s records, %s/s, event time %s%s\n",
+		_, _ = fmt.Fprintf(w, "%3.0f %%  %s records, %s/s, event time %s%s\n",
 			done*100, humanize.Comma(s.Records), humanize.Comma(int64(rate)), market.FormatTime(s.LastEvent), left)
 	}
 }
