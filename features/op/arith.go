@@ -66,11 +66,10 @@ func cmpExact(a, b *num.Int192, sa, sb int8) int {
 
 // mul192 multiplies; false when the product would not fit.
 func mul192(a, b *num.Int192) (num.Int192, bool) {
-	if a.Sign() == 0 || b.Sign() == 0 {
-		return num.Int192{}, true
-	}
-	if a.BitLen()+b.BitLen() > maxBits {
-		return num.Int192{}, false
+	var r num.Int192
+	if a.IsInt64() && b.IsInt64() {
+		r.AddProd(a.Int64(), b.Int64())
+		return r, true
 	}
 	x, y := *a, *b
 	neg := false
@@ -82,7 +81,35 @@ func mul192(a, b *num.Int192) (num.Int192, bool) {
 		y.Neg()
 		neg = !neg
 	}
-	var r num.Int192
+	switch bits := x.BitLen() + y.BitLen(); {
+	case bits > maxBits+1:
+		return num.Int192{}, false
+	case x[1]|x[2] == 0:
+		r = mulWord(&y, x[0])
+	case y[1]|y[2] == 0:
+		r = mulWord(&x, y[0])
+	default:
+		r = mulWide(&x, &y)
+	}
+	if int64(r[2]) < 0 || r.BitLen() > maxBits {
+		return num.Int192{}, false
+	}
+	if neg {
+		r.Neg()
+	}
+	return r, true
+}
+
+// mulWord multiplies by one word.
+func mulWord(x *num.Int192, w uint64) num.Int192 {
+	h0, l0 := bits.Mul64(x[0], w)
+	h1, l1 := bits.Mul64(x[1], w)
+	r1, c := bits.Add64(h0, l1, 0)
+	return num.Int192{l0, r1, h1 + x[2]*w + c}
+}
+
+// mulWide is the product modulo 2^192.
+func mulWide(x, y *num.Int192) (r num.Int192) {
 	for i := range 3 {
 		var carry uint64
 		for j := 0; i+j < 3; j++ {
@@ -94,10 +121,7 @@ func mul192(a, b *num.Int192) (num.Int192, bool) {
 			carry = hi + c
 		}
 	}
-	if neg {
-		r.Neg()
-	}
-	return r, true
+	return r
 }
 
 // quoSmall divides the magnitude of w by d and returns the remainder of the magnitude.

@@ -22,9 +22,7 @@ func (m *Machine) exact(in *Instr, d, a, b *Val) {
 			ok = w.BitLen() <= maxBits
 		}
 	case MulX:
-		if w, ok = mul192(&a.W, &b.W); ok {
-			s, ok = trim(&w, int(a.S)+int(b.S), maxScale)
-		}
+		w, s, ok = mulExact(&a.W, &b.W, a.S, b.S)
 	case ModX:
 		if b.W.Sign() == 0 {
 			d.setNull(false)
@@ -59,6 +57,9 @@ func (m *Machine) exact(in *Instr, d, a, b *Val) {
 }
 
 func (m *Machine) ratio(in *Instr, d, a, b *Val) {
+	if lazyRatio(in.Op, d, a, b) {
+		return
+	}
 	x, y := a.rat(&m.r), &b.R
 	if twoArgs[in.Op] {
 		y = b.rat(&m.r)
@@ -188,7 +189,7 @@ func (m *Machine) convert(in *Instr, d, a, b *Val) {
 	d.Null, d.Ovf, d.lazy = false, false, false
 	switch in.Op {
 	case XToR:
-		a.toRat(&d.R, KExact)
+		d.lazy, d.W, d.S, d.den, d.denS = true, a.W, a.S, one192, 0
 	case QToR:
 		a.toRat(&d.R, KQ60)
 	case XToF, QToF, RToF:

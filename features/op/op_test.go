@@ -106,6 +106,77 @@ func TestMachine_ExactMatchesBigRat(t *testing.T) {
 	})
 }
 
+// Operations on quotients are exact whether or not they need big integers.
+func TestMachine_RatiosMatchBigRat(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var vals [4]*Val
+		m := NewMachine(&Prog{Regs: 8})
+		for i := range vals {
+			vals[i] = drawExact(rt, fmt.Sprint(i))
+			if rapid.Bool().Draw(rt, "small") {
+				vals[i].W, vals[i].S = num.FromInt64(rapid.Int64Range(-1000, 1000).Draw(rt, "v")), int8(rapid.IntRange(0, 9).Draw(rt, "s"))
+			}
+			m.Regs[i].Copy(vals[i], KExact)
+		}
+		op := rapid.SampledFrom([]Code{AddR, SubR, MulR, QuoR, NegR, AbsR, MinR, MaxR}).Draw(rt, "op")
+		m.prog.Code = []Instr{
+			{Op: QuoX, Dst: 4, A: 0, B: 1}, {Op: QuoX, Dst: 5, A: 2, B: 3}, {Op: op, Dst: 6, A: 4, B: 5}, {Op: SubR, Dst: 7, A: 6, B: 4},
+		}
+		if rapid.Bool().Draw(rt, "whole") {
+			m.prog.Code[1] = Instr{Op: XToR, K: KExact, Dst: 5, A: 2}
+			vals[3].SetInt(1)
+		}
+		m.Run()
+		if ratOf(vals[1], KExact).Sign() == 0 || ratOf(vals[3], KExact).Sign() == 0 {
+			if op != NegR && op != AbsR && !m.Regs[6].Null {
+				rt.Fatal("not null")
+			}
+			return
+		}
+		x := new(big.Rat).Quo(ratOf(vals[0], KExact), ratOf(vals[1], KExact))
+		y := new(big.Rat).Quo(ratOf(vals[2], KExact), ratOf(vals[3], KExact))
+		z := new(big.Rat)
+		switch op {
+		case AddR:
+			z.Add(x, y)
+		case SubR:
+			z.Sub(x, y)
+		case MulR:
+			z.Mul(x, y)
+		case QuoR:
+			if y.Sign() == 0 {
+				if !m.Regs[6].Null {
+					rt.Fatal("not null")
+				}
+				return
+			}
+			z.Quo(x, y)
+		case NegR:
+			z.Neg(x)
+		case AbsR:
+			z.Abs(x)
+		case MinR:
+			if z.Set(x); y.Cmp(x) < 0 {
+				z.Set(y)
+			}
+		case MaxR:
+			if z.Set(x); y.Cmp(x) > 0 {
+				z.Set(y)
+			}
+		}
+		got, _ := m.Regs[6].Float64(KRatio)
+		if want, _ := z.Float64(); !math.IsInf(want, 0) && got != want {
+			rt.Fatalf("float %v, want %v", got, want)
+		}
+		if got := ratOf(&m.Regs[6], KRatio); got.Cmp(z) != 0 {
+			rt.Fatalf("%v, want %v", got, z)
+		}
+		if got := ratOf(&m.Regs[7], KRatio); got.Cmp(z.Sub(z, x)) != 0 {
+			rt.Fatalf("and then %v, want %v", got, z)
+		}
+	})
+}
+
 func TestKleene_TruthTable(t *testing.T) {
 	vals := map[string]func(v *Val){"t": func(v *Val) { v.SetBool(true) }, "f": func(v *Val) { v.SetBool(false) }, "n": func(v *Val) { v.SetNull() }}
 	for _, c := range []string{"ttt", "tff", "tnn", "ftf", "fff", "fnf", "ntn", "nff", "nnn"} {
