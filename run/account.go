@@ -67,12 +67,20 @@ func settle(seq []sequence.FeedCounts, sources []*input.Source, outside *selecti
 		c.Filtered += n.applied + n.late
 	}
 	var events int64
+	ofPath := map[string]string{}
+	for _, s := range sources {
+		if len(s.Lines) > 0 {
+			ofPath[s.Path] = feeds.Get(s.Lines[0].Feed).Name
+		}
+	}
 	for _, s := range sources {
 		events += s.Events
 		name := unknownFeed
 		switch {
 		case len(s.Lines) > 0:
 			name = feeds.Get(s.Lines[0].Feed).Name
+		case ofPath[s.Path] != "":
+			name = ofPath[s.Path] // another connection of the capture
 		case feed != "":
 			name = feed
 		}

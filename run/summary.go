@@ -24,7 +24,7 @@ type Summary struct {
 func (r *Report) Summary(seconds float64) Summary {
 	s := Summary{
 		Stats: *r.Stats, View: r.View.Name, Version: r.View.Version, Written: r.Written, Output: r.Output, DLQ: r.DLQ,
-		Files: len(r.Sources), Seconds: seconds,
+		Files: r.files(), Seconds: seconds,
 	}
 	if seconds > 0 {
 		s.EventsSec = float64(r.Stats.In) / seconds
@@ -40,11 +40,22 @@ func count(n int64, thing string) string {
 	return term.Int(n) + " " + thing + "s"
 }
 
+// files is the number of files that were read; one may have several sources.
+func (r *Report) files() int {
+	n := 0
+	for i, s := range r.Sources {
+		if i == 0 || s.Path != r.Sources[i-1].Path {
+			n++
+		}
+	}
+	return n
+}
+
 // Lines words the report for people.
 func (r *Report) Lines(st term.Style, seconds float64) []string {
 	s := r.Stats
-	files := count(int64(len(r.Sources)), "file")
-	if len(r.Sources) == 1 {
+	files := count(int64(r.files()), "file")
+	if r.files() == 1 {
 		files = r.Sources[0].Path
 	}
 	if files == input.Stdin {

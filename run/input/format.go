@@ -40,10 +40,12 @@ func formats(cfg *Config) ([]*adapters.Adapter, error) {
 // probe opens a file, finds its format and, when it is one of several, the time of its
 // first event. A file is then closed again until the merge comes to it: a thousand daily
 // files need one open file.
-func (s *source) probe(candidates []*adapters.Adapter, several bool) error {
+//
+// It also returns the connections of a capture that holds them one after the other.
+func (s *source) probe(candidates []*adapters.Adapter, several bool) ([]conn, error) {
 	st, err := openStream(s.Path, s.cfg.Stdin, s.read)
 	if err != nil {
-		return &fault.Error{Code: "input_unreadable", Message: "cannot read the input", Where: s.Path, Why: cause(err), Exit: fault.ExitUsage, Cause: err}
+		return nil, &fault.Error{Code: "input_unreadable", Message: "cannot read the input", Where: s.Path, Why: cause(err), Exit: fault.ExitUsage, Cause: err}
 	}
 	st.r = bufio.NewReaderSize(st.r, headSize)
 	head, err := st.r.Peek(headSize)
@@ -55,15 +57,16 @@ func (s *source) probe(candidates []*adapters.Adapter, several bool) error {
 	if s.adapter != nil && s.adapter != emptyAdapter {
 		s.Format = s.adapter.Name
 	}
-	if !several || OneReading(s.Path) {
+	conns, err := s.connections(head)
+	if len(conns) == 0 && (!several || OneReading(s.Path)) {
 		s.st = st // a stream is not opened again; its first event is read at once
-		return nil
+		return nil, err
 	}
 	defer st.close()
-	if s.adapter != nil {
+	if s.adapter != nil && len(conns) == 0 {
 		s.key = s.firstTime(head, st.r)
 	}
-	return nil
+	return conns, err
 }
 
 // pick returns the candidate that is surest of the input; the only candidate is taken

@@ -46,7 +46,8 @@ type Chunk struct {
 const chunkBytes = 4 << 20
 
 func (c *Chunk) full(rows int) bool {
-	return c.Len() >= rows || len(c.Bad) >= rows || c.bytes >= chunkBytes
+	n := c.Len()
+	return n >= rows || len(c.Bad) >= rows || c.bytes >= chunkBytes && n+len(c.Bad) > 0
 }
 
 // Place returns where row i of a kind came from; only with Config.Places.
@@ -98,26 +99,28 @@ func Open(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, p := range cfg.Paths {
-		s := &source{Source: Source{Path: p, Shard: uint16(i)}, cfg: &r.cfg, read: &r.read}
-		if err := s.probe(candidates, len(cfg.Paths) > 1); err != nil {
+	for _, p := range cfg.Paths {
+		s := &source{Source: Source{Path: p, Shard: uint16(len(r.all))}, cfg: &r.cfg, read: &r.read}
+		conns, err := s.probe(candidates, len(cfg.Paths) > 1)
+		if err != nil {
 			r.Close()
 			return nil, err
 		}
 		if st, err := os.Stat(p); err == nil && p != Stdin && r.total >= 0 {
-			r.total += st.Size()
+			r.total += st.Size() * int64(max(1, len(conns)))
 		} else {
 			r.total = -1
 		}
-		r.all = append(r.all, s)
-		r.queue = append(r.queue, s)
+		r.all = append(r.all, s.part(conns)...)
 	}
+	r.queue = append(r.queue, r.all...)
 	heap.Init(&r.queue)
 	r.read.Store(0) // the probes are no progress
 	return r, nil
 }
 
-// Sources tells what became of each file so far, in the order of Paths. The feeds in it
+// Sources tells what became of each file so far, in the order of Paths; a capture whose
+// connections lie one after the other has one entry for each of them. The feeds in it
 // are complete for files that have ended.
 func (r *Reader) Sources() []*Source {
 	out := make([]*Source, len(r.all))
@@ -143,6 +146,23 @@ func (r *Reader) Close() {
 func (r *Reader) Next(ctx context.Context, ch *Chunk) error {
 	ch.Reset()
 	r.now, r.control = ch, false
+	for {
+		if err := r.fill(ctx, ch); err != nil {
+			return err
+		}
+		r.end(ch)
+		if ch.Len() > 0 || len(ch.Bad) > 0 || len(ch.Ended) > 0 {
+			return nil
+		}
+		if len(r.queue) == 0 && len(r.ending) == 0 {
+			return io.EOF
+		}
+	}
+}
+
+// fill reads on in the file whose time is the smallest, until the chunk is full, must end
+// or a line has ended.
+func (r *Reader) fill(ctx context.Context, ch *Chunk) error {
 	for len(r.queue) > 0 && !ch.full(r.cfg.Rows) && !r.control {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -161,12 +181,8 @@ func (r *Reader) Next(ctx context.Context, ch *Chunk) error {
 		heap.Pop(&r.queue)
 		r.ending = append(r.ending, ending{lines: s.Lines, last: s.newest})
 		if r.endable() {
-			break // what follows must not be held back by a line that has ended
+			return nil // what follows must not be held back by a line that has ended
 		}
-	}
-	r.end(ch)
-	if ch.Len() == 0 && len(ch.Bad) == 0 && len(ch.Ended) == 0 {
-		return io.EOF
 	}
 	return nil
 }

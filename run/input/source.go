@@ -54,25 +54,27 @@ type Line struct {
 // source reads one file.
 type source struct {
 	Source
-	cfg     *Config
-	adapter *adapters.Adapter
-	dec     adapters.Decoder
-	st      *stream
-	lines   *lines
-	whole   bool // its one record has been read
-	ended   bool // the file has been read to its end
-	known   map[Line]struct{}
-	last    Line // line of the row noted last
-	pending market.Chunk
-	places  [market.NumKinds][]Place // of the rows of pending, when asked for
-	place   Place                    // of the record decoded last
-	rec     adapters.Record
-	head    [market.NumKinds]int // first row of pending that was not taken
-	waiting int                  // rows of pending that were not taken
-	key     int64                // time of the next row, as far as known
-	newest  int64                // greatest event time so far
-	started bool
-	read    *atomic.Int64
+	cfg       *Config
+	conn      string // the one connection of a capture that is read, "" for all
+	firstConn bool
+	adapter   *adapters.Adapter
+	dec       adapters.Decoder
+	st        *stream
+	lines     *lines
+	whole     bool // its one record has been read
+	ended     bool // the file has been read to its end
+	known     map[Line]struct{}
+	last      Line // line of the row noted last
+	pending   market.Chunk
+	places    [market.NumKinds][]Place // of the rows of pending, when asked for
+	place     Place                    // of the record decoded last
+	rec       adapters.Record
+	head      [market.NumKinds]int // first row of pending that was not taken
+	waiting   int                  // rows of pending that were not taken
+	key       int64                // time of the next row, as far as known
+	newest    int64                // greatest event time so far
+	started   bool
+	read      *atomic.Int64
 }
 
 // begin opens the file again, or goes on with the stream that the probe left open.
@@ -114,6 +116,10 @@ func (s *source) decode(out *market.Chunk, bad func(Bad)) error {
 		return s.unrecognised(bad)
 	}
 	data, err := s.record()
+	if err == nil && s.skips(data) {
+		s.rec.Data = nil
+		return nil
+	}
 	if err == nil {
 		s.Records++
 		if s.cfg.Places {
