@@ -100,7 +100,7 @@ func checkBatch(b *market.Batch) error {
 	}
 	for i, f := range market.Schema(b.Kind) {
 		c := &b.Cols[i]
-		ok := true
+		var ok bool
 		switch f.Type {
 		case market.TypeDec:
 			ok = len(c.I64) == n && len(c.Scale) == n

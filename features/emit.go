@@ -190,7 +190,7 @@ func (v *viewState) nextTumbling(i int32) (at int64, empty bool) {
 	}
 	if v.p.Empty && s.next != market.NoTime && s.next < at {
 		start := s.next*v.p.Pane + v.p.Shift
-		if start-v.lastEvent(i) <= v.p.Window.Carry && !(v.closing && start+v.p.Pane-1 > v.last) {
+		if start-v.lastEvent(i) <= v.p.Window.Carry && (!v.closing || start+v.p.Pane-1 <= v.last) {
 			return s.next, true
 		}
 	}

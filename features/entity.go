@@ -151,11 +151,5 @@ func (e *entities) ranks() {
 type instrument [plan.Quote - plan.Exchange + 1][]byte
 
 func newInstrument(in market.Instrument) instrument {
-	return instrument{
-		plan.Exchange - plan.Exchange:  []byte(in.Exchange),
-		plan.VenueType - plan.Exchange: []byte(in.Venue.String()),
-		plan.Symbol - plan.Exchange:    []byte(in.Symbol),
-		plan.Base - plan.Exchange:      []byte(in.Base),
-		plan.Quote - plan.Exchange:     []byte(in.Quote),
-	}
+	return instrument{[]byte(in.Exchange), []byte(in.Venue.String()), []byte(in.Symbol), []byte(in.Base), []byte(in.Quote)}
 }

@@ -38,7 +38,7 @@ func (c *OutCol) setNull(i int) {
 func (v *viewState) store(c *OutCol, d *plan.Out, x *op.Val, n int) (ok bool) {
 	switch d.As {
 	case plan.F64:
-		f := 0.0
+		var f float64
 		if f, ok = x.Float64(d.Kind); !ok {
 			f = 0
 		}

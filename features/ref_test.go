@@ -21,15 +21,14 @@ import (
 type value any
 
 type event struct {
-	kind      market.Kind
-	inst      int
-	ts        int64
-	ingest    int64
-	feed      market.FeedID
-	flags     uint8
-	seq       uint64
-	cols      map[string]value
-	effective int64 // row_ts in the parent of a rollup
+	kind   market.Kind
+	inst   int
+	ts     int64
+	ingest int64
+	feed   market.FeedID
+	flags  uint8
+	seq    uint64
+	cols   map[string]value
 }
 
 type refRow struct {
@@ -82,7 +81,7 @@ func (w *world) inputs(v *lang.View, events []*event, from map[*lang.View][]refR
 }
 
 func (w *world) fromEvent(v *lang.View, e *event) input {
-	hold, lag := int64(market.DefaultDisorder), int64(market.DefaultAssumedLag)
+	hold, lag := market.DefaultDisorder, market.DefaultAssumedLag
 	if f := w.feeds.Get(e.feed); f != nil {
 		hold, lag = f.Disorder, f.AssumedLag
 	}

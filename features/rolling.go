@@ -1,6 +1,8 @@
 package features
 
 import (
+	"slices"
+
 	"github.com/pinova-group/tidemark/market"
 )
 
@@ -141,10 +143,10 @@ func (v *viewState) turn(w *rolling) {
 		v.refs = append(v.refs, r)
 	}
 	head := uint32(0)
-	for k := len(v.refs) - 1; k >= 0; k-- {
+	for _, r := range slices.Backward(v.refs) {
 		f := v.panes.alloc()
 		rec := v.panes.rec(f)
-		v.copyFixed(rec, v.panes.rec(v.refs[k]))
+		v.copyFixed(rec, v.panes.rec(r))
 		if head != 0 {
 			v.merge(rec, v.panes.rec(head))
 		} else {

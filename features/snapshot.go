@@ -76,7 +76,7 @@ func (v *viewState) save(w *writer) {
 		order[i] = -1
 	}
 	for i := range v.slots {
-		if s := &v.slots[i]; s.used && !(v.next(int32(i)) == never && v.over(int32(i), mark)) {
+		if s := &v.slots[i]; s.used && (v.next(int32(i)) != never || !v.over(int32(i), mark)) {
 			order[v.ents.rank[s.ent]] = int32(i)
 			n++
 		}

@@ -20,7 +20,7 @@ func TestRestore_RefusesDamage(t *testing.T) {
 		}
 		snap[i] ^= 0x40
 	}
-	for n := range len(snap) {
+	for n := range snap {
 		if _, err := r.plan.Restore(r.insts, snap[:n]); err == nil {
 			t.Fatalf("cut at %d: no error", n)
 		}

@@ -32,7 +32,7 @@ func HistBits(approx num.Dec) (int, bool) {
 		return 0, false
 	}
 	one := num.FromInt64(1)
-	for b := 0; b <= 20; b++ {
+	for b := range 21 {
 		w := num.FromInt64(approx.M)
 		two := num.FromInt64(2 << b)
 		w, _ = mul192(&w, &two) // approx · 2^(b+1) ≥ 1

@@ -158,13 +158,7 @@ func (c *coder) round(n *lang.Node, a value) (value, error) {
 	if a.kind == op.KQ60 {
 		a, _ = c.convert(a, op.KRatio)
 	}
-	code := op.RoundX
-	switch {
-	case a.kind == op.KRatio:
-		code = op.RoundR
-	case a.kind == op.KFloat:
-		code = op.RoundF
-	}
+	code := codes{op.RoundX, op.RoundR, op.RoundF}.of(a.kind)
 	return c.exact(c.emit(a.kind, op.Instr{Op: code, A: uint16(a.reg), N: d})), nil
 }
 

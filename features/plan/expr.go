@@ -88,8 +88,8 @@ func (c *coder) done(keep []int) *op.Prog {
 		live[uint16(r)] = true
 	}
 	code := c.code[:0:0]
-	for i := len(c.code) - 1; i >= 0; i-- {
-		if in := c.code[i]; live[in.Dst] {
+	for _, in := range slices.Backward(c.code) {
+		if live[in.Dst] {
 			live[in.A], live[in.B], live[in.C] = true, true, true
 			code = append(code, in)
 		}

@@ -54,7 +54,7 @@ func envelopeKind(src Source, t lang.Type) op.Kind {
 // EntityColumns are the entity columns of the view and those that follow from them: a
 // symbol tells base and quote.
 func (v *View) EntityColumns() []string {
-	cols := v.Lang.By[:len(v.Lang.By):len(v.Lang.By)]
+	cols := slices.Clip(v.Lang.By)
 	if slices.Contains(cols, "symbol") {
 		for _, c := range []string{"base", "quote"} {
 			if !slices.Contains(cols, c) {
