@@ -77,8 +77,7 @@ func commands(t *testing.T, page string, b block, dir, bin string) (out string, 
 		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(bin)+string(os.PathListSeparator)+os.Getenv("PATH"), "NO_COLOR=1", "LC_ALL=C.UTF-8")
 		text, err := cmd.CombinedOutput()
 		got := 0
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			got = exit.ExitCode()
 		} else if err != nil {
 			t.Fatalf("%s:%d: %v", page, b.line, err)

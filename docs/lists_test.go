@@ -112,7 +112,7 @@ func TestPages_TablesOfMessages(t *testing.T) {
 			case !strings.HasPrefix(line, "|---"):
 				want := strings.TrimSpace(cells[col])
 				var parts []string
-				for _, p := range strings.Split(want, "…") {
+				for p := range strings.SplitSeq(want, "…") {
 					parts = append(parts, regexp.QuoteMeta(strings.TrimSpace(p)))
 				}
 				if !regexp.MustCompile(strings.Join(parts, ".*")).MatchString(shown) {

@@ -1,6 +1,7 @@
 package market
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -91,7 +92,7 @@ func (r *Instruments) Number(i Inst) uint32 {
 func (r *Instruments) Numbers() []uint32 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.numbers[:len(r.numbers):len(r.numbers)]
+	return slices.Clip(r.numbers)
 }
 
 // Len is the number of instruments.

@@ -150,7 +150,7 @@ func (r *result) take(t tb, w *world, s *Sequencer, out *Out) {
 func dumpRow(w *world, b *market.Batch, i int) string {
 	var o strings.Builder
 	fmt.Fprint(&o, " f", b.Feed[i], " s", b.Shard[i], " i", b.Inst[i], " e", b.EventTS[i]-t0, " g", b.IngestTS[i], " ",
-		b.HasSeq[i], " ", b.ID[i][:3], " ", b.RawBytes[i], " t", b.TS[i]-t0, " ", b.Epoch[i], " ", b.Flags[i], " |")
+		b.HasSeq[i], " ", string(b.ID[i][:3]), " ", b.RawBytes[i], " t", b.TS[i]-t0, " ", b.Epoch[i], " ", b.Flags[i], " |")
 	for k, f := range market.Schema(b.Kind) {
 		c := &b.Cols[k]
 		switch {

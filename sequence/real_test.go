@@ -85,8 +85,7 @@ func (p *tape) decode(t testing.TB, env adapters.Env, adapter string, names ...s
 	t.Helper()
 	chunks := []*market.Chunk{{}}
 	note := func(err error) {
-		var bad *adapters.BadRecord
-		if errors.As(err, &bad) {
+		if bad, ok := errors.AsType[*adapters.BadRecord](err); ok {
 			p.bad[bad.Reason] += bad.Count
 		} else if err != nil && !errors.Is(err, adapters.ErrFiltered) {
 			t.Fatal(err)

@@ -152,9 +152,9 @@ func (c *checker) view(s *Spec) *viewState {
 
 func (c *checker) cycle(s *Spec) {
 	var names []string
-	for i := len(c.stack) - 1; i >= 0; i-- {
-		names = append([]string{c.stack[i].View.Text}, names...)
-		if c.stack[i] == s {
+	for _, v := range slices.Backward(c.stack) {
+		names = append([]string{v.View.Text}, names...)
+		if v == s {
 			break
 		}
 	}

@@ -19,7 +19,7 @@ func (v *viewChecker) fingerprint() [32]byte {
 	h := sha256.New()
 	put := func(format string, args ...any) {
 		line := fmt.Sprintf(format, args...)
-		fmt.Fprintf(h, "%d:%s\n", len(line), line)
+		_, _ = fmt.Fprintf(h, "%d:%s\n", len(line), line)
 	}
 	put("tidemark view 1")
 	put("%s", v.view.Canonical)

@@ -3,6 +3,7 @@ package gen
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pinova-group/tidemark/market"
 )
@@ -209,12 +210,7 @@ func (c *Config) skews(venue string) []Skew {
 }
 
 func (c *Config) has(k market.Kind) bool {
-	for _, x := range c.Kinds {
-		if x == k {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.Kinds, k)
 }
 
 func simulated(k market.Kind) bool {
@@ -227,12 +223,7 @@ func simulated(k market.Kind) bool {
 }
 
 func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
 
 func unique(what string, list []string) (errs []error) {

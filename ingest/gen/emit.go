@@ -12,7 +12,7 @@ func (m *Market) Next(out *market.Chunk) bool {
 	out.Reset()
 	m.truth = m.truth[:0]
 	m.notices = m.notices[:0]
-	for n := 0; n < m.c.Rows; n++ {
+	for range m.c.Rows {
 		slot, ok := m.arrive()
 		if !ok {
 			break
@@ -163,7 +163,7 @@ func (m *Market) appendPayload(b *market.Batch, r *record) {
 		} else {
 			c[market.BookFirstSeq].AppendNull(false)
 		}
-		if r.origin == market.OriginDelta && !(m.c.Untimed && x.market == market.Spot) {
+		if r.origin == market.OriginDelta && (!m.c.Untimed || x.market != market.Spot) {
 			c[market.BookPrevSeq].AppendInt(int64(r.prev))
 		} else {
 			c[market.BookPrevSeq].AppendNull(false)

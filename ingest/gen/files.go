@@ -236,7 +236,7 @@ const bufferSize = 256 << 10
 
 func (w *files) create(path string) (*file, error) {
 	f := &file{path: path}
-	var out io.Writer = w.o.Stdout
+	var out = w.o.Stdout
 	if path != "-" {
 		var err error
 		if f.tmp, err = os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp"); err != nil {

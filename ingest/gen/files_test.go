@@ -79,7 +79,7 @@ func TestWrite_TruthNamesEveryLine(t *testing.T) {
 					gaps++
 					continue
 				}
-				if last := lines[x.File]; x.Line != last+1 && !(last == 0 && x.Line == 2) {
+				if last := lines[x.File]; x.Line != last+1 && (last != 0 || x.Line != 2) {
 					t.Fatalf("line %d of %s after %d", x.Line, x.File, last)
 				}
 				lines[x.File] = x.Line

@@ -89,14 +89,14 @@ func (x *instrument) askPrice(i int) int64 { return (x.bid + x.spread + int64(i)
 func (x *instrument) shift(k int64, r *rng, bids, asks *levels) {
 	n := int64(len(x.bids))
 	if k < 0 { // mirror: asks gain at the top
-		for i := int64(0); i < -k; i++ {
+		for i := range -k {
 			bids.add(x.bidPrice(int(i)), 0)
 			asks.add(x.askPrice(int(n-1-i)), 0)
 		}
 		copy(x.bids, x.bids[-k:])
 		copy(x.asks[-k:], x.asks)
 	} else {
-		for i := int64(0); i < k; i++ {
+		for i := range k {
 			asks.add(x.askPrice(int(i)), 0)
 			bids.add(x.bidPrice(int(n-1-i)), 0)
 		}
@@ -111,7 +111,7 @@ func (x *instrument) shift(k int64, r *rng, bids, asks *levels) {
 		k = -k
 		gain, lose, price, other, top, low = lose, gain, other, price, low, top
 	}
-	for i := int64(0); i < k; i++ {
+	for i := range k {
 		gain[i] = x.size(r)
 		top.add(price(int(i)), gain[i])
 		j := n - 1 - i

@@ -185,7 +185,6 @@ func TestMarket_IsConsistent(t *testing.T) {
 	c := DefaultConfig()
 	c.Events, c.Rate = 60_000, 2000
 	c.TickChanges = []TickChange{{Symbol: "BTC-USDT", At: 10 * market.Second}}
-	m := start(t, c)
 	type book struct {
 		bids, asks map[int64]int64
 		last       uint64
@@ -199,7 +198,7 @@ func TestMarket_IsConsistent(t *testing.T) {
 	var chunk market.Chunk
 	one := c
 	one.Rows = 1
-	m = start(t, one)
+	m := start(t, one)
 	for m.Next(&chunk) {
 		x := m.Truth()[0]
 		b, i := chunk.Batches[x.Kind], 0

@@ -58,8 +58,8 @@ func (t *Text) rawLine(r *record) {
 
 func (p *rawText) book(r *record, symbol string, perp bool, ms int64, qs int8) {
 	names := [2]string{`"b":`, `,"a":`}
-	switch {
-	case r.origin == market.OriginDelta:
+	switch r.origin {
+	case market.OriginDelta:
 		p.stream(symbol, "@depth@100ms").lit(`"e":"depthUpdate","E":`).int(ms)
 		if perp {
 			p.lit(`,"T":`).int(ms)

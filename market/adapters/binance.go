@@ -311,8 +311,7 @@ func (d *binance) release(out *market.Chunk, last bool) error {
 			}
 			err = Bad(badMarket, h.data)
 		}
-		var bad *BadRecord
-		if errors.As(err, &bad) {
+		if bad, ok := errors.AsType[*BadRecord](err); ok {
 			bad.Detail = fmt.Sprintf("line %d: %s", h.offset, bad.Detail)
 			all = joinBad(all, bad)
 		}

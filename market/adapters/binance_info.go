@@ -35,7 +35,7 @@ func (d *binance) exchangeInfo(b []byte, c *binCtx) (err error, ok bool) {
 		return Filtered("empty list"), true
 	}
 	var bad problems
-	for n := 0; n < maxRows; n++ {
+	for range maxRows {
 		el, _ := list.raw()
 		if err := d.instrument(el, c, line, ts, flags); err != nil {
 			bad.add(err.Reason, []byte(err.Detail))

@@ -164,8 +164,7 @@ func (d *binance) list(b []byte, c *binCtx) (err error, ok bool) {
 			}
 			bad.add(badMarket, el)
 		default:
-			var x *BadRecord
-			if errors.As(err, &x) {
+			if x, ok := errors.AsType[*BadRecord](err); ok {
 				bad.add(x.Reason, []byte(x.Detail))
 			} else if err != nil && c.rows == before {
 				dropped = err

@@ -56,7 +56,7 @@ func (h *csvHeader) has(i int) bool { return h.at[i] >= 0 }
 // cutCSV cuts a line at its commas into row and returns the number of fields, -1 when
 // they do not fit. A field in quotes loses them; the tapes have no commas inside quotes.
 func cutCSV(line []byte, row [][]byte) int {
-	for n := 0; n < len(row); n++ {
+	for n := range row {
 		i := bytes.IndexByte(line, ',')
 		f := line
 		if i >= 0 {

@@ -4,8 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pinova-group/tidemark/market"
 	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/market"
 )
 
 func TestSecondsText(t *testing.T) {

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/pinova-group/tidemark/market"
 	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/market"
 )
 
 func levels(ps, qs int8, pq ...int64) Levels {

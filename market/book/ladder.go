@@ -109,12 +109,12 @@ func (b *Book) sortInput(in Levels, sign int64) {
 	o := &b.in
 	o.reset()
 	sorted := true
-	for i := len(in.Price) - 1; i >= 0; i-- { // venues send the best level first
-		if n := len(o.p); n > 0 && o.p[n-1]*sign >= in.Price[i]*sign {
+	for i, v := range slices.Backward(in.Price) { // venues send the best level first
+		if n := len(o.p); n > 0 && o.p[n-1]*sign >= v*sign {
 			sorted = false
 			break
 		}
-		o.p, o.q = append(o.p, in.Price[i]), append(o.q, in.Quantity[i])
+		o.p, o.q = append(o.p, v), append(o.q, in.Quantity[i])
 	}
 	if sorted {
 		return

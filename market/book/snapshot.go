@@ -3,6 +3,7 @@ package book
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/pinova-group/tidemark/market/num"
 )
@@ -23,14 +24,14 @@ func (b *Book) AppendSnapshot(dst []byte) []byte {
 		p, q := b.Levels(Side(i))
 		dst = binary.AppendUvarint(dst, uint64(len(p)))
 		last := int64(0)
-		for k := len(p) - 1; k >= 0; k-- {
-			step := p[k] - last
+		for k, v := range slices.Backward(p) {
+			step := v - last
 			if step < 0 {
 				step = -step
 			}
 			dst = binary.AppendUvarint(dst, uint64(step))
 			dst = binary.AppendUvarint(dst, uint64(q[k]))
-			last = p[k]
+			last = v
 		}
 	}
 	return dst

@@ -32,7 +32,7 @@ func (d *decoder) readHeader(line []byte) *adapters.BadRecord {
 		cols = append(cols, c)
 	}
 	for c := colKind; c <= colEventTS; c++ {
-		if !seen[c] && !(c == colFeed && d.env.Feed != "") && c != colExchange {
+		if !seen[c] && (c != colFeed || d.env.Feed == "") && c != colExchange {
 			return adapters.Bad("column is missing in the header", []byte(columns.names[c]))
 		}
 	}

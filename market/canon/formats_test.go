@@ -75,7 +75,7 @@ func kindTables() string {
 		fmt.Fprintf(&b, "### %s\n\n| name | type | unit | null or absent | meaning |\n|---|---|---|---|---|\n", title)
 	}
 	head("Columns of every kind")
-	for c := colKind; c < firstPayload; c++ {
+	for c := range firstPayload {
 		typ, null := "text", "no"
 		switch c {
 		case colEventTS, colIngestTS:

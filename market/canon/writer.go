@@ -103,7 +103,7 @@ func (w *Writer) Header() error {
 		return fmt.Errorf("write CSV header: kind %d: %w", w.o.Kind, ErrNoColumn)
 	}
 	w.head = true
-	for c := colKind; c < firstPayload; c++ {
+	for c := range firstPayload {
 		if c == colShard && !w.o.Shard {
 			continue
 		}

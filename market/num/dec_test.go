@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pinova-group/tidemark/market/num"
 	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/market/num"
 )
 
 func TestParseDec_FormsOfVenues(t *testing.T) {

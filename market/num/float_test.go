@@ -6,8 +6,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/pinova-group/tidemark/market/num"
 	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/market/num"
 )
 
 // nearest is big.Rat's own rounding, and whether it is finite.

@@ -36,14 +36,6 @@ func mulSigned(a, b int64) (hi, lo uint64) {
 	return hi, lo
 }
 
-// add128 adds a two's complement number of two words.
-func (x *Int192) add128(hi, lo uint64) {
-	var c uint64
-	x[0], c = bits.Add64(x[0], lo, 0)
-	x[1], c = bits.Add64(x[1], hi, c)
-	x[2] += uint64(int64(hi)>>63) + c
-}
-
 // Add adds o.
 func (x *Int192) Add(o *Int192) {
 	var c uint64

@@ -4,8 +4,9 @@ import (
 	"math/big"
 	"testing"
 
-	"github.com/pinova-group/tidemark/market/num"
 	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/market/num"
 )
 
 var (

@@ -6,8 +6,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/pinova-group/tidemark/market/num"
 	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/market/num"
 )
 
 // Golden values: mpmath 1.3.0, mp.dps = 90, nint((log(a) - log(b)) * 2**60).

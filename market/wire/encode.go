@@ -61,7 +61,7 @@ func (e *Encoder) envelope(dst []byte, b *market.Batch, row int) ([]byte, error)
 	event, ingest, ts := b.EventTS[row], b.IngestTS[row], b.TS[row]
 	id, seq := b.ID[row], b.Seq[row]
 	small := [...]uint64{
-		envHasSeq - envHasSeq: boolBit(b.HasSeq[row]), envEpoch - envHasSeq: uint64(b.Epoch[row]),
+		0: boolBit(b.HasSeq[row]), envEpoch - envHasSeq: uint64(b.Epoch[row]),
 		envShard - envHasSeq: uint64(b.Shard[row]), envFlags - envHasSeq: uint64(b.Flags[row]),
 		envRawBytes - envHasSeq: uint64(b.RawBytes[row]),
 	}

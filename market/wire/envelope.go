@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/pinova-group/tidemark/market"
 	"github.com/zeebo/xxh3"
+
+	"github.com/pinova-group/tidemark/market"
 )
 
 // envelope reads an envelope into d.env, d.ts and d.epoch.

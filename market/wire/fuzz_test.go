@@ -6,9 +6,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/wire"
-	"google.golang.org/protobuf/proto"
 )
 
 // fuzzKind checks on any bytes: no panic; an error leaves the batch; what is read is

@@ -3,9 +3,10 @@ package wire_test
 import (
 	"math"
 
+	"pgregory.net/rapid"
+
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/num"
-	"pgregory.net/rapid"
 )
 
 var kinds = []market.Kind{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/wire"
 )

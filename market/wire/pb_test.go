@@ -7,12 +7,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/pinova-group/tidemark/market"
-	"github.com/pinova-group/tidemark/market/wire"
-	"github.com/pinova-group/tidemark/market/wire/pb"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/wire"
+	"github.com/pinova-group/tidemark/market/wire/pb"
 )
 
 // vtMessage is a generated message with vtproto's methods.

@@ -7,9 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/wire"
-	"pgregory.net/rapid"
 )
 
 func TestCodec_RoundTrip(t *testing.T) {
