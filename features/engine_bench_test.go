@@ -99,8 +99,9 @@ func benchEngine(b *testing.B, spec string, count int, mixed bool) {
 	b.ReportMetric(float64(rows)/float64(b.N)/size, "rows/event")
 }
 
-func BenchmarkEngine_Bars1m_Sorted(b *testing.B)   { benchEngine(b, "trade_bars_1m", 1, false) }
-func BenchmarkEngine_Bars1m_Sorted50(b *testing.B) { benchEngine(b, "trade_bars_1m", 50, false) }
-func BenchmarkEngine_Bars1m_Mixed500(b *testing.B) { benchEngine(b, "trade_bars_1m", 500, true) }
-func BenchmarkEngine_Bars1s_Sorted(b *testing.B)   { benchEngine(b, "trade_bars_1s", 1, false) }
-func BenchmarkEngine_Vwap5m_Mixed500(b *testing.B) { benchEngine(b, "vwap_5m", 500, true) }
+func BenchmarkEngine_Bars1m_Sorted(b *testing.B)    { benchEngine(b, "trade_bars_1m", 1, false) }
+func BenchmarkEngine_Bars1m_Sorted50(b *testing.B)  { benchEngine(b, "trade_bars_1m", 50, false) }
+func BenchmarkEngine_Bars1m_Mixed500(b *testing.B)  { benchEngine(b, "trade_bars_1m", 500, true) }
+func BenchmarkEngine_Bars1s_Sorted(b *testing.B)    { benchEngine(b, "trade_bars_1s", 1, false) }
+func BenchmarkEngine_TradeFlow_Sorted(b *testing.B) { benchEngine(b, "trade_flow_1m", 1, false) }
+func BenchmarkEngine_Vwap5m_Mixed500(b *testing.B)  { benchEngine(b, "vwap_5m", 500, true) }

@@ -124,9 +124,13 @@ func (v *viewState) choose(c *cols) {
 
 // foldRows folds row by row through the row program: the definition of every fold.
 func (v *viewState) foldRows(rec []uint64, c *cols, lo, hi int) {
+	code := v.p.Row.Code
+	if len(v.slowNow) == len(v.slow) && !v.task.plan.plain {
+		code = v.p.Slow
+	}
 	for i := lo; i < hi; i++ {
 		v.loadRow(c, i)
-		v.row.Run()
+		v.row.RunCode(code)
 		v.foldArgs(rec, v.slowNow, c.ts[i])
 	}
 }

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"cmp"
 	"math/big"
 	"math/bits"
 
@@ -19,6 +20,12 @@ var one192 = num.FromInt64(1)
 // scaleUp multiplies w by 10^k; false when the result would not fit.
 func scaleUp(w *num.Int192, k int) bool {
 	if k == 0 || w.Sign() == 0 {
+		return true
+	}
+	if k <= num.MaxScale && w.IsInt64() {
+		v := w.Int64()
+		*w = num.Int192{}
+		w.AddProd(v, int64(num.Pow10[k]))
 		return true
 	}
 	if k > num.MaxPow10 || w.BitLen()+k*10/3+1 > maxBits {
@@ -48,9 +55,17 @@ func align(a, b *num.Int192, sa, sb int8) (int8, bool) {
 	return sa, true
 }
 
+// fits reports whether w has at most maxBits bits.
+func fits(w *num.Int192) bool {
+	return w[2] == uint64(int64(w[1])>>63) || w.BitLen() <= maxBits
+}
+
 // cmpExact compares a·10^-sa with b·10^-sb: -1, 0 or 1.
 func cmpExact(a, b *num.Int192, sa, sb int8) int {
 	if sa == sb {
+		if a.IsInt64() && b.IsInt64() {
+			return cmp.Compare(a.Int64(), b.Int64())
+		}
 		return a.Cmp(b)
 	}
 	x, y := *a, *b

@@ -79,7 +79,7 @@ func (x *fraction) add(y *fraction, sub bool) (ok bool) {
 	} else {
 		x.n.Add(&y.n)
 	}
-	return x.n.BitLen() <= maxBits
+	return fits(&x.n)
 }
 
 // mulExact multiplies exact values; false when the product does not fit.

@@ -122,9 +122,12 @@ func NewMachine(p *Prog) *Machine {
 }
 
 // Run evaluates the program on the registers.
-func (m *Machine) Run() {
-	for i := range m.prog.Code {
-		in := &m.prog.Code[i]
+func (m *Machine) Run() { m.RunCode(m.prog.Code) }
+
+// RunCode evaluates other code over the same registers.
+func (m *Machine) RunCode(code []Instr) {
+	for i := range code {
+		in := &code[i]
 		d, a, b := &m.Regs[in.Dst], &m.Regs[in.A], &m.Regs[in.B]
 		switch in.Op {
 		case Move:

@@ -19,7 +19,7 @@ func (m *Machine) exact(in *Instr, d, a, b *Val) {
 			} else {
 				w.Sub(&y)
 			}
-			ok = w.BitLen() <= maxBits
+			ok = fits(&w)
 		}
 	case MulX:
 		w, s, ok = mulExact(&a.W, &b.W, a.S, b.S)

@@ -130,19 +130,22 @@ func (l *lowering) programs() error {
 	if err := l.features(); err != nil {
 		return err
 	}
-	keep := []int{}
+	var keep, slow []int
 	if v.Where >= 0 {
 		keep = append(keep, where.reg)
 	}
 	for _, a := range v.Args {
 		keep = append(keep, a.Reg, a.Where)
+		if a.Fast.Kind == Slow {
+			slow = append(slow, a.Reg, a.Where)
+		}
 	}
 	if v.Shape == RowView {
 		for _, ld := range v.Loads {
 			keep = append(keep, ld.Reg)
 		}
 	}
-	l.finishRow(keep)
+	l.finishRow(keep, slow)
 	l.finishOut()
 	return nil
 }
@@ -204,8 +207,9 @@ func (l *lowering) features() error {
 	return nil
 }
 
-func (l *lowering) finishRow(keep []int) {
+func (l *lowering) finishRow(keep, slow []int) {
 	v := l.v
+	v.Slow = l.row.live(slow)
 	v.Row = l.row.done(keep)
 	for i := range v.Inputs {
 		v.Inputs[i].Reg = l.row.at(v.Inputs[i].Reg)

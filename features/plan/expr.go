@@ -80,9 +80,18 @@ func (c *coder) op1(code op.Code, kind op.Kind, a value) value {
 	return c.emit(kind, op.Instr{Op: code, K: a.kind, A: uint16(a.reg)})
 }
 
-// done drops what no kept register needs, renumbers registers to follow the constants
-// and returns the program. Registers that the caller keeps must be passed through at.
+// done returns the program that the kept registers need. Registers that the caller keeps
+// must be passed through at.
 func (c *coder) done(keep []int) *op.Prog {
+	code := c.live(keep)
+	if len(c.consts) == 0 { // register 0 stands in for operands not in use
+		return &op.Prog{Regs: c.regs + 1, Code: code}
+	}
+	return &op.Prog{Consts: c.consts, Regs: len(c.consts) + c.regs, Code: code}
+}
+
+// live is the code that some registers need, renumbered to follow the constants.
+func (c *coder) live(keep []int) []op.Instr {
 	live := map[uint16]bool{}
 	for _, r := range keep {
 		live[uint16(r)] = true
@@ -101,10 +110,7 @@ func (c *coder) done(keep []int) *op.Prog {
 			*r = uint16(c.at(int(*r)))
 		}
 	}
-	if len(c.consts) == 0 { // register 0 stands in for operands not in use
-		return &op.Prog{Regs: c.regs + 1, Code: code}
-	}
-	return &op.Prog{Consts: c.consts, Regs: len(c.consts) + c.regs, Code: code}
+	return code
 }
 
 func (c *coder) at(reg int) int {

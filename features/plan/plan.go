@@ -39,11 +39,12 @@ type View struct {
 	Empty  bool  // empty windows are emitted (flat or nulls)
 	Tail   bool  // the state of what came before the window is kept, for empty windows and time_mean
 
-	Row    *op.Prog // over the columns of one input row; nil when nothing needs it
-	Inputs []Input  // columns that Row reads
-	Where  int      // register of the row filter, -1 for none
-	Filter Filter   // a form of the row filter that needs no program for each row
-	Args   []Arg    // of each accumulator
+	Row    *op.Prog   // over the columns of one input row; nil when nothing needs it
+	Slow   []op.Instr // the part of it that accumulators without a kernel need
+	Inputs []Input    // columns that Row reads
+	Where  int        // register of the row filter, -1 for none
+	Filter Filter     // a form of the row filter that needs no program for each row
+	Args   []Arg      // of each accumulator
 	Accs   []op.Acc
 	Order  bool // some accumulator depends on the order of rows
 	Stride int  // words of a state record
