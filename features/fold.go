@@ -41,7 +41,11 @@ func (v *viewState) foldRun(c *cols, r run) {
 		rec := v.openRec(i)
 		v.meta(rec, c, lo, hi)
 		v.kernels.fold(rec, c, lo, hi)
-		if len(v.slowNow) > 0 {
+		switch {
+		case len(v.slowNow) == 0:
+		case v.vec.on:
+			v.vec.fold(rec, c, lo, hi)
+		default:
 			v.foldRows(rec, c, lo, hi)
 		}
 		lo = hi
@@ -120,6 +124,7 @@ func (v *viewState) choose(c *cols) {
 		}
 	}
 	v.kernels.choose(v.fastNow)
+	v.vec.choose(c)
 }
 
 // foldRows folds row by row through the row program: the definition of every fold.

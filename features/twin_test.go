@@ -44,6 +44,47 @@ features:
   buys: sum(quantity where side == buy)
   nbuys: count(where side == buy)
 `, `
+view: derived
+version: 1
+from: trade
+by: [symbol]
+let:
+  notional: price * quantity
+  signed: if(side == buy, quantity, if(side == sell, -quantity, 0))
+window: {tumbling: 2s}
+features:
+  largest: max(notional)
+  smallest: min(notional where side == buy)
+  first_big: first(price where notional >= 100000.5)
+  big: count(where notional >= 100000.5 and side != unknown or prints > 2)
+  net: sum(signed)
+  flow: sum(abs(signed) - 0.25)
+  cap: sum(min_of(quantity, 1000.125) where not (side == sell))
+  last_cap: last(max_of(price, 7, 2 * price - 3.125))
+  twap: time_mean(notional)
+  kinds: distinct(signed)
+  p: quantile(notional, 0.5, approx=0.01)
+  late: max(ingest_ts - event_ts)
+  at: last(ts)
+  sd: std(2.5 * price - 1000)
+  was_buy: last(side == buy)
+  one: sum(notional - notional)
+  less: sum(-price where price < 50000.125)
+`, `
+view: spread
+version: 1
+from: quote
+by: [exchange, symbol]
+let:
+  mid: (bid_price + ask_price) / 2
+window: {tumbling: 3s, carry: 5s}
+features:
+  open: first(mid)
+  high: max(mid)
+  twa: time_mean(ask_price - bid_price)
+  value: sum(bid_price * bid_quantity + ask_price * ask_quantity)
+  n: count(where ask_price > bid_price)
+`, `
 view: touch
 version: 1
 from: quote

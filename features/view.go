@@ -29,6 +29,7 @@ type viewState struct {
 	due    int64  // no row can become final below this mark
 
 	row, fin *op.Machine
+	vec      vectors
 	slow     []int // accumulators that go through the row program
 	fast     []int // accumulators that kernels fold
 	slowNow  []int // slow, and those fast ones whose columns hold nulls in this batch
@@ -69,6 +70,7 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 	}
 	v.fin = op.NewMachine(p.Finish)
 	v.kernels.init(v)
+	v.vec.init(v)
 	return v
 }
 

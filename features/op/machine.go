@@ -139,10 +139,13 @@ func (m *Machine) RunCode(code []Instr) {
 		case IsNull:
 			d.SetBool(a.Null != (in.N == 1))
 		case If:
-			if !a.Null && a.I == 1 {
-				d.Copy(b, in.K)
-			} else {
-				d.Copy(&m.Regs[in.C], in.K)
+			c := &m.Regs[in.C]
+			if a.Null || a.I == 0 {
+				b, c = c, b
+			}
+			d.Copy(b, in.K)
+			if in.K == KExact && !b.Null && !c.Null {
+				raise(&d.W, &d.S, c.S)
 			}
 		case Coalesce:
 			if a.Null {

@@ -38,9 +38,11 @@ func (m *Machine) exact(in *Instr, d, a, b *Val) {
 	case SignX:
 		w, s = num.FromInt64(int64(w.Sign())), 0
 	case MinX, MaxX:
+		to := max(a.S, b.S)
 		if c := cmpExact(&a.W, &b.W, a.S, b.S); c != 0 && c > 0 == (in.Op == MinX) {
 			w, s = b.W, b.S
 		}
+		raise(&w, &s, to)
 	case RoundX:
 		w, s = roundTo(w, s, int8(in.N))
 	case FloorX:
@@ -54,6 +56,14 @@ func (m *Machine) exact(in *Instr, d, a, b *Val) {
 		return
 	}
 	d.Null, d.Ovf, d.W, d.S = !ok, !ok, w, s
+}
+
+// raise brings w to a scale, if it fits: what comes of two values has the greater scale
+// whichever of them it is, so that a column of results has one scale.
+func raise(w *num.Int192, s *int8, to int8) {
+	if x := *w; *s < to && scaleUp(&x, int(to-*s)) {
+		*w, *s = x, to
+	}
 }
 
 func (m *Machine) ratio(in *Instr, d, a, b *Val) {

@@ -84,3 +84,9 @@ func SumAddTotal(w []uint64, hi, lo, orHi, orLo uint64, s int8) {
 		w[3] = bound<<8 | uint64(s)
 	}
 }
+
+// SumAddSigned adds terms of scale s that were added up elsewhere to v, modulo 2^192;
+// orHi, orLo are the union of the bits of x ^ x>>63, and 1 for a negative x.
+func SumAddSigned(w []uint64, v *Int192, orHi, orLo uint64, s int8) {
+	addRun(w, total{lo: v[0], hi: v[1], ext: v[2], maxHi: orHi, maxLo: orLo}, s)
+}
