@@ -49,7 +49,7 @@ type LineInfo struct {
 	First       string `json:"first"`
 	Last        string `json:"last"`
 	Duplicates  int64  `json:"duplicates"`
-	Missing     int64  `json:"missing"` // venue numbers that were skipped, or links missing in book chains
+	Missing     int64  `json:"missing"` // venue numbers that were skipped, or links missing in book chains; at most the greatest int64
 	Silence     int64  `json:"silence_us"`
 	P50         int64  `json:"disorder_p50_us"`
 	P99         int64  `json:"disorder_p99_us"`
@@ -228,7 +228,7 @@ func (n *numbers) count(f *market.Feed, b *market.Batch, i int) {
 		switch {
 		case b.Cols[market.BookOrigin].I64[i] != market.OriginDelta:
 		case !prev.IsNull(i) && prev.I64[i] >= 0 && uint64(prev.I64[i]) > n.hi,
-			prev.IsNull(i) && !first.IsNull(i) && first.I64[i] >= 0 && uint64(first.I64[i]) > n.hi+1:
+			prev.IsNull(i) && !first.IsNull(i) && first.I64[i] > 0 && uint64(first.I64[i])-1 > n.hi:
 			n.broken++
 		}
 	}
@@ -301,10 +301,28 @@ func (st *lineStat) finish() LineInfo {
 		}
 		switch {
 		case l.Kind == market.KindBook.String():
-			l.Missing += n.broken
+			l.Missing = addMost(l.Missing, n.broken)
 		case l.Kind == market.KindTrade.String() && n.distinct > 0 && st.feed.SeqStep:
-			l.Missing += max(0, int64(n.hi-n.lo)+1-n.distinct)
+			l.Missing = addMost(l.Missing, n.missing())
 		}
 	}
 	return l
+}
+
+// missing counts the numbers between the least and the greatest one that did not come, at
+// most the greatest int64.
+func (n *numbers) missing() int64 {
+	between, seen := n.hi-n.lo, uint64(n.distinct-1)
+	if between <= seen {
+		return 0
+	}
+	return int64(min(between-seen, math.MaxInt64))
+}
+
+// addMost adds two counts; a sum that does not fit is the greatest int64.
+func addMost(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 
@@ -45,6 +46,30 @@ func TestInspect_CountsByHand(t *testing.T) {
 	for _, want := range []string{"sim-alpha", "100 ms", "7 s", "nonsense"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("text lacks %q:\n%s", want, text)
+		}
+	}
+}
+
+// Numbers that jump count as missing up to the greatest int64, over all instruments, and
+// never wrap round.
+func TestInspect_MissingSaturates(t *testing.T) {
+	row := func(symbol, second, seq string) string {
+		return "trade,sim-alpha,alpha,spot," + symbol + ",17627954" + second + "000000,," + seq + "," + seq + ",buy,100,1\n"
+	}
+	for _, c := range []struct {
+		name string
+		rows string
+		want int64
+	}{
+		{"one half", row("BTC-USDT", "00", "1") + row("BTC-USDT", "01", "4611686018427387904"), 4611686018427387902},
+		{"beyond int64", row("BTC-USDT", "00", "1") + row("BTC-USDT", "01", "18446744073709551615"), math.MaxInt64},
+		{"sum beyond int64", row("BTC-USDT", "00", "1") + row("BTC-USDT", "01", "9223372036854775809") +
+			row("ETH-USDT", "02", "1") + row("ETH-USDT", "03", "4611686018427387904"), math.MaxInt64},
+		{"backwards", row("BTC-USDT", "00", "7") + row("BTC-USDT", "01", "5"), 1},
+		{"none", row("BTC-USDT", "00", "18446744073709551614") + row("BTC-USDT", "01", "18446744073709551615"), 0},
+	} {
+		if got := inspect(t, file(t, header+c.rows)); len(got.Lines) != 1 || got.Lines[0].Missing != c.want {
+			t.Errorf("%s: %+v, want %d missing", c.name, got.Lines, c.want)
 		}
 	}
 }
