@@ -1,6 +1,9 @@
 package features
 
 import (
+	"errors"
+	"math"
+
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
 	"github.com/pinova-group/tidemark/market/num"
@@ -13,6 +16,9 @@ const heldWords = 2
 
 // heldWide marks a value that is an unsigned word (seq).
 const heldWide = 1 << 16
+
+// errText ends a task that would lose texts: places in them have 32 bits.
+var errText = errors.New("texts held or emitted at once exceed what a task can address: advance in smaller steps")
 
 // holdRow keeps row i of a batch.
 func (v *viewState) holdRow(c *cols, ent uint32, i int) {
@@ -32,6 +38,10 @@ func (v *viewState) holdRow(c *cols, ent uint32, i int) {
 		w[1] = 1
 		switch in.Kind {
 		case op.KText:
+			if int64(len(v.texts))+int64(len(x.T)) > math.MaxUint32 {
+				v.task.err = errText
+				return
+			}
 			w[0] = uint64(len(v.texts))<<32 | uint64(len(x.T))
 			v.texts = append(v.texts, x.T...)
 		case op.KBool:

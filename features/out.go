@@ -1,6 +1,7 @@
 package features
 
 import (
+	"math"
 	"slices"
 
 	"github.com/pinova-group/tidemark/features/op"
@@ -75,6 +76,9 @@ func (v *viewState) store(c *OutCol, d *plan.Out, x *op.Val, n int) (ok bool) {
 			if code, fits := x.Int64(); fits && code >= 0 && code < int64(len(d.Words)) {
 				c.Bytes, ok = append(c.Bytes, d.Words[code]...), true
 			}
+		}
+		if len(c.Bytes) > math.MaxInt32 {
+			v.task.err = errText
 		}
 		c.Off = append(c.Off, int32(len(c.Bytes)))
 	}

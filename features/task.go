@@ -93,7 +93,7 @@ func (t *Task) Push(b *market.Batch) error {
 			}
 		}
 	}
-	return nil
+	return t.err
 }
 
 func (t *Task) fail(err error) error {
@@ -135,7 +135,7 @@ func (t *Task) Advance(marks *[market.NumKinds]int64, out *Rows) error {
 		v.advance(t.marks[v.p.Kind])
 	}
 	t.end()
-	return nil
+	return t.err
 }
 
 // Close declares the end of all input at event time last. Tumbling windows that hold
@@ -151,7 +151,7 @@ func (t *Task) Close(last int64, out *Rows) error {
 		v.close(last)
 	}
 	t.end()
-	return nil
+	return t.err
 }
 
 // Peek appends provisional rows of the open windows and changes nothing: the rows that
