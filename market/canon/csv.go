@@ -3,6 +3,7 @@ package canon
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market/adapters"
@@ -37,25 +38,62 @@ func (d *decoder) readHeader(line []byte) *adapters.BadRecord {
 		}
 	}
 	for k := range d.carries {
-		fields := columns.kinds[k]
-		some := len(fields) == 0 // quotes require no single column, but one of theirs
-		d.carries[k] = k != 0
-		for i := range fields {
-			some = some || seen[fields[i].col]
-			if fields[i].required() && !seen[fields[i].col] {
-				d.carries[k] = false
-			}
-		}
-		d.carries[k] = d.carries[k] && some
+		d.lacks[k] = lacks(columns.kinds[k], &seen)
+		d.carries[k] = k != 0 && d.lacks[k] == ""
 	}
 	d.header, d.headLine = cols, append([]byte(nil), line...)
 	clear(d.cells[:])
 	return nil
 }
 
+// lacks names the columns that a kind needs and the header does not have, "" when it has
+// all. Quotes require no single column, but one of theirs.
+func lacks(fields []field, seen *[maxColumns]bool) string {
+	some := len(fields) == 0
+	var names, all []string
+	for i := range fields {
+		has := seen[fields[i].col]
+		some = some || has
+		all = append(all, fields[i].Name)
+		if fields[i].required() && !has {
+			names = append(names, fields[i].Name)
+		}
+	}
+	switch {
+	case len(names) > 0:
+		return "column is missing: " + strings.Join(names, ", ")
+	case !some:
+		return "one of these columns is wanted: " + strings.Join(all, ", ")
+	}
+	return ""
+}
+
+// otherWords are what other formats call columns, where that is not near to the name here.
+var otherWords = map[string]string{
+	"qty": "quantity", "size": "quantity", "amount": "quantity", "amt": "quantity", "vol": "quantity",
+	"px":   "price",
+	"time": "event_ts", "timestamp": "event_ts", "date": "event_ts", "datetime": "event_ts", "exchange_ts": "event_ts",
+	"local_timestamp": "ingest_ts", "received": "ingest_ts", "receive_ts": "ingest_ts", "recv_ts": "ingest_ts",
+	"trade_id": "id", "tradeid": "id", "sequence": "seq", "update_id": "seq",
+	"pair": "symbol", "instrument": "symbol", "ticker": "symbol", "venue": "exchange", "type": "kind", "source": "feed",
+	"taker_side": "side", "direction": "side", "aggressor": "side",
+	"bid": "bid_price", "ask": "ask_price", "bid_px": "bid_price", "ask_px": "ask_price",
+	"bid_size": "bid_quantity", "ask_size": "ask_quantity", "bid_qty": "bid_quantity", "ask_qty": "ask_quantity", "bid_amount": "bid_quantity", "ask_amount": "ask_quantity",
+}
+
+// maxName bounds the names that a nearest one is looked for.
+const maxName = 64
+
 func unknownColumn(name []byte) *adapters.BadRecord {
 	bad := adapters.Bad("column is not known", name)
-	if n := fault.Nearest(string(name), columns.names); n != "" {
+	if len(name) > maxName {
+		return bad
+	}
+	n, ok := otherWords[strings.ToLower(string(name))]
+	if !ok {
+		n = fault.Nearest(string(name), columns.names)
+	}
+	if n != "" {
 		bad.Detail = fmt.Sprintf("%s (did you mean %s?)", bad.Detail, n)
 	}
 	return bad

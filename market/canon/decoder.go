@@ -2,6 +2,7 @@ package canon
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/adapters"
@@ -42,9 +43,10 @@ type decoder struct {
 	header   []column // of the CSV part; nil before the header line
 	headLine []byte   // to know it again when files were joined
 	headBad  bool
-	carries  [market.NumKinds]bool // kinds whose columns the header has
-	keyOrder []column              // keys of the JSON line before, a guess for the next
-	lastKind [2]kindWord           // the last CSV and JSON kind words seen
+	carries  [market.NumKinds]bool   // kinds whose columns the header has
+	lacks    [market.NumKinds]string // what it has not, of the other ones
+	keyOrder []column                // keys of the JSON line before, a guess for the next
+	lastKind [2]kindWord             // the last CSV and JSON kind words seen
 	lanes    map[string]*lane
 	lastLane *lane
 	laneKey  []byte
@@ -147,7 +149,9 @@ func (d *decoder) kind(json bool) (market.Kind, wire, *adapters.BadRecord) {
 		return 0, 0, adapters.Bad("kind is not known", c.b)
 	}
 	if !json && !d.carries[k] {
-		return 0, 0, adapters.Bad("kind does not agree with the header", c.b)
+		bad := adapters.Bad("kind does not agree with the header", c.b)
+		bad.Detail = fmt.Sprintf("%s (%s)", bad.Detail, d.lacks[k])
+		return 0, 0, bad
 	}
 	w := wireAny
 	switch string(c.b) {

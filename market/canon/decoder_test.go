@@ -185,6 +185,9 @@ func TestDecode_BadHeader(t *testing.T) {
 		{"kind,feed,exchange,market,symbol,event_ts,pirce", "column is not known", `pirce (did you mean price?)`},
 		{"kind,feed,exchange,market,symbol,event_time", "column is not known", `event_time (did you mean event_ts?)`},
 		{"kind,feed,exchange,market,symbol,event_ts,zzzzzzzzzzzz", "column is not known", "zzzzzzzzzzzz"},
+		{"kind,feed,exchange,market,symbol,event_ts,price,qty", "column is not known", "qty (did you mean quantity?)"},
+		{"kind,feed,exchange,market,symbol,Timestamp", "column is not known", "Timestamp (did you mean event_ts?)"},
+		{"kind,feed,exchange,market,symbol,event_ts,ask_size", "column is not known", "ask_size (did you mean ask_quantity?)"},
 		{"kind,kind,feed,exchange,market,symbol,event_ts", "column appears twice", "kind"},
 		{"kind,feed,exchange,market,event_ts", "column is missing in the header", "symbol"},
 		{"", "", ""},
@@ -200,6 +203,38 @@ func TestDecode_BadHeader(t *testing.T) {
 		}
 		if errs[1] == nil {
 			t.Errorf("%q: a row was read without a header", c.head)
+		}
+	}
+}
+
+// The words of other formats lead to columns that exist and are not themselves columns.
+func TestOtherWords(t *testing.T) {
+	t.Parallel()
+	for from, to := range otherWords {
+		if _, ok := columns.byName[to]; !ok {
+			t.Errorf("%s leads to %s, which is no column", from, to)
+		}
+		if _, ok := columns.byName[from]; ok {
+			t.Errorf("%s is a column", from)
+		}
+	}
+}
+
+// A row of a kind that the header cannot carry says which column is missing.
+func TestDecode_NamesMissingColumns(t *testing.T) {
+	t.Parallel()
+	const envelope = "kind,feed,exchange,market,symbol,event_ts"
+	const row = ",sim-alpha,alpha,spot,BTC-USDT,1760000000000000"
+	for _, c := range []struct{ head, row, want string }{
+		{envelope + ",price", "trade" + row + ",1", "trade (column is missing: quantity)"},
+		{envelope + ",side", "trade" + row + ",buy", "trade (column is missing: price, quantity)"},
+		{envelope, "quote" + row, "quote (one of these columns is wanted: bid_price, bid_quantity, ask_price, ask_quantity)"},
+		{envelope + ",interval,open_ts,open,high,low,close", "candle" + row + ",1,1,1,1,1,1", "candle (column is missing: volume)"},
+	} {
+		errs := newWorld().readAll([]byte(c.head+"\n"+c.row+"\n"), &market.Chunk{})
+		var bad *adapters.BadRecord
+		if !errors.As(errs[1], &bad) || bad.Reason != "kind does not agree with the header" || bad.Detail != c.want {
+			t.Errorf("%s: %v, want %q", c.head, errs[1], c.want)
 		}
 	}
 }
