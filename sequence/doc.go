@@ -16,7 +16,9 @@
 //   - dead when its time is implausible or too far ahead of its ingest time (M stays);
 //   - duplicate when its id is known and the first event with it is no older than the
 //     feed's horizon behind the slowest live line of its feed and kind, late or not;
-//   - late when event_ts ≤ W, W before the row;
+//   - late when event_ts ≤ W, W before the row, unless it is a status row: a row of the
+//     input that says what has become of a line is never late. At or behind the release
+//     point of status rows, its effective time is the microsecond above it, flag clamped;
 //   - else in time, and applied when it is released.
 //
 // The release point of a kind is the least W of its live lines, never falling; rows with

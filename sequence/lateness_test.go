@@ -192,3 +192,27 @@ func TestDead_TimesThatCannotBe(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// All shards of a venue go down at the same instant: the first one's row moves the
+// release point of status rows to itself, the second one's is in time all the same.
+func TestStatus_IsNeverLate(t *testing.T) {
+	w := newWorld()
+	s, out := w.new(t, nil), new(Out)
+	down := func(shard uint16, at int64, id string) ev {
+		return ev{kind: market.KindStatus, feed: "b", shard: shard, ts: t0 + at*ms, state: market.StatusDown, id: id}
+	}
+	w.push(t, s, out, down(0, 900, "1"), down(1, 900, "2"), down(2, 100, "3"), down(2, 100, "3"))
+	s.Close(out)
+	if out.Late.Len() != 0 {
+		t.Errorf("late: %s", w.show(out.Late.Batches[market.KindStatus]))
+	}
+	wantShow(t, w, "status", out.Rows.Batches[market.KindStatus], "900:down 900.001:downC 900.001:downC")
+	if c := s.Counts(); c != (Counts{In: 4, Applied: 3, Duplicate: 1}) {
+		t.Errorf("%+v", c)
+	}
+	// Nothing was released in between: the second row keeps its place.
+	s, out = w.new(t, nil), new(Out)
+	w.push(t, s, out, trade(0, 1), down(0, 900, "1"), down(1, 800, "2"))
+	s.Close(out)
+	wantShow(t, w, "status", out.Rows.Batches[market.KindStatus], "800:down 900:down")
+}

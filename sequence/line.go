@@ -84,6 +84,9 @@ func (s *Sequencer) line(k *kindState, feed market.FeedID, shard uint16) *line {
 	if int(shard) < len(fk.shard) && fk.shard[shard] != nil {
 		return fk.shard[shard]
 	}
+	if len(k.lines) == 0 {
+		s.statusMark = s.statusPoint() // settled before one more kind holds status rows back
+	}
 	return k.addLine(fk, line{fk: fk, shard: shard, m: market.NoTime, w: fk.fs.carrier(shard).base})
 }
 

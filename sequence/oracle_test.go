@@ -184,7 +184,7 @@ func (s *slow) event(e *ev) {
 	switch {
 	case known:
 		c.Duplicate++
-	case e.ts <= x.w:
+	case e.ts <= x.w && e.kind != market.KindStatus:
 		c.Late++
 		s.late[e.kind] = append(s.late[e.kind], fmt.Sprint(e.feed, e.shard, e.inst, e.ts, e.id))
 	default:

@@ -135,6 +135,9 @@ func (r *result) take(t tb, w *world, s *Sequencer, out *Out) {
 			}
 		}
 		if b := out.Late.Batches[k]; b != nil {
+			if market.Kind(k) == market.KindStatus && b.N > 0 {
+				t.Fatalf("late status row: %s", w.showRow(b, 0))
+			}
 			for i := range b.N {
 				r.late[k] = append(r.late[k], w.showRow(b, i)+dumpRow(w, b, i))
 			}

@@ -8,8 +8,9 @@ import (
 
 // pushStatus takes status rows. Each takes effect where it stands: down takes the
 // lines of its feed's shard out of the minima, up puts them back, idle says like a
-// watermark record that nothing comes before its time. Its own time is raised to what
-// the status rows of the sequencer allow, so that both leave in one order.
+// watermark record that nothing comes before its time. None is late: what has happened to
+// a line must not be lost, whoever speaks first. Its time is raised above what the status
+// rows have left up to, the sequencer's own included, so that all leave in one order.
 func (s *Sequencer) pushStatus(b *market.Batch) {
 	k := s.kinds[market.KindStatus]
 	for i := range b.N {

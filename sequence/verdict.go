@@ -35,7 +35,7 @@ func (s *Sequencer) judge(k *kindState, l *line, b *market.Batch, i int) verdict
 	if l.fk.ids != nil && b.ID[i] != (market.ID{}) && l.fk.ids.known(&b.ID[i], ts, l.fk.forget()) {
 		return duplicate
 	}
-	if ts <= l.w {
+	if ts <= l.w && k.kind != market.KindStatus {
 		return late
 	}
 	return inTime

@@ -13,7 +13,7 @@ import (
 //     than the feed allows
 //   - duplicate: the id was seen before within the feed's horizon
 //   - late: event time ≤ max(M − disorder, last watermark record − 1), M the greatest
-//     event time before it of the same feed, kind and line
+//     event time before it of the same feed, kind and line; status rows are never late
 //
 // MaxAhead is the allowance of feeds whose clock is not measured.
 type Judge struct {
@@ -83,6 +83,9 @@ func (j *Judge) Row(b *market.Batch, i int) Verdict {
 		return Duplicate
 	}
 	j.remember(id, ts, latest-2*f.DedupHorizon)
+	if b.Kind == market.KindStatus {
+		return Applied
+	}
 	if m, ok := j.marks[mark]; ok && ts < m || any && ts <= latest-f.Disorder {
 		return Late
 	}

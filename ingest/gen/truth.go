@@ -82,7 +82,7 @@ func (m *Market) verdict(r *record) (Verdict, string) {
 	if r.intent == intentCorrupt {
 		return DeadLetter, faultNames[r.fault]
 	}
-	late := r.ts <= m.watermark(v, r.kind, r.shard)
+	late := r.kind != market.KindStatus && r.ts <= m.watermark(v, r.kind, r.shard)
 	v.latest[r.kind][r.shard] = max(v.latest[r.kind][r.shard], r.ts)
 	switch {
 	case r.intent == intentDuplicate:
