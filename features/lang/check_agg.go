@@ -61,10 +61,10 @@ func (v *viewChecker) placed(e *Expr, s scope) bool {
 		if e.Over == nil {
 			return true
 		}
-		v.problem(e.Over.Pos, "want over in a row view, which has no window", "over inside a %s window", v.spec.Window.Kind)
+		v.problem(e.Over.Pos, "want it without over: the window says which rows", "over inside a %s window", v.spec.Window.Kind)
 	case e.Over == nil && v.spec.broken: // its window may be what could not be read
 	case e.Over == nil:
-		v.problem(e.Pos, fmt.Sprintf("want %s over 5m, or a window", e), "aggregate %q in a row view", e.Text)
+		v.problem(e.Pos, "want a window, such as window: {tumbling: 1m}", "aggregate %q in a row view", e.Text)
 	default:
 		v.unsupported(e.Over.Pos, "over is", "tumbling and rolling windows")
 	}

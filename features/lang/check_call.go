@@ -10,10 +10,30 @@ func (v *viewChecker) bind(e *Expr) ([]*Expr, bool) {
 	f := functions[e.Text]
 	args, what := f.bind(e)
 	if what != "" {
-		v.problem(e.Pos, "want "+f.usage(e.Text), "%s", what)
+		v.problem(e.Pos, "want "+v.meantCall(e, f), "%s", what)
 		return nil, false
 	}
 	return args, true
+}
+
+// meantCall is how a call should have been written: conditions that stand among the
+// arguments of an aggregate belong after where.
+func (v *viewChecker) meantCall(e *Expr, f signature) string {
+	want := f.usage(e.Text)
+	if f.class != aggregate {
+		return want
+	}
+	for _, key := range sortedKeys(e.Keys) {
+		if v.known(key, scope{rows: true}) && indexOf(f.names, key) < 0 {
+			return fmt.Sprintf("%s, with a condition as in %s(… where %s == %s)", want, e.Text, key, e.Keys[key])
+		}
+	}
+	for _, a := range e.Args[min(1, len(e.Args)):] {
+		if a.Op == OpIn || a.Op == OpIsNull || a.Op == OpBinary && compareOps[a.Text] != 0 {
+			return fmt.Sprintf("%s, with a condition as in %s(%s where %s)", want, e.Text, e.Args[0], a)
+		}
+	}
+	return want
 }
 
 // call types name(…) by its class.
@@ -21,8 +41,11 @@ func (v *viewChecker) call(e *Expr, s scope) *Node {
 	f, ok := functions[e.Text]
 	if !ok {
 		remedy := wantName(e.Text, functionNames(0, true))
-		if our, known := elsewhere[e.Text]; known {
+		if our, known := elsewhere[strings.ToLower(e.Text)]; known {
 			remedy = "want " + our
+			if s, is := functions[our]; is && !s.built {
+				remedy = our + " is not supported by this version"
+			}
 		}
 		v.problem(e.Pos, remedy, "unknown function %q", e.Text)
 		v.walkArgs(e, s)
@@ -47,11 +70,7 @@ func (v *viewChecker) call(e *Expr, s scope) *Node {
 		return v.scan(e, s)
 	case cross:
 		v.walkArgs(e, s)
-		if v.spec.Window.Kind != Latest {
-			v.problem(e.Pos, "want window: {latest: …, emit: members}", "%q ranks the members of a latest window", e.Text)
-		} else {
-			v.unsupported(e.Pos, e.Text+" is", "")
-		}
+		v.unsupported(e.Pos, e.Text+" is", "")
 		return v.badNode(e.Pos)
 	}
 	if s.consts && !f.built {

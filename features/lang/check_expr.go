@@ -97,7 +97,7 @@ func (v *viewChecker) expr(e *Expr, s scope) *Node {
 	case OpMethod:
 		return v.method(e, s)
 	case OpIndex:
-		v.unsupported(e.Pos, "lists are", "")
+		v.unsupported(e.Pos, "lists are", oneValue)
 	case OpList:
 		v.problem(e.Pos, "want x in (a, b)", "a list outside in")
 	}
@@ -129,6 +129,9 @@ func (v *viewChecker) boolNode(pos Pos, b bool) *Node {
 	return v.constNode(pos, Type{Kind: TBool}, d)
 }
 
+// oneValue is what runs instead of lists.
+const oneValue = "columns of one value; from: quote has the best prices"
+
 // name resolves a bare word by where it stands.
 func (v *viewChecker) name(e *Expr, s scope) *Node {
 	if n := v.lookup(e, s); n != nil {
@@ -149,6 +152,10 @@ func (v *viewChecker) lookup(e *Expr, s scope) *Node {
 			return v.letNode(d)
 		}
 		if c, ok := v.cols[e.Text]; ok {
+			if c.Type.Kind == TList {
+				v.problem(e.Pos, "supported: "+oneValue, "column %q is a list, which is not supported by this version", e.Text)
+				return v.badNode(e.Pos)
+			}
 			return v.mk(&Node{Op: NColumn, Fn: c.Name, Type: c.Type, Pos: e.Pos})
 		}
 	}
@@ -187,7 +194,7 @@ func (v *viewChecker) unknownName(e *Expr, s scope) {
 		v.problem(e.Pos, "want first(…), last(…), sum(…) …", "let %q outside an aggregate", e.Text)
 	case s.rows && v.feats[e.Text] != nil && s.agg != "":
 		if v.spec.Window.Kind != Latest {
-			v.problem(e.Pos, "want only latest windows hold their rows", "needs a second pass over the rows of the window")
+			v.problem(e.Pos, "want columns, let and parameters inside an aggregate", "needs a second pass over the rows of the window")
 		}
 	case s.rows && v.feats[e.Text] != nil:
 		v.problem(e.Pos, "want columns and let only", "feature %q in %s", e.Text, s.what)
@@ -195,7 +202,14 @@ func (v *viewChecker) unknownName(e *Expr, s scope) {
 	case functions[e.Text].class != 0:
 		v.problem(e.Pos, "want "+functions[e.Text].usage(e.Text), "function %q without parentheses", e.Text)
 	default:
-		v.problem(e.Pos, wantName(e.Text, v.scopeNames(s)), "unknown name %q", e.Text)
+		names := v.scopeNames(s)
+		remedy := wantName(e.Text, names)
+		for _, our := range otherWords[strings.ToLower(e.Text)] {
+			if contains(names, our) {
+				remedy = "want " + our
+			}
+		}
+		v.problem(e.Pos, remedy, "unknown name %q", e.Text)
 	}
 }
 
@@ -203,7 +217,11 @@ func (v *viewChecker) unknownName(e *Expr, s scope) {
 func (v *viewChecker) scopeNames(s scope) []string {
 	var names []string
 	if s.rows {
-		names = append(names, v.colNames...)
+		for _, c := range v.colNames {
+			if v.cols[c].Type.Kind != TList {
+				names = append(names, c)
+			}
+		}
 		for _, d := range v.spec.Let {
 			names = append(names, d.Name)
 		}
@@ -290,6 +308,12 @@ func (v *viewChecker) word(e *Expr, other *Node, s scope) *Node {
 	if e.Op == OpParam && other.Type.Kind == TEnum && v.params[e.Text] != nil && v.params[e.Text].kind == "string" {
 		return v.enumWord(e.Pos, v.params[e.Text].expr.Text, other)
 	}
+	if other.Type.Kind == TText || other.Type.Kind == TID {
+		if text, ok := v.bareText(e, s); ok && e.Op == OpBinary {
+			v.problem(e.Pos, "want "+quoteText(text)+" for text", "%s is no text", e)
+			return v.badNode(e.Pos)
+		}
+	}
 	if e.Op != OpName {
 		return v.expr(e, s)
 	}
@@ -309,6 +333,20 @@ func (v *viewChecker) word(e *Expr, other *Node, s scope) *Node {
 		return v.badNode(e.Pos)
 	}
 	return v.expr(e, s)
+}
+
+// bareText puts BTC-USDT together again, which without quotes is a difference of names
+// that do not exist.
+func (v *viewChecker) bareText(e *Expr, s scope) (string, bool) {
+	switch {
+	case e.Op == OpName && !v.known(e.Text, s) && !v.open, e.Op == OpNumber:
+		return e.Text, true
+	case e.Op == OpBinary && e.Text == "-":
+		l, ok := v.bareText(e.Args[0], s)
+		r, ok2 := v.bareText(e.Args[1], s)
+		return l + "-" + r, ok && ok2 && e.Args[0].Op != OpNumber
+	}
+	return "", false
 }
 
 // isWordContext tells a clash from a comparison of two enum columns.
@@ -409,7 +447,7 @@ func (v *viewChecker) method(e *Expr, s scope) *Node {
 	switch {
 	case recv.Text == "book":
 		if len(v.spec.From) == 1 && !v.open && v.view.Kind.String() != "book" {
-			v.problem(recv.Pos, "want from: book", "order-book functions need books")
+			v.unsupported(e.Pos, "order-book functions are", "")
 			break
 		}
 		if !contains(bookMethods, e.Text) {
@@ -418,6 +456,8 @@ func (v *viewChecker) method(e *Expr, s scope) *Node {
 		}
 		v.unsupported(e.Pos, "order-book functions are", "")
 	case recv.Text == "clock" && v.spec.Window.Kind == Clock, v.isAlias(recv.Text):
+	case len(v.aliases()) == 0:
+		v.problem(recv.Pos, "want a name without a point", "unknown alias %q", recv.Text)
 	default:
 		v.problem(recv.Pos, wantName(recv.Text, v.aliases()), "unknown alias %q", recv.Text)
 	}

@@ -79,7 +79,7 @@ func (v *viewChecker) window() {
 		}
 		v.clock()
 	case Latest:
-		v.need("every", "every: 1s, or every: event for a row per event", "has no grid")
+		v.need("every", "every: 1s", "has no grid")
 		v.need("max_age", "max_age: 5s", "would keep dead members for ever")
 		if _, ok := v.cols[w.Main.Text]; !ok && !v.open && w.Main.Op == OpName {
 			v.problem(w.Main.Pos, wantName(w.Main.Text, entityColumns), "unknown name %q", w.Main.Text)
@@ -164,7 +164,7 @@ func (v *viewChecker) rolling() {
 	w, t := v.spec.Window, &v.view.Window
 	t.Width, _ = v.duration(w.Main, "rolling")
 	t.Carry = v.carry()
-	v.need("every", "every: 1s, or every: event for a row per event", "has no grid")
+	v.need("every", "every: 1s", "has no grid")
 	if e := w.Opts["every"]; e != nil && e.Op == OpName {
 		v.unsupported(e.Pos, "every: event is", "a grid such as every: 1s")
 	}

@@ -90,7 +90,22 @@ func (p *parser) want(what string) {
 		p.tok = token{kind: tokEnd, off: len(p.lex.text)}
 		return
 	}
-	p.fail(p.tok.off, fmt.Sprintf("found %q", p.tok.shown()), "want "+what)
+	p.fail(p.tok.off, fmt.Sprintf("found %q", p.tok.shown()), "want "+p.meant(what))
+}
+
+// meant is what was wanted in the place of a word or sign that other languages have there.
+func (p *parser) meant(what string) string {
+	switch {
+	case p.isOp("="):
+		return "== to compare"
+	case p.isWord("if"):
+		return "if(condition, then, else)"
+	case p.isWord("where"):
+		return "where inside the parentheses of an aggregate, as in sum(x where x > 5)"
+	case p.isOp(","):
+		return what + "; numbers have no commas"
+	}
+	return what
 }
 
 func (p *parser) advance() {
@@ -179,7 +194,7 @@ func (p *parser) infix(left *Expr, prec int) *Expr {
 			p.advance()
 		}
 		if !p.isWord("null") {
-			p.want("null or not null after is")
+			p.want("null or not null after is, or ==")
 		}
 		p.advance()
 		return &Expr{Pos: left.Pos, Op: OpIsNull, Text: not, Args: []*Expr{left}}
@@ -296,6 +311,9 @@ func (p *parser) named() *Expr {
 		return p.node(OpBad, t.off, "")
 	}
 	p.advance()
+	if t.text == "if" && (p.tok.kind == tokName && p.infixPrec() == 0 || p.tok.kind == tokNumber) {
+		p.fail(p.tok.off, fmt.Sprintf("found %q", p.tok.shown()), "want if(condition, then, else)")
+	}
 	if !p.isOp("(") {
 		return p.node(OpName, t.off, t.text)
 	}
@@ -332,6 +350,9 @@ func (p *parser) args(e *Expr) {
 	if p.isOp(")") {
 		p.advance()
 		return
+	}
+	if p.isOp("*") {
+		p.fail(p.tok.off, `found "*"`, "want count() for the number of rows, or a value")
 	}
 	for !p.failed && !p.isWord("where") {
 		p.arg(e)

@@ -35,11 +35,11 @@ func TestProblems_OfOneExpression(t *testing.T) {
 		{`count() +`, `7:15: found "end of expression" (want a value)`},
 		{`a < b < c`, `7:12: comparisons do not chain (want a < b and b < c)`},
 		{`a == b is null`, `7:13: comparisons do not chain (want a < b and b < c)`},
-		{`count(where price is 5)`, `7:27: found "5" (want null or not null after is)`},
+		{`count(where price is 5)`, `7:27: found "5" (want null or not null after is, or ==)`},
 		{`count(where side in (buy))`, `7:26: a list of one (want two or more values in the list, or ==)`},
 		{`count(where side in buy)`, `7:26: found "buy" (want a list (a, b) or $param after in)`},
 		{`count(where a == not b)`, `7:23: found "not" (want parentheses around not, as in a == (not b))`},
-		{`count(where side = buy)`, `7:23: found "=" (want ")")`},
+		{`count(where side = buy)`, `7:23: found "=" (want == to compare)`},
 		{`sum(price = 5)`, ``}, // a named argument; see below
 		{`quantile(quantity, p=0.5, p=0.6, approx=0.1)`, `7:32: argument "p" given twice (want it once)`},
 		{`quantile(p=0.5, quantity, approx=0.01)`, `7:22: an argument without a name after one with a name (want positions first, then name=value)`},
@@ -62,8 +62,26 @@ func TestProblems_OfOneExpression(t *testing.T) {
 		{`avg(quantity)`, `7:6: unknown function "avg" (want mean)`},
 		{`count`, `7:6: function "count" without parentheses (want count([x]))`},
 		{`x`, `7:6: definitions need each other: x → x (want no cycle)`},
-		{`last(y.price)`, `7:11: unknown alias "y" (want a known name)`},
-		{`last(book.mid)`, `7:11: order-book functions need books (want from: book)`},
+		{`last(y.price)`, `7:11: unknown alias "y" (want a name without a point)`},
+		{`last(book.mid)`, `7:11: order-book functions are not supported by this version`},
+		// words and signs of other languages
+		{`last(price) = 5`, `7:18: found "=" (want == to compare)`},
+		{`count(side = buy)`, `7:6: count has no argument "side" (want count([x]), with a condition as in count(… where side == buy))`},
+		{`sum(quantity, side == buy)`, `7:6: sum has 2 arguments (want sum(x), with a condition as in sum(quantity where side == buy))`},
+		{`sum(quantity) where side == buy`, `7:20: found "where" (want where inside the parentheses of an aggregate, as in sum(x where x > 5))`},
+		{`count(*)`, `7:12: found "*" (want count() for the number of rows, or a value)`},
+		{`count() > 1,000`, `7:17: found "," (want an operator or the end of the expression; numbers have no commas)`},
+		{`sum(if side == buy then quantity else 0)`, `7:13: found "side" (want if(condition, then, else))`},
+		{`last(price) if count() > 0 else 0`, `7:18: found "if" (want if(condition, then, else))`},
+		{`count(where !(side == buy))`, `7:18: found "!" (want not)`},
+		{`count(where side == BUY)`, `7:26: unknown word "BUY" (want buy; known are unknown buy sell)`},
+		{`MAX(price)`, `7:6: unknown function "MAX" (want max; known are abs clamp coalesce count decimal distinct first floor if …)`},
+		{`count(where symbol == BTC-USDT)`, `7:28: BTC - USDT is no text (want 'BTC-USDT' for text)`},
+		{`count(where symbol in (BTC-USDT-250328, 'ETH-USDT'))`, `7:29: BTC - USDT - 250328 is no text (want 'BTC-USDT-250328' for text)`},
+		{`sum(size)`, `7:10: unknown name "size" (want quantity)`},
+		{`last(Timestamp)`, `7:11: unknown name "Timestamp" (want ts)`},
+		{`vwap(price, quantity)`, `7:6: unknown function "vwap" (want sum(price * quantity) / sum(quantity))`},
+		{`lag(price)`, `7:6: unknown function "lag" (prev is not supported by this version)`},
 		// calls
 		{`sum()`, `7:6: sum has no argument "x" (want sum(x))`},
 		{`sum(price, quantity)`, `7:6: sum has 2 arguments (want sum(x))`},
@@ -77,8 +95,8 @@ func TestProblems_OfOneExpression(t *testing.T) {
 		{`abs(last(price)) over 5m`, `7:28: over after "abs" (want over after an aggregate)`},
 		{`sum(quantity where quantity)`, `7:25: quantity is a decimal in base, not a condition (want a comparison)`},
 		{`sum(sum(quantity))`, `7:10: aggregate "sum" inside "sum" (want one aggregate over the rows, or a view over this view)`},
-		{`sum(quantity) over 5m`, `7:25: over inside a tumbling window (want over in a row view, which has no window)`},
-		{`rank(quantity)`, `7:6: "rank" ranks the members of a latest window (want window: {latest: …, emit: members})`},
+		{`sum(quantity) over 5m`, `7:25: over inside a tumbling window (want it without over: the window says which rows)`},
+		{`rank(quantity)`, `7:6: rank is not supported by this version`},
 		{`median(price)`, `7:6: aggregate median is not supported by this version (supported: count distinct first last max mean min quantile std sum time_mean var)`},
 		{`sum(prev(price))`, `7:10: scans over rows (prev …) are not supported by this version`},
 		{`1 + decimal(last(price), 2)`, `7:10: decimal inside an expression (want decimal(x, digits) around a whole feature)`},
@@ -120,10 +138,35 @@ func TestProblems_OfOneExpression(t *testing.T) {
 	} {
 		got := strings.ReplaceAll(problems(lang.CheckOptions{}, tumble("x: "+c.expr)).Error(), "a.yaml:", "")
 		if c.expr == `sum(price = 5)` {
-			c.want = `7:6: sum has no argument "price" (want sum(x))`
+			c.want = `7:6: sum has no argument "price" (want sum(x), with a condition as in sum(… where price == 5))`
 		}
 		if got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.expr, got, c.want)
 		}
+	}
+}
+
+// Lists are refused where they stand, whatever is done with them, and are not proposed.
+func TestProblems_OfLists(t *testing.T) {
+	const want = ` "bid_price" is a list, which is not supported by this version (supported: columns of one value; from: quote has the best prices)`
+	for expr, col := range map[string]string{
+		"count(bid_price)": "7:12", "count(where bid_price is null)": "7:18", "last(bid_price)": "7:11", "distinct(bid_price)": "7:15",
+		"count(where depth in (1, 2) and bid_price == 1)": "7:38", "sum(depth + bid_price)": "7:18", "last(if(origin == delta, bid_price, 1))": "7:31",
+	} {
+		text := strings.Replace(tumble("x: "+expr), "from: trade", "from: book", 1)
+		got := strings.ReplaceAll(problems(lang.CheckOptions{}, text).Error(), "a.yaml:", "")
+		if got != col+": column"+want {
+			t.Errorf("%s\n got %s\nwant %s: column%s", expr, got, col, want)
+		}
+	}
+	rows := "view: v\nversion: 1\nfrom: book\nby: [symbol]\nlet:\n  l: bid_price\nwhere: ask_price is null\nfeatures:\n  x: bid_price\n  y: bid_pricee\n  z: bid_price[0]\n"
+	got := problems(lang.CheckOptions{}, rows).Error()
+	for _, w := range []string{`6:6: column "bid_price"`, `7:8: column "ask_price"`, `9:6: column "bid_price"`, `10:6: unknown name "bid_pricee"`, `11:6: lists are not supported`} {
+		if !strings.Contains(got, w) {
+			t.Errorf("%s is missing in\n%s", w, got)
+		}
+	}
+	if strings.Contains(got, "want bid_price") {
+		t.Errorf("a list is proposed:\n%s", got)
 	}
 }

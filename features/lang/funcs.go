@@ -100,6 +100,15 @@ var elsewhere = map[string]string{
 	"lag": "prev", "least": "min_of", "greatest": "max_of", "ifnull": "coalesce", "nvl": "coalesce",
 	"iff": "if", "iif": "if", "cast": "decimal", "open": "first", "close": "last", "percentile": "quantile",
 	"nunique": "distinct", "count_distinct": "distinct", "twap": "time_mean", "pow": "x * x",
+	"vwap": "sum(price * quantity) / sum(quantity)", "maximum": "max", "minimum": "min", "total": "sum", "len": "count",
+}
+
+// otherWords has what other sources call our columns, the likeliest last.
+var otherWords = map[string][]string{
+	"qty": {"quantity"}, "size": {"quantity"}, "amount": {"quantity"}, "volume": {"quantity"}, "vol": {"volume", "quantity"},
+	"px": {"price"}, "rate": {"price"}, "time": {"ts"}, "timestamp": {"ts"}, "date": {"ts"}, "pair": {"symbol"}, "instrument": {"symbol"},
+	"ticker": {"symbol"}, "venue": {"exchange"}, "bid": {"bid_price"}, "ask": {"ask_price"}, "trade_id": {"id"}, "taker_side": {"side"},
+	"bid_size": {"bid_quantity"}, "ask_size": {"ask_quantity"}, "bid_qty": {"bid_quantity"}, "ask_qty": {"ask_quantity"},
 }
 
 func functionNames(only class, built bool) []string {

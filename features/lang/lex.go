@@ -195,6 +195,9 @@ func (l *lexer) operator() token {
 		if hasAt(l.text, start, m.text) && !hasAt(l.text, start, "!=") {
 			l.pos += len(m.text)
 			l.report(start, fmt.Sprintf("found %q", m.text), m.want)
+			if m.text == "!" { // read on as what was meant
+				return token{kind: tokName, text: "not", off: start}
+			}
 			return token{kind: tokBad, text: m.text, off: start}
 		}
 	}

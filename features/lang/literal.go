@@ -76,6 +76,7 @@ func shortDuration(us int64) string {
 // nearest returns the known name closest to name, "" when none is close enough to be a slip.
 func nearest(name string, known []string) string {
 	best, bestCost := "", max(1, (len(name)+1)/3)
+	name = strings.ToLower(name)
 	for _, k := range known {
 		if c := distance(name, k, bestCost); c < bestCost || c == bestCost && best == "" {
 			best, bestCost = k, c

@@ -133,7 +133,7 @@ func (p *fileParser) window(n *yaml.Node) {
 		}
 	}
 	if w.Kind == NoWindow {
-		p.problem(w.Pos, "want {tumbling: 1m}, {rolling: 5m, every: 1s}, or session, bar, clock, latest", "no kind of window")
+		p.problem(w.Pos, "want {tumbling: 1m} or {rolling: 5m, every: 1s}", "no kind of window")
 		p.spec.Window = w
 		return
 	}
