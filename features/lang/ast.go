@@ -208,6 +208,7 @@ type Spec struct {
 	OnLate     string // "", recompute, record
 	Time       string // "", event, ingest
 	Alerts     []Alert
+	Tests      []Test
 	HasTests   bool
 	Places     map[string]Pos // of each top-level key
 

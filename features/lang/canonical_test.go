@@ -33,7 +33,12 @@ params:
   l: {type: list, default: [BTC, 'x,y']}
 where: not((base == "it''s") or quantity > $n)
 alert: {a: {when: x > 1}}
-tests: anything
+tests:
+  t:
+    input: |
+      x
+    rows: |
+      n
 `
 
 const canonicalOutput = `view: v

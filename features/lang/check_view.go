@@ -62,6 +62,7 @@ func (v *viewChecker) run() {
 		v.features()
 	}
 	v.unsupportedKeys()
+	v.tests()
 	v.bounds()
 	if v.spec.broken {
 		return
@@ -244,7 +245,7 @@ func (v *viewChecker) unsupportedKeys() {
 			continue
 		}
 		if !v.rowView() {
-			v.problem(pos, "want it in a row view; bars take reset inside window", "%s in a window view", key)
+			v.problem(pos, "want no "+key+": windows forget by themselves", "%s in a window view", key)
 			continue
 		}
 		v.unsupported(pos, key+" is", "")

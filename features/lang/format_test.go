@@ -40,9 +40,15 @@ doc: |
 
     Two # no comment.
 tests:
-  - in:   [1,2]   
+  one:
+    doc:   "as it is"
     # kept
-    out: x
+    input: |
+      kind,  side # no comment
+
+      trade,buy
+    rows: |
+        open
 # the end
 `
 
@@ -76,9 +82,15 @@ features:  # what comes out
   vwap: sum(price * quantity) / sum(quantity)
   # end of features
 tests:
-  - in:   [1,2]   
+  one:
+    doc:   "as it is"
     # kept
-    out: x
+    input: |
+      kind,  side # no comment
+
+      trade,buy
+    rows: |
+        open
 # the end
 `
 

@@ -65,7 +65,7 @@ func (p *fileParser) top(root *yaml.Node) {
 		"features": func(n *yaml.Node) { p.spec.Features = p.defs(n, "features") },
 		"rollup":   func(n *yaml.Node) { p.spec.Rollup = p.choice(n, "rollup", "all") != "" },
 		"alert":    p.alerts,
-		"tests":    func(*yaml.Node) { p.spec.HasTests = true },
+		"tests":    p.tests,
 	}
 	p.entries(root, "a view", topKeys, func(key string, k, v *yaml.Node) {
 		p.spec.Places[key] = p.pos(k)
@@ -126,6 +126,10 @@ func (p *fileParser) entries(n *yaml.Node, what string, known []string, read fun
 // named walks a mapping whose keys are names of the user's.
 func (p *fileParser) named(n *yaml.Node, what string, read func(name Name, v *yaml.Node)) {
 	if p.isBad(n) {
+		return
+	}
+	if n.Kind == yaml.SequenceNode && len(n.Content) > 0 {
+		p.problem(p.pos(n), "want name: value lines without -", "%s is a list", what)
 		return
 	}
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
@@ -231,8 +235,19 @@ func contains(list []string, s string) bool {
 	return slices.Contains(list, s)
 }
 
+// otherKeys has what other tools call our keys.
+var otherKeys = map[string]string{
+	"name": "view", "description": "doc", "source": "from", "input": "from", "table": "from", "filter": "where", "having": "where",
+	"group_by": "by", "groupby": "by", "entity": "by", "keys": "by", "parameters": "params", "columns": "features", "select": "features",
+	"fields": "features", "metrics": "features", "aggregations": "features", "aggregates": "features", "measures": "features",
+	"fill": "empty", "offset": "origin", "timezone": "zone", "tz": "zone", "step": "every", "slide": "every", "hop": "every",
+}
+
 // wantKey is the remedy for an unknown key.
 func wantKey(key string, known []string) string {
+	if our := otherKeys[strings.ToLower(key)]; contains(known, our) {
+		return "want " + our
+	}
 	if near := nearest(key, known); near != "" {
 		return "want " + near
 	}

@@ -35,7 +35,7 @@ var layers = [][]string{
 	{"features"},
 	{"ingest/gen", "run/rowfile", "run/input"},
 	{"run"},
-	{"run/describe"},
+	{"run/describe", "run/spectest"},
 	{"cmd/tidemark"},
 	{"internal/archtest", "internal/fmacheck", "docs", "bench"},
 }
