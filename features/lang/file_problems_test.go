@@ -39,6 +39,13 @@ a.yaml:8:10: unknown name "qty" (want quantity)`},
 		{"duplicate feature", tumble("x: count()", "x: sum(quantity)"), `a.yaml:8:3: key "x" given twice (want it once; the first is in line 7)`},
 		{"unknown key", head + "windw: {tumbling: 1m}\n" + count, `
 a.yaml:5:1: unknown key "windw" (want window)`},
+		{"keys of other tools", "view: v\nversion: 1\nfrom: trade\ngroup_by: [symbol]\nwindow: {tumbling: 1m, offset: 5s}\naggregations:\n  x: count()\n", `
+a.yaml:1:1: key "by" is missing (want by: [exchange, market, symbol] or other entity columns)
+a.yaml:1:1: key "features" is missing (want features: with name: expression, or rollup: all)
+a.yaml:4:1: unknown key "group_by" (want by)
+a.yaml:5:24: unknown key "offset" (want origin)
+a.yaml:6:1: unknown key "aggregations" (want features)`},
+		{"features as a list", head + "window: {tumbling: 1m}\nfeatures:\n  - name: x\n    expr: count()\n", `a.yaml:7:3: features is a list (want name: value lines without -)`},
 		{"unknown key below", head + "window: {tumbling: 1m, every: 1s}\n" + count, `a.yaml:5:24: unknown key "every" (want tumbling carry origin zone)`},
 		{"comma in a flow mapping", tumble("n: count()") + "alert:\n  a: {when: max_of(n, 5) > 3}\n", `
 a.yaml:8:1: alert is not supported by this version
@@ -168,8 +175,8 @@ a.yaml:4:24: "exchange" given twice in by (want it once)`},
 		{"no window, aggregates", head + count, `a.yaml:6:6: aggregate "count" in a row view (want a window, such as window: {tumbling: 1m})`},
 		{"empty of a row view", head + "empty: flat\nfeatures:\n  x: price * 2\n", `a.yaml:5:1: empty in a row view (want a window, or no empty)`},
 		{"reset of a window view", head + "window: {tumbling: 1m}\nreset: 1d\nwarmup: 5 rows\n" + count, `
-a.yaml:6:1: reset in a window view (want it in a row view; bars take reset inside window)
-a.yaml:7:1: warmup in a window view (want it in a row view; bars take reset inside window)`},
+a.yaml:6:1: reset in a window view (want no reset: windows forget by themselves)
+a.yaml:7:1: warmup in a window view (want no warmup: windows forget by themselves)`},
 		{"window of no kind", head + "window: {every: 1m}\n" + count, `a.yaml:5:9: no kind of window (want {tumbling: 1m} or {rolling: 5m, every: 1s})`},
 		{"width that is no duration", head + "window: {tumbling: 60}\n" + count, `a.yaml:5:20: tumbling is "60" (want a duration such as 5m, or $name)`},
 		{"zone", head + "window: {tumbling: 1d, zone: Asia/Tokyo, origin: yesterday}\n" + count, `
