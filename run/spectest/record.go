@@ -119,12 +119,15 @@ func firstEvents(ctx context.Context, cfg run.Config, most int, env run.Env) (st
 	var text strings.Builder
 	w := canon.NewWriter(&text, o, feeds, insts)
 	var ch input.Chunk
-	n := 0
+	n, bad := 0, 0
 	for n < most {
 		if err := r.Next(ctx, &ch); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return "", err
+		}
+		for i := range ch.Bad {
+			bad += ch.Bad[i].Count
 		}
 		for _, b := range ch.Batches {
 			if b == nil || !read[b.Kind] {
@@ -140,6 +143,9 @@ func firstEvents(ctx context.Context, cfg run.Config, most int, env run.Env) (st
 				n++
 			}
 		}
+	}
+	if bad > 0 {
+		env.Warn(fmt.Sprintf("bad records left out: %d; tidemark data inspect shows them", bad))
 	}
 	if n == 0 {
 		return "", fault.Usage("sample_empty", "the input holds no event that the view reads, in this range and of these symbols", "tidemark data inspect shows what is in it")

@@ -140,3 +140,26 @@ func TestRecord_Passes(t *testing.T) {
 		}
 	}
 }
+
+func TestRecord_TellsWhatItLeftOut(t *testing.T) {
+	t.Parallel()
+	cfg := run.DefaultConfig()
+	cfg.Specs, cfg.Inputs, cfg.Symbols, cfg.From = []string{"trade_bars_1m"}, []string{"-"}, []string{"btcusdt"}, 1704067200000001
+	in := "kind,feed,market,symbol,event_ts,price,quantity\n" +
+		"trade,kraken-spot,spot,BTC-USDT,1704067200000000,1,1\n" +
+		"trade,kraken-spot,spot,BTC-USDT,1704067200000001,2,1\n" +
+		"trade,kraken-spot,spot,ETH-USDT,1704067200000002,3,1\n" +
+		"trade,kraken-spot,spot,BTC-USDT,1704067200000003,none,1\n"
+	var warned []string
+	env := run.Env{Stdin: strings.NewReader(in), Warn: func(m string) { warned = append(warned, m) }}
+	entry, err := spectest.Record(context.Background(), cfg, "part", 10, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(entry, "trade,kraken") != 1 || !strings.Contains(entry, ",1704067200000001,") {
+		t.Error(entry)
+	}
+	if len(warned) != 1 || !strings.HasPrefix(warned[0], "bad records left out: 1;") {
+		t.Error(warned)
+	}
+}
