@@ -32,6 +32,13 @@
 // Advance is called, nor a snapshot and restore in between changes a row or a verdict.
 // The one input from outside the log is when OpenLine and EndLine are called.
 //
+// # Numbers of trades
+//
+// Where trade numbers rise by one (SeqStep), a row whose number skips some is flagged
+// gap as it leaves. The skipped numbers that have not left with a time within the feed's
+// disorder of that row are gaps: status rows beside it, one for each range. So a venue's
+// clock that steps back by less makes none. Status rows stay that much behind the trades.
+//
 // # Books
 //
 // Rows of KindBook are links of chains, one for each feed and instrument; see chain.

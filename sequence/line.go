@@ -48,6 +48,7 @@ type feedKind struct {
 	ids   *idSet
 	next  []uint64 // running number by instrument
 	last  []uint64 // greatest venue number by instrument, for SeqStep
+	holes []hole   // by time of the row behind
 	chain []*chain // by instrument
 }
 
@@ -83,9 +84,6 @@ func (s *Sequencer) line(k *kindState, feed market.FeedID, shard uint16) *line {
 	fk := s.feedKind(k, feed)
 	if int(shard) < len(fk.shard) && fk.shard[shard] != nil {
 		return fk.shard[shard]
-	}
-	if len(k.lines) == 0 {
-		s.statusMark = s.statusPoint() // settled before one more kind holds status rows back
 	}
 	return k.addLine(fk, line{fk: fk, shard: shard, m: market.NoTime, w: fk.fs.carrier(shard).base})
 }

@@ -17,6 +17,11 @@ func (s *Sequencer) release(k *kindState, bound int64, out *Out) {
 		gather(dst, k.arena, rows)
 		s.number(k, dst, base)
 	}
+	if k.kind == market.KindTrade {
+		for _, fk := range k.fks {
+			s.decide(fk, bound)
+		}
+	}
 	switch {
 	case k.ord.len() == 0:
 		k.arena.Reset()
@@ -66,22 +71,6 @@ func (fk *feedKind) running(b *market.Batch, base, i int) {
 		n = max(b.Seq[j]+1, b.Seq[j])
 	}
 	fk.next[inst], b.Seq[i] = n, n
-}
-
-// step finds a hole in trade numbers that rise by one. Number 0 is no number.
-func (s *Sequencer) step(fk *feedKind, b *market.Batch, i int) {
-	inst, seq := b.Inst[i], b.Seq[i]
-	fk.last = reach(fk.last, inst)
-	last := fk.last[inst]
-	if seq <= last {
-		return
-	}
-	fk.last[inst] = seq
-	if last == 0 || seq == last+1 {
-		return
-	}
-	b.Flags[i] |= market.FlagGap
-	s.writeStatus(b, i, b.TS[i], market.StatusGap, "trade ids missing", last+1, seq-1)
 }
 
 func reach(v []uint64, inst market.Inst) []uint64 {

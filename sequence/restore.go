@@ -168,6 +168,7 @@ func (d *dec) feedKind(s *Sequencer, k *kindState, fk *feedKind) {
 	}
 	fk.next = d.numbers()
 	fk.last = d.numbers()
+	fk.holes = d.holes()
 	var has bool
 	if d.bools(&has); has {
 		ids := newIDSet(s.cfg.MaxIDs)
@@ -195,6 +196,21 @@ func (d *dec) numbers() (v []uint64) {
 		v[inst] = n
 	}
 	return v
+}
+
+func (d *dec) holes() (l []hole) {
+	for range d.n(22) {
+		h := hole{
+			from: d.u(), to: d.u(), ts: d.i(), inst: d.inst(), shard: uint16(d.upTo(math.MaxUint16)), ingest: d.i(),
+		}
+		copy(h.id[:], d.raw(len(h.id)))
+		if d.bad || h.from > h.to {
+			d.fail()
+			return nil
+		}
+		l = append(l, h)
+	}
+	return l
 }
 
 func (d *dec) gen(g *idGen) {

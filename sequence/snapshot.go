@@ -15,7 +15,7 @@ import (
 // order of the functions below, and at the end xxh3-64 of all before it, big endian.
 const (
 	snapshotMagic   = "TMSQ"
-	snapshotVersion = 1
+	snapshotVersion = 2
 )
 
 // AppendSnapshot appends the whole state to dst, rows held and verdicts not yet handed
@@ -185,6 +185,7 @@ func (e *enc) feedKind(fk *feedKind) {
 	}
 	e.numbers(fk.next)
 	e.numbers(fk.last)
+	e.holes(fk.holes)
 	e.bools(fk.ids != nil)
 	if fk.ids != nil {
 		e.gen(&fk.ids.cur)
@@ -228,6 +229,20 @@ func (e *enc) numbers(v []uint64) {
 			e.n(int(e.insts[inst]))
 			e.u(v[inst])
 		}
+	}
+}
+
+func (e *enc) holes(l []hole) {
+	e.n(len(l))
+	for i := range l {
+		h := &l[i]
+		e.u(h.from)
+		e.u(h.to)
+		e.i(h.ts)
+		e.n(int(e.insts[h.inst]))
+		e.u(uint64(h.shard))
+		e.i(h.ingest)
+		e.b = append(e.b, h.id[:]...)
 	}
 }
 

@@ -70,13 +70,17 @@ func (s *Sequencer) pushWatermarks(b *market.Batch) {
 
 // writeStatus writes a status row of the sequencer beside row i of b, at ts.
 func (s *Sequencer) writeStatus(b *market.Batch, i int, ts int64, state int64, reason string, from, to uint64) {
+	s.writeStatusOf(b.Kind, market.Envelope{
+		Feed: b.Feed[i], Shard: b.Shard[i], Inst: b.Inst[i], EventTS: ts, IngestTS: b.IngestTS[i], ID: b.ID[i],
+	}, ts, state, reason, from, to)
+}
+
+// writeStatusOf writes a status row beside an event of a kind; e is of the event.
+func (s *Sequencer) writeStatusOf(of market.Kind, e market.Envelope, ts int64, state int64, reason string, from, to uint64) {
 	k := s.kinds[market.KindStatus]
-	fk := s.feedKind(k, b.Feed[i])
-	e := market.Envelope{
-		Feed: b.Feed[i], Shard: b.Shard[i], Inst: b.Inst[i], EventTS: ts, IngestTS: b.IngestTS[i],
-		Flags: flagOwn,
-	}
-	e.ID = s.ownID(&b.ID[i], byte(state), reason)
+	fk := s.feedKind(k, e.Feed)
+	e.Flags = flagOwn
+	e.ID = s.ownID(&e.ID, byte(state), reason)
 	if ts <= s.statusMark {
 		// A line that started behind what the status rows had been released to.
 		ts = s.statusMark + 1
@@ -90,7 +94,7 @@ func (s *Sequencer) writeStatus(b *market.Batch, i int, ts int64, state int64, r
 	appendSeq(&a.Cols[market.StatusFromSeq], from)
 	appendSeq(&a.Cols[market.StatusToSeq], to)
 	k.ord.add(entry{
-		ts: ts, si: fk.si | uint64(s.nums[e.Inst]), seq: uint64(b.Kind), epoch: rankOwn,
+		ts: ts, si: fk.si | uint64(s.nums[e.Inst]), seq: uint64(of), epoch: rankOwn,
 		row: uint32(a.N - 1),
 	})
 }
@@ -124,6 +128,9 @@ func (s *Sequencer) statusPoint() int64 {
 		if k == market.KindBook {
 			s.catchUpBooks(p, false)
 			p = s.bookPoint(p)
+		}
+		if k == market.KindTrade && p != market.NoTime {
+			p -= ks.patience()
 		}
 		at, any = min(at, p), true
 	}
