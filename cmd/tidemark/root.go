@@ -97,7 +97,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	add("try", newDemoCmd(a))
 	add("run", newRunCmd(a), newSimulateCmd())
-	add("inspect", newDataCmd(a), newSpecCmd(a))
+	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpTopics()...)
 	root.SetHelpCommand(newHelpCmd())

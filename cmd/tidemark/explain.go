@@ -1,0 +1,66 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/run/explain"
+	"github.com/pinova-group/tidemark/specs"
+)
+
+func newExplainCmd(a *app) *cobra.Command {
+	cfg := explain.Config{Limit: 20}
+	cmd := &cobra.Command{
+		Use: "explain VIEW TIME [ENTITY] --input PATH [flags]", Short: "how one row came about, from which events",
+		Long: `explain shows one row of a view: the formula of each feature with its numbers, the input events
+that went in (file, line, time, id, the columns read), and those left out and why: late,
+duplicate, filtered by where, rejected. Every value is worked out a second time, apart from the
+engine; "recomputed: equal" means that both agree to the last bit.
+
+TIME is any instant of the row's window; of a rolling view the row at or after it is taken.
+ENTITY is as binance/spot/BTC-USDT, in the order of the view's by; it may be left out when only
+one has such a row.`,
+		Example: `  tidemark explain trade_bars_1m 2025-11-10T17:24:00Z binance/spot/BTC-USDT --input trades.csv.gz
+  tidemark explain vwap_5m 2025-11-10T17:24:07Z --input trades.csv.gz --feature vwap --limit 5 --json`,
+		Annotations: map[string]string{"page": pageURL + "how-to/explain-a-value.md"},
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 3 {
+				return exactly(3, "")(cmd, args)
+			}
+			return atLeast(2, "view and time: explain VIEW TIME [ENTITY]")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cfg.Limit < 0 {
+				return fault.Usage("flag_invalid", "--limit cannot be negative", "0 lists all")
+			}
+			t, err := run.ParseTime(args[1], a.now().UnixMicro())
+			if err != nil {
+				return fault.Usage("time_invalid", err.Error(), "")
+			}
+			cfg.View, cfg.Time, cfg.Stdin = args[0], t, a.in
+			if len(args) == 3 {
+				cfg.Entity = args[2]
+			}
+			x, err := explain.Explain(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(x)
+			}
+			return a.print(x.Text(a.style(a.outTTY)))
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files, folders, patterns, or - for the standard input: `PATH` of each, comma between")
+	f.StringVar(&cfg.Format, "input-format", "auto", "`format` of the input (tidemark help formats)")
+	f.StringVar(&cfg.Feed, "feed", "", "book all events to this `feed` (default: what the format says)")
+	f.StringSliceVar(&cfg.Specs, "spec", nil, "where VIEW is found, `NAME|FILE` of each (default: the shipped view)")
+	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
+	f.StringVar(&cfg.Feature, "feature", "", "explain this `name` only")
+	f.IntVar(&cfg.Limit, "limit", cfg.Limit, "list at most `N` events, rows and left-out events; 0 lists all")
+	f.BoolVar(&cfg.Deep, "deep", false, "of a view over a view, also list the events behind the rows that went in")
+	complete(cmd, "spec", specs.Names())
+	return cmd
+}

@@ -1,0 +1,226 @@
+package explain
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/features/lang"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/num"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/run/rowfile"
+)
+
+// event copies what a view may read of a row.
+func (e *explainer) event(b *market.Batch, i int) *Event {
+	ev := &Event{ts: b.TS[i], Time: market.FormatTime(b.EventTS[i]), ID: fmt.Sprintf("%x", b.ID[i]), names: e.envelope(b, i), cols: map[string]value{}}
+	schema := market.Schema(b.Kind)
+	for _, c := range e.base.Columns {
+		var v value
+		text := ""
+		switch c.Name {
+		case "ts":
+			v, text = whole(b.TS[i]), market.FormatTime(b.TS[i])
+		case "event_ts":
+			v, text = whole(b.EventTS[i]), ev.Time
+		case "ingest_ts":
+			if b.IngestTS[i] != market.NoTime {
+				v, text = whole(b.IngestTS[i]), market.FormatTime(b.IngestTS[i])
+			}
+		case "seq":
+			text = strconv.FormatUint(b.Seq[i], 10)
+			v = new(big.Rat).SetInt(new(big.Int).SetUint64(b.Seq[i]))
+		default:
+			if name, ok := ev.names[c.Name]; ok {
+				v, text = name, name
+				break
+			}
+			for k := range schema {
+				if schema[k].Name == c.Name {
+					v, text = cell(&schema[k], &b.Cols[k], i)
+				}
+			}
+		}
+		ev.cols[c.Name] = v
+		ev.Columns = append(ev.Columns, Column{c.Name, text})
+	}
+	return ev
+}
+
+// cell is one value of a payload, and its text.
+func cell(f *market.Field, c *market.Col, i int) (value, string) {
+	if c.IsNull(i) {
+		return nil, ""
+	}
+	switch f.Type {
+	case market.TypeDec:
+		d := num.Dec{M: c.I64[i], S: c.Scale[i]}
+		return exact(d), d.String()
+	case market.TypeBool:
+		return c.I64[i] != 0, strconv.FormatBool(c.I64[i] != 0)
+	case market.TypeEnum:
+		return whole(c.I64[i]), f.Words[c.I64[i]]
+	case market.TypeTime:
+		return whole(c.I64[i]), market.FormatTime(c.I64[i])
+	case market.TypeInt, market.TypeDur:
+		return whole(c.I64[i]), strconv.FormatInt(c.I64[i], 10)
+	case market.TypeText:
+		s := string(c.Text(i))
+		return s, s
+	}
+	return unknown{}, ""
+}
+
+// engineRow is the row as the engine gave it.
+type engineRow struct {
+	start, end, avail int64
+	flags             uint8
+	vals              []storedValue
+}
+
+// storedValue is a value as it is stored: text as a result file has it, and exact where
+// it is no float64.
+type storedValue struct {
+	text string
+	v    value
+}
+
+func stored(f *features.Field, c *features.OutCol, i int) storedValue {
+	if c.IsNull(i) {
+		return storedValue{}
+	}
+	switch f.Type {
+	case features.FieldF64:
+		return storedValue{string(rowfile.AppendFloat(nil, c.F64[i])), c.F64[i]}
+	case features.FieldI64:
+		return storedValue{strconv.FormatInt(c.I64[i], 10), whole(c.I64[i])}
+	case features.FieldBool:
+		return storedValue{strconv.FormatBool(c.I64[i] != 0), c.I64[i] != 0}
+	case features.FieldText:
+		s := string(c.Bytes[c.Off[i]:c.Off[i+1]])
+		return storedValue{s, s}
+	}
+	m := new(big.Int).Lsh(big.NewInt(c.Hi[i]), 64)
+	m.Or(m, new(big.Int).SetUint64(c.Lo[i]))
+	r := new(big.Rat).SetFrac(m, pow10(int(f.Scale)))
+	return storedValue{r.FloatString(int(f.Scale)), r}
+}
+
+// The verdicts on a value that was worked out again.
+const (
+	Equal     = "equal"
+	Different = "different"
+	Unchecked = "not checked"
+)
+
+// agree compares a value worked out again with the stored one, bit for bit but for
+// quantiles, which are allowed their declared error.
+func agree(f *features.Field, s storedValue, v value, flags uint8) string {
+	verdict := func(ok bool) string {
+		if ok {
+			return Equal
+		}
+		return Different
+	}
+	switch x := v.(type) {
+	case unknown:
+		return Unchecked
+	case nil:
+		return verdict(s.v == nil)
+	case near:
+		g, ok := s.v.(float64)
+		if ok && math.Abs(g-x.f) <= x.tol*math.Abs(x.f)*(1+1e-9) {
+			return "within " + strconv.FormatFloat(x.tol*100, 'g', -1, 64) + " %"
+		}
+		return Different
+	case bool:
+		return verdict(s.v == x)
+	case string:
+		return verdict(s.v == x)
+	}
+	if s.v == nil && flags&features.FlagOverflow != 0 {
+		return Unchecked
+	}
+	if f.Type == features.FieldF64 {
+		g, ok := s.v.(float64)
+		return verdict(ok && math.Float64bits(g) == math.Float64bits(float(v)+0))
+	}
+	have, ok := s.v.(*big.Rat)
+	want, exactly := v.(*big.Rat)
+	if exactly && f.Type == features.FieldDecimal {
+		want = roundEven(want, int(f.Scale))
+	}
+	return verdict(ok && exactly && have.Cmp(want) == 0)
+}
+
+// show prints a value for people: a decimal exactly where it ends, else rounded.
+func show(v value, t lang.Type) string {
+	switch x := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return strconv.FormatBool(x)
+	case string:
+		return x
+	case unknown:
+		return "?"
+	case *big.Rat:
+		switch {
+		case t.Kind == lang.TTime && x.IsInt():
+			return market.FormatTime(x.Num().Int64())
+		case t.Kind == lang.TDur && x.IsInt():
+			return run.FormatDuration(x.Num().Int64())
+		case t.Kind == lang.TEnum && x.IsInt() && x.Num().IsInt64() && int(x.Num().Int64()) < len(t.Words) && x.Sign() >= 0:
+			return t.Words[x.Num().Int64()]
+		}
+		if n, ends := x.FloatPrec(); ends && n <= 36 {
+			return x.FloatString(n)
+		}
+	}
+	return string(rowfile.AppendFloat(nil, float(v)))
+}
+
+func span(us int64) string { return run.FormatDuration(us) }
+
+var infix = map[lang.NodeOp]string{
+	lang.NAnd: " and ", lang.NOr: " or ", lang.NEq: " == ", lang.NNe: " != ", lang.NLt: " < ", lang.NLe: " <= ",
+	lang.NGt: " > ", lang.NGe: " >= ", lang.NAdd: " + ", lang.NSub: " - ", lang.NMul: " * ", lang.NDiv: " / ", lang.NMod: " % ",
+}
+
+// formula prints an expression; name gives the text of what is no operator.
+func formula(n *lang.Node, name func(*lang.Node) string, top bool) string {
+	if len(n.Args) == 0 {
+		return name(n)
+	}
+	var args []string
+	for _, a := range n.Args {
+		args = append(args, formula(a, name, n.Op == lang.NCall || n.Op == lang.NIf))
+	}
+	s := ""
+	switch o, ok := infix[n.Op]; {
+	case ok:
+		s = strings.Join(args, o)
+	case n.Op == lang.NNeg:
+		return "-" + args[0]
+	case n.Op == lang.NNot:
+		s = "not " + args[0]
+	case n.Op == lang.NIsNull && n.Not:
+		s = args[0] + " is not null"
+	case n.Op == lang.NIsNull:
+		s = args[0] + " is null"
+	case n.Op == lang.NIn:
+		s = args[0] + " in (" + strings.Join(args[1:], ", ") + ")"
+	case n.Op == lang.NIf:
+		return "if(" + strings.Join(args, ", ") + ")"
+	default:
+		return n.Fn + "(" + strings.Join(args, ", ") + ")"
+	}
+	if top {
+		return s
+	}
+	return "(" + s + ")"
+}
