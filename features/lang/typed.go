@@ -194,7 +194,7 @@ var Semantics = map[string]int{
 	"count": 1, "sum": 1, "min": 1, "max": 1, "first": 1, "last": 1, "mean": 1, "var": 1, "std": 1,
 	"time_mean": 1, "distinct": 1, "quantile": 1,
 
-	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 1, "floor": 1, "sqrt": 1, "ln": 1, "coalesce": 1,
+	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 1, "floor": 1, "sqrt": 1, "ln": 2, "coalesce": 1,
 
 	"window.tumbling": 1, "window.rolling": 1,
 }

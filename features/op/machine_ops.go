@@ -238,7 +238,7 @@ func (m *Machine) lnExact(d, a, b *Val) {
 		return
 	}
 	if a.W.IsInt64() && b.W.IsInt64() && a.S <= num.MaxScale && b.S <= num.MaxScale {
-		setLn(d, num.Dec{M: a.W.Int64(), S: a.S}, num.Dec{M: b.W.Int64(), S: b.S})
+		d.setLn(num.LnRatio(num.Dec{M: a.W.Int64(), S: a.S}, num.Dec{M: b.W.Int64(), S: b.S}))
 		return
 	}
 	m.s.SetInt192(&a.W, int(a.S))
@@ -247,37 +247,18 @@ func (m *Machine) lnExact(d, a, b *Val) {
 	m.lnRatio(d, &m.s)
 }
 
-// lnRatio is the logarithm of a ratio. Terms of more than 63 bits, after taking out
-// common factors, are cut to their leading 63 bits and the powers of two put back as
-// multiples of ln 2: the error stays below 2^-56.
+// lnRatio is the logarithm of a ratio, correctly rounded whatever the length of its terms.
 func (m *Machine) lnRatio(d *Val, r *num.Rat) {
 	if r.Sign() <= 0 {
 		d.setNull(false)
 		return
 	}
-	n, q := r.Reduced(&m.x, &m.y)
-	sn, sq := max(n.BitLen()-63, 0), max(q.BitLen()-63, 0)
-	n.Rsh(n, uint(sn))
-	q.Rsh(q, uint(sq))
-	setLn(d, num.Dec{M: n.Int64()}, num.Dec{M: q.Int64()})
-	if sn == sq || d.Null {
-		return
-	}
-	if sn-sq > 64 || sq-sn > 64 {
-		d.setNull(true)
-		return
-	}
-	ln2, _ := num.LnRatio(num.Dec{M: 2}, num.Dec{M: 1})
-	k, two := num.FromInt64(int64(sn-sq)), num.FromInt64(ln2)
-	two, _ = mul192(&two, &k)
-	d.W.Add(&two)
-	if d.W.BitLen() > 3+num.QBits {
-		d.setNull(true)
-	}
+	q, ok := r.Ln()
+	d.setLn(q, ok)
 }
 
-func setLn(d *Val, a, b num.Dec) {
-	q, ok := num.LnRatio(a, b)
+// setLn makes d a logarithm; not ok is one of 8 or more.
+func (d *Val) setLn(q int64, ok bool) {
 	d.Null, d.Ovf = !ok, !ok
 	d.W, d.S = num.FromInt64(q), 0
 }

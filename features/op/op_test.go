@@ -376,3 +376,54 @@ func TestMerge_CutsDoNotShow(t *testing.T) {
 		}
 	})
 }
+
+// Logarithms of quotients with terms of any length are the nearest of 2^-60: exp of half a
+// unit less and more, by its series in 400 bits, encloses the quotient.
+func TestMachine_LnIsCorrectlyRounded(t *testing.T) {
+	const prec = 400
+	exp := func(q int64, off float64) *big.Float {
+		x := new(big.Float).SetPrec(prec).SetInt64(q)
+		x.SetMantExp(x.Add(x, big.NewFloat(off)), -num.QBits)
+		sum, term := big.NewFloat(1).SetPrec(prec), big.NewFloat(1).SetPrec(prec)
+		for i := 1; i < 200; i++ {
+			sum.Add(sum, term.Quo(term.Mul(term, x), new(big.Float).SetInt64(int64(i))))
+		}
+		return sum
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		a, b := drawExact(rt, "a"), drawExact(rt, "b")
+		if rapid.Bool().Draw(rt, "near") { // long terms of like size, whose logarithm fits
+			g := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 2))
+			for _, v := range []*Val{a, b} {
+				n := new(big.Int).SetUint64(g.Uint64() | 1<<63)
+				n.Lsh(n, 64).Add(n, new(big.Int).SetUint64(g.Uint64()))
+				v.W.SetBig(n.Rsh(n, g.UintN(8)))
+				v.S = 0
+			}
+		}
+		m := NewMachine(&Prog{Regs: 6})
+		for i, v := range []*Val{a, b} {
+			m.Regs[i].Copy(v, KExact)
+		}
+		m.prog.Code = []Instr{{Op: QuoX, Dst: 3, A: 0, B: 1}, {Op: LnR, Dst: 4, A: 3}, {Op: LnX, Dst: 5, A: 0, B: 1}}
+		m.Run()
+		if ratOf(b, KExact).Sign() == 0 {
+			return
+		}
+		x := new(big.Rat).Quo(ratOf(a, KExact), ratOf(b, KExact))
+		got := &m.Regs[4]
+		if x.Sign() > 0 && ratOf(b, KExact).Sign() > 0 && (m.Regs[5].Null != got.Null || !got.Null && m.Regs[5].W != got.W) {
+			rt.Fatalf("ln of %v: %v of the quotient, %v of its terms", x, got, &m.Regs[5])
+		}
+		if f, _ := x.Float64(); x.Sign() <= 0 || math.Abs(math.Log(f)) > 7.999 {
+			if x.Sign() <= 0 && (!got.Null || got.Ovf) {
+				rt.Fatalf("ln of %v is %v", x, got)
+			}
+			return
+		}
+		want, q := new(big.Float).SetPrec(prec).SetRat(x), big192(got.W).Int64()
+		if got.Null || exp(q, -0.5001).Cmp(want) > 0 || exp(q, 0.5001).Cmp(want) < 0 {
+			rt.Fatalf("ln of %v is %v", x, got)
+		}
+	})
+}

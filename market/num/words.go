@@ -1,9 +1,6 @@
 package num
 
-import (
-	"math/big"
-	"math/bits"
-)
+import "math/bits"
 
 // SumAddInt192 adds the term v × 10^-s, 0 ≤ s ≤ 36, of up to 190 bits: what SumAdd does
 // for values of one word.
@@ -52,16 +49,6 @@ func (z *Rat) Words() (n, d Int192, ok bool) {
 	n.SetBig(&z.n)
 	d.SetBig(z.den())
 	return n, d, true
-}
-
-// Reduced sets n and d to numerator and denominator in lowest terms and returns them.
-func (z *Rat) Reduced(n, d *big.Int) (*big.Int, *big.Int) {
-	z.t.Abs(&z.n)
-	z.t.GCD(nil, nil, &z.t, z.den())
-	if z.t.Sign() == 0 {
-		return n.SetInt64(0), d.SetInt64(1)
-	}
-	return n.Quo(&z.n, &z.t), d.Quo(z.den(), &z.t)
 }
 
 // SumAddTotal adds terms of scale s that were added up elsewhere: none is negative, their
