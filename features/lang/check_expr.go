@@ -403,7 +403,7 @@ func (v *viewChecker) in(e *Expr, s scope) *Node {
 			bad = true
 			continue
 		}
-		if !v.comparable(x, c) || c.Op != NConst {
+		if !isBadType(x) && (!v.comparable(x, c) || c.Op != NConst) {
 			v.problem(it.Pos, "want constants of the type of the left side", "%s in a list beside %s", &it, typeName(x.Type))
 			bad = true
 		}
