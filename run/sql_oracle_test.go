@@ -47,6 +47,27 @@ features:
   busy: max(window_end - window_start)
   quiet: min(row_ts)
 `,
+	// windows that nothing fills to the end of the input
+	"s_rare": `view: s_rare
+version: 1
+from: trade
+where: quantity > 0.3
+by: [exchange, market, symbol]
+window: {rolling: 3m, every: 7s}
+features:
+  n: count()
+  last: last(price)
+`,
+	"s_fine": `view: s_fine
+version: 1
+from: trade_bars_1m
+by: [exchange, market, symbol]
+where: volume > 1
+window: {rolling: 3m, every: 11s}
+features:
+  n: count()
+  last: last(close)
+`,
 	"s_kinds": `view: s_kinds
 version: 1
 from: trade
@@ -90,7 +111,7 @@ func TestOracle_SpecSQL(t *testing.T) {
 	dir := t.TempDir()
 	writeSQLInput(t, dir)
 	compared := map[string]*lang.View{}
-	for _, name := range append(specs.Names(), "s_hours", "s_kinds") {
+	for _, name := range append(specs.Names(), "s_hours", "s_kinds", "s_rare", "s_fine") {
 		arg := name
 		if text, ok := sqlSpecs[name]; ok {
 			arg = filepath.Join(dir, name+".yaml")

@@ -65,6 +65,8 @@ type table struct {
 	by   []string
 	cols map[string]value // features by name, as the next view reads them
 	row  bool             // a row view: several rows may have one key
+
+	events string // see scope
 }
 
 func (w *writer) refuse(p lang.Pos, what, remedy string) value {

@@ -33,7 +33,7 @@ func (w *writer) view(v *lang.View) *table {
 	if len(w.problems) > 0 && cols.names == nil {
 		return t
 	}
-	cols.by = v.By
+	cols.by, t.events = v.By, cols.events
 	switch v.Window.Kind {
 	case lang.NoWindow:
 		w.exact(t, src, cols, from)
@@ -61,11 +61,13 @@ type scope struct {
 	view  *lang.View
 	tie   string // total order of rows within an entity; "" when SQL does not know it
 	by    []string
+
+	events string // where all events are, before where; their last one ends the grid of rolling windows
 }
 
 // fromKind writes the rows of events: text brought to whole numbers, filtered.
 func (w *writer) fromKind(v *lang.View, name string) scope {
-	sc := scope{names: map[string]value{}, view: v, tie: "(ts, seq)"}
+	sc := scope{names: map[string]value{}, view: v, tie: "(ts, seq)", events: name}
 	if v.Kind == market.KindBook {
 		w.refuse(place(v, "from"), "books have levels, which this query does not read", "want a kind with plain columns")
 		return scope{}
@@ -97,8 +99,9 @@ func (w *writer) fromKind(v *lang.View, name string) scope {
 	if v.Where == nil {
 		w.ctes = append(w.ctes, cte{name, b.String()})
 	} else {
-		w.ctes = append(w.ctes, cte{name[:len(name)-4] + "events", b.String()})
-		w.filtered(v, sc, name, name[:len(name)-4]+"events")
+		sc.events = name[:len(name)-4] + "events"
+		w.ctes = append(w.ctes, cte{sc.events, b.String()})
+		w.filtered(v, sc, name, sc.events)
 	}
 	return sc
 }
@@ -179,7 +182,7 @@ func (w *writer) fromParent(v *lang.View, p *table, name string) scope {
 	if p.name == "" || len(w.problems) > 0 {
 		return scope{}
 	}
-	sc := scope{names: map[string]value{}, view: v}
+	sc := scope{names: map[string]value{}, view: v, events: p.events}
 	sc.names["ts"] = wholeValue("ts")
 	for _, c := range []string{"window_start", "window_end", "row_ts"} {
 		sc.names[c] = wholeValue("p_" + c)
@@ -224,11 +227,12 @@ func (w *writer) states(v, src *lang.View, sc scope, from string) scope {
 		}
 		fmt.Fprintf(&b, "  SELECT *, %s AS window_start FROM %s\n", ws, ident(from))
 	} else {
-		// a row is in the grid points t with t - width < ts <= t, up to the first one at or after the last row
+		// A row is in the grid points t with t - width < ts <= t, up to the first one at or after the end of
+		// the input: the last event, whether where takes it or not, also in a view over a view.
 		start, end, last = "window_end - "+itoa(win.Width), "window_end", "window_end"
 		e := win.Every
 		fmt.Fprintf(&b, "  SELECT * FROM (\n    SELECT *, unnest(generate_series((ts + %d) // %d * %d, ts + %d, %d)) AS window_end FROM %s)\n", e-1, e, e, win.Width-1, e, ident(from))
-		fmt.Fprintf(&b, "  WHERE window_end <= (SELECT (max(ts) + %d) // %d * %d FROM %s)\n", e-1, e, e, ident(from))
+		fmt.Fprintf(&b, "  WHERE window_end <= (SELECT (max(ts) + %d) // %d * %d FROM %s)\n", e-1, e, e, ident(sc.events))
 	}
 	w.ctes = append(w.ctes, cte{windowed, b.String()})
 
