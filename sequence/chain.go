@@ -228,7 +228,10 @@ func (c *chain) plan(patience, grid, last int64) (do step, place int, at int64) 
 			offer(stepKeyframe, 0, g)
 		}
 	}
-	rest := len(c.rests) > 0 && hole < 0
+	// A snapshot waits for a hole to be decided, because after a gap it is what brings the
+	// book back, but not for one that lies behind its own place.
+	rest := len(c.rests) > 0 &&
+		(hole < 0 || !c.live && c.restAt(&c.rests[0], next, patience) <= c.at.get(hole).ts)
 	if rest && next >= 0 && c.at.get(next).seq > c.rests[0].seq {
 		offer(stepRest, 0, c.restAt(&c.rests[0], next, patience)) // before the delta at the same time
 	}
@@ -253,8 +256,8 @@ func (c *chain) plan(patience, grid, last int64) (do step, place int, at int64) 
 // restAt is the threshold of a REST snapshot. It lets the deltas up to its number go
 // first, those that are there and for a while those that are not, because it is placed
 // by its number and its time is by another clock. next is the place of the link that
-// continues the chain, -1 for none. (It also waits for a hole to be decided, because
-// after a gap it is what brings the book back.)
+// continues the chain, -1 for none. One that waits takes its place with the delta
+// that comes: its own time may have been released by then.
 func (c *chain) restAt(r *link, next int, patience int64) int64 {
 	switch {
 	case c.live && c.fed, c.known && c.last >= r.seq:
@@ -262,6 +265,8 @@ func (c *chain) restAt(r *link, next int, patience int64) int64 {
 	case next >= 0:
 		if x := c.at.get(next); x.seq <= r.seq || c.known && !x.continues(r.seq, true) {
 			return max(r.ts, x.ts)
+		} else if c.known && c.fed {
+			return min(max(r.ts, x.ts), r.ts+2*patience)
 		}
 		return r.ts
 	case c.known && c.fed:
