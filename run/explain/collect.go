@@ -16,7 +16,7 @@ import (
 )
 
 // maxEvents bounds the events that are kept in memory.
-const maxEvents = 2 << 20
+const maxEvents = 1 << 19
 
 // maxBad bounds the rejected records that are kept.
 const maxBad = 10_000

@@ -129,7 +129,7 @@ type explainer struct {
 	newest   map[line]int64
 	open     map[identity][]arrival
 	placeOf  map[market.ID]string
-	known    map[identity]bool // instruments and feeds met
+	known    map[identity]map[string]string // names of instruments and feeds met
 	entities []string
 	events   []*Event
 	arrived  int
@@ -147,7 +147,7 @@ type explainer struct {
 func Explain(ctx context.Context, cfg Config) (*Explanation, error) {
 	e := &explainer{
 		cfg: cfg, feeds: market.NewFeeds(), insts: market.NewInstruments(), last: market.NoTime,
-		newest: map[line]int64{}, open: map[identity][]arrival{}, placeOf: map[market.ID]string{}, known: map[identity]bool{},
+		newest: map[line]int64{}, open: map[identity][]arrival{}, placeOf: map[market.ID]string{}, known: map[identity]map[string]string{},
 	}
 	if err := e.prepare(); err != nil {
 		return nil, err
@@ -269,11 +269,9 @@ func (e *explainer) one() error {
 
 // seen notes an instrument of the view's kind.
 func (e *explainer) seen(b *market.Batch, i int) {
-	k := identity{feed: b.Feed[i], inst: b.Inst[i]}
-	if e.known[k] {
+	if e.known[identity{feed: b.Feed[i], inst: b.Inst[i]}] != nil {
 		return
 	}
-	e.known[k] = true
 	names := e.envelope(b, i)
 	var parts []string
 	for _, c := range e.view.By {
@@ -315,8 +313,15 @@ func (e *explainer) wanted(b *market.Batch, i int) bool {
 	return true
 }
 
+// envelope gives the names that an event carries.
 func (e *explainer) envelope(b *market.Batch, i int) map[string]string {
+	k := identity{feed: b.Feed[i], inst: b.Inst[i]}
+	if names := e.known[k]; names != nil {
+		return names
+	}
 	in := e.insts.Get(b.Inst[i])
-	return map[string]string{"exchange": in.Exchange, "market": in.Venue.String(), "symbol": in.Symbol,
+	names := map[string]string{"exchange": in.Exchange, "market": in.Venue.String(), "symbol": in.Symbol,
 		"base": in.Base, "quote": in.Quote, "feed": e.feeds.Get(b.Feed[i]).Name}
+	e.known[k] = names
+	return names
 }
