@@ -102,8 +102,6 @@ func (v *viewChecker) scan(e *Expr, s scope) *Node {
 	case s.consts:
 		v.problem(e.Pos, "want parameters and literals only", "function %q in %s", e.Text, s.what)
 		return v.badNode(e.Pos)
-	case !s.rows:
-		v.problem(e.Pos, "want it in let or inside an aggregate", "%q outside the rows", e.Text)
 	case e.Text == "cum" && v.spec.Reset == nil && v.spec.Window.Kind == NoWindow:
 		v.problem(e.Pos, "want reset: 1d", "cum without a reset would add up without bound")
 	}

@@ -184,7 +184,7 @@ var operators = []string{"==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "
 
 // other spellings that people try, and what to write.
 var misspelt = []struct{ text, want string }{
-	{"&&", "want and"}, {"||", "want or"}, {"<>", "want !="}, {"!", "want not"},
+	{"&&", "want and"}, {"||", "want or"}, {"<>", "want !="}, {"=>", "want >="}, {"=<", "want <="}, {"!", "want not"},
 	{"?", "want if(condition, then, else)"}, {":", "want if(condition, then, else)"}, {"^", "want a product such as x * x"},
 	{"{", "want ("}, {"}", "want )"}, {";", "want ,"}, {"&", "want and"}, {"|", "want or"},
 }
