@@ -24,6 +24,7 @@ Run
 Inspect
   tidemark data inspect FILE                    what is in a file: kinds, times, gaps, disorder
   tidemark spec show trade_bars_1m              columns, types, lookback of a view
+  tidemark explain trade_bars_1m TIME --input FILE  where a number comes from
   tidemark spec graph trade_bars_1h -o plan.svg     draw the plan
 Administer
   tidemark completion bash                      completion for bash, zsh, fish, powershell
