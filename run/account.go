@@ -11,31 +11,8 @@ import (
 	"github.com/pinova-group/tidemark/sequence"
 )
 
-// Counts is the account of input: In = Applied + Late + Duplicate + DLQ + Filtered +
-// Pending (I3). Pending is 0 at the end of a run.
-type Counts struct {
-	In        int64 `json:"in"`
-	Applied   int64 `json:"applied"`
-	Late      int64 `json:"late"`
-	Duplicate int64 `json:"duplicate"`
-	DLQ       int64 `json:"dlq"`
-	Filtered  int64 `json:"filtered"`
-	Pending   int64 `json:"pending"`
-}
-
-func (c *Counts) balanced() bool {
-	return c.In == c.Applied+c.Late+c.Duplicate+c.DLQ+c.Filtered+c.Pending
-}
-
-func (c *Counts) add(o *Counts) {
-	c.In += o.In
-	c.Applied += o.Applied
-	c.Late += o.Late
-	c.Duplicate += o.Duplicate
-	c.DLQ += o.DLQ
-	c.Filtered += o.Filtered
-	c.Pending += o.Pending
-}
+// Counts is the account of input. Pending is 0 at the end of a run.
+type Counts = sequence.Counts
 
 // Stats is the accounting of a run, as --stats writes it.
 type Stats struct {
@@ -58,7 +35,7 @@ func settle(seq []sequence.FeedCounts, sources []*input.Source, outside *selecti
 		return st.ByFeed[name]
 	}
 	for _, f := range seq {
-		*of(f.Feed) = Counts(f.Counts)
+		*of(f.Feed) = f.Counts
 	}
 	for id, n := range outside.counts {
 		c := of(feeds.Get(id).Name)
@@ -85,12 +62,12 @@ func settle(seq []sequence.FeedCounts, sources []*input.Source, outside *selecti
 			name = feed
 		}
 		if n := s.Bad + s.Filtered; n > 0 {
-			of(name).add(&Counts{In: n, DLQ: s.Bad, Filtered: s.Filtered})
+			of(name).Add(&Counts{In: n, DLQ: s.Bad, Filtered: s.Filtered})
 		}
 	}
 	for name, c := range st.ByFeed {
-		st.add(c)
-		if !c.balanced() {
+		st.Add(c)
+		if !c.Balanced() {
 			return st, fmt.Errorf("BUG: the account of feed %q does not balance: %+v", name, *c)
 		}
 	}
@@ -98,7 +75,7 @@ func settle(seq []sequence.FeedCounts, sources []*input.Source, outside *selecti
 	for _, s := range sources {
 		bad += s.Bad + s.Filtered
 	}
-	if st.In != events+bad || !st.balanced() || st.Pending != 0 {
+	if st.In != events+bad || !st.Balanced() || st.Pending != 0 {
 		return st, fmt.Errorf("BUG: the account does not balance: %+v, %d events and %d other records were read", st.Counts, events, bad)
 	}
 	return st, nil

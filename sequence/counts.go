@@ -10,9 +10,23 @@ import (
 // Counts is the account of rows: In = Applied + Late + Duplicate + DLQ + Filtered +
 // Pending after every call (I3). Watermark rows are applied when they come, though no
 // row leaves for them; keyframes and status rows that the sequencer writes are in none.
-type Counts struct{ In, Applied, Late, Duplicate, DLQ, Filtered, Pending int64 }
+type Counts struct {
+	In        int64 `json:"in"`
+	Applied   int64 `json:"applied"`
+	Late      int64 `json:"late"`
+	Duplicate int64 `json:"duplicate"`
+	DLQ       int64 `json:"dlq"`
+	Filtered  int64 `json:"filtered"`
+	Pending   int64 `json:"pending"`
+}
 
-func (c *Counts) add(o *Counts) {
+// Balanced reports whether every row that came in is in exactly one place.
+func (c *Counts) Balanced() bool {
+	return c.In == c.Applied+c.Late+c.Duplicate+c.DLQ+c.Filtered+c.Pending
+}
+
+// Add adds the account o.
+func (c *Counts) Add(o *Counts) {
 	c.In += o.In
 	c.Applied += o.Applied
 	c.Late += o.Late
@@ -32,7 +46,7 @@ type FeedCounts struct {
 func (s *Sequencer) Counts() Counts {
 	var sum Counts
 	for _, f := range s.feeds {
-		sum.add(&f.counts)
+		sum.Add(&f.counts)
 	}
 	return sum
 }
