@@ -58,24 +58,26 @@ func isFile(arg string) bool {
 	return err == nil && !st.IsDir()
 }
 
-// Check loads and checks specs, names of shipped views or files. Views that they refer to
-// are found among them or among the shipped ones. Its error names all that is wrong.
-func Check(args []string, params map[string]string) (*lang.Set, []features.Source, error) {
-	var src []features.Source
-	var parsed []*lang.Spec
-	var problems lang.Problems
+// Load reads and parses specs, names of shipped views or files; what Parse found wrong is
+// in problems.
+func Load(args []string) (parsed []*lang.Spec, src []features.Source, problems lang.Problems, err error) {
 	for _, a := range args {
 		s, err := LoadSpec(a)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		src = append(src, s)
 		sp, ps := lang.Parse(s.Name, s.Text)
 		parsed = append(parsed, sp)
 		problems = append(problems, ps...)
 	}
+	return parsed, src, problems, nil
+}
+
+// CheckOptions are parameter values and the shipped views that specs may refer to.
+func CheckOptions(params map[string]string) lang.CheckOptions {
 	shipped := map[string]*lang.Spec{}
-	set, ps := lang.Check(parsed, lang.CheckOptions{
+	return lang.CheckOptions{
 		Set: params, Names: specs.Names(),
 		Known: func(name string, version int) (*lang.Spec, bool) {
 			if _, done := shipped[name]; !done {
@@ -86,7 +88,17 @@ func Check(args []string, params map[string]string) (*lang.Set, []features.Sourc
 			s := shipped[name]
 			return s, s != nil && (version == 0 || s.Version == version)
 		},
-	})
+	}
+}
+
+// Check loads and checks specs, names of shipped views or files. Views that they refer to
+// are found among them or among the shipped ones. Its error names all that is wrong.
+func Check(args []string, params map[string]string) (*lang.Set, []features.Source, error) {
+	parsed, src, problems, err := Load(args)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, ps := lang.Check(parsed, CheckOptions(params))
 	if problems = append(problems, ps...); len(problems) > 0 {
 		problems.Sort()
 		return nil, src, SpecFault(problems)

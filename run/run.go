@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/adapters"
@@ -48,6 +49,7 @@ type job struct {
 	feeds  *market.Feeds
 	insts  *market.Instruments
 	input  input.Config
+	set    *lang.Set // views that are checked already; nil: those that cfg names
 	plan   *features.Plan
 	view   int
 	sel    *selection
@@ -62,13 +64,29 @@ type job struct {
 
 // Run does one run. Whatever its end, no file is left half-written.
 func Run(ctx context.Context, cfg Config, env Env) (*Report, error) {
+	return (&job{cfg: cfg, env: env}).run(ctx)
+}
+
+// Drive runs views that have been checked over the input of cfg and hands the rows of all
+// of them to each, which must not keep them; the task names their entities. It writes no
+// rows itself.
+func Drive(ctx context.Context, cfg Config, env Env, set *lang.Set, each func(t *features.Task, rows *features.Rows) error) (*Report, error) {
+	cfg.Output, cfg.View = "-", ""
+	env.Table = func(*rowfile.Schema) rowfile.Writer { return discard{} }
+	j := &job{cfg: cfg, env: env, set: set}
+	j.each = func(rows *features.Rows) error { return each(j.task, rows) }
+	return j.run(ctx)
+}
+
+func (j *job) run(ctx context.Context) (*Report, error) {
+	cfg := j.cfg
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if env.Meter == nil {
-		env.Meter = &Meter{}
+	if j.env.Meter == nil {
+		j.env.Meter = &Meter{}
 	}
-	j := &job{cfg: cfg, env: env, feeds: market.NewFeeds(), insts: market.NewInstruments()}
+	j.feeds, j.insts = market.NewFeeds(), market.NewInstruments()
 	if err := j.prepare(); err != nil {
 		return nil, err
 	}
@@ -78,7 +96,7 @@ func Run(ctx context.Context, cfg Config, env Env) (*Report, error) {
 			return nil, err
 		}
 	}
-	p, err := newPass(j.input, cfg.Strict, j.files.dlq, env.Meter)
+	p, err := newPass(j.input, cfg.Strict, j.files.dlq, j.env.Meter)
 	if err != nil {
 		return nil, err
 	}
@@ -93,16 +111,7 @@ func Run(ctx context.Context, cfg Config, env Env) (*Report, error) {
 
 // prepare finds the specs and the input and opens what will be written.
 func (j *job) prepare() error {
-	params, err := j.cfg.Params()
-	if err != nil {
-		return err
-	}
-	plan, src, err := Compile(j.cfg.Specs, params, j.feeds)
-	if err != nil {
-		return err
-	}
-	j.plan = plan
-	if j.view, err = written(plan, src, j.cfg.View); err != nil {
+	if err := j.compile(); err != nil {
 		return err
 	}
 	paths, err := input.Expand(j.cfg.Inputs)
@@ -120,10 +129,33 @@ func (j *job) prepare() error {
 		Paths: paths, Adapters: Formats(), Format: j.cfg.Format, Feed: j.cfg.Feed,
 		Feeds: j.feeds, Insts: j.insts, Stdin: j.env.Stdin,
 	}
-	j.sel = newSelection(&j.cfg, plan, j.insts)
-	j.task = plan.NewTask(j.insts, j.cfg.From)
-	j.counts = make([]int64, len(plan.Outputs()))
+	j.sel = newSelection(&j.cfg, j.plan, j.insts)
+	j.task = j.plan.NewTask(j.insts, j.cfg.From)
+	j.counts = make([]int64, len(j.plan.Outputs()))
 	return j.open()
+}
+
+// compile makes the plan, of the specs that the configuration names or of a set that has
+// been checked.
+func (j *job) compile() error {
+	params, err := j.cfg.Params()
+	if err != nil {
+		return err
+	}
+	if j.set != nil {
+		if j.plan, err = features.CompileSet(j.set, features.Options{Params: params, Feeds: j.feeds}); err != nil {
+			return SpecFault(err)
+		}
+		j.view = len(j.plan.Outputs()) - 1
+		return nil
+	}
+	plan, src, err := Compile(j.cfg.Specs, params, j.feeds)
+	if err != nil {
+		return err
+	}
+	j.plan = plan
+	j.view, err = written(plan, src, j.cfg.View)
+	return err
 }
 
 // collectLate reads the input once for its late rows.

@@ -20,6 +20,7 @@ Try
   tidemark spec list                            the views that are shipped
 Run
   tidemark run --spec trade_bars_1m --input FILE    views over event files
+  tidemark sweep SPEC --input FILE                  a family of views in one pass, compared
   tidemark simulate                             a deterministic market with known truth
 Inspect
   tidemark data inspect FILE                    what is in a file: kinds, times, gaps, disorder
@@ -97,7 +98,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add("try", newDemoCmd(a))
-	add("run", newRunCmd(a), newSimulateCmd())
+	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd())
 	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpTopics()...)

@@ -18,6 +18,8 @@ type CheckOptions struct {
 // checker holds what the views of one Check share.
 type checker struct {
 	opt      CheckOptions
+	specs    []*Spec
+	broken   bool
 	given    map[string][]*Spec
 	known    map[string]*Spec
 	states   map[*Spec]*viewState
@@ -38,35 +40,43 @@ type viewState struct {
 // problems there is no Set. Specs that Parse had problems with are checked as far as they
 // go; then too there is no Set, even when Check itself finds nothing more.
 func Check(specs []*Spec, opt CheckOptions) (*Set, Problems) {
+	c := newChecker(specs, opt)
+	if !c.checkAll() {
+		return nil, c.problems
+	}
+	return &Set{Views: c.order}, nil
+}
+
+func newChecker(specs []*Spec, opt CheckOptions) *checker {
 	c := &checker{
 		opt: opt, given: map[string][]*Spec{}, known: map[string]*Spec{}, states: map[*Spec]*viewState{}, used: map[string]bool{},
 	}
-	var given []*Spec
-	broken := false
 	for _, s := range specs {
 		if s == nil {
-			broken = true
+			c.broken = true
 			continue
 		}
-		given = append(given, s)
+		c.specs = append(c.specs, s)
 		c.given[s.View.Text] = append(c.given[s.View.Text], s)
 	}
-	for _, s := range given {
+	return c
+}
+
+// checkAll checks the specs given; false with problems.
+func (c *checker) checkAll() bool {
+	for _, s := range c.specs {
 		c.header(s)
 	}
-	for _, s := range given {
+	for _, s := range c.specs {
 		c.view(s)
 	}
 	c.unusedValues()
 	for s := range c.states {
-		broken = broken || s.broken
+		c.broken = c.broken || s.broken
 	}
 	c.problems.Sort()
 	c.problems = slices.Compact(c.problems)
-	if broken || len(c.problems) > 0 {
-		return nil, c.problems
-	}
-	return &Set{Views: c.order}, nil
+	return !c.broken && len(c.problems) == 0
 }
 
 func (c *checker) problem(pos Pos, remedy, format string, args ...any) {
