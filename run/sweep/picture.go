@@ -82,16 +82,22 @@ func (g *Grid) SVG(title string) string {
 		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="%s" fill="%s">%s</text>`+"\n", x, y, anchor, fill, escape(s))
 	}
 	text(left, 20, "start", "#1b1f24", title)
-	text(left, 38, "start", "#57606a", "best "+g.Metric+": "+number(g.Cells[g.BestY][g.BestX]))
+	best := number(g.Cells[g.BestY][g.BestX])
+	if best == "" {
+		best = "no variant has a value"
+	}
+	text(left, 38, "start", "#57606a", "best: "+best)
 	for y, row := range g.Cells {
 		for x, v := range row {
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left+x*cw, top+y*ch, cw, ch, colour(v, lo, hi))
 		}
 	}
-	fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="none" stroke="#d1242f" stroke-width="2"/>`+"\n",
-		left+g.BestX*cw, top+g.BestY*ch, cw, ch)
 	g.axes(text, cw, ch)
-	g.legend(&b, text, left+nx*cw+24, lo, hi)
+	if lo <= hi {
+		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="none" stroke="#d1242f" stroke-width="2"/>`+"\n",
+			left+g.BestX*cw, top+g.BestY*ch, cw, ch)
+		g.legend(&b, text, left+nx*cw+24, lo, hi)
+	}
 	b.WriteString("</svg>\n")
 	return b.String()
 }
