@@ -13,7 +13,7 @@ type arena struct {
 // Words of a record before its state.
 const (
 	nodeNext = iota // next record of a list
-	nodeAt          // pane index; of a row view the event time
+	nodeAt          // pane index; of a held row its time
 	nodeHead
 )
 

@@ -17,6 +17,7 @@ type cols struct {
 	feed    []market.FeedID
 	flags   []uint8
 	seq     []uint64
+	epoch   []uint32
 	inst    []market.Inst
 	c       []market.Col
 	hasNull []bool // by payload column
@@ -37,12 +38,15 @@ type cols struct {
 
 // want is what a set of views reads of rows, besides what every row needs.
 type want struct {
-	payload        []int
-	raw, seq, inst bool
+	payload               []int
+	raw, seq, inst, epoch bool
 }
 
 // add enters the inputs of a view.
 func (w *want) add(v *plan.View) {
+	if v.Keyed {
+		w.seq, w.inst, w.epoch = true, true, true
+	}
 	for _, in := range v.Inputs {
 		switch r := in.Ref; {
 		case r.Source == plan.Payload:
@@ -68,7 +72,7 @@ type run struct {
 // view makes c show the rows of a batch without copying.
 func (c *cols) view(b *market.Batch) {
 	c.n, c.ts, c.raw, c.ingest, c.feed = b.N, b.TS, b.EventTS, b.IngestTS, b.Feed
-	c.flags, c.seq, c.inst, c.c = b.Flags, b.Seq, b.Inst, b.Cols
+	c.flags, c.seq, c.inst, c.epoch, c.c = b.Flags, b.Seq, b.Inst, b.Epoch, b.Cols
 	first, diff := c.feed[0], market.FeedID(0)
 	for _, f := range c.feed {
 		diff |= f ^ first
@@ -95,7 +99,7 @@ func (c *cols) view(b *market.Batch) {
 func checkBatch(b *market.Batch) error {
 	n := b.N
 	if n < 0 || len(b.TS) != n || len(b.EventTS) != n || len(b.IngestTS) != n || len(b.Feed) != n ||
-		len(b.Flags) != n || len(b.Seq) != n || len(b.Inst) != n || len(b.Cols) != len(market.Schema(b.Kind)) {
+		len(b.Flags) != n || len(b.Seq) != n || len(b.Epoch) != n || len(b.Inst) != n || len(b.Cols) != len(market.Schema(b.Kind)) {
 		return fmt.Errorf("push %s: envelope columns differ in length", b.Kind)
 	}
 	for i, f := range market.Schema(b.Kind) {
@@ -145,6 +149,9 @@ func (c *cols) gather(src *cols, kind market.Kind, perm []int32) {
 	}
 	if c.want.seq {
 		c.seq = take(c.seq, src.seq, perm)
+	}
+	if c.want.epoch {
+		c.epoch = take(c.epoch, src.epoch, perm)
 	}
 	if c.want.inst {
 		c.inst = take(c.inst, src.inst, perm)

@@ -28,6 +28,7 @@ func (a dueRow) before(b dueRow) bool { return a.at < b.at || a.at == b.at && a.
 // entities, each of which knows its next row.
 func (v *viewState) advance(mark int64) {
 	if mark > v.due {
+		v.drain(mark)
 		v.mergeRows(func(i int32) int64 {
 			if t := v.next(i); t < mark {
 				return t
@@ -107,7 +108,7 @@ func (v *viewState) settle(mark int64) {
 		if !v.slots[i].used {
 			continue
 		}
-		if t := v.next(int32(i)); t != never {
+		if t := min(v.next(int32(i)), v.nextHeld(int32(i))); t != never {
 			v.due = min(v.due, t)
 		} else if v.over(int32(i), mark) {
 			v.evict(int32(i))
@@ -165,10 +166,7 @@ func (v *viewState) horizon(i int32, mark int64) int64 {
 func (v *viewState) next(i int32) int64 {
 	switch v.p.Shape {
 	case plan.RowView:
-		if r := v.slots[i].closed.head; r != 0 {
-			return int64(v.panes.node(r)[nodeAt])
-		}
-		return never
+		return v.nextHeld(i)
 	case plan.Rolling:
 		return v.nextRolling(i)
 	}
@@ -324,6 +322,7 @@ func (v *viewState) finish(i int32, row *emitted) {
 // close emits what is left at the end of input at event time last.
 func (v *viewState) close(last int64) {
 	v.closing, v.last = true, last
+	v.drain(never)
 	limit := int64(never)
 	if v.p.Shape == plan.Rolling {
 		limit = v.gridAfter(last)

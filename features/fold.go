@@ -13,7 +13,7 @@ func (v *viewState) push(c *cols, runs []run) {
 	if v.p.Where >= 0 {
 		c, runs = v.pick(c, runs)
 	}
-	if v.p.Shape == plan.RowView {
+	if v.p.Hold {
 		for _, r := range runs {
 			for i := r.lo; i < r.hi; i++ {
 				v.holdRow(c, r.ent, i)
@@ -238,16 +238,21 @@ func setWord(x *op.Val, s []byte, in *plan.Input) {
 func (v *viewState) pushRow(from *viewState, row *emitted) {
 	ent := v.child(from, row)
 	v.loadParent(from, row)
-	v.row.Run()
 	if v.p.Where >= 0 {
+		v.row.RunCode(v.p.Pick)
 		if w := &v.row.Regs[v.p.Where]; w.Null || w.I == 0 {
 			return
 		}
+	}
+	if v.p.Hold {
+		v.holdParent(ent, row)
+		return
 	}
 	if v.p.Shape == plan.RowView {
 		v.passRow(ent, row)
 		return
 	}
+	v.row.Run()
 	i := v.slot(ent)
 	if row.rowTS >= v.slots[i].end {
 		v.enter(i, row.rowTS)
@@ -300,7 +305,12 @@ func (v *viewState) loadParent(from *viewState, row *emitted) {
 		x := &v.row.Regs[in.Reg]
 		switch in.Ref.Source {
 		case plan.Feature:
-			x.Copy(&from.fin.Regs[from.p.Outs[in.Ref.Index].Reg], in.Kind)
+			y := &from.fin.Regs[from.p.Outs[in.Ref.Index].Reg]
+			if in.Round {
+				roundRatio(x, y)
+			} else {
+				x.Copy(y, in.Kind)
+			}
 		case plan.OfEntity:
 			setWord(x, from.ents.texts[row.ent][in.Ref.Index], in)
 		case plan.WindowStart:
@@ -312,5 +322,17 @@ func (v *viewState) loadParent(from *viewState, row *emitted) {
 		case plan.AvailTime:
 			x.SetInt(row.avail)
 		}
+	}
+}
+
+// roundRatio makes x the float64 nearest to a ratio.
+func roundRatio(x, y *op.Val) {
+	switch f, ok := y.Float64(op.KRatio); {
+	case ok:
+		x.SetFloat(f)
+	case y.Null && !y.Ovf:
+		x.SetNull()
+	default:
+		x.SetOverflow()
 	}
 }

@@ -77,30 +77,30 @@ func output(v *plan.View) Output {
 // stateBytes bounds the state of one entity: its open pane, what is carried, and of a
 // rolling window all panes twice. Sets of distinct and quantile come on top.
 func stateBytes(v *plan.View) int {
-	words := recordWords(v)
+	words := v.Stride
 	switch {
 	case v.Shape == plan.Rolling:
 		words *= 2*int(v.Panes) + 4
 	case v.Tail:
 		words *= 2
 	}
-	return 8*words + slotBytes
+	return 8*(words+v.Held) + slotBytes
 }
 
 // slotBytes is the fixed cost of an entity.
 const slotBytes = 128
 
 func (p *Plan) addInput(v *plan.View) {
-	k := slices.IndexFunc(p.inputs, func(in Input) bool { return in.Kind == v.Kind })
-	if k < 0 {
-		k = len(p.inputs)
-		p.inputs = append(p.inputs, Input{Kind: v.Kind})
+	for k := range market.Kind(market.NumKinds) {
+		if v.Kinds.Has(k) {
+			in := p.input(k)
+			in.Lookback = max(in.Lookback, v.Lookback)
+		}
 	}
-	in := &p.inputs[k]
-	in.Lookback = max(in.Lookback, v.Lookback)
 	if v.Parent >= 0 {
 		return
 	}
+	in := p.input(v.Kind)
 	var w want
 	w.add(v)
 	for _, c := range w.payload {
@@ -109,6 +109,16 @@ func (p *Plan) addInput(v *plan.View) {
 		}
 	}
 	slices.Sort(in.Columns)
+}
+
+// input is the entry of a kind.
+func (p *Plan) input(kind market.Kind) *Input {
+	k := slices.IndexFunc(p.inputs, func(in Input) bool { return in.Kind == kind })
+	if k < 0 {
+		k = len(p.inputs)
+		p.inputs = append(p.inputs, Input{Kind: kind})
+	}
+	return &p.inputs[k]
 }
 
 // Outputs lists the views, parents first.

@@ -147,6 +147,11 @@ func fromRow(v *lang.View, r *refRow) input {
 			}
 			return word(v, name, r.ent[i])
 		}
+		for i, f := range p.Features {
+			if f.Name == name {
+				return r.vals[i]
+			}
+		}
 		switch plain {
 		case "ts", "row_ts":
 			return rat(r.rowTS)
@@ -162,11 +167,6 @@ func fromRow(v *lang.View, r *refRow) input {
 				return b
 			}
 			return q
-		}
-		for i, f := range p.Features {
-			if f.Name == name {
-				return r.vals[i]
-			}
 		}
 		panic("no column " + name)
 	}

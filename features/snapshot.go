@@ -6,10 +6,8 @@ import (
 
 	"github.com/zeebo/xxh3"
 
-	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
 	"github.com/pinova-group/tidemark/market"
-	"github.com/pinova-group/tidemark/market/num"
 )
 
 // Errors of Restore.
@@ -26,7 +24,7 @@ var (
 //
 // Numbers of entities, slots and records differ from task to task and are not in it;
 // what nothing depends on any more is left out whether or not it has been forgotten yet. So the bytes are a function of the input and the marks alone.
-const snapshotMagic = "tmfeat01"
+const snapshotMagic = "tmfeat02"
 
 // AppendSnapshot appends the exact state. The same input history and marks give the same
 // bytes, however they were cut into calls.
@@ -68,7 +66,7 @@ func (w *writer) text(s string) {
 
 // save writes the live entities of a view.
 func (v *viewState) save(w *writer) {
-	mark := v.task.marks[v.p.Kind]
+	mark := v.task.mark(v.p)
 	v.ents.ranks()
 	order := make([]int32, len(v.ents.names))
 	n := 0
@@ -76,7 +74,7 @@ func (v *viewState) save(w *writer) {
 		order[i] = -1
 	}
 	for i := range v.slots {
-		if s := &v.slots[i]; s.used && (v.next(int32(i)) != never || !v.over(int32(i), mark)) {
+		if s := &v.slots[i]; s.used && (v.next(int32(i)) != never || s.held.head != 0 || !v.over(int32(i), mark)) {
 			order[v.ents.rank[s.ent]] = int32(i)
 			n++
 		}
@@ -95,7 +93,7 @@ func (v *viewState) save(w *writer) {
 
 func (v *viewState) saveSlot(w *writer, i int32) {
 	s := &v.slots[i]
-	carries := v.carries(i, v.task.marks[v.p.Kind])
+	carries := v.carries(i, v.task.mark(v.p))
 	at, next := int64(0), market.NoTime
 	if s.end != noPane {
 		at = s.at
@@ -118,12 +116,15 @@ func (v *viewState) saveSlot(w *writer, i int32) {
 	}
 	v.saveList(w, s.closed)
 	v.saveList(w, s.roll.panes)
+	if v.p.Hold {
+		v.saveHeld(w, s.held)
+	}
 }
 
 // liveTail sets v.rec to what of the tail a later window can still take.
 func (v *viewState) liveTail(i int32) {
 	copy(v.rec, v.tailRec(i))
-	start := v.horizon(i, v.task.marks[v.p.Kind])
+	start := v.horizon(i, v.task.mark(v.p))
 	for k := range v.p.Accs {
 		v.p.Accs[k].Expire(v.rec, start, v.p.Window.Carry)
 	}
@@ -141,22 +142,9 @@ func (v *viewState) saveList(w *writer, l list) {
 	}
 }
 
-// saveRec writes a record: fixed words as they are, sets and texts by what they hold.
+// saveRec writes a record: fixed words as they are, sets by what they hold.
 func (v *viewState) saveRec(w *writer, rec []uint64) {
 	w.words(rec[:plan.MetaWords])
-	if v.p.Shape == plan.RowView {
-		for k := range v.p.Inputs {
-			x := rec[plan.MetaWords+heldWords*k:]
-			w.word(x[1])
-			if v.p.Inputs[k].Kind == op.KText && x[1] != 0 {
-				at, n := x[0]>>32, x[0]&(1<<32-1)
-				w.text(string(v.texts[at : at+n]))
-			} else {
-				w.word(x[0])
-			}
-		}
-		return
-	}
 	for k := range v.p.Accs {
 		a := &v.p.Accs[k]
 		if !a.Owner() {
@@ -262,7 +250,7 @@ func (v *viewState) load(r *reader) {
 			return
 		}
 		i := v.slot(v.ents.number(v.ents.complete(ns)))
-		if v.slots[i].next != market.NoTime || v.slots[i].end != noPane || v.slots[i].closed.head != 0 {
+		if v.slots[i].next != market.NoTime || v.slots[i].end != noPane || v.slots[i].closed.head != 0 || v.slots[i].held.head != 0 {
 			r.bad = true // the same entity twice
 			return
 		}
@@ -294,6 +282,10 @@ func (v *viewState) loadSlot(r *reader, i int32) {
 		r.bad = true
 		return
 	}
+	if v.p.Hold {
+		v.loadHeld(r, s.ent)
+		s = &v.slots[i]
+	}
 	for window.head != 0 {
 		v.enterWindow(s, v.panes.pop(&window))
 	}
@@ -318,24 +310,6 @@ func (v *viewState) loadList(r *reader, l *list) {
 func (v *viewState) loadRec(r *reader, rec []uint64) {
 	for k := range plan.MetaWords {
 		rec[k] = r.word()
-	}
-	if v.p.Shape == plan.RowView {
-		for k := range v.p.Inputs {
-			x := rec[plan.MetaWords+heldWords*k:]
-			x[1] = r.word()
-			if x[1]&^heldWide>>8 > num.MaxScale {
-				r.bad = true
-				return
-			}
-			if v.p.Inputs[k].Kind == op.KText && x[1] != 0 {
-				b := r.text()
-				x[0] = uint64(len(v.texts))<<32 | uint64(len(b))
-				v.texts = append(v.texts, b...)
-			} else {
-				x[0] = r.word()
-			}
-		}
-		return
 	}
 	for k := range v.p.Accs {
 		a := &v.p.Accs[k]

@@ -132,7 +132,7 @@ func (t *Task) Advance(marks *[market.NumKinds]int64, out *Rows) error {
 	}
 	t.begin(out)
 	for _, v := range t.views {
-		v.advance(t.marks[v.p.Kind])
+		v.advance(t.mark(v.p))
 	}
 	t.end()
 	return t.err
@@ -177,17 +177,29 @@ func (t *Task) OldestNeeded(kind market.Kind) int64 {
 	if kind >= market.NumKinds {
 		return market.NoTime
 	}
-	mark, first := t.marks[kind], t.first[kind]
-	if mark == market.NoTime {
-		return first
-	}
-	lookback := int64(0)
+	first, oldest := t.first[kind], t.marks[kind]
 	for _, v := range t.views {
-		if v.p.Kind == kind {
-			lookback = max(lookback, v.p.Lookback)
+		if !v.p.Kinds.Has(kind) {
+			continue
+		}
+		mark := t.mark(v.p)
+		if mark == market.NoTime {
+			return first
+		}
+		oldest = min(oldest, mark-v.p.Lookback)
+	}
+	return max(oldest, first)
+}
+
+// mark is the time below which a view is complete: the least mark of what it depends on.
+func (t *Task) mark(v *plan.View) int64 {
+	m := int64(never)
+	for k := range t.marks {
+		if v.Kinds.Has(market.Kind(k)) {
+			m = min(m, t.marks[k])
 		}
 	}
-	return max(mark-lookback, first)
+	return m
 }
 
 // EntityNames returns the values of the view's entity columns; the caller must not

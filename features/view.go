@@ -25,7 +25,8 @@ type viewState struct {
 	open   []uint64 // slot × stride: the open pane
 	tail   []uint64 // slot × stride: merge of all panes that are in no window any more
 	panes  arena
-	texts  []byte // of held rows of a row view
+	held   arena  // rows that the mark has not passed
+	texts  []byte // of held rows
 	due    int64  // no row can become final below this mark
 
 	row, fin *op.Machine
@@ -57,6 +58,7 @@ type slot struct {
 	end    int64 // end of the open pane, math.MinInt64 when none is open
 	at     int64 // its index
 	closed list  // panes not yet in a row, oldest first
+	held   list  // rows not yet passed by the mark, in the total order
 	next   int64 // first window not yet emitted: index, of rolling views its end; NoTime before the first
 	roll   rolling
 }
@@ -64,7 +66,10 @@ type slot struct {
 const noPane = math.MinInt64
 
 func newViewState(t *Task, index int, p *plan.View) *viewState {
-	v := &viewState{p: p, index: index, task: t, panes: newArena(recordWords(p)), due: never, rec: make([]uint64, recordWords(p))}
+	v := &viewState{p: p, index: index, task: t, panes: newArena(p.Stride), due: never, rec: make([]uint64, p.Stride)}
+	if p.Hold {
+		v.held = newArena(p.Held)
+	}
 	if p.Row != nil {
 		v.row = op.NewMachine(p.Row)
 	}
@@ -72,14 +77,6 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 	v.kernels.init(v)
 	v.vec.init(v)
 	return v
-}
-
-// recordWords is the stride of a view's records: a row view holds its input columns.
-func recordWords(p *plan.View) int {
-	if p.Shape == plan.RowView {
-		return plan.MetaWords + heldWords*len(p.Inputs)
-	}
-	return p.Stride
 }
 
 // slot returns the slot of an entity, making one when it has none.
@@ -162,9 +159,6 @@ func (v *viewState) freePane(r uint32) {
 }
 
 func (v *viewState) freeSets(rec []uint64) {
-	if v.p.Shape == plan.RowView {
-		return
-	}
 	for i := range v.p.Accs {
 		if a := &v.p.Accs[i]; a.Owner() {
 			a.Free(rec, &v.task.sc)
@@ -175,19 +169,24 @@ func (v *viewState) freeSets(rec []uint64) {
 // merge adds the newer record to the older one. Sets are left out: they are merged
 // where they are owned.
 func (v *viewState) merge(older, newer []uint64) {
-	older[plan.MetaRows] += newer[plan.MetaRows]
-	older[plan.MetaAvail] = max(older[plan.MetaAvail], newer[plan.MetaAvail])
-	older[plan.MetaHold] = max(older[plan.MetaHold], newer[plan.MetaHold])
-	older[plan.MetaFlags] |= newer[plan.MetaFlags]
-	if newer[plan.MetaLastTS] != 0 {
-		older[plan.MetaLastTS], older[plan.MetaLastHold] = newer[plan.MetaLastTS], newer[plan.MetaLastHold]
-	}
+	mergeMeta(older, newer)
 	for i := range v.p.Accs {
 		if a := &v.p.Accs[i]; !a.Owner() {
 			if !a.Merge(older, newer, &v.task.sc) {
 				older[plan.MetaFlags] |= uint64(FlagOverflow)
 			}
 		}
+	}
+}
+
+// mergeMeta adds the newer envelope to the older one.
+func mergeMeta(older, newer []uint64) {
+	older[plan.MetaRows] += newer[plan.MetaRows]
+	older[plan.MetaAvail] = max(older[plan.MetaAvail], newer[plan.MetaAvail])
+	older[plan.MetaHold] = max(older[plan.MetaHold], newer[plan.MetaHold])
+	older[plan.MetaFlags] |= newer[plan.MetaFlags]
+	if newer[plan.MetaLastTS] != 0 {
+		older[plan.MetaLastTS], older[plan.MetaLastHold] = newer[plan.MetaLastTS], newer[plan.MetaLastHold]
 	}
 }
 
@@ -211,6 +210,9 @@ func (v *viewState) toTail(i int32, rec []uint64) {
 // evict forgets an entity that no later row depends on (F5).
 func (v *viewState) evict(i int32) {
 	s := &v.slots[i]
+	for s.held.head != 0 {
+		v.held.release(v.held.pop(&s.held))
+	}
 	for s.closed.head != 0 {
 		v.freePane(v.panes.pop(&s.closed))
 	}
@@ -233,6 +235,9 @@ func (v *viewState) newest() int64 {
 		}
 		if s.roll.panes.tail != 0 {
 			t = max(t, int64(v.panes.rec(s.roll.panes.tail)[plan.MetaLastTS]))
+		}
+		if s.held.tail != 0 {
+			t = max(t, int64(v.held.node(s.held.tail)[nodeAt]))
 		}
 		if s.closed.tail != 0 {
 			t = max(t, int64(v.panes.rec(s.closed.tail)[plan.MetaLastTS]))

@@ -161,6 +161,11 @@ func (v *viewChecker) outputColumns() []Column {
 			cols = append(cols, c)
 		}
 	}
+	for _, name := range derivedColumns(v.view.By) {
+		if !hasFeature(v.view, name) {
+			cols = append(cols, Column{Name: name, Type: Type{Kind: TText}})
+		}
+	}
 	for _, f := range v.view.Features {
 		t := f.Type
 		t.Fixed, t.Scale = false, 0
@@ -177,15 +182,11 @@ func (v *viewChecker) outputColumns() []Column {
 func (v *viewChecker) by() {
 	allowed := entityColumns
 	if v.view.Parent != nil {
-		allowed = v.view.Parent.By
+		allowed = v.entityOf(v.view.Parent)
 	}
 	for _, name := range v.spec.By {
 		v.view.By = append(v.view.By, name.Text)
 		if v.open || contains(allowed, name.Text) {
-			continue
-		}
-		if v.view.Parent != nil && (name.Text == "base" || name.Text == "quote") && contains(allowed, "symbol") {
-			v.unsupported(name.Pos, "entity column "+name.Text+" of rows by symbol is", strings.Join(allowed, " "))
 			continue
 		}
 		what := "an entity column of events"
@@ -194,6 +195,47 @@ func (v *viewChecker) by() {
 		}
 		v.problem(name.Pos, wantName(name.Text, allowed), "%q is not %s", name.Text, what)
 	}
+}
+
+// derivedColumns are the entity columns that follow from others: a symbol tells base and quote.
+func derivedColumns(by []string) []string {
+	var names []string
+	for _, name := range []string{"base", "quote"} {
+		if contains(by, "symbol") && !contains(by, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// entityOf lists the entity columns of a view and those that follow from them.
+func (v *viewChecker) entityOf(p *View) []string {
+	names := append([]string(nil), p.By...)
+	for _, name := range derivedColumns(p.By) {
+		if !hasFeature(p, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func hasFeature(p *View, name string) bool {
+	for _, f := range p.Features {
+		if f.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// SameColumns reports whether two lists name the same columns, in whatever order.
+func SameColumns(a, b []string) bool {
+	for _, x := range a {
+		if !contains(b, x) {
+			return false
+		}
+	}
+	return len(a) == len(b)
 }
 
 // joins checks what a join must say (F5); this version runs none.

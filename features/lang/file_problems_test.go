@@ -170,7 +170,7 @@ a.yaml:2:10: version is "0" (want a whole number from 1)`},
 a.yaml:4:16: "simbol" is not an entity column of events (want symbol; known are exchange market symbol base quote feed)
 a.yaml:4:24: "exchange" given twice in by (want it once)`},
 		{"entity of the parent", "view: v\nversion: 1\nfrom: trade_bars_1m\nby: [feed]\nwindow: {tumbling: 1h}\n" + count,
-			`a.yaml:4:6: "feed" is not an entity column of trade_bars_1m (want exchange market symbol)`},
+			`a.yaml:4:6: "feed" is not an entity column of trade_bars_1m (want exchange market symbol base quote)`},
 		{"by as one word", "view: v\nversion: 1\nfrom: trade\nby: symbol\nwindow: {tumbling: 1m}\n" + count, `a.yaml:4:5: by is not a list of names (want a list such as [exchange, market, symbol])`},
 		{"no window, aggregates", head + count, `a.yaml:6:6: aggregate "count" in a row view (want a window, such as window: {tumbling: 1m})`},
 		{"empty of a row view", head + "empty: flat\nfeatures:\n  x: price * 2\n", `a.yaml:5:1: empty in a row view (want a window, or no empty)`},

@@ -56,6 +56,7 @@ type View struct {
 	Aggs     []*Agg
 	Features []*Feature
 	Rollup   bool              // states of the parent's aggregates are merged; Aggs and Features are the parent's
+	Holds    bool              // rows are held until all inputs are complete: columns that are ratios are floats
 	Empty    string            // omit, flat, nulls
 	OnLate   string            // recompute, record
 	Params   map[string]string // values in force, canonical text

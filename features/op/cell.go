@@ -8,6 +8,19 @@ import (
 
 // A cell holds one value: a word with 1 in bit 0 when there is one and the scale above
 // it, then the value: three words exact, one a float or truth value.
+// CellWords is the length of a cell for values of a kind; a text takes two words, whose
+// second is its holder's.
+func CellWords(k Kind) int { return cellWords(k) }
+
+// PutCell keeps v, which is not null and neither a ratio nor a text.
+func PutCell(st []uint64, v *Val, k Kind) { putCell(st, v, k) }
+
+// GetCell sets v to what a cell holds, null when it is empty.
+func GetCell(v *Val, st []uint64, k Kind) { getCell(v, st, k) }
+
+// ValidCell reports whether words read from outside can be a cell.
+func ValidCell(st []uint64, k Kind) bool { return validCell(st, k) }
+
 func cellWords(k Kind) int {
 	if k == KExact || k == KQ60 {
 		return 4

@@ -83,6 +83,12 @@ func (v *Val) SetBool(b bool) {
 // SetText makes v a text, kept by reference.
 func (v *Val) SetText(b []byte) { v.Null, v.Ovf, v.T = false, false, b }
 
+// SetFloat makes v the float f, which is a number.
+func (v *Val) SetFloat(f float64) { v.Null, v.Ovf, v.F = false, false, f }
+
+// SetOverflow makes v a null that is there because something did not fit.
+func (v *Val) SetOverflow() { v.setNull(true) }
+
 // setFloat makes v the float f: not a number becomes null, an infinity an overflow, -0 0.
 func (v *Val) setFloat(f float64) {
 	switch {

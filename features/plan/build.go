@@ -39,13 +39,16 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 		if !ok {
 			return nil, fmt.Errorf("its input %s has problems", lv.Parent.Name)
 		}
-		v.Parent, v.Kind = i, done[i].Kind
+		v.Parent, v.Kind, v.Kinds = i, done[i].Kind, done[i].Kinds
+	} else {
+		v.Kinds = kindSet(v.Kind)
 	}
 	l := &lowering{v: v, carry: carry, row: newCoder(), fin: newCoder(), views: done, inputs: map[int]value{},
 		accs: map[string]int{}, loads: map[string]value{}, aggs: map[int]value{}}
 	if err := l.window(); err != nil {
 		return nil, err
 	}
+	v.hold(lv)
 	for _, name := range lv.By {
 		in, err := l.ref(name, lang.Type{Kind: lang.TText})
 		if err != nil {
@@ -210,6 +213,9 @@ func (l *lowering) features() error {
 func (l *lowering) finishRow(keep, slow []int) {
 	v := l.v
 	v.Slow = l.row.live(slow)
+	if v.Where >= 0 {
+		v.Pick = l.row.live([]int{v.Where})
+	}
 	v.Row = l.row.done(keep)
 	for i := range v.Inputs {
 		v.Inputs[i].Reg = l.row.at(v.Inputs[i].Reg)
@@ -242,6 +248,7 @@ func (l *lowering) finishOut() {
 		v.Outs[i].Reg = l.fin.at(v.Outs[i].Reg)
 	}
 	l.traits()
+	v.layHeld()
 }
 
 // rollup takes accumulators and programs from the parent: a chain of rollups shares them.
@@ -258,7 +265,7 @@ func (l *lowering) rollup() error {
 		return fmt.Errorf("rollup of rolling view %s would count events more than once", p.Lang.Name)
 	case v.Pane%p.Pane != 0 || (v.Shift-p.Shift)%p.Pane != 0:
 		return fmt.Errorf("its windows do not end where windows of %s end", p.Lang.Name)
-	case p.Order && len(v.By) != len(p.By):
+	case p.Order && !lang.SameColumns(v.Lang.By, p.Lang.By):
 		return fmt.Errorf("first, last and time_mean of several entities of %s have no order by states", p.Lang.Name)
 	case v.Lang.Where != nil:
 		return fmt.Errorf("a rollup has no row filter")

@@ -27,6 +27,7 @@ type View struct {
 	Lang   *lang.View
 	Parent int         // index of the parent view, -1 when the input is a kind
 	Kind   market.Kind // input kind, that of the root when the input is a view
+	Kinds  Kinds       // all kinds that it depends on: it is complete below the least of their marks
 	By     []Ref       // where the entity columns come from
 	Rollup bool        // input are the parent's state records
 
@@ -41,6 +42,7 @@ type View struct {
 
 	Row    *op.Prog   // over the columns of one input row; nil when nothing needs it
 	Slow   []op.Instr // the part of it that accumulators without a kernel need
+	Pick   []op.Instr // the part of it that the row filter needs
 	Inputs []Input    // columns that Row reads
 	Where  int        // register of the row filter, -1 for none
 	Filter Filter     // a form of the row filter that needs no program for each row
@@ -52,6 +54,10 @@ type View struct {
 	Finish *op.Prog
 	Loads  []Load
 	Outs   []Out // one for each feature
+
+	Hold  bool // rows are held until the mark has passed them
+	Keyed bool // with their whole key
+	Held  int  // words of a held row
 
 	Lookback, Reach int64
 }
@@ -111,10 +117,12 @@ func (r Ref) OfInstrument() bool { return r.Source >= Exchange && r.Source <= Qu
 
 // Input loads a column into a register.
 type Input struct {
-	Ref  Ref
-	Reg  int
-	Kind op.Kind
-	Type market.Type // of Payload
+	Ref   Ref
+	Reg   int
+	Kind  op.Kind
+	Type  market.Type // of Payload
+	Round bool        // a ratio of the parent, as the float64 nearest to it
+	Cell  int         // its cell in a held row
 }
 
 // Arg is what an accumulator folds: registers of the row program, -1 for none.

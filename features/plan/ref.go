@@ -65,11 +65,15 @@ func (v *View) EntityColumns() []string {
 	return cols
 }
 
+func (v *View) hasFeature(name string) bool {
+	return slices.ContainsFunc(v.Lang.Features, func(f *lang.Feature) bool { return f.Name == name })
+}
+
 // parentRef finds a column of the parent view.
 func (l *lowering) parentRef(name string, t lang.Type) (Input, error) {
 	p := l.views[l.v.Parent]
 	for i, by := range p.EntityColumns() {
-		if by == name {
+		if by == name && (i < len(p.By) || !p.hasFeature(name)) {
 			k := op.KText
 			if t.Kind == lang.TEnum {
 				k = op.KExact
@@ -79,7 +83,11 @@ func (l *lowering) parentRef(name string, t lang.Type) (Input, error) {
 	}
 	for i, f := range p.Lang.Features {
 		if f.Name == name {
-			return Input{Ref: Ref{Source: Feature, Index: i, Name: name}, Kind: p.Outs[i].Kind}, nil
+			in := Input{Ref: Ref{Source: Feature, Index: i, Name: name}, Kind: p.Outs[i].Kind}
+			if in.Kind == op.KRatio && l.v.Hold {
+				in.Kind, in.Round = op.KFloat, true
+			}
+			return in, nil
 		}
 	}
 	switch name {

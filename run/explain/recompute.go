@@ -114,6 +114,11 @@ func fromRow(v *lang.View, r *computed) item {
 			}
 			return code(v, name, r.entity[i])
 		}
+		for i, f := range p.Features {
+			if f.Name == name {
+				return r.vals[i]
+			}
+		}
 		switch plain {
 		case "ts", "row_ts":
 			return whole(r.rowTS)
@@ -128,11 +133,6 @@ func fromRow(v *lang.View, r *computed) item {
 					return base
 				}
 				return quote
-			}
-		}
-		for i, f := range p.Features {
-			if f.Name == name {
-				return r.vals[i]
 			}
 		}
 		return unknown{}

@@ -1,0 +1,283 @@
+package features
+
+import (
+	"errors"
+	"math"
+
+	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/features/plan"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// A view whose rows cannot be worked out alone holds them until its mark has passed them:
+// for each entity a queue of records in the total order. A record has the envelope of the
+// row (the words of a state record), its times, its key where the view asks for it, and a
+// cell for each column that the view reads.
+
+// First word of a cell beside those of a value (op.PutCell): null, and null because
+// something did not fit.
+const (
+	cellNull     = 0
+	cellOverflow = 2
+)
+
+// errText ends a task that would lose texts: places in them have 32 bits.
+var errText = errors.New("texts held or emitted at once exceed what a task can address: advance in smaller steps")
+
+// holdRow keeps row i of a batch.
+func (v *viewState) holdRow(c *cols, ent uint32, i int) {
+	ts := c.ts[i]
+	rec := v.heldRec(ent, ts)
+	v.meta(rec, c, i, i+1)
+	rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(ts), uint64(ts)
+	if v.p.Keyed {
+		src := market.MakeSrc(c.feed[i], v.p.Kind)
+		rec[plan.HeldSrc] = uint64(src)<<32 | uint64(v.task.insts.Number(c.inst[i]))
+		rec[plan.HeldEpoch], rec[plan.HeldSeq] = uint64(c.epoch[i]), c.seq[i]
+	}
+	v.loadRow(c, i)
+	v.putCells(rec)
+}
+
+// holdParent keeps a row of the parent, whose columns are loaded.
+func (v *viewState) holdParent(ent uint32, row *emitted) {
+	rec := v.heldRec(ent, row.rowTS)
+	v.rowMeta(rec, row)
+	rec[plan.MetaRows] = 1
+	rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(row.start), uint64(row.end)
+	v.putCells(rec)
+}
+
+// heldRec appends an empty record to the entity's queue.
+func (v *viewState) heldRec(ent uint32, ts int64) []uint64 {
+	at := v.slot(ent)
+	r := v.held.alloc()
+	v.held.node(r)[nodeAt] = uint64(ts)
+	v.held.push(&v.slots[at].held, r)
+	v.due = min(v.due, ts)
+	return v.held.rec(r)
+}
+
+func (v *viewState) putCells(rec []uint64) {
+	for k := range v.p.Inputs {
+		in := &v.p.Inputs[k]
+		x, cell := &v.row.Regs[in.Reg], rec[in.Cell:]
+		switch {
+		case x.Null && x.Ovf:
+			cell[0] = cellOverflow
+		case x.Null:
+		case in.Kind == op.KText:
+			v.putText(cell, x.T)
+		default:
+			op.PutCell(cell, x, in.Kind)
+		}
+	}
+}
+
+// putText keeps a text in v.texts; its cell has the place.
+func (v *viewState) putText(cell []uint64, t []byte) {
+	if int64(len(v.texts))+int64(len(t)) > math.MaxUint32 {
+		v.task.err = errText
+		return
+	}
+	cell[0], cell[1] = 1, uint64(len(v.texts))<<32|uint64(len(t))
+	v.texts = append(v.texts, t...)
+}
+
+func (v *viewState) textOf(cell []uint64) []byte {
+	at, n := cell[1]>>32, cell[1]&(1<<32-1)
+	return v.texts[at : at+n : at+n]
+}
+
+// loadCell sets x to column k of a held row.
+func (v *viewState) loadCell(x *op.Val, rec []uint64, k int) {
+	in := &v.p.Inputs[k]
+	cell := rec[in.Cell:]
+	switch {
+	case cell[0] == cellNull:
+		x.SetNull()
+	case cell[0] == cellOverflow:
+		x.SetOverflow()
+	case in.Kind == op.KText:
+		x.SetText(v.textOf(cell))
+	default:
+		op.GetCell(x, cell, in.Kind)
+	}
+}
+
+// nextHeld is the time of the entity's oldest held row, never for none.
+func (v *viewState) nextHeld(i int32) int64 {
+	if r := v.slots[i].held.head; r != 0 {
+		return int64(v.held.node(r)[nodeAt])
+	}
+	return never
+}
+
+// drain folds the held rows below mark into the windows, those of an entity in their order.
+func (v *viewState) drain(mark int64) {
+	if !v.p.Hold || v.p.Shape == plan.RowView {
+		return
+	}
+	for i := range v.slots {
+		for t := v.nextHeld(int32(i)); t < mark; t = v.nextHeld(int32(i)) {
+			r := v.held.pop(&v.slots[i].held)
+			v.foldHeld(int32(i), t, v.held.rec(r))
+			v.held.release(r)
+		}
+	}
+}
+
+// foldHeld folds one held row.
+func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
+	for k := range v.p.Inputs {
+		v.loadCell(&v.row.Regs[v.p.Inputs[k].Reg], rec, k)
+	}
+	v.row.Run()
+	if ts >= v.slots[i].end {
+		v.enter(i, ts)
+	}
+	open := v.openRec(i)
+	mergeMeta(open, rec)
+	v.foldArgs(open, v.slow, ts)
+}
+
+// emitHeld takes the entity's oldest row out of a row view.
+func (v *viewState) emitHeld(i int32, row *emitted) {
+	s := &v.slots[i]
+	r := v.held.pop(&s.held)
+	rec := v.held.rec(r)
+	row.start, row.end = int64(rec[plan.HeldStart]), int64(rec[plan.HeldEnd])
+	row.hold = int64(rec[plan.MetaHold])
+	row.flags = uint8(rec[plan.MetaFlags])
+	row.avail = max(row.end+row.hold, int64(rec[plan.MetaAvail]))
+	for k := range v.p.Loads {
+		ld := &v.p.Loads[k]
+		x := &v.fin.Regs[ld.Reg]
+		switch ld.Kind {
+		case plan.LoadStart:
+			x.SetInt(row.start)
+		case plan.LoadEnd:
+			x.SetInt(row.end)
+		default:
+			v.loadCell(x, rec, ld.Acc)
+		}
+	}
+	v.fin.Run()
+	v.handOn(row)
+	v.held.release(r)
+}
+
+// dropTexts forgets the texts of rows that are out, moving those of held rows together
+// when they are less than half.
+func (v *viewState) dropTexts() {
+	if len(v.texts) == 0 {
+		return
+	}
+	live := 0
+	v.eachText(func(cell []uint64) { live += len(v.textOf(cell)) })
+	if live*2 > len(v.texts) {
+		return
+	}
+	kept := make([]byte, 0, live)
+	v.eachText(func(cell []uint64) {
+		t := v.textOf(cell)
+		cell[1] = uint64(len(kept))<<32 | uint64(len(t))
+		kept = append(kept, t...)
+	})
+	v.texts = kept
+}
+
+// eachText calls f for the cell of each text of the held rows that is not null.
+func (v *viewState) eachText(f func(cell []uint64)) {
+	for i := range v.slots {
+		for r := v.slots[i].held.head; r != 0; r = v.held.next(r) {
+			for k := range v.p.Inputs {
+				in := &v.p.Inputs[k]
+				if cell := v.held.rec(r)[in.Cell:]; in.Kind == op.KText && cell[0] == 1 {
+					f(cell)
+				}
+			}
+		}
+	}
+}
+
+// passRow sends a row of the parent through a row view that does not hold it: it is
+// complete when it comes.
+func (v *viewState) passRow(ent uint32, from *emitted) {
+	row := &v.now
+	*row = *from
+	row.ent, row.flags, row.empty = ent, from.flags&inherited, false
+	for k := range v.p.Loads {
+		ld := &v.p.Loads[k]
+		x := &v.fin.Regs[ld.Reg]
+		switch ld.Kind {
+		case plan.LoadStart:
+			x.SetInt(row.start)
+		case plan.LoadEnd:
+			x.SetInt(row.end)
+		default:
+			in := &v.p.Inputs[ld.Acc]
+			x.Copy(&v.row.Regs[in.Reg], in.Kind)
+		}
+	}
+	v.fin.Run()
+	v.handOn(row)
+}
+
+// saveHeld writes the held rows of an entity: fixed words as they are, texts by what they
+// hold.
+func (v *viewState) saveHeld(w *writer, l list) {
+	n := 0
+	for r := l.head; r != 0; r = v.held.next(r) {
+		n++
+	}
+	w.word(uint64(n))
+	for r := l.head; r != 0; r = v.held.next(r) {
+		rec := v.held.rec(r)
+		w.word(v.held.node(r)[nodeAt])
+		w.words(rec[:plan.HeldCells])
+		for k := range v.p.Inputs {
+			in := &v.p.Inputs[k]
+			if cell := rec[in.Cell:]; in.Kind == op.KText && cell[0] == 1 {
+				w.word(1)
+				w.text(string(v.textOf(cell)))
+			} else {
+				w.words(cell[:op.CellWords(in.Kind)])
+			}
+		}
+	}
+}
+
+func (v *viewState) loadHeld(r *reader, ent uint32) {
+	n := r.count(8 * (1 + plan.HeldCells))
+	for range n {
+		rec := v.heldRec(ent, int64(r.word()))
+		for k := range plan.HeldCells {
+			rec[k] = r.word()
+		}
+		for k := range v.p.Inputs {
+			v.readCell(r, rec[v.p.Inputs[k].Cell:], v.p.Inputs[k].Kind)
+		}
+		if r.bad {
+			return
+		}
+	}
+}
+
+func (v *viewState) readCell(r *reader, cell []uint64, kind op.Kind) {
+	cell[0] = r.word()
+	if kind == op.KText && cell[0] == 1 {
+		v.putText(cell, r.text())
+		return
+	}
+	n := op.CellWords(kind)
+	for k := 1; k < n; k++ {
+		cell[k] = r.word()
+	}
+	switch {
+	case cell[0] == cellNull || cell[0] == cellOverflow:
+	case kind == op.KText || !op.ValidCell(cell[:n], kind):
+		r.bad = true
+		cell[0] = cellNull
+	}
+}
