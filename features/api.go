@@ -15,6 +15,7 @@ type Options struct {
 	Params map[string]string                // values that replace the defaults of params
 	Feeds  *market.Feeds                    // declares hold and assumed lag of each feed; nil for the release's table
 	Find   func(name string) ([]byte, bool) // text of a shipped view that a spec refers to; nil for none
+	alone  bool                             // views share nothing: the twin of shared panes
 }
 
 // FieldType is how a feature is stored.

@@ -251,7 +251,7 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 		row.flags |= FlagPartial
 	}
 	row.avail = max(row.end+row.hold, int64(v.rec[plan.MetaAvail]))
-	wanted := row.rowTS >= v.task.from
+	wanted := row.rowTS >= v.task.from && !v.p.Hidden
 	for _, c := range v.children {
 		wanted = wanted || !c.p.Rollup
 	}
@@ -263,7 +263,7 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 
 // handOn gives the row to the views that read this one, and to the output.
 func (v *viewState) handOn(row *emitted) {
-	if row.rowTS >= v.task.from {
+	if row.rowTS >= v.task.from && !v.p.Hidden {
 		v.append(row)
 	}
 	for _, c := range v.children {

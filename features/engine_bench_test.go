@@ -49,7 +49,11 @@ func benchTrades(insts *market.Instruments, n, size, count int, mixed bool) []*m
 // Advance.
 func benchEngine(b *testing.B, spec string, count int, mixed bool) {
 	text, _ := specs.Find(spec)
-	p, err := features.Compile([]features.Source{{Name: spec, Text: text}}, features.Options{Find: specs.Find})
+	benchViews(b, []features.Source{{Name: spec, Text: text}}, count, mixed)
+}
+
+func benchViews(b *testing.B, src []features.Source, count int, mixed bool) {
+	p, err := features.Compile(src, features.Options{Find: specs.Find})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,3 +13,12 @@ func (p *Plan) Decode(body []byte) (*Task, error) { return p.decode(nil, body) }
 
 // SnapshotBody is the part of a snapshot that Decode reads.
 func SnapshotBody(snap []byte) []byte { return snap[len(snapshotMagic) : len(snap)-16] }
+
+// Alone compiles as Compile does, but lets views share no panes.
+func Alone(src []Source, opt Options) (*Plan, error) {
+	opt.alone = true
+	return Compile(src, opt)
+}
+
+// Hidden is the number of views that only make panes for others.
+func (p *Plan) Hidden() int { return len(p.views) - len(p.outputs) }

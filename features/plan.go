@@ -10,7 +10,8 @@ import (
 
 // Plan is a compiled set of views. It is immutable and shared by its tasks.
 type Plan struct {
-	views   []*plan.View
+	views   []*plan.View // hidden ones behind the outputs
+	order   []int        // of evaluation
 	outputs []Output
 	inputs  []Input
 	feeds   *market.Feeds
@@ -52,12 +53,17 @@ func CompileSet(set *lang.Set, opt Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{views: built.Views, feeds: opt.Feeds}
+	if !opt.alone {
+		built.Share()
+	}
+	p := &Plan{views: built.Views, order: built.Order, feeds: opt.Feeds}
 	if p.feeds == nil {
 		p.feeds = market.NewFeeds()
 	}
 	for _, v := range p.views {
-		p.outputs = append(p.outputs, output(v))
+		if !v.Hidden {
+			p.outputs = append(p.outputs, output(v))
+		}
 		p.addInput(v)
 	}
 	slices.SortFunc(p.inputs, func(a, b Input) int { return int(a.Kind) - int(b.Kind) })

@@ -31,7 +31,7 @@ const snapshotMagic = "tmfeat02"
 func (t *Task) AppendSnapshot(dst []byte) []byte {
 	start := len(dst)
 	w := writer{b: append(dst, snapshotMagic...)}
-	w.word(uint64(len(t.views)))
+	w.word(uint64(len(t.plan.outputs)))
 	for _, o := range t.plan.outputs {
 		w.b = append(w.b, o.Fingerprint[:]...)
 	}

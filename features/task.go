@@ -22,6 +22,7 @@ type Task struct {
 
 	stages []*stage // of kinds
 	views  []*viewState
+	order  []*viewState // of evaluation: parents first
 	feeds  feedTable
 	sc     op.Scratch
 	inst   []instrument // by handle, as far as met
@@ -32,21 +33,23 @@ func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
 	for k := range t.marks {
 		t.marks[k], t.first[k] = market.NoTime, market.NoTime
 	}
-	for i, v := range p.views {
-		t.addView(i, v)
+	t.views = make([]*viewState, len(p.views))
+	for _, i := range p.order {
+		t.addView(i, p.views[i])
+		t.order = append(t.order, t.views[i])
 	}
 	return t
 }
 
 func (t *Task) addView(i int, v *plan.View) {
 	s := newViewState(t, i, v)
-	t.views = append(t.views, s)
+	t.views[i] = s
 	input := int(v.Kind)
 	if v.Parent >= 0 {
 		input = -1 - v.Parent
 		t.views[v.Parent].children = append(t.views[v.Parent].children, s)
 	}
-	for _, o := range t.views[:i] {
+	for _, o := range t.order {
 		if o.ents.same(input, v) {
 			s.ents = o.ents
 		}
@@ -131,7 +134,7 @@ func (t *Task) Advance(marks *[market.NumKinds]int64, out *Rows) error {
 		t.marks[k] = max(t.marks[k], m)
 	}
 	t.begin(out)
-	for _, v := range t.views {
+	for _, v := range t.order {
 		v.advance(t.mark(v.p))
 	}
 	t.end()
@@ -147,7 +150,7 @@ func (t *Task) Close(last int64, out *Rows) error {
 	}
 	t.done = true
 	t.begin(out)
-	for _, v := range t.views {
+	for _, v := range t.order {
 		v.close(last)
 	}
 	t.end()
@@ -211,13 +214,13 @@ func (t *Task) EntityNames(view int, entity uint32) []string {
 
 // begin makes out fit the plan and lets the views write to it.
 func (t *Task) begin(out *Rows) {
-	if len(out.Views) != len(t.views) {
-		out.Views = make([]ViewRows, len(t.views))
+	if len(out.Views) != len(t.plan.outputs) {
+		out.Views = make([]ViewRows, len(t.plan.outputs))
 		for i := range out.Views {
 			out.Views[i].Features = make([]OutCol, len(t.plan.outputs[i].Fields))
 		}
 	}
-	for i, v := range t.views {
+	for i, v := range t.views[:len(out.Views)] {
 		v.out, v.outFrom = &out.Views[i], out.Views[i].Len()
 	}
 }

@@ -28,6 +28,7 @@ func Build(set *lang.Set) (*Plan, error) {
 	if len(ps) > 0 {
 		return nil, ps
 	}
+	p.order()
 	return p, nil
 }
 

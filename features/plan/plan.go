@@ -30,6 +30,7 @@ type View struct {
 	Kinds  Kinds       // all kinds that it depends on: it is complete below the least of their marks
 	By     []Ref       // where the entity columns come from
 	Rollup bool        // input are the parent's state records
+	Hidden bool        // makes panes for other views, no rows
 
 	Shape  Shape
 	Window lang.TypedWindow
@@ -176,5 +177,8 @@ type Out struct {
 
 // Plan is a set of views, parents first.
 type Plan struct {
-	Views []*View
+	Views []*View // hidden ones behind the others
+	Order []int   // of evaluation: a view after those that it reads
+
+	groups []*paneGroup // while panes are shared
 }
