@@ -27,6 +27,10 @@ func (a dueRow) before(b dueRow) bool { return a.at < b.at || a.at == b.at && a.
 // advance emits all rows below mark, ordered by (row_ts, entity): a merge over the
 // entities, each of which knows its next row.
 func (v *viewState) advance(mark int64) {
+	if v.p.Shape == plan.Latest {
+		v.advanceLatest(mark)
+		return
+	}
 	if mark > v.due {
 		v.drain(mark)
 		v.mergeRows(func(i int32) int64 {
@@ -293,35 +297,42 @@ func (v *viewState) carryInto(i int32, row *emitted) {
 
 // finish loads the finish program from v.rec and runs it.
 func (v *viewState) finish(i int32, row *emitted) {
-	rows := int64(v.rec[plan.MetaRows])
 	for k := range v.p.Loads {
-		ld := &v.p.Loads[k]
-		x := &v.fin.Regs[ld.Reg]
-		switch ld.Kind {
-		case plan.LoadAcc:
-			v.p.Accs[ld.Acc].Load(x, v.rec, rows, &v.task.sc)
-		case plan.LoadMean:
-			var tail []uint64
-			if v.p.Tail && !row.empty {
-				tail = v.tailRec(i)
-			}
-			v.p.Accs[ld.Acc].Mean(x, v.rec, tail, row.start, row.end, v.p.Window.Carry, rows)
-		case plan.LoadQuantile:
-			v.p.Accs[ld.Acc].Quantile(x, v.rec, ld.P, &v.task.sc)
-		case plan.LoadStart:
-			x.SetInt(row.start)
-		case plan.LoadEnd:
-			x.SetInt(row.end)
-		case plan.LoadEmpty:
-			x.SetBool(row.empty)
-		}
+		v.load(&v.p.Loads[k], i, row)
 	}
 	v.fin.Run()
+}
+
+// load sets a register of the finish program from v.rec.
+func (v *viewState) load(ld *plan.Load, i int32, row *emitted) {
+	x, rows := &v.fin.Regs[ld.Reg], int64(v.rec[plan.MetaRows])
+	switch ld.Kind {
+	case plan.LoadAcc:
+		v.p.Accs[ld.Acc].Load(x, v.rec, rows, &v.task.sc)
+	case plan.LoadMean:
+		var tail []uint64
+		if v.p.Tail && !row.empty {
+			tail = v.tailRec(i)
+		}
+		v.p.Accs[ld.Acc].Mean(x, v.rec, tail, row.start, row.end, v.p.Window.Carry, rows)
+	case plan.LoadQuantile:
+		v.p.Accs[ld.Acc].Quantile(x, v.rec, ld.P, &v.task.sc)
+	case plan.LoadStart:
+		x.SetInt(row.start)
+	case plan.LoadEnd:
+		x.SetInt(row.end)
+	case plan.LoadEmpty:
+		x.SetBool(row.empty)
+	}
 }
 
 // close emits what is left at the end of input at event time last.
 func (v *viewState) close(last int64) {
 	v.closing, v.last = true, last
+	if v.p.Shape == plan.Latest {
+		v.advanceLatest(v.gridAfter(last) + 1)
+		return
+	}
 	v.drain(never)
 	limit := int64(never)
 	if v.p.Shape == plan.Rolling {

@@ -29,6 +29,8 @@ features:
 `
 
 var engineSpecs = map[string][]string{
+	"across":  acrossSpecs,
+	"members": membersSpecs,
 	"bars": {barsSpec, `
 view: bars_1h
 version: 1
@@ -239,7 +241,7 @@ features:
 }
 
 func sortedNames() []string {
-	return []string{"bars", "chain", "direct", "feeds", "flat", "quotes", "rolling", "rows"}
+	return []string{"across", "members", "bars", "chain", "direct", "feeds", "flat", "quotes", "rolling", "rows"}
 }
 
 func TestEngine_MatchesReference(t *testing.T) {

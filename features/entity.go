@@ -27,12 +27,14 @@ type entities struct {
 	key    []byte
 }
 
-func newEntities(input int, v *plan.View) *entities {
-	e := &entities{input: input, by: v.By, index: map[string]uint32{}}
-	for _, r := range v.By {
+// newEntities makes the numbering for a key; columns are its names and those that follow
+// from them.
+func newEntities(input int, by []plan.Ref, columns []string) *entities {
+	e := &entities{input: input, by: by, index: map[string]uint32{}}
+	for _, r := range by {
 		e.byFeed = e.byFeed || r.Source == plan.FeedName
 	}
-	for _, c := range v.EntityColumns()[len(v.By):] {
+	for _, c := range columns[len(by):] {
 		src := plan.Base
 		if c == "quote" {
 			src = plan.Quote
@@ -42,9 +44,9 @@ func newEntities(input int, v *plan.View) *entities {
 	return e
 }
 
-// same reports whether a view has this input and key.
-func (e *entities) same(input int, v *plan.View) bool {
-	return e.input == input && slices.EqualFunc(e.by, v.By, func(a, b plan.Ref) bool {
+// same reports whether this is the numbering of an input by a key.
+func (e *entities) same(input int, by []plan.Ref) bool {
+	return e.input == input && slices.EqualFunc(e.by, by, func(a, b plan.Ref) bool {
 		return a.Source == b.Source && a.Index == b.Index
 	})
 }

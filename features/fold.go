@@ -13,6 +13,10 @@ func (v *viewState) push(c *cols, runs []run) {
 	if v.p.Where >= 0 {
 		c, runs = v.pick(c, runs)
 	}
+	if v.p.Shape == plan.Latest {
+		v.holdLatest(c, runs)
+		return
+	}
 	if v.p.Hold {
 		for _, r := range runs {
 			for i := r.lo; i < r.hi; i++ {
@@ -252,6 +256,10 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 		v.passRow(ent, row)
 		return
 	}
+	if v.p.Shape == plan.Latest {
+		v.holdLatestOf(ent, row)
+		return
+	}
 	v.row.Run()
 	i := v.slot(ent)
 	if row.rowTS >= v.slots[i].end {
@@ -293,10 +301,10 @@ func (v *viewState) pushState(from *viewState, row *emitted, rec []uint64) {
 
 // child is the entity that a row of the parent belongs to.
 func (v *viewState) child(from *viewState, row *emitted) uint32 {
-	if e := v.ents.from; int(row.ent) < len(e) && e[row.ent] >= 0 {
+	if e := v.keys.from; int(row.ent) < len(e) && e[row.ent] >= 0 {
 		return uint32(e[row.ent])
 	}
-	return v.ents.of(int(row.ent), func(r plan.Ref) string { return from.ents.names[row.ent][r.Index] })
+	return v.keys.of(int(row.ent), func(r plan.Ref) string { return from.ents.names[row.ent][r.Index] })
 }
 
 func (v *viewState) loadParent(from *viewState, row *emitted) {

@@ -65,6 +65,17 @@ func newRig(t testing.TB, texts ...string) *rig {
 	return r
 }
 
+// part is what a shard, or a run of history, has all of: a symbol, or where views compare
+// symbols a market.
+func (r *rig) part(inst int) string {
+	for _, v := range r.views {
+		if v.Window.Kind == lang.Latest {
+			return r.world.insts[inst].Venue.String()
+		}
+	}
+	return r.world.insts[inst].Symbol
+}
+
 // events makes trades and quotes in the total order, with ties, silences, changes of
 // scale, nulls and extremes.
 func (r *rig) events(seed uint64, n int) []*event {
@@ -198,7 +209,7 @@ func (r *rig) drive(events []*event, h how) [][]outRow {
 	for s := range h.shards {
 		var mine []*event
 		for _, e := range events {
-			if int(r.world.insts[e.inst].Symbol[0])%h.shards == s {
+			if int(r.part(e.inst)[0])%h.shards == s {
 				mine = append(mine, e)
 			}
 		}
@@ -224,7 +235,7 @@ func (r *rig) shard(events []*event, h how, all [][]outRow) {
 	if h.history {
 		events = slices.Clone(events)
 		slices.SortStableFunc(events, func(a, b *event) int {
-			return strings.Compare(r.world.insts[a.inst].Symbol, r.world.insts[b.inst].Symbol)
+			return strings.Compare(r.part(a.inst), r.part(b.inst))
 		})
 	}
 	batches := map[market.Kind]*market.Batch{market.KindTrade: market.NewBatch(market.KindTrade), market.KindQuote: market.NewBatch(market.KindQuote)}

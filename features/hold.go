@@ -61,16 +61,20 @@ func (v *viewState) heldRec(ent uint32, ts int64) []uint64 {
 func (v *viewState) putCells(rec []uint64) {
 	for k := range v.p.Inputs {
 		in := &v.p.Inputs[k]
-		x, cell := &v.row.Regs[in.Reg], rec[in.Cell:]
-		switch {
-		case x.Null && x.Ovf:
-			cell[0] = cellOverflow
-		case x.Null:
-		case in.Kind == op.KText:
-			v.putText(cell, x.T)
-		default:
-			op.PutCell(cell, x, in.Kind)
-		}
+		v.putCell(rec[in.Cell:], &v.row.Regs[in.Reg], in.Kind)
+	}
+}
+
+// putCell keeps a value in an empty cell.
+func (v *viewState) putCell(cell []uint64, x *op.Val, kind op.Kind) {
+	switch {
+	case x.Null && x.Ovf:
+		cell[0] = cellOverflow
+	case x.Null:
+	case kind == op.KText:
+		v.putText(cell, x.T)
+	default:
+		op.PutCell(cell, x, kind)
 	}
 }
 
@@ -92,16 +96,19 @@ func (v *viewState) textOf(cell []uint64) []byte {
 // loadCell sets x to column k of a held row.
 func (v *viewState) loadCell(x *op.Val, rec []uint64, k int) {
 	in := &v.p.Inputs[k]
-	cell := rec[in.Cell:]
+	v.getCell(x, rec[in.Cell:], in.Kind)
+}
+
+func (v *viewState) getCell(x *op.Val, cell []uint64, kind op.Kind) {
 	switch {
 	case cell[0] == cellNull:
 		x.SetNull()
 	case cell[0] == cellOverflow:
 		x.SetOverflow()
-	case in.Kind == op.KText:
+	case kind == op.KText:
 		x.SetText(v.textOf(cell))
 	default:
-		op.GetCell(x, cell, in.Kind)
+		op.GetCell(x, cell, kind)
 	}
 }
 

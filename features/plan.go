@@ -85,6 +85,8 @@ func output(v *plan.View) Output {
 func stateBytes(v *plan.View) int {
 	words := v.Stride
 	switch {
+	case v.Shape == plan.Latest:
+		return v.Cross.Keep() + slotBytes
 	case v.Shape == plan.Rolling:
 		words *= 2*int(v.Panes) + 4
 	case v.Tail:

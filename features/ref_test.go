@@ -49,6 +49,7 @@ type input struct {
 	ts, avail, hold int64
 	flags           uint8
 	col             func(name string) value
+	group           func(n *lang.Node) value // among members of a latest window: what is no column
 }
 
 func (w *world) inputs(v *lang.View, events []*event, from map[*lang.View][]refRow) (map[string][]input, map[string][]string) {
@@ -180,7 +181,12 @@ func dec(d num.Dec) *big.Rat {
 }
 
 func evalRow(v *lang.View, n *lang.Node, in input) value {
-	return eval(n, func(n *lang.Node) value { return in.col(v.Columns[n.Index].Name) })
+	return eval(n, func(n *lang.Node) value {
+		if n.Op != lang.NColumn {
+			return in.group(n)
+		}
+		return in.col(v.Columns[n.Index].Name)
+	})
 }
 
 // eval evaluates a node; leaf gives columns, aggregates, features and window bounds.
@@ -196,7 +202,7 @@ func eval(n *lang.Node, leaf func(*lang.Node) value) value {
 			return n.Const.Text
 		}
 		return dec(n.Const.Dec)
-	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd:
+	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd, lang.NRank:
 		return leaf(n)
 	}
 	args := make([]value, len(n.Args))

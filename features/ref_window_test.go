@@ -31,6 +31,9 @@ func (w *world) view(v *lang.View, events []*event, from map[*lang.View][]refRow
 	for root.Rollup {
 		root = root.Parent
 	}
+	if v.Window.Kind == lang.Latest {
+		return w.latest(v, events, from, s)
+	}
 	ins, names := w.inputs(root, events, from)
 	if v.Rollup && len(v.By) != len(root.By) {
 		ins, names = regroup(v, root, ins, names)

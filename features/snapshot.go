@@ -66,6 +66,10 @@ func (w *writer) text(s string) {
 
 // save writes the live entities of a view.
 func (v *viewState) save(w *writer) {
+	if v.latest != nil {
+		v.saveLatest(w)
+		return
+	}
 	mark := v.task.mark(v.p)
 	v.ents.ranks()
 	order := make([]int32, len(v.ents.names))
@@ -195,7 +199,7 @@ func (p *Plan) decode(insts *market.Instruments, body []byte) (*Task, error) {
 		t.marks[k], t.first[k] = int64(r.word()), int64(r.word())
 	}
 	for _, v := range t.views {
-		v.load(r)
+		v.restore(r)
 	}
 	if r.bad || len(r.b) > 0 {
 		return nil, ErrCorrupt
@@ -239,7 +243,11 @@ func (r *reader) count(bytes int) int {
 	return int(n)
 }
 
-func (v *viewState) load(r *reader) {
+func (v *viewState) restore(r *reader) {
+	if v.latest != nil {
+		v.loadLatest(r)
+		return
+	}
 	n := r.count(40)
 	for range n {
 		ns := make([]string, 0, len(v.ents.by)+len(v.ents.more))

@@ -23,6 +23,7 @@ type Task struct {
 	stages []*stage // of kinds
 	views  []*viewState
 	order  []*viewState // of evaluation: parents first
+	ents   []*entities
 	feeds  feedTable
 	sc     op.Scratch
 	inst   []instrument // by handle, as far as met
@@ -49,26 +50,36 @@ func (t *Task) addView(i int, v *plan.View) {
 		input = -1 - v.Parent
 		t.views[v.Parent].children = append(t.views[v.Parent].children, s)
 	}
-	for _, o := range t.order {
-		if o.ents.same(input, v) {
-			s.ents = o.ents
-		}
-	}
-	if s.ents == nil {
-		s.ents = newEntities(input, v)
+	s.ents = t.entities(input, v.By, v.EntityColumns())
+	s.keys = s.ents
+	if v.Shape == plan.Latest {
+		s.keys = t.entities(input, v.Cross.Keys, v.Cross.Columns())
+		s.initLatest()
 	}
 	if v.Parent >= 0 {
 		return
 	}
 	for _, st := range t.stages {
-		if st.ents == s.ents {
+		if st.ents == s.keys {
 			st.add(s)
 			return
 		}
 	}
-	st := &stage{task: t, kind: v.Kind, ents: s.ents}
+	st := &stage{task: t, kind: v.Kind, ents: s.keys}
 	st.add(s)
 	t.stages = append(t.stages, st)
+}
+
+// entities is the numbering of an input by a key, one for all views.
+func (t *Task) entities(input int, by []plan.Ref, columns []string) *entities {
+	for _, e := range t.ents {
+		if e.same(input, by) {
+			return e
+		}
+	}
+	e := newEntities(input, by, columns)
+	t.ents = append(t.ents, e)
+	return e
 }
 
 var errDone = errors.New("task has been closed")

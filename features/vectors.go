@@ -19,7 +19,7 @@ type vectors struct {
 // init finds out whether the program can run on lanes.
 func (x *vectors) init(v *viewState) {
 	x.v = v
-	if v.p.Parent >= 0 || v.p.Hold || len(v.slow) == 0 || v.task.plan.plain {
+	if v.p.Parent >= 0 || v.p.Hold || v.p.Shape == plan.Latest || len(v.slow) == 0 || v.task.plan.plain {
 		return
 	}
 	read := map[int]bool{}

@@ -16,7 +16,8 @@ type viewState struct {
 	p        *plan.View
 	index    int
 	task     *Task
-	ents     *entities
+	ents     *entities // of rows that leave
+	keys     *entities // by which rows that come are told apart; those of a latest window are members
 	children []*viewState
 
 	slotOf []int32 // by entity, -1 for none
@@ -28,6 +29,7 @@ type viewState struct {
 	held   arena  // rows that the mark has not passed
 	texts  []byte // of held rows
 	due    int64  // no row can become final below this mark
+	latest *latest
 
 	row, fin *op.Machine
 	vec      vectors
@@ -228,6 +230,9 @@ func (v *viewState) evict(i int32) {
 // newest is the event time of the newest row that is in the state.
 func (v *viewState) newest() int64 {
 	t := market.NoTime
+	if v.latest != nil {
+		return v.newestLatest()
+	}
 	for i := range v.slots {
 		s := &v.slots[i]
 		if !s.used {

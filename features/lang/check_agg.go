@@ -16,7 +16,7 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 	if e.Over != nil {
 		v.frame(e)
 	}
-	placed := v.placed(e, s)
+	placed := v.placed(e, s) && v.overMembers(e)
 	inner := scope{rows: true, agg: e.Text, what: "aggregate " + e.Text, feature: s.feature}
 	// The rows of a latest window are held: features are constants of the group. In a row
 	// view each row has its features.
@@ -51,7 +51,9 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 // placed tells whether an aggregate may stand where it does.
 func (v *viewChecker) placed(e *Expr, s scope) bool {
 	switch {
-	case s.agg != "":
+	case s.agg != "" && v.spec.Window.Kind == Latest && !s.members:
+		v.problem(e.Pos, "want the inner one as a feature of its own, named here", "aggregate %q inside %q", e.Text, s.agg)
+	case s.agg != "" && !s.members:
 		v.problem(e.Pos, "want one aggregate over the rows, or a view over this view", "aggregate %q inside %q", e.Text, s.agg)
 	case s.what == "bar":
 		return true

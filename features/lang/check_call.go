@@ -69,9 +69,7 @@ func (v *viewChecker) call(e *Expr, s scope) *Node {
 	case scan:
 		return v.scan(e, s)
 	case cross:
-		v.walkArgs(e, s)
-		v.unsupported(e.Pos, e.Text+" is", "")
-		return v.badNode(e.Pos)
+		return v.cross(e, args[0], s)
 	}
 	if s.consts && !f.built {
 		v.problem(e.Pos, "want parameters and literals only", "function %q in %s", e.Text, s.what)

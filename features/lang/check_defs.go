@@ -29,7 +29,7 @@ func (v *viewChecker) define() {
 			v.problem(d.Pos, "want another name", "feature %q has the name of an entity column", d.Name)
 		case isLet:
 			v.problem(d.Pos, "want another name", "feature %q has the name of a let", d.Name)
-		case v.rowView() && isColumn:
+		case v.bareColumns() && isColumn:
 			v.problem(d.Pos, "want another name", "feature %q has the name of an input column", d.Name)
 		}
 		v.feats[d.Name] = &definition{def: d, index: i}
@@ -73,7 +73,7 @@ func (v *viewChecker) featureNode(d *definition, ref Pos) *Node {
 	if !v.enter(d, ref) {
 		return d.node
 	}
-	s := scope{features: true, rows: v.rowView(), what: "feature", feature: d.index}
+	s := scope{features: true, rows: v.bareColumns(), what: "feature", feature: d.index}
 	return v.leave(d, v.featureRoot(d.def.Expr, s))
 }
 

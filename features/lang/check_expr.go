@@ -16,6 +16,7 @@ type scope struct {
 	features bool   // features, window_start, window_end
 	consts   bool   // parameters and literals only
 	agg      string // the aggregate around it
+	members  bool   // inside a function among members, whose aggregates may stand in another
 	what     string // where, let, feature, require …, for messages
 	feature  int    // index of the feature being checked
 }
@@ -143,6 +144,9 @@ func (v *viewChecker) name(e *Expr, s scope) *Node {
 
 // lookup returns what a bare word means in its scope, nil when it means nothing.
 func (v *viewChecker) lookup(e *Expr, s scope) *Node {
+	if n := v.windowName(e, s); n != nil {
+		return n
+	}
 	if s.rows {
 		if d := v.lets[e.Text]; d != nil {
 			if d.state == 1 {
@@ -162,14 +166,6 @@ func (v *viewChecker) lookup(e *Expr, s scope) *Node {
 	if s.features {
 		if d := v.feats[e.Text]; d != nil {
 			return v.featureRef(d, e.Pos)
-		}
-		if !v.rowView() && !s.rows {
-			switch e.Text {
-			case "window_start":
-				return v.mk(&Node{Op: NWindowStart, Type: Type{Kind: TTime}, Pos: e.Pos})
-			case "window_end":
-				return v.mk(&Node{Op: NWindowEnd, Type: Type{Kind: TTime}, Pos: e.Pos})
-			}
 		}
 	}
 	return nil

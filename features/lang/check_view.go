@@ -61,6 +61,7 @@ func (v *viewChecker) run() {
 	} else {
 		v.features()
 	}
+	v.heldColumns()
 	v.unsupportedKeys()
 	v.tests()
 	v.bounds()
@@ -195,6 +196,7 @@ func (v *viewChecker) by() {
 		}
 		v.problem(name.Pos, wantName(name.Text, allowed), "%q is not %s", name.Text, what)
 	}
+	v.member(allowed)
 }
 
 // derivedColumns are the entity columns that follow from others: a symbol tells base and quote.
@@ -302,7 +304,7 @@ func (v *viewChecker) unsupportedKeys() {
 
 func (v *viewChecker) alert(a Alert) {
 	s := scope{features: true, what: "alert"}
-	if v.rowView() {
+	if v.bareColumns() {
 		s.rows = true
 	}
 	v.condition(a.When, s)

@@ -79,13 +79,8 @@ func (v *viewChecker) window() {
 		}
 		v.clock()
 	case Latest:
-		v.need("every", "every: 1s", "has no grid")
-		v.need("max_age", "max_age: 5s", "would keep dead members for ever")
-		if _, ok := v.cols[w.Main.Text]; !ok && !v.open && w.Main.Op == OpName {
-			v.problem(w.Main.Pos, wantName(w.Main.Text, entityColumns), "unknown name %q", w.Main.Text)
-		}
-		v.option("every")
-		v.option("max_age")
+		v.latest()
+		return
 	}
 	v.unsupported(w.Pos, w.Kind.String()+" windows are", "tumbling, rolling")
 }

@@ -99,7 +99,7 @@ func TestProblems_OfOneExpression(t *testing.T) {
 		{`sum(quantity where quantity)`, `7:25: quantity is a decimal in base, not a condition (want a comparison)`},
 		{`sum(sum(quantity))`, `7:10: aggregate "sum" inside "sum" (want one aggregate over the rows, or a view over this view)`},
 		{`sum(quantity) over 5m`, `7:25: over inside a tumbling window (want it without over: the window says which rows)`},
-		{`rank(quantity)`, `7:6: rank is not supported by this version`},
+		{`rank(quantity)`, `7:6: rank outside a latest window (want window: {latest: symbol, every: 1m, max_age: 10m, emit: members})`},
 		{`median(price)`, `7:6: aggregate median is not supported by this version (supported: count distinct first last max mean min quantile std sum time_mean var)`},
 		{`sum(prev(price))`, `7:10: scans over rows (prev …) are not supported by this version`},
 		{`1 + decimal(last(price), 2)`, `7:10: decimal inside an expression (want decimal(x, digits) around a whole feature)`},

@@ -116,12 +116,12 @@ a.yaml:5:10: bar windows are not supported by this version (supported: tumbling,
 		{"bar without size", view("window: {bar: count(), reset: 1d}\n" + count), `
 a.yaml:5:10: bar window without size has no end (want {bar: …, size: 1000, reset: 1d})
 a.yaml:5:10: bar windows are not supported by this version (supported: tumbling, rolling)`},
-		{"latest without max_age", view("window: {latest: exchange, every: 1s}\n" + count), `
-a.yaml:5:10: latest window without max_age would keep dead members for ever (want max_age: 5s)
-a.yaml:5:10: latest windows are not supported by this version (supported: tumbling, rolling)`},
-		{"latest without every", view("window: {latest: exchange, max_age: 5s}\n" + count), `
-a.yaml:5:10: latest window without every has no grid (want every: 1s)
-a.yaml:5:10: latest windows are not supported by this version (supported: tumbling, rolling)`},
+		{"latest without max_age", view("window: {latest: feed, every: 1s}\n" + count),
+			"a.yaml:5:10: latest window without max_age would keep dead members for ever (want max_age: 5s)"},
+		{"latest without every", view("window: {latest: feed, max_age: 5s}\n" + count),
+			"a.yaml:5:10: latest window without every has no grid (want every: 1s)"},
+		{"latest on a fine grid", view("window: {latest: feed, every: 1us, max_age: 1d}\n" + count),
+			"a.yaml:5:31: 86400000000 grid points of 1us in a max_age of 1d (want a larger every)"},
 		{"clock of nothing", view("window: {clock: btc_clock, with: {n: 5}}\n" + count), `
 a.yaml:5:10: clock windows are not supported by this version (supported: tumbling, rolling)
 a.yaml:5:17: unknown view "btc_clock" (want v)`},

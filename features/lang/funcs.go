@@ -69,10 +69,10 @@ var functions = map[string]signature{
 	"bollinger": sig(scan, false, 3, "x", "n", "k"),
 	"atr":       sig(scan, false, 1, "n"),
 
-	"rank":     sig(cross, false, 1, "x"),
-	"pct_rank": sig(cross, false, 1, "x"),
-	"zscore":   sig(cross, false, 1, "x"),
-	"share":    sig(cross, false, 1, "x"),
+	"rank":     sig(cross, true, 1, "x"),
+	"pct_rank": sig(cross, true, 1, "x"),
+	"zscore":   sig(cross, true, 1, "x"),
+	"share":    sig(cross, true, 1, "x"),
 
 	"abs":      sig(rowFunc, true, 1, "x"),
 	"sign":     sig(rowFunc, true, 1, "x"),

@@ -71,11 +71,13 @@ type View struct {
 
 // TypedWindow is a window with its lengths in µs.
 type TypedWindow struct {
-	Kind   WindowKind
-	Width  int64 // tumbling, rolling
-	Every  int64 // rolling: grid step
-	Origin int64 // tumbling: start of a window
-	Carry  int64 // see below
+	Kind    WindowKind
+	Width   int64  // tumbling, rolling
+	Every   int64  // rolling, latest: grid step
+	Origin  int64  // tumbling: start of a window
+	Member  string // latest: the column that tells members apart; Width is the greatest age
+	Members bool   // latest: a row for each member, whose column is the last of View.By
+	Carry   int64  // see below
 
 	// Carry bounds how far the last event of an entity is felt beyond its window: empty
 	// windows that begin at most Carry after it are emitted (Empty flat or nulls), and
@@ -151,6 +153,7 @@ const (
 	NIn     // Args[0] in Args[1:], all constants
 	NIsNull // Not for is not null
 	NIf     // Args cond, then, else
+	NRank   // place of Args[0] among the members of a latest window: 1 the greatest, ties by name, nulls last
 	NCall   // Fn: abs sign min_of max_of clamp round floor sqrt ln exp coalesce; round has its digits as a constant Args[1] always
 )
 
@@ -197,5 +200,7 @@ var Semantics = map[string]int{
 
 	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 1, "floor": 1, "sqrt": 1, "ln": 2, "coalesce": 1,
 
-	"window.tumbling": 1, "window.rolling": 1,
+	"rank": 1, "pct_rank": 1, "zscore": 1, "share": 1,
+
+	"window.tumbling": 1, "window.rolling": 1, "window.latest": 1,
 }

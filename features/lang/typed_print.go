@@ -34,7 +34,7 @@ func (a *Agg) text() string {
 
 var nodeOps = map[NodeOp]string{
 	NNeg: "neg", NNot: "not", NAnd: "and", NOr: "or", NEq: "eq", NNe: "ne", NLt: "lt", NLe: "le", NGt: "gt", NGe: "ge",
-	NAdd: "add", NSub: "sub", NMul: "mul", NDiv: "div", NMod: "mod", NIn: "in", NIsNull: "is_null", NIf: "if",
+	NAdd: "add", NSub: "sub", NMul: "mul", NDiv: "div", NMod: "mod", NIn: "in", NIsNull: "is_null", NIf: "if", NRank: "rank",
 }
 
 // String prints a node with its operators as calls: add(price, 1).

@@ -45,7 +45,7 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 		v.Kinds = kindSet(v.Kind)
 	}
 	l := &lowering{v: v, carry: carry, row: newCoder(), fin: newCoder(), views: done, inputs: map[int]value{},
-		accs: map[string]int{}, loads: map[string]value{}, aggs: map[int]value{}}
+		accs: map[string]int{}, loads: map[string]value{}, aggs: map[int]value{}, feats: map[int]value{}}
 	if err := l.window(); err != nil {
 		return nil, err
 	}
@@ -100,6 +100,8 @@ func (l *lowering) window() error {
 		v.Shape, v.Pane, v.Shift = Rolling, gcd(w.Width, w.Every), 1
 		v.Panes = w.Width / v.Pane
 		return nil
+	case lang.Latest:
+		return l.latest()
 	}
 	return fmt.Errorf("window %s is not yet in the engine", w.Kind)
 }
@@ -120,6 +122,9 @@ func (l *lowering) programs() error {
 		}
 		return l.column(n)
 	}
+	if v.Shape == Latest {
+		l.row.resolve = l.memberValue
+	}
 	var where value
 	if v.Lang.Where != nil {
 		w, err := l.row.expr(v.Lang.Where)
@@ -133,6 +138,9 @@ func (l *lowering) programs() error {
 	}
 	if err := l.features(); err != nil {
 		return err
+	}
+	if v.Shape == Latest {
+		l.passes()
 	}
 	var keep, slow []int
 	if v.Where >= 0 {
@@ -151,6 +159,9 @@ func (l *lowering) programs() error {
 	}
 	l.finishRow(keep, slow)
 	l.finishOut()
+	if v.Shape == Latest {
+		l.finishLatest()
+	}
 	return nil
 }
 
@@ -163,13 +174,16 @@ func (l *lowering) features() error {
 		case lang.NAgg:
 			return l.agg(n.Index)
 		case lang.NFeature:
-			return l.feats[n.Index], nil
+			return l.feature(n.Index)
+		case lang.NRank:
+			i, err := l.rank(n)
+			return l.load(Load{Kind: LoadRank, Acc: i}, op.KExact), err
 		case lang.NWindowStart:
 			return l.load(Load{Kind: LoadStart}, op.KExact), nil
 		case lang.NWindowEnd:
 			return l.load(Load{Kind: LoadEnd}, op.KExact), nil
 		}
-		if v.Shape != RowView {
+		if v.Shape != RowView && (v.Cross == nil || !v.Cross.Each) {
 			return value{}, fmt.Errorf("column outside an aggregate")
 		}
 		c, err := l.column(n)
@@ -183,12 +197,11 @@ func (l *lowering) features() error {
 		}
 		return c, nil
 	}
-	for _, f := range v.Lang.Features {
-		x, err := l.fin.expr(f.Node)
+	for i, f := range v.Lang.Features {
+		x, err := l.feature(i)
 		if err != nil {
 			return fmt.Errorf("feature %s: %w", f.Name, err)
 		}
-		l.feats = append(l.feats, x)
 		o := Out{Reg: x.reg, Kind: x.kind, As: F64}
 		switch f.Type.Kind {
 		case lang.TBool:

@@ -214,7 +214,7 @@ func (c *coder) expr(n *lang.Node) (value, error) {
 	switch n.Op {
 	case lang.NConst:
 		return c.constNode(n)
-	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd:
+	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd, lang.NRank:
 		return c.resolve(n)
 	case lang.NIn:
 		return c.in(n)

@@ -29,7 +29,7 @@ type Fast struct {
 // fast recognises inputs that kernels take.
 func (l *lowering) fast(fn op.Func, a arg) Fast {
 	f := Fast{Enum: -1}
-	if l.v.Parent >= 0 || l.v.Hold {
+	if l.v.Parent >= 0 || l.v.Hold || l.v.Shape == Latest {
 		return f
 	}
 	if a.cond != nil {

@@ -16,11 +16,25 @@ type lowering struct {
 	views []*View // parents that are done
 	carry bool    // keep last values for windows without events
 
+	group  *group        // of a latest window
 	inputs map[int]value // by column index
 	accs   map[string]int
 	loads  map[string]value
-	feats  []value
+	feats  map[int]value
 	aggs   map[int]value
+}
+
+// feature is the value of a feature in the finish program. An aggregate of a latest window
+// may name one that is written later.
+func (l *lowering) feature(i int) (value, error) {
+	if x, ok := l.feats[i]; ok {
+		return x, nil
+	}
+	x, err := l.fin.expr(l.v.Lang.Features[i].Node)
+	if err == nil {
+		l.feats[i] = x
+	}
+	return x, err
 }
 
 // column loads a column of the input into the row program.

@@ -56,9 +56,10 @@ type View struct {
 	Loads  []Load
 	Outs   []Out // one for each feature
 
-	Hold  bool // rows are held until the mark has passed them
-	Keyed bool // with their whole key
-	Held  int  // words of a held row
+	Hold  bool   // rows are held until the mark has passed them
+	Keyed bool   // with their whole key
+	Held  int    // words of a held row
+	Cross *Cross // of a latest window
 
 	Lookback, Reach int64
 }
@@ -79,6 +80,7 @@ const (
 	RowView  Shape = iota // one row out for each row in
 	Tumbling              // [start, end)
 	Rolling               // (t − width, t] for t on a grid
+	Latest                // the newest row of each member, for t on a grid
 )
 
 // Source is where a column comes from.
@@ -143,7 +145,8 @@ const (
 	LoadStart                    // window start
 	LoadEnd                      // window end
 	LoadEmpty                    // whether the row is of a window without events
-	LoadColumn                   // row views: column Acc of Inputs
+	LoadColumn                   // row views, members: column Acc of Inputs
+	LoadRank                     // members: rank Acc of Ranks
 )
 
 // Load is one load of the finish program.

@@ -53,8 +53,10 @@ func envelopeKind(src Source, t lang.Type) op.Kind {
 
 // EntityColumns are the entity columns of the view and those that follow from them: a
 // symbol tells base and quote.
-func (v *View) EntityColumns() []string {
-	cols := slices.Clip(v.Lang.By)
+func (v *View) EntityColumns() []string { return withDerived(v.Lang.By) }
+
+func withDerived(by []string) []string {
+	cols := slices.Clip(by)
 	if slices.Contains(cols, "symbol") {
 		for _, c := range []string{"base", "quote"} {
 			if !slices.Contains(cols, c) {
@@ -84,7 +86,7 @@ func (l *lowering) parentRef(name string, t lang.Type) (Input, error) {
 	for i, f := range p.Lang.Features {
 		if f.Name == name {
 			in := Input{Ref: Ref{Source: Feature, Index: i, Name: name}, Kind: p.Outs[i].Kind}
-			if in.Kind == op.KRatio && l.v.Hold {
+			if in.Kind == op.KRatio && (l.v.Hold || l.v.Shape == Latest) {
 				in.Kind, in.Round = op.KFloat, true
 			}
 			return in, nil

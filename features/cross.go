@@ -1,0 +1,143 @@
+package features
+
+import (
+	"slices"
+
+	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/features/plan"
+)
+
+// emitGroup works out the rows of a group at grid point t from the members alive.
+func (v *viewState) emitGroup(g *memberGroup, t int64) {
+	l, row := v.latest, &v.now
+	*row = emitted{ent: g.ent, rowTS: t, start: t - v.p.Window.Width, end: t}
+	clear(v.rec)
+	for _, a := range l.alive {
+		row.hold = max(row.hold, int64(a.row[latestHold]))
+		row.avail = max(row.avail, int64(a.row[latestAvail]))
+		row.flags |= uint8(a.row[latestFlags])
+	}
+	row.avail = max(row.avail, t+row.hold)
+	if v.closing && t > v.last {
+		row.flags |= FlagPartial
+	}
+	if t < v.task.from && len(v.children) == 0 {
+		return
+	}
+	v.rec[plan.MetaRows] = uint64(len(l.alive))
+	for k := range l.Passes {
+		v.pass(&l.Passes[k], row)
+	}
+	v.fin.RunCode(l.Group)
+	row.flags |= uint8(v.rec[plan.MetaFlags])
+	if l.Each {
+		v.emitMembers(row)
+	} else {
+		v.handOn(row)
+	}
+	v.freeSets(v.rec)
+}
+
+// pass takes the members alive through the row program once.
+func (v *viewState) pass(p *plan.Pass, row *emitted) {
+	l := v.latest
+	if len(p.Accs)+len(p.Ranks) > 0 {
+		for _, r := range p.Ranks {
+			l.values[r] = grow(l.values[r], len(l.alive))
+		}
+		for i := range l.alive {
+			v.loadMember(i)
+			v.row.RunCode(p.Row)
+			v.foldArgs(v.rec, p.Accs, int64(l.alive[i].row[latestTS]))
+			for _, r := range p.Ranks {
+				x := &v.row.Regs[l.Ranks[r].Arg]
+				l.values[r][i].Copy(x, l.Ranks[r].Kind)
+				if x.Null && x.Ovf {
+					v.rec[plan.MetaFlags] |= uint64(FlagOverflow)
+				}
+			}
+		}
+		for _, r := range p.Ranks {
+			v.place(r)
+		}
+	}
+	for _, k := range p.Loads {
+		v.load(&v.p.Loads[k], 0, row)
+	}
+	v.fin.RunCode(p.Fin)
+	for _, g := range p.Given {
+		v.row.Regs[g.To].Copy(&v.fin.Regs[g.From], g.Kind)
+	}
+}
+
+// place ranks the members by their values: 1 is the greatest, equal ones go by name, and
+// nulls come last.
+func (v *viewState) place(r int) {
+	l := v.latest
+	vals, kind := l.values[r], l.Ranks[r].Kind
+	l.sorts = grow(l.sorts, len(vals))
+	for i := range l.sorts {
+		l.sorts[i] = int32(i)
+	}
+	slices.SortFunc(l.sorts, func(a, b int32) int {
+		x, y := &vals[a], &vals[b]
+		switch {
+		case x.Null && y.Null:
+		case x.Null:
+			return 1
+		case y.Null:
+			return -1
+		default:
+			if c := op.Compare(y, x, kind); c != 0 {
+				return c
+			}
+		}
+		return int(a) - int(b)
+	})
+	l.places[r] = grow(l.places[r], len(vals))
+	for at, i := range l.sorts {
+		l.places[r][i] = int64(at) + 1
+	}
+}
+
+// loadMember loads the columns of a member, and its ranks as far as they are known, into
+// the row program.
+func (v *viewState) loadMember(i int) {
+	l := v.latest
+	texts, row := v.keys.texts[l.alive[i].ent], l.alive[i].row
+	for k := range v.p.Inputs {
+		in := &v.p.Inputs[k]
+		x := &v.row.Regs[in.Reg]
+		if key := l.Key[k]; key >= 0 {
+			setWord(x, texts[key], in)
+		} else {
+			v.getCell(x, row[latestHead+l.Cell[k]:], in.Kind)
+		}
+	}
+	for r := range l.Ranks {
+		if places := l.places[r]; len(places) > i {
+			v.row.Regs[l.Ranks[r].To].SetInt(places[i])
+		}
+	}
+}
+
+// emitMembers hands on a row for each member alive.
+func (v *viewState) emitMembers(shared *emitted) {
+	l := v.latest
+	for i := range l.alive {
+		v.loadMember(i)
+		row := *shared
+		row.ent = l.alive[i].ent
+		for k := range v.p.Loads {
+			switch ld := &v.p.Loads[k]; ld.Kind {
+			case plan.LoadColumn:
+				in := &v.p.Inputs[ld.Acc]
+				v.fin.Regs[ld.Reg].Copy(&v.row.Regs[in.Reg], in.Kind)
+			case plan.LoadRank:
+				v.fin.Regs[ld.Reg].SetInt(l.places[ld.Acc][i])
+			}
+		}
+		v.fin.RunCode(l.Member)
+		v.handOn(&row)
+	}
+}

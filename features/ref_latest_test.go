@@ -1,0 +1,227 @@
+package features_test
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/features/lang"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// The reference of latest windows asks anew at each grid point for the newest row of each
+// member, and works values out when they are asked for, without passes.
+
+var acrossSpecs = []string{`
+view: fair
+version: 1
+from: quote
+where: bid_price is null or bid_price > 10
+by: [market]
+let:
+  mid: (bid_price + ask_price) / 2
+window: {latest: exchange, every: 3s, max_age: 7s}
+features:
+  excluded: count(where abs(mid - guard) > band)
+  kept: mean(mid where abs(mid - guard) <= band)
+  spread: max(mid) - min(mid)
+  band: spread / 4 * shift
+  guard: decimal(sum(mid) / count(mid), 3)
+  venues: count()
+  known: count(mid)
+  shift: if(known > 1, 0.5, null)
+  oldest: max(now - ts)
+  now: window_end
+  best: max(bid_price where rank(ask_price) <= 2)
+  sizes: distinct(bid_quantity)
+  size: sum(bid_quantity where mid >= floor(guard) and market != perp)
+  deep: count(where bid_quantity > mean_kept)
+  mean_kept: sum(bid_quantity where abs(mid - guard) <= band) / (excluded + 1)
+  first: first(ask_price)
+  last: last(ask_price)
+`, `
+view: fair_1m
+version: 1
+from: fair
+by: [market]
+window: {tumbling: 1m}
+features:
+  n: count()
+  kept: last(kept)
+  spread: sum(spread)
+`}
+
+var membersSpecs = []string{barsSpec, `
+view: ranked
+version: 1
+from: bars
+where: trades > 0
+by: [market]
+window: {latest: symbol, every: 90s, max_age: 3m, emit: members}
+features:
+  place: rank(notional)
+  top: place <= 2
+  part: share(volume)
+  pct: pct_rank(vwap)
+  z: zscore(close)
+  n: count()
+  price: close
+  ratio: vwap
+  above: close > mean(close)
+  name: symbol
+  age: window_end - ts
+  far: rank(abs(close - center))
+  center: mean(close)
+  tops: sum(volume where place <= 2)
+  rest: count(where not top)
+  half: count(where pct_rank(volume) >= 0.5)
+  flow: rank(taker_buy - taker_sell) + rank(imbalance)
+`, `
+view: leaders
+version: 1
+from: ranked
+where: place == 1
+by: [market, symbol]
+window: {tumbling: 6m}
+features:
+  minutes: count()
+  z: max(z)
+`}
+
+// members is a group at a grid point: its newest rows, in the order of names.
+type memberSet struct {
+	v     *lang.View
+	rows  []input
+	start int64
+	end   int64
+	feats map[int]value
+	aggs  map[int]value
+}
+
+func (w *world) latest(v *lang.View, events []*event, from map[*lang.View][]refRow, s span) []refRow {
+	keyed := *v
+	if !v.Window.Members {
+		keyed.By = append(slices.Clone(v.By), v.Window.Member)
+	}
+	ins, names := w.inputs(&keyed, events, from)
+	keys := make([]string, 0, len(ins))
+	low, high := int64(1<<62), int64(0)
+	for k, in := range ins {
+		keys = append(keys, k)
+		low, high = min(low, in[0].ts), max(high, in[len(in)-1].ts)
+	}
+	slices.SortFunc(keys, func(a, b string) int { return slices.Compare(names[a], names[b]) })
+	every, age := v.Window.Every, v.Window.Width
+	stop := high + age
+	if s.closed {
+		stop = min(stop, -market.FloorDiv(-s.last, every)*every)
+	} else {
+		stop = min(stop, s.mark-1)
+	}
+	var rows []refRow
+	for t := -market.FloorDiv(-low, every) * every; t <= stop; t += every {
+		var groups []string
+		sets := map[string]*memberSet{}
+		ents := map[string][][]string{}
+		for _, k := range keys {
+			var newest *input
+			for i := range ins[k] {
+				if ins[k][i].ts <= t {
+					newest = &ins[k][i]
+				}
+			}
+			if newest == nil || t-newest.ts > age {
+				continue
+			}
+			g := strings.Join(names[k][:len(keyed.By)-1], "\x00")
+			if sets[g] == nil {
+				groups = append(groups, g)
+				sets[g] = &memberSet{v: v, start: t - age, end: t, feats: map[int]value{}, aggs: map[int]value{}}
+			}
+			sets[g].rows = append(sets[g].rows, *newest)
+			ents[g] = append(ents[g], names[k])
+		}
+		for _, g := range groups {
+			rows = append(rows, sets[g].emit(ents[g], s)...)
+		}
+	}
+	return rows
+}
+
+func (m *memberSet) emit(ents [][]string, s span) []refRow {
+	shared := refRow{start: m.start, end: m.end, rowTS: m.end, ent: ents[0][:len(m.v.By)]}
+	for i := range m.rows {
+		m.rows[i].group = func(n *lang.Node) value { return m.value(n, i) }
+		r := &m.rows[i]
+		shared.avail, shared.hold, shared.flags = max(shared.avail, r.avail), max(shared.hold, r.hold), shared.flags|r.flags
+	}
+	shared.avail = max(shared.avail, m.end+shared.hold)
+	if s.closed && m.end > s.last {
+		shared.flags |= features.FlagPartial
+	}
+	if !m.v.Window.Members {
+		shared.vals = m.features(-1)
+		return []refRow{shared}
+	}
+	var rows []refRow
+	for i := range m.rows {
+		r := shared
+		r.ent, r.vals = ents[i], m.features(i)
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func (m *memberSet) features(i int) []value {
+	var vals []value
+	for _, f := range m.v.Features {
+		vals = append(vals, eval(f.Node, func(n *lang.Node) value { return m.value(n, i) }))
+	}
+	return vals
+}
+
+// value is what a leaf means for member i, or for the group when i is -1.
+func (m *memberSet) value(n *lang.Node, i int) value {
+	switch n.Op {
+	case lang.NColumn:
+		return m.rows[i].col(m.v.Columns[n.Index].Name)
+	case lang.NFeature:
+		return eval(m.v.Features[n.Index].Node, func(n *lang.Node) value { return m.value(n, i) })
+	case lang.NAgg:
+		x, known := m.aggs[n.Index]
+		if !known {
+			x = aggValue(m.v, m.v.Aggs[n.Index], m.rows, nil, m.start, m.end, 0)
+			m.aggs[n.Index] = x
+		}
+		return x
+	case lang.NRank:
+		return m.rank(n.Args[0], i)
+	case lang.NWindowStart:
+		return rat(m.start)
+	}
+	return rat(m.end)
+}
+
+func (m *memberSet) rank(x *lang.Node, i int) value {
+	vals := make([]value, len(m.rows))
+	for k := range m.rows {
+		vals[k] = eval(x, func(n *lang.Node) value { return m.value(n, k) })
+	}
+	before := int64(1)
+	for k := range vals {
+		c := 0
+		switch {
+		case vals[k] == nil && vals[i] == nil:
+		case vals[k] == nil:
+			c = 1
+		case vals[i] == nil:
+			c = -1
+		default:
+			c = compareVals(vals[i], vals[k])
+		}
+		if c < 0 || c == 0 && k < i {
+			before++
+		}
+	}
+	return rat(before)
+}
