@@ -248,27 +248,31 @@ func TestEngine_MatchesReference(t *testing.T) {
 	for _, name := range sortedNames() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, engineSpecs[name]...)
-			rapid.Check(t, func(rt *rapid.T) {
-				seed := rapid.Uint64().Draw(rt, "seed")
-				n := rapid.IntRange(1, 300).Draw(rt, "n")
-				events := r.events(seed, n)
-				h := how{
-					batch: rapid.SampledFrom([]int{1, 3, 20, 1000}).Draw(rt, "batch"), shards: 1, seed: seed,
-					last: events[n-1].ts, from: 0,
-				}
-				h.history = rapid.Bool().Draw(rt, "history")
-				if rapid.Bool().Draw(rt, "late start") {
-					h.from = events[n/2].ts
-				}
-				if rapid.Bool().Draw(rt, "by mark") {
-					h.mark = events[n-1].ts + 1 + int64(seed%uint64(200e6))
-				}
-				ref := r.world.run(r.views, exact(events), span{mark: h.mark, closed: h.mark == 0, last: h.last})
-				r.same(fmt.Sprintf("%+v", h), r.drive(events, h), r.want(ref, h.from))
-			})
+			matchesReference(t, engineSpecs[name]...)
 		})
 	}
+}
+
+func matchesReference(t *testing.T, texts ...string) {
+	r := newRig(t, texts...)
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64().Draw(rt, "seed")
+		n := rapid.IntRange(1, 300).Draw(rt, "n")
+		events := r.events(seed, n)
+		h := how{
+			batch: rapid.SampledFrom([]int{1, 3, 20, 1000}).Draw(rt, "batch"), shards: 1, seed: seed,
+			last: events[n-1].ts, from: 0,
+		}
+		h.history = rapid.Bool().Draw(rt, "history")
+		if rapid.Bool().Draw(rt, "late start") {
+			h.from = events[n/2].ts
+		}
+		if rapid.Bool().Draw(rt, "by mark") {
+			h.mark = events[n-1].ts + 1 + int64(seed%uint64(200e6))
+		}
+		ref := r.world.run(r.views, exact(events), span{mark: h.mark, closed: h.mark == 0, last: h.last})
+		r.same(fmt.Sprintf("%+v", h), r.drive(events, h), r.want(ref, h.from))
+	})
 }
 
 // I1: shards, batches, marks and restarts never show.
@@ -276,23 +280,27 @@ func TestEngine_SameRowsHoweverDriven(t *testing.T) {
 	for _, name := range sortedNames() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, engineSpecs[name]...)
-			rapid.Check(t, func(rt *rapid.T) {
-				seed := rapid.Uint64().Draw(rt, "seed")
-				n := rapid.IntRange(1, 600).Draw(rt, "n")
-				events := r.events(seed, n)
-				base := how{batch: 4096, shards: 1, seed: seed, last: events[n-1].ts}
-				if rapid.Bool().Draw(rt, "by mark") {
-					base.mark = events[n-1].ts + 1 + int64(seed%uint64(200e6))
-				}
-				want := r.drive(events, base)
-				h := base
-				h.batch = rapid.SampledFrom([]int{1, 7, 40, 4096}).Draw(rt, "batch")
-				h.restore = rapid.Bool().Draw(rt, "restore")
-				h.history = rapid.Bool().Draw(rt, "history")
-				h.shards = rapid.SampledFrom([]int{1, 2, 7}).Draw(rt, "shards")
-				r.same(fmt.Sprintf("%+v", h), r.drive(events, h), want)
-			})
+			sameHoweverDriven(t, engineSpecs[name]...)
 		})
 	}
+}
+
+func sameHoweverDriven(t *testing.T, texts ...string) {
+	r := newRig(t, texts...)
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64().Draw(rt, "seed")
+		n := rapid.IntRange(1, 600).Draw(rt, "n")
+		events := r.events(seed, n)
+		base := how{batch: 4096, shards: 1, seed: seed, last: events[n-1].ts}
+		if rapid.Bool().Draw(rt, "by mark") {
+			base.mark = events[n-1].ts + 1 + int64(seed%uint64(200e6))
+		}
+		want := r.drive(events, base)
+		h := base
+		h.batch = rapid.SampledFrom([]int{1, 7, 40, 4096}).Draw(rt, "batch")
+		h.restore = rapid.Bool().Draw(rt, "restore")
+		h.history = rapid.Bool().Draw(rt, "history")
+		h.shards = rapid.SampledFrom([]int{1, 2, 7}).Draw(rt, "shards")
+		r.same(fmt.Sprintf("%+v", h), r.drive(events, h), want)
+	})
 }

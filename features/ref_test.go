@@ -465,6 +465,9 @@ func atanhLn(m *big.Float, prec uint) *big.Float {
 // aggValue evaluates an aggregate over the rows of a window (start, end as the rows see
 // it); before is the entity's last row with a value before the window.
 func aggValue(v *lang.View, a *lang.Agg, rows, before []input, start, end, carry int64) value {
+	if len(a.Args) > 1 {
+		return pairValue(v, a, rows)
+	}
 	var xs []value
 	var ts []int64
 	taken := func(in input) (value, bool) {
@@ -523,7 +526,12 @@ func aggValue(v *lang.View, a *lang.Agg, rows, before []input, start, end, carry
 		return r
 	case "mean", "var", "std":
 		return moments(a, xs)
+	case "median":
+		return exactQuantile(a, xs, big.NewRat(1, 2))
 	case "quantile":
+		if a.Approx.M == 0 {
+			return exactQuantile(a, xs, dec(a.P))
+		}
 		return quantile(a, xs)
 	case "time_mean":
 		var prev *input

@@ -140,7 +140,7 @@ func windowRow(v, root *lang.View, in, before []input, start, end, rowTS int64) 
 		aggs[i] = aggValue(root, a, in, before, start, end, v.Window.Carry)
 		if len(in) == 0 && v.Empty == "flat" {
 			switch a.Fn {
-			case "first", "last", "min", "max", "mean":
+			case "first", "last", "min", "max", "mean", "median":
 				last := *a
 				last.Fn = "last"
 				aggs[i] = aggValue(root, &last, slices.DeleteFunc(slices.Clone(before), func(x input) bool { return start-x.ts > v.Window.Carry }), nil, 0, 0, 0)

@@ -155,13 +155,7 @@ func (v *viewState) saveRec(w *writer, rec []uint64) {
 			w.words(rec[a.Off : a.Off+a.Words()])
 			continue
 		}
-		ents := v.task.sc.Sets.Sorted(rec[a.Off])
-		w.word(uint64(len(ents)))
-		for _, e := range ents {
-			w.word(e.Lo)
-			w.word(e.Hi)
-			w.word(e.N)
-		}
+		a.SaveSet(rec, &v.task.sc, w.word)
 	}
 }
 
@@ -332,12 +326,10 @@ func (v *viewState) loadRec(r *reader, rec []uint64) {
 			continue
 		}
 		for range r.count(24) {
-			lo, hi, n := r.word(), r.word(), r.word()
-			if n == 0 {
+			if !a.LoadEntry(rec, &v.task.sc, r.word) {
 				r.bad = true
 				return
 			}
-			rec[a.Off] = v.task.sc.Sets.Add(rec[a.Off], lo, hi, n)
 		}
 	}
 }

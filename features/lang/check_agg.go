@@ -26,7 +26,7 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 	var nodes []*Node
 	bad := !placed
 	for i, a := range args {
-		if a == nil || i > 0 && f.names[i] != "weight" && f.built {
+		if a == nil || f.built && !rowArgs[f.names[i]] {
 			continue
 		}
 		n := v.aggArg(e, f.names[i], a, inner)
@@ -47,6 +47,10 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 	}
 	return v.shared(e, agg)
 }
+
+// rowArgs are the arguments of aggregates that are expressions over the rows; the others
+// are constants.
+var rowArgs = map[string]bool{"x": true, "y": true, "value": true, "weight": true}
 
 // placed tells whether an aggregate may stand where it does.
 func (v *viewChecker) placed(e *Expr, s scope) bool {
@@ -95,8 +99,7 @@ func (v *viewChecker) aggOptions(e *Expr, agg *Agg, args []*Expr) bool {
 		p, ok := v.fraction(args[1], "p", num.Dec{M: 1})
 		agg.P = p
 		if args[2] == nil {
-			v.problem(e.Pos, "want approx=0.01", "exact quantile is not supported by this version")
-			return false
+			return ok
 		}
 		approx, ok2 := v.fraction(args[2], "approx", num.Dec{M: 5, S: 1})
 		if ok2 && compareDec(approx, num.Dec{M: 1, S: 6}) < 0 {
@@ -143,7 +146,12 @@ func (v *viewChecker) aggType(e *Expr, agg *Agg) bool {
 		return true
 	case "first", "last", "min", "max":
 		return v.pickType(agg, x, pos)
+	case "median", "wmedian":
+		return v.rankType(e, agg, x, pos)
 	case "quantile":
+		if agg.Approx.M == 0 {
+			return v.rankType(e, agg, x, pos)
+		}
 		agg.Type = Type{Kind: TFloat, Nullable: true, Unit: meanUnit(x)}
 		if x.Kind != TInt && x.Kind != TDec && x.Kind != TDur {
 			return v.refuse(pos, agg.Fn, x, "want a decimal: round(x, 12)")
@@ -162,7 +170,9 @@ func meanUnit(x Type) string {
 }
 
 // isSummable tells the kinds that are integers at some scale.
-func isSummable(k TypeKind) bool { return k == TInt || k == TDec || k == TDur || k == TQ60 }
+func isSummable(k TypeKind) bool {
+	return k == TInt || k == TDec || k == TDur || k == TQ60 || k == TQ120
+}
 
 // pickType types the aggregates that return one of the values: a ratio is then a float,
 // rounded once.

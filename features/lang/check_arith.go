@@ -7,19 +7,23 @@ import (
 )
 
 func isNumber(k TypeKind) bool {
-	return k == TInt || k == TDec || k == TRatio || k == TQ60 || k == TFloat
+	return k == TInt || k == TDec || k == TRatio || k == TQ60 || k == TQ120 || k == TFloat
 }
 
 // joinKinds is the kind that holds both numbers: exact ones stay exact, with a float the
-// result is a float; logarithms among themselves stay integers under + and -.
+// result is a float; decimals and logarithms together have the digits of the logarithms.
 func joinKinds(a, b TypeKind) TypeKind {
 	switch {
 	case a == b:
 		return a
 	case a == TFloat || b == TFloat:
 		return TFloat
-	case a == TRatio || b == TRatio || a == TQ60 || b == TQ60:
+	case a == TRatio || b == TRatio:
 		return TRatio
+	case a == TQ120 || b == TQ120:
+		return TQ120
+	case a == TQ60 || b == TQ60:
+		return TQ60
 	}
 	return TDec
 }
@@ -127,8 +131,11 @@ func (v *viewChecker) product(n, l, r *Node) bool {
 	switch {
 	case isNumber(lk) && isNumber(rk):
 		n.Type.Kind = joinKinds(lk, rk)
-		if n.Type.Kind == TQ60 {
+		switch logs := logarithms(lk) + logarithms(rk); {
+		case logs > 2:
 			n.Type.Kind = TRatio
+		case logs == 2 && n.Type.Kind == TQ60:
+			n.Type.Kind = TQ120
 		}
 	case lk == TDur && rk == TInt && r.Type.Unit == "", lk == TInt && rk == TDur && l.Type.Unit == "":
 		n.Type.Kind = TDur
@@ -146,6 +153,17 @@ func (v *viewChecker) product(n, l, r *Node) bool {
 		n.Type.Kind = TDec
 	}
 	return true
+}
+
+// logarithms is how many of them a number is a product of; of one that is not exact, 0.
+func logarithms(k TypeKind) int {
+	switch k {
+	case TQ60:
+		return 1
+	case TQ120:
+		return 2
+	}
+	return 0
 }
 
 // numUnit is the unit of a number or duration.
@@ -185,10 +203,10 @@ func (v *viewChecker) remainder(n, l, r *Node) bool {
 }
 
 // invert turns x / c into x * (1/c) where the inverse is a finite decimal and x is exact,
-// so that (bid + ask) / 2 stays a decimal.
+// so that (bid + ask) / 2 stays a decimal and half a logarithm one.
 func (v *viewChecker) invert(n *Node) {
 	l, r := n.Args[0], n.Args[1]
-	if k := l.Type.Kind; k != TInt && k != TDec && k != TDur || r.Op != NConst || r.Type.Kind != TInt && r.Type.Kind != TDec {
+	if !isSummable(l.Type.Kind) || r.Op != NConst || r.Type.Kind != TInt && r.Type.Kind != TDec {
 		return
 	}
 	inv, ok := inverse(r.Const.Dec)
@@ -198,6 +216,9 @@ func (v *viewChecker) invert(n *Node) {
 	n.Op = NMul
 	n.Args = []*Node{l, v.constNode(r.Pos, Type{Kind: TDec}, inv)}
 	n.Type.Kind = TDec
+	if logarithms(l.Type.Kind) > 0 {
+		n.Type.Kind = l.Type.Kind
+	}
 	n.Type.Nullable = l.Type.Nullable
 }
 

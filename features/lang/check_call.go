@@ -186,7 +186,7 @@ func (v *viewChecker) ln(e *Expr, n *Node) *Node {
 	switch {
 	case x.Unit != "":
 		v.problem(e.Pos, "want a ratio, such as ln(close / open)", "ln of %s", typeName(x))
-	case x.Kind != TInt && x.Kind != TDec && x.Kind != TRatio:
+	case !isNumber(x.Kind) || x.Kind == TFloat:
 		v.problem(e.Pos, "want an exact ratio, such as ln(close / open)", "ln of %s", typeName(x))
 	default:
 		n.Type = Type{Kind: TQ60, Nullable: true}

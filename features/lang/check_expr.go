@@ -486,7 +486,7 @@ func article(word string) string {
 func typeName(t Type) string {
 	name := map[TypeKind]string{
 		TNull: "null", TBool: "a condition", TInt: "a whole number", TDec: "a decimal", TRatio: "a ratio",
-		TFloat: "a float", TQ60: "a logarithm", TTime: "a time", TDur: "a duration", TEnum: "an enum",
+		TFloat: "a float", TQ60: "a logarithm", TQ120: "a product of logarithms", TTime: "a time", TDur: "a duration", TEnum: "an enum",
 		TText: "text", TID: "an id", TBook: "a book", TList: "a list", tBad: "unknown",
 	}[t.Kind]
 	if t.Unit != "" {

@@ -96,7 +96,6 @@ bad.yaml:13:6: YAML reads "!complete" as a tag (want "not …" instead of "!…"
 bad.yaml:14:43: unknown unit "q" in "5q" (want us ms s m h d w, or bps)
 bad.yaml:14:43: over inside a tumbling window (want it without over: the window says which rows)
 bad.yaml:15:12: comparisons do not chain (want a < b and b < c)
-bad.yaml:16:6: aggregate wmedian is not supported by this version (supported: count distinct first last max mean min quantile std sum time_mean var)
 bad.yaml:16:55: needs a second pass over the rows of the window (want columns, let and parameters inside an aggregate)
 bad.yaml:17:20: unknown parameter $n (want params: with n: {type: …, default: …})
 `)

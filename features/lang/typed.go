@@ -9,7 +9,8 @@ import (
 type TypeKind uint8
 
 // The types. Dec covers integers (scale 0) and decimals; Ratio is an exact quotient that
-// is rounded once when stored; Q60 a logarithm as an integer with 60 fraction bits.
+// is rounded once when stored; Q60 a logarithm as an integer with 60 fraction bits, Q120 a
+// product of two with 120. Q60 and Q120 stay what they are when a decimal multiplies them.
 const (
 	TNull TypeKind = iota
 	TBool
@@ -18,6 +19,7 @@ const (
 	TRatio
 	TFloat
 	TQ60
+	TQ120
 	TTime
 	TDur
 	TEnum
@@ -102,8 +104,8 @@ type Column struct {
 // expressions and its filter. Canonical is its key for sharing: two of one input and one
 // entity key with the same text have the same state.
 //
-// Types of arguments: sum, mean, var, std and time_mean take TInt, TDec, TDur and TQ60
-// only, so that they are exact; first, last, min and max of a TRatio store it as a float64
+// Types of arguments: sum, mean, var, std and time_mean take TInt, TDec, TDur, TQ60 and
+// TQ120 only, so that they are exact; first, last, min and max of a TRatio store it as a float64
 // rounded once (Type TFloat). Types of results: count and distinct TInt; sum, first, last,
 // min, max that of the argument; mean, time_mean and var TRatio; std and quantile TFloat.
 type Agg struct {
@@ -111,7 +113,7 @@ type Agg struct {
 	Args      []*Node
 	Where     *Node   // nil for none
 	P         num.Dec // quantile: which
-	Approx    num.Dec // quantile: relative error
+	Approx    num.Dec // quantile: relative error, 0 when it is exact
 	DDof      int     // var, std: 1 unless given
 	Type      Type    // of the result
 	Canonical string
@@ -197,6 +199,7 @@ var Semantics = map[string]int{
 
 	"count": 1, "sum": 1, "min": 1, "max": 1, "first": 1, "last": 1, "mean": 1, "var": 1, "std": 1,
 	"time_mean": 1, "distinct": 1, "quantile": 1,
+	"median": 1, "wmedian": 1,
 
 	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 1, "floor": 1, "sqrt": 1, "ln": 2, "coalesce": 1,
 

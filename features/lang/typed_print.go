@@ -20,7 +20,10 @@ func (a *Agg) text() string {
 	}
 	switch a.Fn {
 	case "quantile":
-		b.WriteString(", " + decText(a.P) + ", approx=" + decText(a.Approx))
+		b.WriteString(", " + decText(a.P))
+		if a.Approx.M != 0 {
+			b.WriteString(", approx=" + decText(a.Approx))
+		}
 	case "var", "std":
 		b.WriteString(", ddof=" + strconv.Itoa(a.DDof))
 	}

@@ -93,7 +93,7 @@ func TestTypes_OfFeatures(t *testing.T) {
 		{"floor(count() / 3)", "int?", "floor(div(agg#0, 3))"},
 		{"sqrt(last(price * price))", "float quote/base?", "sqrt(agg#0)"},
 		{"ln(last(price) / first(price))", "q60?", "ln(div(agg#0, agg#1))"},
-		{"ln(last(price) / first(price)) * 2", "ratio?", "mul(ln(div(agg#0, agg#1)), 2)"},
+		{"ln(last(price) / first(price)) * 2", "q60?", "mul(ln(div(agg#0, agg#1)), 2)"},
 		{"if(count() > 5, last(price), null)", "dec quote/base?", "if(gt(agg#0, 5), agg#1, null)"},
 		{"if(count() > 5, 1, 2.5)", "dec", "if(gt(agg#0, 5), 1, 2.5)"},
 		{"coalesce(last(price), 0)", "dec quote/base", "coalesce(agg#0, 0)"},

@@ -139,6 +139,20 @@ func mulWide(x, y *num.Int192) (r num.Int192) {
 	return r
 }
 
+// shiftLeft multiplies by 2^n; false when the result would not fit.
+func shiftLeft(w *num.Int192, n uint) bool {
+	if w.BitLen()+int(n) > maxBits {
+		return w.Sign() == 0
+	}
+	for ; n >= 64; n -= 64 {
+		w[0], w[1], w[2] = 0, w[0], w[1]
+	}
+	if n > 0 {
+		w[0], w[1], w[2] = w[0]<<n, w[1]<<n|w[0]>>(64-n), w[2]<<n|w[1]>>(64-n)
+	}
+	return true
+}
+
 // quoSmall divides the magnitude of w by d and returns the remainder of the magnitude.
 func quoSmall(w *num.Int192, d uint64) (rem uint64) {
 	neg := w.Sign() < 0

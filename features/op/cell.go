@@ -10,7 +10,7 @@ import (
 // it, then the value: three words exact, one a float or truth value.
 // CellWords is the length of a cell for values of a kind; a text takes two words, whose
 // second is its holder's.
-func CellWords(k Kind) int { return cellWords(k) }
+func CellWords(k Kind) int { return cellLen(k) }
 
 // PutCell keeps v, which is not null and neither a ratio nor a text.
 func PutCell(st []uint64, v *Val, k Kind) { putCell(st, v, k) }
@@ -21,16 +21,18 @@ func GetCell(v *Val, st []uint64, k Kind) { getCell(v, st, k) }
 // ValidCell reports whether words read from outside can be a cell.
 func ValidCell(st []uint64, k Kind) bool { return validCell(st, k) }
 
-func cellWords(k Kind) int {
-	if k == KExact || k == KQ60 {
+func cellLen(k Kind) int {
+	if k.Fixed() {
 		return 4
 	}
 	return 2
 }
 
+func cellWords(a *Acc) int { return cellLen(a.Kind) }
+
 func putCell(st []uint64, v *Val, k Kind) {
 	switch k {
-	case KExact, KQ60:
+	case KExact, KQ60, KQ120:
 		st = st[:4]
 		st[0] = 1 | uint64(v.S)<<8
 		st[1], st[2], st[3] = v.W[0], v.W[1], v.W[2]
@@ -49,7 +51,7 @@ func getCell(v *Val, st []uint64, k Kind) {
 	}
 	v.Null, v.Ovf = false, false
 	switch k {
-	case KExact, KQ60:
+	case KExact, KQ60, KQ120:
 		v.S = int8(st[0] >> 8)
 		v.W = num.Int192(st[1:4])
 	case KFloat:
@@ -65,7 +67,7 @@ func cellValid(a *Acc, st []uint64) bool { return validCell(st, a.Kind) }
 
 func validCell(st []uint64, k Kind) bool {
 	switch k {
-	case KExact, KQ60:
+	case KExact, KQ60, KQ120:
 		w := num.Int192(st[1:4])
 		return st[0] == 0 || st[0]&0xff == 1 && st[0]>>8 <= maxScale && w.BitLen() <= maxBits
 	case KFloat:
@@ -78,7 +80,7 @@ func validCell(st []uint64, k Kind) bool {
 // cmpCell compares a cell that holds a value with v.
 func cmpCell(st []uint64, v *Val, k Kind) int {
 	switch k {
-	case KExact, KQ60:
+	case KExact, KQ60, KQ120:
 		w := num.Int192(st[1:4])
 		return cmpExact(&w, &v.W, int8(st[0]>>8), v.S)
 	case KFloat:

@@ -5,6 +5,8 @@ func countFold(_ *Acc, st []uint64, _ *Val, _ int64, _ *Scratch) bool {
 	return true
 }
 
+func countUnfold(_ *Acc, st []uint64, _ *Val, _ int64, _ *Scratch) { st[0]-- }
+
 func countMerge(_ *Acc, st, newer []uint64, _ *Scratch) bool {
 	st[0] += newer[0]
 	return true

@@ -17,7 +17,7 @@ func firstMerge(_ *Acc, st, newer []uint64, _ *Scratch) bool {
 	return true
 }
 
-func lastWords(k Kind) int { return cellWords(k) + 1 }
+func lastWords(a *Acc) int { return cellLen(a.Kind) + 1 }
 
 func lastFold(a *Acc, st []uint64, v *Val, ts int64, _ *Scratch) bool {
 	putCell(st, v, a.Kind)

@@ -26,6 +26,11 @@ func histFold(a *Acc, st []uint64, v *Val, _ int64, sc *Scratch) bool {
 	return ok
 }
 
+func histUnfold(a *Acc, st []uint64, v *Val, _ int64, sc *Scratch) {
+	b, _ := bucket(v, a.Bits)
+	st[0] = sc.Sets.Remove(st[0], uint64(b), uint64(b>>63), 1, nil)
+}
+
 // HistBits is B for a relative error approx in (0, 1), at most 20.
 func HistBits(approx num.Dec) (int, bool) {
 	if approx.M <= 0 {
@@ -102,8 +107,12 @@ func middle(k int64, b int) num.Int192 {
 	return w
 }
 
-// Quantile sets v to the p-quantile of the histogram; null when it is empty.
+// Quantile sets v to the p-quantile of a histogram or multiset; null when it is empty.
 func (a *Acc) Quantile(v *Val, rec []uint64, p num.Dec, sc *Scratch) {
+	if a.Fn == Order {
+		a.orderQuantile(v, rec, p, sc)
+		return
+	}
 	ents := sc.Sets.Sorted(a.state(rec)[0])
 	var n uint64
 	for i := range ents {

@@ -15,7 +15,7 @@ const (
 	integralWords = integralCell + 4
 )
 
-func integralLen(Kind) int { return integralWords }
+func integralLen(*Acc) int { return integralWords }
 
 // hold adds value × (to − from) for the value of the cell; false when it does not fit.
 func hold(area, cell []uint64, from, to int64) bool {

@@ -61,6 +61,7 @@ const (
 	Coalesce
 	XToR
 	XToF
+	XToQ // more binary digits after the point: N of them
 	QToR
 	QToF
 	RToF
@@ -69,7 +70,8 @@ const (
 	SqrtF
 	LnX // ln(A/B), exact / exact → q60
 	LnR
-	Var // A count, B sum, C sum of squares, N ddof → ratio
+	Var  // A count, B sum, C sum of squares, N ddof → ratio
+	Pair // A and B as one value; N: 1 when one of them is enough
 )
 
 // Comparisons of the Cmp instructions.
@@ -152,6 +154,8 @@ func (m *Machine) RunCode(code []Instr) {
 				a = b
 			}
 			d.Copy(a, in.K)
+		case Pair:
+			d.setPair(a, b, in.N == 1)
 		case Var:
 			m.variance(in, d, a, b, &m.Regs[in.C])
 		default:

@@ -201,7 +201,11 @@ func (m *Machine) convert(in *Instr, d, a, b *Val) {
 	case XToR:
 		d.lazy, d.W, d.S, d.den, d.denS = true, a.W, a.S, one192, 0
 	case QToR:
-		a.toRat(&d.R, KQ60)
+		a.toRat(&d.R, in.K)
+	case XToQ:
+		w := a.W
+		ok := shiftLeft(&w, uint(in.N))
+		d.Null, d.Ovf, d.W, d.S = !ok, !ok, w, a.S
 	case XToF, QToF, RToF:
 		f, ok := a.Float64(in.K)
 		d.F = f

@@ -325,12 +325,12 @@ func TestTable_NamesEveryOperator(t *testing.T) {
 func TestMerge_EmptyIsNeutral(t *testing.T) {
 	for f := Count; int(f) < len(Table); f++ {
 		var sc Scratch
-		acc := Acc{Fn: f, Kind: KExact, Bits: 5}
+		acc := Acc{Fn: f, Kind: KExact, With: KExact, Bits: 5}
 		full, empty := make([]uint64, acc.Words()), make([]uint64, acc.Words())
 		for i := range int64(5) {
 			var v Val
 			v.SetDec(100-7*i, int8(i))
-			acc.Fold(full, &v, 1000+i, &sc)
+			acc.Fold(full, input(f, &v), 1000+i, &sc)
 		}
 		if !acc.Owner() {
 			a, b := append([]uint64(nil), full...), append([]uint64(nil), empty...)
@@ -340,10 +340,85 @@ func TestMerge_EmptyIsNeutral(t *testing.T) {
 				t.Errorf("%s: %v and %v, want %v", f, a, b, full)
 			}
 		}
-		if !acc.Valid(full) || !acc.Valid(empty) {
+		if acc.Owner() {
+			var saved []uint64
+			acc.SaveSet(full, &sc, func(w uint64) { saved = append(saved, w) })
+			back, at := make([]uint64, acc.Words()), 1
+			for range saved[0] {
+				if !acc.LoadEntry(back, &sc, func() uint64 { at++; return saved[at-1] }) {
+					t.Errorf("%s: own entry is not valid", f)
+				}
+			}
+			if setText(&acc, back, &sc) != setText(&acc, full, &sc) {
+				t.Errorf("%s: the set does not come back", f)
+			}
+		} else if !acc.Valid(full) || !acc.Valid(empty) {
 			t.Errorf("%s: own state is not valid", f)
 		}
 	}
+}
+
+// input is a value as an accumulator takes it: of a pair both, the second not negative.
+func input(f Func, v *Val) *Val {
+	if !Table[f].Pair {
+		return v
+	}
+	w, p := new(Val), new(Val)
+	w.Copy(v, KExact)
+	if w.W.Sign() < 0 {
+		w.W.Neg()
+	}
+	p.NewPair(v, w)
+	return p
+}
+
+// setText prints a set.
+func setText(a *Acc, st []uint64, sc *Scratch) string { return fmt.Sprint(sc.sets(a).Sorted(st[0])) }
+
+// Inputs taken out one by one leave the state of the others: of a sum its value, its bounds
+// may be wider.
+func TestUnfold_LeavesTheRest(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		g := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
+		n := rapid.IntRange(1, 50).Draw(rt, "n")
+		gone := rapid.IntRange(0, n).Draw(rt, "gone")
+		for f := Count; int(f) < len(Table); f++ {
+			var sc Scratch
+			acc := Acc{Fn: f, Kind: KExact, With: KExact, Bits: 5}
+			if !acc.CanUnfold() {
+				continue
+			}
+			all, rest := make([]uint64, acc.Words()), make([]uint64, acc.Words())
+			vals := make([]*Val, n)
+			for i := range vals {
+				var v Val
+				v.SetDec(g.Int64N(1<<30)-1<<29, int8(g.IntN(9)))
+				if f == Weighted {
+					v.SetDec(g.Int64N(9), 1)
+				}
+				vals[i] = input(f, &v)
+				acc.Fold(all, vals[i], int64(i), &sc)
+				if i >= gone {
+					acc.Fold(rest, vals[i], int64(i), &sc)
+				}
+			}
+			for i := range gone {
+				acc.Unfold(all, vals[i], int64(i), &sc)
+			}
+			if acc.Owner() {
+				if a, b := setText(&acc, all, &sc), setText(&acc, rest, &sc); a != b {
+					rt.Fatalf("%s: %s, want %s", f, a, b)
+				}
+				continue
+			}
+			var a, b Val
+			acc.Load(&a, all, int64(n), &sc)
+			acc.Load(&b, rest, int64(n), &sc)
+			if cmpExact(&a.W, &b.W, a.S, b.S) != 0 || a.Null != b.Null {
+				rt.Fatalf("%s: %v, want %v", f, &a, &b)
+			}
+		}
+	})
 }
 
 // Any cut of the inputs into states, merged in order, gives the state of one fold.
@@ -353,14 +428,14 @@ func TestMerge_CutsDoNotShow(t *testing.T) {
 		n := rapid.IntRange(1, 50).Draw(rt, "n")
 		for f := Count; int(f) < len(Table); f++ {
 			var sc Scratch
-			acc := Acc{Fn: f, Kind: KExact, Bits: 5}
+			acc := Acc{Fn: f, Kind: KExact, With: KExact, Bits: 5}
 			whole, part, sum := make([]uint64, acc.Words()), make([]uint64, acc.Words()), make([]uint64, acc.Words())
 			cut := rapid.IntRange(1, 9).Draw(rt, "cut")
 			for i := range n {
 				var v Val
 				v.SetDec(g.Int64N(1<<40)-1<<39, int8(g.IntN(19)))
-				acc.Fold(whole, &v, 1000+int64(i/2), &sc)
-				acc.Fold(part, &v, 1000+int64(i/2), &sc)
+				acc.Fold(whole, input(f, &v), 1000+int64(i/2), &sc)
+				acc.Fold(part, input(f, &v), 1000+int64(i/2), &sc)
 				if g.IntN(cut) == 0 || i == n-1 {
 					acc.Merge(sum, part, &sc)
 					acc.Free(part, &sc)
@@ -368,7 +443,7 @@ func TestMerge_CutsDoNotShow(t *testing.T) {
 			}
 			a, b := fmt.Sprint(whole), fmt.Sprint(sum)
 			if acc.Owner() {
-				a, b = fmt.Sprint(sc.Sets.Sorted(whole[0])), fmt.Sprint(sc.Sets.Sorted(sum[0]))
+				a, b = setText(&acc, whole, &sc), setText(&acc, sum, &sc)
 			}
 			if a != b {
 				rt.Fatalf("%s: %v, want %v", f, b, a)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
+
+	"github.com/pinova-group/tidemark/market/num"
 )
 
 // Sets is an arena of multisets, the variable part of accumulators: a set maps a key of
@@ -14,18 +16,30 @@ type Sets struct {
 	words []uint64
 	free  [33][]uint64 // by log2 of the capacity
 	ents  []Entry      // scratch
+	sums  bool         // an entry has a sum beside its count
 }
 
-// Entry is one key of a set with its count.
-type Entry struct{ Lo, Hi, N uint64 }
+// Entry is one key of a set with its count and, where sets have sums, its sum.
+type Entry struct {
+	Lo, Hi, N uint64
+	Sum       num.Int192
+}
 
-// A block is a header (log2 of the capacity << 32 | entries) and the entries, three
-// words each; a count of 0 marks a free one.
+// A block is a header (log2 of the capacity << 32 | entries) and the entries: two words
+// of key, the count, three words of sum where sets have sums. A count of 0 marks a free
+// one.
 const (
 	minClass  = 2
-	entryLen  = 3
 	headerLen = 1
 )
+
+// entryLen is the words of an entry.
+func (s *Sets) entryLen() int {
+	if s.sums {
+		return 6
+	}
+	return 3
+}
 
 func (s *Sets) alloc(class int) uint64 {
 	if f := s.free[class]; len(f) > 0 {
@@ -34,8 +48,8 @@ func (s *Sets) alloc(class int) uint64 {
 		s.words[h-1] = uint64(class) << 32
 		return h
 	}
-	n := len(s.words)
-	s.words = slices.Grow(s.words, headerLen+entryLen<<class)[:n+headerLen+entryLen<<class]
+	n, size := len(s.words), headerLen+s.entryLen()<<class
+	s.words = slices.Grow(s.words, size)[:n+size]
 	clear(s.words[n:])
 	s.words[n] = uint64(class) << 32
 	return uint64(n) + 1
@@ -53,7 +67,7 @@ func (s *Sets) Free(h uint64) {
 
 func (s *Sets) table(h uint64) []uint64 {
 	class := s.words[h-1] >> 32
-	return s.words[h : h+entryLen<<class]
+	return s.words[h : h+uint64(s.entryLen())<<class]
 }
 
 // Len is the number of different keys.
@@ -71,6 +85,21 @@ func slot(lo, hi uint64, mask uint64) uint64 {
 
 // Add adds n to the count of a key and returns the set's handle, which may have changed.
 func (s *Sets) Add(h, lo, hi, n uint64) uint64 {
+	h, e := s.place(h, lo, hi)
+	e[2] += n
+	return h
+}
+
+// AddSum adds n to the count of a key and w to its sum.
+func (s *Sets) AddSum(h, lo, hi, n uint64, w *num.Int192) uint64 {
+	h, e := s.place(h, lo, hi)
+	e[2] += n
+	(*num.Int192)(e[3:6]).Add(w)
+	return h
+}
+
+// place finds the entry of a key or makes one, whose count the caller must raise.
+func (s *Sets) place(h, lo, hi uint64) (uint64, []uint64) {
 	if h == 0 {
 		h = s.alloc(minClass)
 	}
@@ -79,54 +108,74 @@ func (s *Sets) Add(h, lo, hi, n uint64) uint64 {
 		h = s.grow(h, class+1)
 		class++
 	}
-	t, mask := s.table(h), uint64(1)<<class-1
+	t, mask, size := s.table(h), uint64(1)<<class-1, uint64(s.entryLen())
 	for i := slot(lo, hi, mask); ; i = (i + 1) & mask {
-		e := t[i*entryLen : i*entryLen+entryLen]
+		e := t[i*size : i*size+size]
 		if e[2] == 0 {
-			e[0], e[1], e[2] = lo, hi, n
+			e[0], e[1] = lo, hi
 			s.words[h-1]++
-			return h
+			return h, e
 		}
 		if e[0] == lo && e[1] == hi {
-			e[2] += n
-			return h
+			return h, e
 		}
 	}
 }
 
 func (s *Sets) grow(h uint64, class int) uint64 {
 	g := s.alloc(class)
-	old := s.table(h)
-	for i := 0; i < len(old); i += entryLen {
+	old, size := s.table(h), s.entryLen()
+	for i := 0; i < len(old); i += size {
 		if old[i+2] != 0 {
-			g = s.Add(g, old[i], old[i+1], old[i+2])
+			_, e := s.place(g, old[i], old[i+1])
+			copy(e[2:], old[i+2:i+size])
 		}
 	}
 	s.Free(h)
 	return g
 }
 
-// remove takes n from the count of a key, which must hold that many.
-func (s *Sets) remove(h, lo, hi, n uint64) {
+// Remove takes n from the count of a key, which must hold that many, and w from its sum.
+// It returns the set's handle, 0 when nothing is left.
+func (s *Sets) Remove(h, lo, hi, n uint64, w *num.Int192) uint64 {
+	s.remove(h, lo, hi, n, w)
+	return s.orNone(h)
+}
+
+func (s *Sets) remove(h, lo, hi, n uint64, w *num.Int192) {
 	class := s.words[h-1] >> 32
-	t, mask := s.table(h), uint64(1)<<class-1
+	t, mask, size := s.table(h), uint64(1)<<class-1, uint64(s.entryLen())
+	at := func(i uint64) []uint64 { return t[i*size : i*size+size] }
 	i := slot(lo, hi, mask)
-	for t[i*entryLen] != lo || t[i*entryLen+1] != hi || t[i*entryLen+2] == 0 {
+	for e := at(i); e[0] != lo || e[1] != hi || e[2] == 0; e = at(i) {
 		i = (i + 1) & mask
 	}
-	if t[i*entryLen+2] -= n; t[i*entryLen+2] > 0 {
+	e := at(i)
+	if s.sums {
+		(*num.Int192)(e[3:6]).Sub(w)
+	}
+	if e[2] -= n; e[2] > 0 {
 		return
 	}
 	// Close the gap: move back each follower whose place is not between gap and itself.
-	for j := (i + 1) & mask; t[j*entryLen+2] != 0; j = (j + 1) & mask {
-		home := slot(t[j*entryLen], t[j*entryLen+1], mask)
+	for j := (i + 1) & mask; at(j)[2] != 0; j = (j + 1) & mask {
+		home := slot(at(j)[0], at(j)[1], mask)
 		if (j-home)&mask >= (j-i)&mask {
-			copy(t[i*entryLen:i*entryLen+entryLen], t[j*entryLen:j*entryLen+entryLen])
+			copy(at(i), at(j))
 			i = j
 		}
 	}
-	clear(t[i*entryLen : i*entryLen+entryLen])
+	clear(at(i))
 	s.words[h-1]--
+}
+
+// orNone frees a set that has become empty.
+func (s *Sets) orNone(h uint64) uint64 {
+	if s.Len(h) == 0 {
+		s.Free(h)
+		return 0
+	}
+	return h
 }
 
 // Merge adds the entries of src to dst and returns the handle of dst.
@@ -134,9 +183,16 @@ func (s *Sets) Merge(dst, src uint64) uint64 {
 	if src == 0 {
 		return dst
 	}
-	for i := range len(s.table(src)) / entryLen {
-		// The table is looked up anew: Add may move the arena.
-		if e := s.table(src)[i*entryLen:]; e[2] != 0 {
+	size := s.entryLen()
+	for i := 0; i < len(s.table(src)); i += size {
+		// The table is looked up anew: place may move the arena.
+		e := s.table(src)[i : i+size]
+		switch {
+		case e[2] == 0:
+		case s.sums:
+			w := num.Int192(e[3:6])
+			dst = s.AddSum(dst, e[0], e[1], e[2], &w)
+		default:
 			dst = s.Add(dst, e[0], e[1], e[2])
 		}
 	}
@@ -148,17 +204,17 @@ func (s *Sets) Sub(dst, src uint64) uint64 {
 	if src == 0 {
 		return dst
 	}
-	t := s.table(src)
-	for i := 0; i < len(t); i += entryLen {
-		if t[i+2] != 0 {
-			s.remove(dst, t[i], t[i+1], t[i+2])
+	t, size := s.table(src), s.entryLen()
+	var w num.Int192
+	for i := 0; i < len(t); i += size {
+		if e := t[i : i+size]; e[2] != 0 {
+			if s.sums {
+				w = num.Int192(e[3:6])
+			}
+			s.remove(dst, e[0], e[1], e[2], &w)
 		}
 	}
-	if s.Len(dst) == 0 {
-		s.Free(dst)
-		return 0
-	}
-	return dst
+	return s.orNone(dst)
 }
 
 // Sorted returns the entries ordered by (Hi, Lo) as signed numbers; the slice is good
@@ -168,10 +224,14 @@ func (s *Sets) Sorted(h uint64) []Entry {
 	if h == 0 {
 		return s.ents
 	}
-	t := s.table(h)
-	for i := 0; i < len(t); i += entryLen {
-		if t[i+2] != 0 {
-			s.ents = append(s.ents, Entry{t[i], t[i+1], t[i+2]})
+	t, size := s.table(h), s.entryLen()
+	for i := 0; i < len(t); i += size {
+		if e := t[i : i+size]; e[2] != 0 {
+			ent := Entry{Lo: e[0], Hi: e[1], N: e[2]}
+			if s.sums {
+				ent.Sum = num.Int192(e[3:6])
+			}
+			s.ents = append(s.ents, ent)
 		}
 	}
 	slices.SortFunc(s.ents, func(a, b Entry) int {

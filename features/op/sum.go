@@ -5,11 +5,17 @@ import "github.com/pinova-group/tidemark/market/num"
 // The sum of exact values is exact and free of order: see num.SumWords. Logarithms are
 // added as integers.
 
-func sumWords(Kind) int { return num.SumWords }
+func sumWords(*Acc) int { return num.SumWords }
 
 func sumFold(_ *Acc, st []uint64, v *Val, _ int64, _ *Scratch) bool {
 	num.SumAddInt192(st, &v.W, v.S)
 	return true
+}
+
+func sumUnfold(_ *Acc, st []uint64, v *Val, _ int64, _ *Scratch) {
+	w := v.W
+	w.Neg()
+	num.SumAddInt192(st, &w, v.S)
 }
 
 func sumMerge(_ *Acc, st, newer []uint64, _ *Scratch) bool {

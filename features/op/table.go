@@ -18,17 +18,25 @@ const (
 	Integral                 // value × time, for a time-weighted mean
 	Distinct                 // multiset of inputs
 	Hist                     // log-linear histogram
+	Order                    // multiset of inputs that can be ranked: median, exact quantiles
+	Weighted                 // sum of weights by value: weighted median
 )
 
 // Operator is the behaviour of one accumulator. Its state is a run of words, all zero
 // when empty; the functions get exactly these words.
 type Operator struct {
 	Name  string
-	Words func(k Kind) int // length of the state for inputs of a kind
+	Words func(a *Acc) int // length of the state
 
 	// Fold takes one input, not null, at event time ts: the definition that kernels must
-	// match. False when the input does not fit; it is then skipped.
+	// match. False when the input does not fit; it is then skipped. An accumulator of two
+	// arguments takes a pair (KPair).
 	Fold func(a *Acc, st []uint64, v *Val, ts int64, sc *Scratch) bool
+
+	// Unfold takes an input that Fold took out of the state again, the oldest one first.
+	// Nil for states that cannot. The bounds by which a sum tells an overflow stay those of
+	// all inputs since the state was empty.
+	Unfold func(a *Acc, st []uint64, v *Val, ts int64, sc *Scratch)
 
 	// Merge adds the state of newer inputs; false when something did not fit.
 	Merge func(a *Acc, st, newer []uint64, sc *Scratch) bool
@@ -41,9 +49,11 @@ type Operator struct {
 	// a method of their own.
 	Load func(a *Acc, st []uint64, v *Val, rows int64, sc *Scratch)
 
-	// Valid reports whether words read from outside can be a state.
+	// Valid reports whether words read from outside can be a state: of one that owns a set,
+	// whether they can be an entry of it.
 	Valid func(a *Acc, st []uint64) bool
 
+	Pair    bool // inputs are pairs
 	Ordered bool // the order of inputs shows
 	Owner   bool // the state owns a set, which must be freed
 }
@@ -52,26 +62,30 @@ type Operator struct {
 // semantics number of the aggregates over it (lang.Semantics); a change of its words
 // needs another magic of snapshots.
 var Table = [...]Operator{
-	Count:    {Name: "count", Words: one, Fold: countFold, Merge: countMerge, Load: countLoad, Valid: always},
-	Sum:      {Name: "sum", Words: sumWords, Fold: sumFold, Merge: sumMerge, Load: sumLoad, Valid: sumValid},
-	First:    {Name: "first", Words: cellWords, Fold: firstFold, Merge: firstMerge, Load: cellLoad, Valid: cellValid, Ordered: true},
-	Last:     {Name: "last", Words: lastWords, Fold: lastFold, Merge: lastMerge, Load: cellLoad, Valid: cellValid, Ordered: true},
-	Min:      {Name: "min", Words: cellWords, Fold: extremeFold, Merge: extremeMerge, Load: cellLoad, Valid: cellValid},
-	Max:      {Name: "max", Words: cellWords, Fold: extremeFold, Merge: extremeMerge, Load: cellLoad, Valid: cellValid},
+	Count: {Name: "count", Words: one, Fold: countFold, Unfold: countUnfold, Merge: countMerge, Load: countLoad, Valid: always},
+	Sum:   {Name: "sum", Words: sumWords, Fold: sumFold, Unfold: sumUnfold, Merge: sumMerge, Load: sumLoad, Valid: sumValid},
+	First: {Name: "first", Words: cellWords, Fold: firstFold, Merge: firstMerge, Load: cellLoad, Valid: cellValid, Ordered: true},
+	Last:  {Name: "last", Words: lastWords, Fold: lastFold, Merge: lastMerge, Load: cellLoad, Valid: cellValid, Ordered: true},
+	Min:   {Name: "min", Words: cellWords, Fold: extremeFold, Merge: extremeMerge, Load: cellLoad, Valid: cellValid},
+	Max:   {Name: "max", Words: cellWords, Fold: extremeFold, Merge: extremeMerge, Load: cellLoad, Valid: cellValid},
+
 	Integral: {Name: "integral", Words: integralLen, Fold: integralFold, Merge: integralMerge, Valid: integralValid, Ordered: true},
-	Distinct: {Name: "distinct", Words: one, Fold: distinctFold, Merge: setMerge, Sub: setSub, Load: distinctLoad, Valid: always, Owner: true},
-	Hist:     {Name: "hist", Words: one, Fold: histFold, Merge: setMerge, Sub: setSub, Valid: always, Owner: true},
+	Distinct: {Name: "distinct", Words: one, Fold: distinctFold, Unfold: distinctUnfold, Merge: setMerge, Sub: setSub, Load: distinctLoad, Valid: always, Owner: true},
+	Hist:     {Name: "hist", Words: one, Fold: histFold, Unfold: histUnfold, Merge: setMerge, Sub: setSub, Valid: always, Owner: true},
+	Order:    {Name: "order", Words: one, Fold: orderFold, Unfold: orderUnfold, Merge: setMerge, Sub: setSub, Load: orderLoad, Valid: orderValid, Owner: true},
+	Weighted: {Name: "weighted", Words: one, Fold: weightedFold, Unfold: weightedUnfold, Merge: setMerge, Sub: setSub, Load: weightedLoad, Valid: orderValid, Pair: true, Owner: true},
 }
 
 func (f Func) String() string { return Table[f].Name }
 
-func one(Kind) int               { return 1 }
+func one(*Acc) int               { return 1 }
 func always(*Acc, []uint64) bool { return true }
 
 // Acc is one accumulator of a view: its operator and its place in the state record.
 type Acc struct {
 	Fn   Func
-	Kind Kind // of the input as folded
+	Kind Kind // of the input as folded, of a pair its first value
+	With Kind // second value of a pair, KNull for none
 	Off  int  // first word in the record
 	Bits int  // Hist: binary digits after the leading one that name a bucket
 }
@@ -79,12 +93,23 @@ type Acc struct {
 // Scratch is memory that the accumulators of one task share.
 type Scratch struct {
 	Sets Sets
+	bags Sets // with sums
 	v    Val
 	r    num.Rat
+	rank []ranked
+}
+
+// sets is where an accumulator that owns a set has it.
+func (sc *Scratch) sets(a *Acc) *Sets {
+	if a.Fn == Weighted {
+		sc.bags.sums = true
+		return &sc.bags
+	}
+	return &sc.Sets
 }
 
 // Words is the length of the state.
-func (a *Acc) Words() int { return Table[a.Fn].Words(a.Kind) }
+func (a *Acc) Words() int { return Table[a.Fn].Words(a) }
 
 func (a *Acc) state(rec []uint64) []uint64 {
 	n := a.Off + a.Words()
@@ -98,6 +123,15 @@ func (a *Acc) Owner() bool { return Table[a.Fn].Owner }
 // Fold takes one input, see Operator.
 func (a *Acc) Fold(rec []uint64, v *Val, ts int64, sc *Scratch) bool {
 	return Table[a.Fn].Fold(a, a.state(rec), v, ts, sc)
+}
+
+// CanUnfold reports whether inputs can be taken out one by one.
+func (a *Acc) CanUnfold() bool { return Table[a.Fn].Unfold != nil }
+
+// Unfold takes the oldest input out again, see Operator. Inputs that Fold did not take
+// must not be given.
+func (a *Acc) Unfold(rec []uint64, v *Val, ts int64, sc *Scratch) {
+	Table[a.Fn].Unfold(a, a.state(rec), v, ts, sc)
 }
 
 // Merge adds the state of newer to that of older, see Operator.
@@ -122,7 +156,42 @@ func (a *Acc) Valid(rec []uint64) bool { return Table[a.Fn].Valid(a, a.state(rec
 func (a *Acc) Free(rec []uint64, sc *Scratch) {
 	st := a.state(rec)
 	if a.Owner() {
-		sc.Sets.Free(st[0])
+		sc.sets(a).Free(st[0])
 	}
 	clear(st)
+}
+
+// SaveSet calls put with the words of each entry of the set that the state owns, in the
+// order of keys, after the number of entries.
+func (a *Acc) SaveSet(rec []uint64, sc *Scratch, put func(uint64)) {
+	s := sc.sets(a)
+	ents := s.Sorted(a.state(rec)[0])
+	put(uint64(len(ents)))
+	for i := range ents {
+		e := &ents[i]
+		put(e.Lo)
+		put(e.Hi)
+		put(e.N)
+		for k := 0; s.sums && k < len(e.Sum); k++ {
+			put(e.Sum[k])
+		}
+	}
+}
+
+// LoadEntry adds an entry read from outside to the set; false when it can be none.
+func (a *Acc) LoadEntry(rec []uint64, sc *Scratch, get func() uint64) bool {
+	s, st := sc.sets(a), a.state(rec)
+	e := Entry{Lo: get(), Hi: get(), N: get()}
+	if s.sums {
+		e.Sum = num.Int192{get(), get(), get()}
+	}
+	if e.N == 0 || !Table[a.Fn].Valid(a, []uint64{e.Lo, e.Hi, e.N, e.Sum[0], e.Sum[1], e.Sum[2]}) {
+		return false
+	}
+	if s.sums {
+		st[0] = s.AddSum(st[0], e.Lo, e.Hi, e.N, &e.Sum)
+	} else {
+		st[0] = s.Add(st[0], e.Lo, e.Hi, e.N)
+	}
+	return true
 }

@@ -15,11 +15,27 @@ const (
 	KNull  Kind = iota // the constant null, of any type
 	KBool              // I: 0 or 1
 	KExact             // W × 10^-S
-	KQ60               // W × 2^-60
+	KQ60               // W × 10^-S × 2^-60: logarithms, times decimals
+	KQ120              // W × 10^-S × 2^-120: products of two logarithms, times decimals
 	KRatio             // R, or as long as lazy the quotient of W × 10^-S and den × 10^-denS
 	KFloat             // F
 	KText              // T
+	KPair              // two values, each maybe null: the arguments of an accumulator
 )
+
+// Fixed reports whether values of a kind are an integer at a fixed point, W.
+func (k Kind) Fixed() bool { return k == KExact || k == KQ60 || k == KQ120 }
+
+// QBits is the number of binary digits after the point of a fixed kind.
+func (k Kind) QBits() uint {
+	switch k {
+	case KQ60:
+		return num.QBits
+	case KQ120:
+		return 2 * num.QBits
+	}
+	return 0
+}
 
 // Val is one value; which fields count follows from its kind, known when the program is
 // built. Ovf tells a null that is there because something did not fit.
@@ -31,6 +47,8 @@ type Val struct {
 	W         num.Int192
 	T         []byte
 	R         num.Rat
+
+	pair *[2]*Val // of the machine that made it
 
 	lazy bool
 	denS int8
@@ -113,7 +131,7 @@ func (v *Val) Copy(o *Val, k Kind) {
 	switch k {
 	case KBool:
 		v.I = o.I
-	case KExact, KQ60:
+	case KExact, KQ60, KQ120:
 		v.W, v.S = o.W, o.S
 	case KRatio:
 		if v.lazy = o.lazy; v.lazy {
@@ -125,6 +143,8 @@ func (v *Val) Copy(o *Val, k Kind) {
 		v.F = o.F
 	case KText:
 		v.T = o.T
+	case KPair:
+		v.pair = o.pair
 	}
 }
 
@@ -137,12 +157,12 @@ func (v *Val) Float64(k Kind) (f float64, ok bool) {
 	switch k {
 	case KExact:
 		return num.Float64Of(&v.W, int(v.S))
-	case KQ60:
-		var r num.Rat
-		if v.W.IsInt64() {
-			return num.QFloat64(v.W.Int64()), true
+	case KQ60, KQ120:
+		f, ok = num.Float64Of(&v.W, int(v.S))
+		if k == KQ120 {
+			return f * 0x1p-120, ok // far from the least float: exact
 		}
-		return r.SetBinary(&v.W, num.QBits).Float64()
+		return f * 0x1p-60, ok
 	case KRatio:
 		if v.lazy {
 			return num.QuoFloat64(&v.W, int(v.S), &v.den, int(v.denS))
@@ -159,8 +179,8 @@ func (v *Val) toRat(r *num.Rat, k Kind) {
 	switch k {
 	case KExact:
 		r.SetInt192(&v.W, int(v.S))
-	case KQ60:
-		r.SetBinary(&v.W, num.QBits)
+	case KQ60, KQ120:
+		r.SetFixed(&v.W, int(v.S), k.QBits())
 	case KRatio:
 		r.Set(v.rat(r))
 	}

@@ -38,8 +38,14 @@ func (c *coder) arith(o lang.NodeOp, t lang.Type, a, b value) (value, error) {
 		return value{c.null(op.KNull).reg, op.KNull}, nil
 	}
 	k := join(a.kind, b.kind)
-	if k == op.KQ60 && (o == lang.NMul || o == lang.NDiv) {
-		k = op.KRatio // the product of logarithms has 120 fraction bits
+	if o == lang.NMul && a.kind.Fixed() && b.kind.Fixed() {
+		if p, ok := product(a.kind, b.kind); ok {
+			return c.op2(op.MulX, p, a, b), nil
+		}
+		k = op.KRatio // of three logarithms or more
+	}
+	if o == lang.NDiv && k.QBits() > 0 {
+		k = op.KRatio
 	}
 	var err error
 	if a, err = c.convert(a, k); err == nil {
@@ -65,6 +71,19 @@ func (c *coder) arith(o lang.NodeOp, t lang.Type, a, b value) (value, error) {
 		return c.op2(op.QuoX, op.KRatio, a, b), nil
 	}
 	return c.op2(divCodes.of(k), k, a, b), nil
+}
+
+// product is the kind of a product of fixed-point values that is one itself.
+func product(a, b op.Kind) (op.Kind, bool) {
+	switch a.QBits() + b.QBits() {
+	case 0:
+		return op.KExact, true
+	case op.KQ60.QBits():
+		return op.KQ60, true
+	case op.KQ120.QBits():
+		return op.KQ120, true
+	}
+	return op.KRatio, false
 }
 
 func (c *coder) negate(a value) (value, error) {
@@ -105,7 +124,7 @@ func (c *coder) call(n *lang.Node, args []value) (value, error) {
 		return c.round(n, a)
 	case "floor":
 		k := a.kind
-		if k == op.KQ60 {
+		if k.QBits() > 0 {
 			a, _ = c.convert(a, op.KRatio)
 			k = op.KRatio
 		}
@@ -155,7 +174,7 @@ func (c *coder) round(n *lang.Node, a value) (value, error) {
 			return a, err
 		}
 	}
-	if a.kind == op.KQ60 {
+	if a.kind.QBits() > 0 {
 		a, _ = c.convert(a, op.KRatio)
 	}
 	code := codes{op.RoundX, op.RoundR, op.RoundF}.of(a.kind)
@@ -186,8 +205,9 @@ func (c *coder) ln(n *lang.Node, a value) (value, error) {
 	switch a.kind {
 	case op.KExact:
 		return c.op2(op.LnX, op.KQ60, a, c.integer(1)), nil
-	case op.KRatio:
-		return c.op1(op.LnR, op.KQ60, a), nil
+	case op.KFloat:
+		return a, fmt.Errorf("ln takes a decimal or a ratio, not a float")
 	}
-	return a, fmt.Errorf("ln takes a decimal or a ratio, not a float")
+	r, err := c.convert(a, op.KRatio)
+	return c.op1(op.LnR, op.KQ60, r), err
 }

@@ -130,11 +130,13 @@ func (c *coder) convert(v value, k op.Kind) (value, error) {
 		return c.null(k), nil
 	case v.kind == op.KExact && k == op.KRatio:
 		return c.op1(op.XToR, k, v), nil
-	case v.kind == op.KQ60 && k == op.KRatio:
+	case v.kind.Fixed() && k.QBits() > v.kind.QBits():
+		return c.emit(k, op.Instr{Op: op.XToQ, A: uint16(v.reg), N: int32(k.QBits() - v.kind.QBits())}), nil
+	case v.kind.QBits() > 0 && k == op.KRatio:
 		return c.op1(op.QToR, k, v), nil
 	case v.kind == op.KExact && k == op.KFloat:
 		return c.op1(op.XToF, k, v), nil
-	case v.kind == op.KQ60 && k == op.KFloat:
+	case v.kind.QBits() > 0 && k == op.KFloat:
 		return c.op1(op.QToF, k, v), nil
 	case v.kind == op.KRatio && k == op.KFloat:
 		return c.op1(op.RToF, k, v), nil
@@ -142,18 +144,15 @@ func (c *coder) convert(v value, k op.Kind) (value, error) {
 	return v, fmt.Errorf("cannot use a value of kind %d as kind %d", v.kind, k)
 }
 
-// rank orders the numeric kinds by what they can hold; logarithms join ratios when
-// they meet another kind.
+// rank orders the numeric kinds by what they can hold.
 func rank(k op.Kind) int {
 	switch k {
-	case op.KExact:
-		return 1
-	case op.KQ60:
-		return 2
+	case op.KExact, op.KQ60, op.KQ120:
+		return 1 + int(k.QBits())
 	case op.KRatio:
-		return 3
+		return 1000
 	case op.KFloat:
-		return 4
+		return 1001
 	}
 	return 0
 }
@@ -167,10 +166,7 @@ func join(a, b op.Kind) op.Kind {
 		return b
 	}
 	if rank(b) > rank(a) {
-		a, b = b, a
-	}
-	if a == op.KQ60 && b != op.KQ60 {
-		return op.KRatio
+		return b
 	}
 	return a
 }

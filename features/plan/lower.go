@@ -56,6 +56,7 @@ func (l *lowering) column(n *lang.Node) (value, error) {
 // arg is the argument of an accumulator as it is folded.
 type arg struct {
 	val   value
+	with  op.Kind // of a pair: the kind of its second value; val.kind is that of the first
 	where value
 	key   string
 	node  *lang.Node
@@ -82,7 +83,7 @@ func (l *lowering) arg(x, where *lang.Node) (arg, error) {
 // kept as the float64 nearest to it; sums take exact values only.
 func (l *lowering) as(fn op.Func, v value) (value, error) {
 	switch fn {
-	case op.First, op.Last, op.Min, op.Max, op.Distinct:
+	case op.First, op.Last, op.Min, op.Max, op.Distinct, op.Order:
 		if v.kind == op.KRatio {
 			return l.row.convert(v, op.KFloat)
 		}
@@ -91,7 +92,7 @@ func (l *lowering) as(fn op.Func, v value) (value, error) {
 		}
 		return v, nil
 	}
-	if v.kind == op.KExact || v.kind == op.KQ60 && fn != op.Hist {
+	if v.kind == op.KExact || v.kind.Fixed() && fn != op.Hist {
 		return v, nil
 	}
 	return v, fmt.Errorf("its argument is not exact")
@@ -107,17 +108,20 @@ func (l *lowering) acc(fn op.Func, a arg, bits int) (int, error) {
 			return 0, fmt.Errorf("aggregate of the constant null")
 		}
 		var err error
-		if a.val, err = l.as(fn, a.val); err != nil {
+		if !op.Table[fn].Pair { // a pair was brought to its kinds when it was made
+			a.val, err = l.as(fn, a.val)
+		}
+		if err != nil {
 			return 0, err
 		}
 	} else if a.node != nil && a.node.Op == lang.NColumn && !a.node.Type.Nullable {
 		a.val.reg, a.key = -1, nodeKey(nil)+nodeKey(a.cond)
 	}
-	key := fmt.Sprint(fn, bits, a.val.kind, a.key)
+	key := fmt.Sprint(fn, bits, a.val.kind, a.with, a.key)
 	if i, ok := l.accs[key]; ok {
 		return i, nil
 	}
-	acc := op.Acc{Fn: fn, Kind: a.val.kind, Bits: bits, Off: l.v.Stride}
+	acc := op.Acc{Fn: fn, Kind: a.val.kind, With: a.with, Bits: bits, Off: l.v.Stride}
 	l.v.Stride += acc.Words()
 	l.v.Accs = append(l.v.Accs, acc)
 	l.v.Args = append(l.v.Args, Arg{Reg: a.val.reg, Where: a.where.reg, Fast: l.fast(fn, a)})
@@ -153,7 +157,7 @@ func (l *lowering) loadAcc(fn op.Func, a arg) (value, error) {
 // funcs are the aggregates that are one accumulator.
 var funcs = map[string]op.Func{
 	"first": op.First, "last": op.Last, "min": op.Min, "max": op.Max,
-	"sum": op.Sum, "count": op.Count, "distinct": op.Distinct,
+	"sum": op.Sum, "count": op.Count, "distinct": op.Distinct, "median": op.Order,
 }
 
 // agg is the value of aggregate i in the finish program.
@@ -167,6 +171,9 @@ func (l *lowering) agg(i int) (value, error) {
 		x = g.Args[0]
 	}
 	a, err := l.arg(x, g.Where)
+	if err == nil && pairs[g.Fn] != 0 {
+		a, err = l.pair(g, a)
+	}
 	if err != nil {
 		return value{}, err
 	}
@@ -185,6 +192,9 @@ func (l *lowering) aggOf(g *lang.Agg, a arg) (value, error) {
 	if fn, ok := funcs[g.Fn]; ok {
 		return l.loadAcc(fn, a)
 	}
+	if fn, ok := pairs[g.Fn]; ok {
+		return l.loadAcc(fn, a)
+	}
 	switch g.Fn {
 	case "mean":
 		return l.mean(a)
@@ -200,8 +210,11 @@ func (l *lowering) aggOf(g *lang.Agg, a arg) (value, error) {
 			return value{}, err
 		}
 		v := l.load(Load{Kind: LoadMean, Acc: i}, op.KRatio)
-		return l.binary(v, l.v.Accs[i].Kind, num.QBits), nil
+		return l.binary(v, l.v.Accs[i].Kind.QBits()), nil
 	case "quantile":
+		if g.Approx.M == 0 {
+			return l.quantile(g, a)
+		}
 		bits, ok := op.HistBits(g.Approx)
 		if !ok {
 			return value{}, fmt.Errorf("needs approx, a relative error between 0.000001 and 1")
@@ -215,9 +228,9 @@ func (l *lowering) aggOf(g *lang.Agg, a arg) (value, error) {
 	return value{}, fmt.Errorf("not yet in the engine")
 }
 
-// binary divides a ratio that counts units of a logarithm by 2^bits.
-func (l *lowering) binary(v value, arg op.Kind, bits uint) value {
-	if arg != op.KQ60 {
+// binary gives a ratio that counts units of 2^-bits its value.
+func (l *lowering) binary(v value, bits uint) value {
+	if bits == 0 {
 		return v
 	}
 	unit := l.fin.constant(fmt.Sprint("2^-", bits), op.KRatio, func(c *op.Val) {
@@ -236,7 +249,7 @@ func (l *lowering) mean(a arg) (value, error) {
 	if err != nil {
 		return n, err
 	}
-	return l.binary(l.fin.op2(op.QuoX, op.KRatio, value{s.reg, op.KExact}, n), s.kind, num.QBits), nil
+	return l.binary(l.fin.op2(op.QuoX, op.KRatio, value{s.reg, op.KExact}, n), s.kind.QBits()), nil
 }
 
 // variance is (n·S2 − S1²)/(n·(n − ddof)).
@@ -263,14 +276,14 @@ func (l *lowering) variance(g *lang.Agg, a arg) (value, error) {
 		return s2, err
 	}
 	v := l.fin.emit(op.KRatio, op.Instr{Op: op.Var, A: uint16(n.reg), B: uint16(s1.reg), C: uint16(s2.reg), N: int32(g.DDof)})
-	return l.binary(v, s1.kind, 2*num.QBits), nil
+	return l.binary(v, 2*s1.kind.QBits()), nil
 }
 
 // carried replaces, in a window without events, first, last, min, max and mean by the
 // last value of their argument, sums and counts stay 0, and all else is null.
 func (l *lowering) carried(fn string, a arg, v value) (value, error) {
 	switch fn {
-	case "first", "last", "min", "max", "mean":
+	case "first", "last", "min", "max", "mean", "median":
 	default:
 		return v, nil // 0 or null by their own rule
 	}

@@ -72,6 +72,14 @@ func (z *Rat) SetBinary(v *Int192, bits uint) *Rat {
 	return z
 }
 
+// SetFixed sets z to v × 10^-scale × 2^-bits: a logarithm, or a product of them, times a
+// decimal.
+func (z *Rat) SetFixed(v *Int192, scale int, bits uint) *Rat {
+	v.Big(&z.n)
+	z.d.Lsh(&bigPow10[scale], bits)
+	return z
+}
+
 // SetQ sets z to the fixed-point number v × 2^-QBits of LnRatio.
 func (z *Rat) SetQ(v int64) *Rat {
 	z.n.SetInt64(v)

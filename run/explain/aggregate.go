@@ -187,7 +187,7 @@ func timeMean(v *lang.View, a *lang.Agg, w *window, xs []value, at []*item) valu
 // value that is not older than carry.
 func carried(v *lang.View, a *lang.Agg, w *window) result {
 	switch a.Fn {
-	case "first", "last", "min", "max", "mean":
+	case "first", "last", "min", "max", "mean", "median":
 		for i := len(w.before) - 1; i >= 0 && w.start-w.before[i].ts <= w.carry; i-- {
 			if x, ok := take(v, a, &w.before[i]); ok {
 				return result{v: x, point: &w.before[i]}
