@@ -227,9 +227,9 @@ func orderLoad(a *Acc, st []uint64, v *Val, _ int64, sc *Scratch) {
 func setMean(v *Val, x, y *ranked, k Kind) {
 	v.Null, v.Ovf = false, false
 	if k == KFloat {
-		v.setFloat(x.f + (y.f-x.f)*0.5)
+		v.setFloat(x.f + float64((y.f-x.f)*0.5))
 		if v.Null { // their difference left the range
-			v.setFloat(x.f*0.5 + y.f*0.5)
+			v.setFloat(float64(x.f*0.5) + float64(y.f*0.5))
 		}
 		return
 	}
