@@ -46,6 +46,7 @@ type Output struct {
 	Doc         string
 	Entity      []string // entity columns
 	Fields      []Field
+	Alerts      []AlertDef
 
 	// Rows with row_ts in [a, b) depend on input in [a-Lookback, b); an event at t changes
 	// no row later than t+Reach (I2).
@@ -100,6 +101,7 @@ type ViewRows struct {
 	Avail    []int64  // max(End + hold, newest ingest time used): when the row could first be known
 	Flags    []uint8
 	Features []OutCol
+	Alerts   []AlertRow // changes of alerts that these rows made, in the same order
 }
 
 // OutCol is one feature column. Which slices are in use follows from Field.Type.
@@ -127,7 +129,7 @@ func (r *Rows) Reset() {
 	for i := range r.Views {
 		v := &r.Views[i]
 		v.Entity, v.Start, v.End, v.RowTS = v.Entity[:0], v.Start[:0], v.End[:0], v.RowTS[:0]
-		v.Avail, v.Flags = v.Avail[:0], v.Flags[:0]
+		v.Avail, v.Flags, v.Alerts = v.Avail[:0], v.Flags[:0], v.Alerts[:0]
 		for j := range v.Features {
 			c := &v.Features[j]
 			c.F64, c.I64, c.Hi, c.Lo = c.F64[:0], c.I64[:0], c.Hi[:0], c.Lo[:0]

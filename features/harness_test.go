@@ -23,6 +23,7 @@ type rig struct {
 	views []*lang.View
 	world *world
 	insts *market.Instruments
+	also  func(*features.Task, *features.Rows) // sees what drive collects; nil for none
 }
 
 func newRig(t testing.TB, texts ...string) *rig {
@@ -300,6 +301,9 @@ func (r *rig) shard(events []*event, h how, all [][]outRow) {
 
 // collect turns rows into text, one line each.
 func (r *rig) collect(task *features.Task, out *features.Rows, all [][]outRow) {
+	if r.also != nil {
+		r.also(task, out)
+	}
 	for v := range out.Views {
 		o := &out.Views[v]
 		for i := range o.Len() {

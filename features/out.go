@@ -25,6 +25,9 @@ func (v *viewState) append(row *emitted) {
 	o.Entity = append(o.Entity, row.ent)
 	o.Start, o.End, o.RowTS = append(o.Start, row.start), append(o.End, row.end), append(o.RowTS, row.rowTS)
 	o.Avail, o.Flags = append(o.Avail, row.avail), append(o.Flags, flags)
+	if v.alerts.m != nil {
+		v.judgeRow(row)
+	}
 }
 
 func (c *OutCol) setNull(i int) {

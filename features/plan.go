@@ -77,6 +77,9 @@ func output(v *plan.View) Output {
 		d := &v.Outs[i]
 		o.Fields = append(o.Fields, Field{Name: f.Name, Type: FieldType(d.As), Scale: d.Scale})
 	}
+	for _, a := range v.Lang.Alerts {
+		o.Alerts = append(o.Alerts, AlertDef{Name: a.Name, Severity: a.Severity, To: a.To, Text: a.Text})
+	}
 	return o
 }
 
@@ -92,11 +95,11 @@ func stateBytes(v *plan.View) int {
 	case v.Tail:
 		words *= 2
 	}
-	return 8*(words+v.Held) + slotBytes
+	return 8*(words+v.Held) + slotBytes + alertBytes*len(v.Lang.Alerts)
 }
 
-// slotBytes is the fixed cost of an entity.
-const slotBytes = 128
+// slotBytes is the fixed cost of an entity, alertBytes that of one of its alerts.
+const slotBytes, alertBytes = 128, 16
 
 func (p *Plan) addInput(v *plan.View) {
 	for k := range market.Kind(market.NumKinds) {

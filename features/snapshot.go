@@ -19,7 +19,8 @@ var (
 // A snapshot is, in little-endian words and length-prefixed texts:
 //
 //	magic, fingerprint of each view, from, marks and first times by kind,
-//	for each view its entities in the order of names: names, then the slot,
+//	for each view its entities in the order of names: names, then the slot;
+//	its alerts and those of them that are not quiet, in the same order,
 //	the 128-bit XXH3 of all before.
 //
 // Numbers of entities, slots and records differ from task to task and are not in it;
@@ -42,6 +43,7 @@ func (t *Task) AppendSnapshot(dst []byte) []byte {
 	}
 	for _, v := range t.views {
 		v.save(&w)
+		v.saveAlerts(&w)
 	}
 	h := xxh3.Hash128(w.b[start:])
 	w.word(h.Lo)
@@ -194,6 +196,7 @@ func (p *Plan) decode(insts *market.Instruments, body []byte) (*Task, error) {
 	}
 	for _, v := range t.views {
 		v.restore(r)
+		v.restoreAlerts(r)
 	}
 	if r.bad || len(r.b) > 0 {
 		return nil, ErrCorrupt

@@ -233,11 +233,13 @@ func (t *Task) begin(out *Rows) {
 	}
 	for i, v := range t.views[:len(out.Views)] {
 		v.out, v.outFrom = &out.Views[i], out.Views[i].Len()
+		v.alerts.from = len(v.out.Alerts)
 	}
 }
 
 func (t *Task) end() {
 	for _, v := range t.views {
+		v.sortAlerts()
 		v.out = nil
 	}
 }

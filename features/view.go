@@ -51,6 +51,7 @@ type viewState struct {
 	now     emitted
 	out     *ViewRows // while rows are emitted
 	outFrom int
+	alerts  alerts
 }
 
 // slot is the part of an entity's state that is not in a record.
@@ -76,6 +77,9 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 		v.row = op.NewMachine(p.Row)
 	}
 	v.fin = op.NewMachine(p.Finish)
+	if len(p.Alerts.List) > 0 {
+		v.alerts.m = op.NewMachine(p.Alerts.Prog)
+	}
 	v.kernels.init(v)
 	v.vec.init(v)
 	return v

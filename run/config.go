@@ -28,7 +28,8 @@ type Config struct {
 	Corrected bool   // late rows in their place, instead of left out
 	Open      bool   // write windows that are still open at the end of the input, too
 	Strict    bool   // end at the first bad record
-	Output    string // file by extension, or "-" for the standard output
+	Output    string // file by extension, "-" for the standard output, "" for no rows
+	Alerts    string // file for changes of alerts, "-" for the standard output, "" for none
 	Stats     string // file for the accounting, "-" for the standard output, "" for none
 	DLQ       string // file for rejected records, "" for none
 }
@@ -50,10 +51,15 @@ func (c *Config) Validate() error {
 			"--from is the first instant, --to the first one after the range")
 	case c.Stats == "-" && c.Output == "-":
 		return fault.Usage("output_conflict", "rows and accounting cannot both go to the standard output", "give one of --output and --stats a file")
+	case c.Alerts == "-" && (c.Output == "-" || c.Stats == "-"):
+		return fault.Usage("output_conflict", "alerts cannot share the standard output", "give all but one of --output, --alerts and --stats a file")
 	}
-	if c.Output != "-" {
-		if _, _, err := rowfile.ByName(c.Output); err != nil {
-			return fault.Usage("output_format", fmt.Sprintf("unknown format of the output file %q", c.Output),
+	for _, path := range []string{c.Output, c.Alerts} {
+		if path == "" || path == "-" {
+			continue
+		}
+		if _, _, err := rowfile.ByName(path); err != nil {
+			return fault.Usage("output_format", fmt.Sprintf("unknown format of the output file %q", path),
 				"end its name in .csv, .jsonl, .parquet or .arrow (.csv.gz and .jsonl.zst work too)")
 		}
 	}
@@ -62,7 +68,7 @@ func (c *Config) Validate() error {
 
 // clashes refuses to write over an input or two outputs into one file.
 func (c *Config) clashes(inputs []string) error {
-	outs := []struct{ flag, path string }{{"--output", c.Output}, {"--stats", c.Stats}, {"--dlq", c.DLQ}}
+	outs := []struct{ flag, path string }{{"--output", c.Output}, {"--alerts", c.Alerts}, {"--stats", c.Stats}, {"--dlq", c.DLQ}}
 	same := func(a, b string) bool {
 		if filepath.Clean(a) == filepath.Clean(b) {
 			return true
@@ -112,9 +118,11 @@ type Env struct {
 	Rows   rowfile.Format // format of rows on Stdout
 	// Table, when not nil, takes the rows instead of Stdout: a terminal shows a table.
 	Table func(s *rowfile.Schema) rowfile.Writer
-	Warn  func(message string) // something the user should know; never nil
-	Build string               // version of the program, written into result files
-	Meter *Meter               // may be nil
+	// Alerts, when not nil, takes the changes of alerts in place of Config.Alerts.
+	Alerts func(s *rowfile.Schema) rowfile.Writer
+	Warn   func(message string) // something the user should know; never nil
+	Build  string               // version of the program, written into result files
+	Meter  *Meter               // may be nil
 }
 
 // Meter is what a run has done so far. Safe for concurrent use.

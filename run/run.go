@@ -35,6 +35,7 @@ type Report struct {
 	Sources []*input.Source
 	Raised  int64 // times that the bound on held-back events cut a line short
 	Piped   bool  // the reader of the rows went away
+	Alerts  []AlertCount
 }
 
 // Formats lists every input format.
@@ -58,6 +59,7 @@ type job struct {
 	rows   features.Rows
 	counts []int64
 	sink   *sink
+	alerts *alertSink
 	each   func(*features.Rows) error // sees all rows; nil for none
 	files  files
 }
@@ -229,6 +231,9 @@ func (j *job) write(rows *features.Rows) error {
 		if err := j.sink.write(&rows.Views[i], j.task.EntityNames); err != nil {
 			return fmt.Errorf("write rows: %w", err)
 		}
+		if err := j.alerts.write(rows.Views[i].Alerts, j.task.EntityNames); err != nil {
+			return fmt.Errorf("write alerts: %w", err)
+		}
 		j.env.Meter.Rows.Store(j.sink.written)
 	}
 	return nil
@@ -251,6 +256,11 @@ func (j *job) finish(last int64) error {
 		j.counts[j.view] += n
 		if err != nil {
 			return fmt.Errorf("write open rows: %w", err)
+		}
+	}
+	if j.alerts.w != nil {
+		if err := j.alerts.w.Close(); err != nil {
+			return err
 		}
 	}
 	return j.sink.w.Close()
@@ -293,7 +303,7 @@ func (j *job) report(p *pass) (*Report, error) {
 	}
 	return &Report{
 		Stats: st, View: j.plan.Outputs()[j.view], Written: j.sink.written, Output: j.cfg.Output, DLQ: j.cfg.DLQ,
-		Sources: p.files.Sources(), Raised: p.seq.Raised(),
+		Sources: p.files.Sources(), Raised: p.seq.Raised(), Alerts: j.alerts.counts,
 	}, nil
 }
 
@@ -321,6 +331,7 @@ func (j *job) warn(p *pass) {
 // files are what a run writes, all of it or nothing.
 type files struct {
 	rows    *rowfile.Rows // nil for the standard output
+	alerts  *rowfile.Rows
 	stats   *rowfile.File
 	dlqFile *rowfile.File
 	dlq     *deadLetters
@@ -339,6 +350,8 @@ func (j *job) open() error {
 	var w rowfile.Writer
 	var err error
 	switch {
+	case j.cfg.Output == "":
+		w = discard{}
 	case j.cfg.Output != "-":
 		j.files.rows, err = rowfile.Create(j.cfg.Output, schema)
 		w = j.files.rows
@@ -352,6 +365,13 @@ func (j *job) open() error {
 		return fail(j.cfg.Output, err)
 	}
 	j.sink = newSink(held{w}, j.view, o)
+	if err := j.openAlerts(o); err != nil {
+		if _, known := errors.AsType[*fault.Error](err); known {
+			j.files.abort()
+			return err
+		}
+		return fail(j.cfg.Alerts, err)
+	}
 	if j.cfg.DLQ != "" {
 		if j.files.dlqFile, err = rowfile.CreateFile(j.cfg.DLQ); err != nil {
 			return fail(j.cfg.DLQ, err)
@@ -395,6 +415,9 @@ func (f *files) commit(st *Stats) error {
 	if f.rows != nil {
 		errs = append(errs, f.rows.Close())
 	}
+	if f.alerts != nil {
+		errs = append(errs, f.alerts.Close())
+	}
 	if f.dlqFile != nil {
 		errs = append(errs, f.dlqFile.Commit())
 	}
@@ -410,6 +433,9 @@ func (f *files) commit(st *Stats) error {
 func (f *files) abort() {
 	if f.rows != nil {
 		f.rows.Abort()
+	}
+	if f.alerts != nil {
+		f.alerts.Abort()
 	}
 	if f.dlqFile != nil {
 		f.dlqFile.Abort()

@@ -18,13 +18,15 @@ type Summary struct {
 	Files     int     `json:"files"`
 	Seconds   float64 `json:"seconds"`
 	EventsSec float64 `json:"events_per_second"`
+
+	Alerts []AlertCount `json:"alerts,omitempty"` // of the view
 }
 
 // Summary makes the report for programs of a run that took so many seconds.
 func (r *Report) Summary(seconds float64) Summary {
 	s := Summary{
 		Stats: *r.Stats, View: r.View.Name, Version: r.View.Version, Written: r.Written, Output: r.Output, DLQ: r.DLQ,
-		Files: r.files(), Seconds: seconds,
+		Files: r.files(), Seconds: seconds, Alerts: r.Alerts,
 	}
 	if seconds > 0 {
 		s.EventsSec = float64(r.Stats.In) / seconds
@@ -66,11 +68,20 @@ func (r *Report) Lines(st term.Style, seconds float64) []string {
 			count(s.In, "event"), files, term.Int(s.Applied), term.Int(s.Late), count(s.Duplicate, "duplicate"), term.Int(s.Filtered), term.Int(s.DLQ)),
 	}
 	where := r.Output
-	if where == "-" {
-		where = "the standard output"
+	verb := "wrote"
+	switch where {
+	case "-":
+		where = " to the standard output"
+	case "":
+		verb = "made"
+	default:
+		where = " to " + where
 	}
-	lines = append(lines, fmt.Sprintf("wrote %s of %s to %s in %.2f s (%s)",
+	lines = append(lines, fmt.Sprintf("%s %s of %s%s in %.2f s (%s)", verb,
 		st.Bold(count(r.Written, "row")), r.View.Name, where, seconds, term.Rate(s.In, seconds)))
+	if l := alertLine(r.Alerts); l != "" {
+		lines = append(lines, l)
+	}
 	switch {
 	case s.DLQ > 0 && r.DLQ != "":
 		lines = append(lines, fmt.Sprintf("rejected records lie in %s", r.DLQ))

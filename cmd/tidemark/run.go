@@ -25,7 +25,8 @@ func newRunCmd(a *app) *cobra.Command {
 Files may be gzip or zstd; several are merged by time. Bad records are counted and skipped,
 and the exit code is then 3 (see tidemark help accounting).`,
 		Example: `  tidemark run --spec trade_bars_1m --input trades.csv.gz
-  tidemark run --spec my_view.yaml --input 'tapes/*.jsonl.zst' --from 2025-11-10 --symbols BTC-USDT -o bars.parquet --stats stats.json`,
+  tidemark run --spec my_view.yaml --input 'tapes/*.jsonl.zst' --from 2025-11-10 --symbols BTC-USDT -o bars.parquet --stats stats.json
+  tidemark run --spec hot_instruments --input quotes.csv.gz --alerts -`,
 		Annotations: map[string]string{"page": pageURL + "formats.md"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.Inputs = append(cfg.Inputs, args...)
@@ -36,6 +37,9 @@ and the exit code is then 3 (see tidemark help accounting).`,
 				return err
 			}
 			cfg.Corrected = as == "corrected"
+			if cfg.Alerts == "-" && !cmd.Flags().Changed("output") {
+				cfg.Output = "" // the alerts alone
+			}
 			return a.run(cmd, cfg, progress)
 		},
 	}
@@ -49,6 +53,7 @@ and the exit code is then 3 (see tidemark help accounting).`,
 	f.StringSliceVar(&cfg.Symbols, "symbols", nil, "only these symbols: `A,B`, such as BTC-USDT,ETH-USDT")
 	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	f.StringVarP(&cfg.Output, "output", "o", "-", "`FILE` to write, by extension .csv .jsonl .parquet .arrow; - is the standard output")
+	f.StringVar(&cfg.Alerts, "alerts", "", "write a record for each alert that begins or ends to `FILE`, by extension; - is the standard output, then without rows unless -o says where")
 	f.StringVar(&as, "as", as, "`served|corrected`: late events left out, as a stream has it, or in their places")
 	f.StringVar(&cfg.Stats, "stats", "", "write the accounting as JSON to `FILE`; - is the standard output")
 	f.StringVar(&cfg.DLQ, "dlq", "", "write rejected records to `FILE`, JSON lines")

@@ -59,6 +59,9 @@ func (v *viewChecker) call(e *Expr, s scope) *Node {
 			v.problem(e.Over.Pos, "want over after an aggregate", "over after %q", e.Text)
 		}
 	}
+	if s.alert && (f.class == aggregate || f.class == scan || f.class == cross) {
+		return v.notInAlert(e)
+	}
 	args, ok := v.bind(e)
 	if !ok {
 		return v.badNode(e.Pos)

@@ -17,6 +17,7 @@ type scope struct {
 	consts   bool   // parameters and literals only
 	agg      string // the aggregate around it
 	members  bool   // inside a function among members, whose aggregates may stand in another
+	alert    bool   // features and columns of the row, of an alert
 	what     string // where, let, feature, require …, for messages
 	feature  int    // index of the feature being checked
 }
@@ -144,6 +145,9 @@ func (v *viewChecker) name(e *Expr, s scope) *Node {
 
 // lookup returns what a bare word means in its scope, nil when it means nothing.
 func (v *viewChecker) lookup(e *Expr, s scope) *Node {
+	if s.alert {
+		return v.alertName(e)
+	}
 	if n := v.windowName(e, s); n != nil {
 		return n
 	}
@@ -173,6 +177,9 @@ func (v *viewChecker) lookup(e *Expr, s scope) *Node {
 
 // known tells whether a word is a name in this scope, without checking what it stands for.
 func (v *viewChecker) known(name string, s scope) bool {
+	if s.alert {
+		return contains(v.alertNames(), name)
+	}
 	_, isColumn := v.cols[name]
 	return s.rows && (v.lets[name] != nil || isColumn) || s.features && v.feats[name] != nil ||
 		s.features && !s.rows && (name == "window_start" || name == "window_end")
@@ -184,6 +191,8 @@ func (v *viewChecker) unknownName(e *Expr, s scope) {
 	switch {
 	case s.consts:
 		v.problem(e.Pos, "want parameters and literals only", "name %q in %s", e.Text, s.what)
+	case s.alert && !v.open:
+		v.unknownInAlert(e)
 	case !s.rows && isColumn:
 		v.problem(e.Pos, "want first(…), last(…), sum(…) …", "column %q outside an aggregate", e.Text)
 	case !s.rows && v.lets[e.Text] != nil:
@@ -429,6 +438,9 @@ func (v *viewChecker) element(e *Expr, x *Node, raw bool) *Node {
 
 // method is book.mid, alias.column, clock.column: read, not run by this version.
 func (v *viewChecker) method(e *Expr, s scope) *Node {
+	if s.alert {
+		return v.notInAlert(e)
+	}
 	for _, a := range e.Args[1:] {
 		if a.Op != OpName { // bid, ask, buy, sell are words of the method
 			v.expr(a, s)

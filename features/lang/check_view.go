@@ -63,6 +63,7 @@ func (v *viewChecker) run() {
 	}
 	v.heldColumns()
 	v.unsupportedKeys()
+	v.alerts()
 	v.tests()
 	v.bounds()
 	if v.spec.broken {
@@ -293,26 +294,6 @@ func (v *viewChecker) unsupportedKeys() {
 			continue
 		}
 		v.unsupported(pos, key+" is", "")
-	}
-	if pos, ok := v.spec.Places["alert"]; ok {
-		for _, a := range v.spec.Alerts {
-			v.alert(a)
-		}
-		v.unsupported(pos, "alert is", "")
-	}
-}
-
-func (v *viewChecker) alert(a Alert) {
-	s := scope{features: true, what: "alert"}
-	if v.bareColumns() {
-		s.rows = true
-	}
-	v.condition(a.When, s)
-	if a.Clear != nil {
-		v.condition(a.Clear, s)
-	}
-	if a.For != nil {
-		v.duration(a.For, "for")
 	}
 }
 

@@ -48,7 +48,6 @@ a.yaml:6:1: unknown key "aggregations" (want features)`},
 		{"features as a list", head + "window: {tumbling: 1m}\nfeatures:\n  - name: x\n    expr: count()\n", `a.yaml:7:3: features is a list (want name: value lines without -)`},
 		{"unknown key below", head + "window: {tumbling: 1m, every: 1s}\n" + count, `a.yaml:5:24: unknown key "every" (want tumbling carry origin zone)`},
 		{"comma in a flow mapping", tumble("n: count()") + "alert:\n  a: {when: max_of(n, 5) > 3}\n", `
-a.yaml:8:1: alert is not supported by this version
 a.yaml:9:21: found "end of expression" (want ")")
 a.yaml:9:23: unknown key "5) > 3" (want double quotes around an expression with a comma inside { })`},
 		{"glued comment", tumble("x: sum(quantity) #* 2"), `a.yaml:7:20: text after # is dropped by YAML (want two spaces before a comment, or no #)`},
@@ -184,9 +183,22 @@ a.yaml:5:30: zone Asia/Tokyo is not supported by this version (want zone: UTC, o
 a.yaml:5:50: origin is "yesterday" (want 2024-01-01 or 2024-01-01T00:00:00Z, after 2000)`},
 		{"time", head + "time: ingest\nwindow: {tumbling: 1m}\n" + count, `a.yaml:5:1: time: ingest is not supported by this version (supported: event)`},
 		{"alert", tumble("n: count()") + "alert:\n  a: {when: m > 5, for: 1}\n", `
-a.yaml:8:1: alert is not supported by this version
-a.yaml:9:13: unknown name "m" (want n; known are n window_start window_end)
+a.yaml:9:13: unknown name "m" (want n; known are n exchange market symbol window_start window_end row_ts available_at)
 a.yaml:9:25: for is "1" (want a duration such as 5m, or $name)`},
+		{"what an alert cannot read", head + "let:\n  v: price * quantity\nwindow: {tumbling: 1m}\n" + count +
+			"alert:\n  a: {when: sum(quantity) > 5}\n  b: {when: price > 5, clear: v < 1}\n  c: {when: n}\n  d: {when: true}\n  e: {when: n > 5, to: a/b, for: 0s}\n" +
+			"  f: {when: book.mid > 5}\n  g: {when: symbol == BTC and market == spots}\n  h: {for: 5m}\n", `
+a.yaml:11:13: sum(quantity) in an alert (want it among the features, and its name here)
+a.yaml:12:13: column "price" in an alert (want a feature that has it)
+a.yaml:12:31: let "v" in an alert (want a feature that has it)
+a.yaml:13:13: n is a whole number, not a condition (want a comparison)
+a.yaml:14:13: when of alert "d" is the same for every row (want a comparison with a feature)
+a.yaml:15:3: alert "e" goes to "a/b", which cannot be the name of a topic (want at most 249 letters, digits, - _ and .)
+a.yaml:15:34: for is 0us (want more than 0)
+a.yaml:16:13: book.mid in an alert (want it among the features, and its name here)
+a.yaml:17:23: unknown name "BTC" (want 'BTC' for text)
+a.yaml:17:41: unknown word "spots" (want spot; known are spot perp future option index)
+a.yaml:18:3: alert "h" has no condition (want {when: condition})`},
 		{"where", head + "where: price\nwindow: {tumbling: 1m}\n" + count, `a.yaml:5:8: price is a decimal in quote/base, not a condition (want a comparison)`},
 		{"where with an aggregate", head + "where: count() > 5\nwindow: {tumbling: 1m}\n" + count, `a.yaml:5:8: aggregate "count" in where (want columns and let: where belongs to the rows)`},
 		{"where with a feature", head + "where: n > 5\nwindow: {tumbling: 1m}\n" + count, `a.yaml:5:8: feature "n" in where (want columns and let only)`},

@@ -21,6 +21,10 @@ type Test struct {
 	Set     []Def  // values of parameters; Expr is an OpString with the text as written
 	Columns []Name // columns that are compared, in the order of the cells
 	Rows    []TestRow
+
+	HasAlerts    bool
+	AlertColumns []Name
+	AlertRows    []TestRow // changes of alerts, in the order in which the view gives them
 }
 
 // TestRow is one expected row. An empty cell stands for null.
@@ -29,13 +33,16 @@ type TestRow struct {
 	Cells []string // one for each of Test.Columns
 }
 
-var testKeys = []string{"doc", "set", "input", "rows"}
+var testKeys = []string{"doc", "set", "input", "rows", "alerts"}
 
 // maxTests bounds the entries of one file.
 const maxTests = 100
 
 // rowColumns are the columns of every row besides entity and features.
 var rowColumns = []string{"window_start", "window_end", "row_ts", "available_at", "flags"}
+
+// alertColumns are the columns of a record of an alert besides the entity.
+var alertColumns = []string{"alert", "state", "since", "at", "available_at", "severity", "to"}
 
 func (p *fileParser) tests(n *yaml.Node) {
 	p.spec.HasTests = true
@@ -59,7 +66,10 @@ func (p *fileParser) tests(n *yaml.Node) {
 			case "input":
 				t.Input, t.InputAt = p.block(v, "input", "canonical CSV with its header, or JSON lines")
 			case "rows":
-				p.testRows(v, &t)
+				p.testRows(v, key, &t.Columns, &t.Rows)
+			case "alerts":
+				t.HasAlerts = true
+				p.testRows(v, key, &t.AlertColumns, &t.AlertRows)
 			}
 		})
 		for _, key := range []string{"input", "rows"} {
@@ -86,8 +96,8 @@ func (p *fileParser) block(n *yaml.Node, what, want string) (string, int) {
 }
 
 // testRows reads the expected rows: CSV, header first.
-func (p *fileParser) testRows(n *yaml.Node, t *Test) {
-	text, first := p.block(n, "rows", "CSV: a header with some of the columns, then the rows")
+func (p *fileParser) testRows(n *yaml.Node, what string, cols *[]Name, rows *[]TestRow) {
+	text, first := p.block(n, what, "CSV: a header with some of the columns, then the rows")
 	if text == "" {
 		return
 	}
@@ -103,41 +113,44 @@ func (p *fileParser) testRows(n *yaml.Node, t *Test) {
 		var bad *csv.ParseError
 		switch {
 		case errors.Is(err, io.EOF):
-			if t.Columns == nil {
-				p.problem(at(1), "want a header such as window_start,trades", "rows have no header")
+			if *cols == nil {
+				p.problem(at(1), "want a header such as "+testHeaders[what], "%s have no header", what)
 			}
 			return
 		case errors.As(err, &bad):
-			p.problem(at(bad.Line), `want CSV: a field with a comma or quote in quotes, quotes inside doubled`, "rows are not CSV: %s", bad.Err)
+			p.problem(at(bad.Line), `want CSV: a field with a comma or quote in quotes, quotes inside doubled`, "%s are not CSV: %s", what, bad.Err)
 			return
 		case err != nil:
-			p.problem(at(1), "want CSV", "rows are not CSV: %s", err)
+			p.problem(at(1), "want CSV", "%s are not CSV: %s", what, err)
 			return
 		}
 		line, _ := r.FieldPos(0)
-		if t.Columns == nil {
-			p.testHeader(t, cells, at(line))
+		if *cols == nil {
+			*cols = p.testHeader(what, cells, at(line))
 			continue
 		}
-		if len(cells) != len(t.Columns) {
-			p.problem(at(line), "want a cell for each column of the header; an empty one is null", "row has %d cells, the header %d", len(cells), len(t.Columns))
+		if len(cells) != len(*cols) {
+			p.problem(at(line), "want a cell for each column of the header; an empty one is null", "row has %d cells, the header %d", len(cells), len(*cols))
 			continue
 		}
-		t.Rows = append(t.Rows, TestRow{Pos: at(line), Cells: cells})
+		*rows = append(*rows, TestRow{Pos: at(line), Cells: cells})
 	}
 }
 
-func (p *fileParser) testHeader(t *Test, cells []string, pos Pos) {
+var testHeaders = map[string]string{"rows": "window_start,trades", "alerts": "alert,state,at"}
+
+func (p *fileParser) testHeader(what string, cells []string, pos Pos) []Name {
 	seen := map[string]bool{}
-	t.Columns = []Name{}
+	names := []Name{}
 	for _, c := range cells {
 		if seen[c] {
-			p.problem(pos, "want it once", "column %q given twice in rows", c)
+			p.problem(pos, "want it once", "column %q given twice in %s", c, what)
 		}
 		seen[c] = true
-		t.Columns = append(t.Columns, Name{Text: c, Pos: pos})
+		names = append(names, Name{Text: c, Pos: pos})
 		pos.Col += len(c) + 1
 	}
+	return names
 }
 
 // tests looks at the names that tests use: columns of the rows, and parameters.
@@ -158,6 +171,11 @@ func (v *viewChecker) tests() {
 		for _, c := range t.Columns {
 			if !v.open && !v.spec.broken && !contains(known, c.Text) {
 				v.problem(c.Pos, wantName(c.Text, known), "unknown column %q in the rows of test %s", c.Text, t.Name)
+			}
+		}
+		for _, c := range t.AlertColumns {
+			if of := append(append([]string(nil), v.view.By...), alertColumns...); !contains(of, c.Text) {
+				v.problem(c.Pos, wantName(c.Text, of), "unknown column %q in the alerts of test %s", c.Text, t.Name)
 			}
 		}
 		for _, d := range t.Set {

@@ -62,6 +62,7 @@ type View struct {
 	Empty    string            // omit, flat, nulls
 	OnLate   string            // recompute, record
 	Params   map[string]string // values in force, canonical text
+	Alerts   []*TypedAlert
 
 	Columns  []Column // input columns that Where and Aggs read, each once
 	Lookback int64    // µs: rows for [a, b) depend on input in [a - Lookback, b)

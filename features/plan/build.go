@@ -67,7 +67,7 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 	} else if err := l.programs(); err != nil {
 		return nil, err
 	}
-	return v, nil
+	return v, v.alerts()
 }
 
 // window lays the grid of panes: [i·Pane + Shift, (i+1)·Pane + Shift). A rolling window

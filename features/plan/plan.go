@@ -61,6 +61,8 @@ type View struct {
 	Held  int    // words of a held row
 	Cross *Cross // of a latest window
 
+	Alerts Alerts
+
 	Lookback, Reach int64
 }
 

@@ -47,7 +47,7 @@ func Record(ctx context.Context, cfg run.Config, name string, events int, env ru
 		return "", err
 	}
 	test := lang.Test{Name: name, Input: text}
-	rows, res, err := rowsOf(ctx, cfg.Specs, spec, &test)
+	rows, _, res, err := rowsOf(ctx, cfg.Specs, spec, &test)
 	if err != nil {
 		return "", err
 	}

@@ -109,21 +109,24 @@ func parents(args []string, given []*lang.Spec, of int) []string {
 }
 
 func one(ctx context.Context, specs []string, s *lang.Spec, t *lang.Test) (Result, error) {
-	got, res, err := rowsOf(ctx, specs, s, t)
+	got, alerts, res, err := rowsOf(ctx, specs, s, t)
 	if err != nil || res.Problem != "" {
 		return res, err
 	}
 	res.Rows = len(got.rows)
-	res.Diffs = got.compare(t)
+	res.Diffs = got.compare(t.Pos, t.Columns, t.Rows)
+	if t.HasAlerts {
+		res.Diffs = append(res.Diffs, alerts.compare(t.Pos, t.AlertColumns, t.AlertRows)...)
+	}
 	res.OK = len(res.Diffs) == 0
 	return res, nil
 }
 
 // rowsOf runs a view over the events of a test. A run that ends early is a Problem of the
 // result; the error is only that of the context.
-func rowsOf(ctx context.Context, specs []string, s *lang.Spec, t *lang.Test) (*table, Result, error) {
-	res := Result{View: s.View.Text, Name: t.Name, Where: t.Pos.String()}
-	got := &table{}
+func rowsOf(ctx context.Context, specs []string, s *lang.Spec, t *lang.Test) (got, alerts *table, res Result, err error) {
+	res = Result{View: s.View.Text, Name: t.Name, Where: t.Pos.String()}
+	got, alerts = &table{}, &table{}
 	cfg := run.DefaultConfig()
 	cfg.Specs, cfg.View, cfg.Inputs, cfg.Format, cfg.Strict = specs, s.View.Text, []string{"-"}, canon.Adapter.Name, true
 	for _, d := range t.Set {
@@ -131,16 +134,17 @@ func rowsOf(ctx context.Context, specs []string, s *lang.Spec, t *lang.Test) (*t
 	}
 	env := run.Env{
 		Stdin: strings.NewReader(t.Input), Stdout: io.Discard,
-		Table: func(schema *rowfile.Schema) rowfile.Writer { got.schema = schema; return got },
-		Warn:  func(m string) { res.Notes = append(res.Notes, m) },
+		Table:  func(schema *rowfile.Schema) rowfile.Writer { got.schema = schema; return got },
+		Alerts: func(schema *rowfile.Schema) rowfile.Writer { alerts.schema = schema; return alerts },
+		Warn:   func(m string) { res.Notes = append(res.Notes, m) },
 	}
 	if _, err := run.Run(ctx, cfg, env); err != nil {
 		if ctx.Err() != nil {
-			return nil, res, err
+			return nil, nil, res, err
 		}
 		res.Problem = problem(err, s.File, t)
 	}
-	return got, res, nil
+	return got, alerts, res, nil
 }
 
 var stdinLine = regexp.MustCompile(`^[^:]*:(\d+) \(byte \d+\)$`)

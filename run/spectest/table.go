@@ -29,30 +29,30 @@ func (t *table) Write(b *rowfile.Batch) error {
 
 func (t *table) Close() error { return nil }
 
-// compare lists the differences, by row and column.
-func (t *table) compare(test *lang.Test) []Diff {
+// compare lists the differences, by row and column; of is the place of the test.
+func (t *table) compare(of lang.Pos, names []lang.Name, rows []lang.TestRow) []Diff {
 	var diffs []Diff
-	cols := make([]int, len(test.Columns))
-	for i, c := range test.Columns {
+	cols := make([]int, len(names))
+	for i, c := range names {
 		cols[i] = t.column(c.Text)
 	}
-	for i, want := range test.Rows {
+	for i, want := range rows {
 		if i >= len(t.rows) {
 			diffs = append(diffs, Diff{Where: want.Pos.String(), Row: i + 1, Want: line(want.Cells)})
 			continue
 		}
 		for k, c := range cols {
 			if got := t.rows[i][c]; !same(&t.schema.Fields[c], got, want.Cells[k]) {
-				diffs = append(diffs, Diff{Where: want.Pos.String(), Row: i + 1, Column: test.Columns[k].Text, Got: got, Want: want.Cells[k]})
+				diffs = append(diffs, Diff{Where: want.Pos.String(), Row: i + 1, Column: names[k].Text, Got: got, Want: want.Cells[k]})
 			}
 		}
 	}
-	for i := len(test.Rows); i < len(t.rows); i++ {
+	for i := len(rows); i < len(t.rows); i++ {
 		got := make([]string, len(cols))
 		for k, c := range cols {
 			got[k] = t.rows[i][c]
 		}
-		diffs = append(diffs, Diff{Where: test.Pos.String(), Row: i + 1, Got: line(got)})
+		diffs = append(diffs, Diff{Where: of.String(), Row: i + 1, Got: line(got)})
 	}
 	return diffs
 }
