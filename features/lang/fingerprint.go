@@ -33,6 +33,7 @@ func (v *viewChecker) fingerprint() [32]byte {
 	}
 	for _, n := range v.operators() {
 		put("op %s %d", n, Semantics[n])
+		v.view.Operators = append(v.view.Operators, fmt.Sprintf("%s %d", n, Semantics[n]))
 	}
 	return [32]byte(h.Sum(nil))
 }

@@ -69,6 +69,7 @@ type View struct {
 	Reach    int64    // µs: an event at t changes no row later than t + Reach
 
 	Canonical   []byte   // canonical text, parameters at their values
+	Operators   []string // those used, each with its semantics number
 	Fingerprint [32]byte // Merkle hash over canonical text, parent, input schema and operator semantics
 }
 
