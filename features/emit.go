@@ -13,6 +13,7 @@ type emitted struct {
 	avail, hold       int64
 	flags             uint8
 	empty             bool
+	open              bool // its window has not ended: a look at open windows alone gives it
 }
 
 // dueRow is an entity's next row in the merge over entities.
@@ -173,6 +174,8 @@ func (v *viewState) next(i int32) int64 {
 		return v.nextHeld(i)
 	case plan.Rolling:
 		return v.nextRolling(i)
+	case plan.Bar, plan.Session:
+		return v.nextBegun(i)
 	}
 	at, _ := v.nextTumbling(i)
 	if at == never {
@@ -213,6 +216,9 @@ func (v *viewState) emit(i int32, t int64) {
 		row.start, row.end = t-v.p.Window.Width, t
 		v.finishWindow(i, row)
 		v.step(i, t)
+		return
+	case plan.Bar, plan.Session:
+		v.emitBegun(i, row)
 		return
 	}
 	at, empty := v.nextTumbling(i)

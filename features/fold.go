@@ -27,7 +27,18 @@ func (v *viewState) push(c *cols, runs []run) {
 	}
 	v.choose(c)
 	for _, r := range runs {
-		v.foldRun(c, r)
+		switch v.p.Shape {
+		case plan.Bar:
+			if v.p.Bars.Split {
+				v.foldSplit(c, r)
+			} else {
+				v.foldBars(c, r)
+			}
+		case plan.Session:
+			v.foldSessions(c, r)
+		default:
+			v.foldRun(c, r)
+		}
 	}
 }
 
@@ -42,17 +53,21 @@ func (v *viewState) foldRun(c *cols, r run) {
 		if c.ts[hi-1] >= end {
 			hi = border(c.ts, lo, hi, end)
 		}
-		rec := v.openRec(i)
-		v.meta(rec, c, lo, hi)
-		v.kernels.fold(rec, c, lo, hi)
-		switch {
-		case len(v.slowNow) == 0:
-		case v.vec.on:
-			v.vec.fold(rec, c, lo, hi)
-		default:
-			v.foldRows(rec, c, lo, hi)
-		}
+		v.foldSegment(v.openRec(i), c, lo, hi)
 		lo = hi
+	}
+}
+
+// foldSegment folds rows of one entity and window.
+func (v *viewState) foldSegment(rec []uint64, c *cols, lo, hi int) {
+	v.meta(rec, c, lo, hi)
+	v.kernels.fold(rec, c, lo, hi)
+	switch {
+	case len(v.slowNow) == 0:
+	case v.vec.on:
+		v.vec.fold(rec, c, lo, hi)
+	default:
+		v.foldRows(rec, c, lo, hi)
 	}
 }
 
@@ -262,6 +277,10 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 	}
 	v.row.Run()
 	i := v.slot(ent)
+	if v.p.Begins() {
+		v.foldBegun(i, row.rowTS, rowSource{row: row})
+		return
+	}
 	if row.rowTS >= v.slots[i].end {
 		v.enter(i, row.rowTS)
 	}

@@ -140,6 +140,10 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 		v.loadCell(&v.row.Regs[v.p.Inputs[k].Reg], rec, k)
 	}
 	v.row.Run()
+	if v.p.Begins() {
+		v.foldBegun(i, ts, rowSource{held: rec})
+		return
+	}
 	if ts >= v.slots[i].end {
 		v.enter(i, ts)
 	}

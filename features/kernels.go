@@ -44,7 +44,7 @@ type sumGroup struct{ off, a, b int }
 
 func (k *kernels) init(v *viewState) {
 	k.v = v
-	for i := range v.p.Args {
+	for i := range v.p.Args[:min(v.p.Folded(), len(v.p.Args))] {
 		if v.p.Args[i].Fast.Kind == plan.Slow || v.task.plan.plain {
 			v.slow = append(v.slow, i)
 		} else {

@@ -48,6 +48,10 @@ func (w *world) view(v *lang.View, events []*event, from map[*lang.View][]refRow
 			rs = tumbling(v, root, in, s)
 		case lang.Rolling:
 			rs = rollingRows(v, root, in, s)
+		case lang.Bar:
+			rs = barRows(v, in, s)
+		case lang.Session:
+			rs = sessionRows(v, in, s)
 		}
 		for i := range rs {
 			rs[i].ent = names[k]

@@ -151,6 +151,9 @@ func (v *viewState) saveList(w *writer, l list) {
 // saveRec writes a record: fixed words as they are, sets by what they hold.
 func (v *viewState) saveRec(w *writer, rec []uint64) {
 	w.words(rec[:plan.MetaWords])
+	if v.p.Begins() {
+		w.word(rec[beginAt])
+	}
 	for k := range v.p.Accs {
 		a := &v.p.Accs[k]
 		if !a.Owner() {
@@ -276,6 +279,7 @@ func (v *viewState) loadSlot(r *reader, i int32) {
 			return
 		}
 		v.loadRec(r, v.openRec(i))
+		r.bad = r.bad || !v.validOpen(i)
 	}
 	if v.p.Tail {
 		v.loadRec(r, v.tailRec(i))
@@ -315,6 +319,9 @@ func (v *viewState) loadList(r *reader, l *list) {
 func (v *viewState) loadRec(r *reader, rec []uint64) {
 	for k := range plan.MetaWords {
 		rec[k] = r.word()
+	}
+	if v.p.Begins() {
+		rec[beginAt] = r.word()
 	}
 	for k := range v.p.Accs {
 		a := &v.p.Accs[k]

@@ -18,6 +18,7 @@ type Task struct {
 	marks [market.NumKinds]int64
 	first [market.NumKinds]int64 // least event time pushed, NoTime for none
 	done  bool
+	peek  bool  // Close gives windows that have not ended, too
 	err   error // the first error; it ends the task
 
 	stages []*stage // of kinds
@@ -182,6 +183,7 @@ func (t *Task) Peek(out *Rows) {
 	for _, v := range c.views {
 		last = max(last, v.newest())
 	}
+	c.peek = true
 	_ = c.Close(last, out) // a fresh task has no error
 }
 

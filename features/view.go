@@ -38,6 +38,7 @@ type viewState struct {
 	slowNow  []int // slow, and those fast ones whose columns hold nulls in this batch
 	fastNow  []int
 	kernels  kernels
+	cut      cutter
 	picked   cols // rows that pass the filter
 	pickPerm []int32
 	pickRuns []run
@@ -81,6 +82,7 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 		v.alerts.m = op.NewMachine(p.Alerts.Prog)
 	}
 	v.kernels.init(v)
+	v.cut.init(v)
 	v.vec.init(v)
 	return v
 }

@@ -13,7 +13,7 @@ import (
 type openRows struct {
 	rows  features.ViewRows
 	names [][]string // of each row
-	gone  map[string]bool
+	gone  map[string]int
 }
 
 func (j *job) peek() *openRows {
@@ -22,7 +22,7 @@ func (j *job) peek() *openRows {
 	if j.view >= len(rows.Views) {
 		return &openRows{}
 	}
-	o := &openRows{rows: rows.Views[j.view], gone: map[string]bool{}}
+	o := &openRows{rows: rows.Views[j.view], gone: map[string]int{}}
 	for _, e := range o.rows.Entity {
 		o.names = append(o.names, append([]string(nil), j.task.EntityNames(j.view, e)...))
 	}
@@ -36,10 +36,12 @@ func (o *openRows) drop(closed *features.Rows, view int, names func(int, uint32)
 	}
 	v := &closed.Views[view]
 	for i := range v.Len() {
-		o.gone[rowName(names(view, v.Entity[i]), v.Start[i])] = true
+		o.gone[rowName(names(view, v.Entity[i]), v.Start[i])]++
 	}
 }
 
+// rowName names a row; bars that one row closed share a name, the open one is the last
+// of them.
 func rowName(names []string, start int64) string {
 	return strings.Join(names, "\x00") + "\x00" + strconv.FormatInt(start, 10)
 }
@@ -47,7 +49,8 @@ func rowName(names []string, start int64) string {
 // write writes the rows that are left, each flagged partial.
 func (o *openRows) write(s *sink) (n int64, err error) {
 	for i := range o.rows.Len() {
-		if o.gone[rowName(o.names[i], o.rows.Start[i])] {
+		if name := rowName(o.names[i], o.rows.Start[i]); o.gone[name] > 0 {
+			o.gone[name]--
 			continue
 		}
 		one := oneRow(&o.rows, i)

@@ -193,6 +193,8 @@ func (v *viewChecker) unknownName(e *Expr, s scope) {
 		v.problem(e.Pos, "want parameters and literals only", "name %q in %s", e.Text, s.what)
 	case s.alert && !v.open:
 		v.unknownInAlert(e)
+	case s.what == "bar" && v.feats[e.Text] != nil:
+		v.problem(e.Pos, "want the aggregate itself: features are worked out when the bar has ended", "feature %q in bar", e.Text)
 	case !s.rows && isColumn:
 		v.problem(e.Pos, "want first(…), last(…), sum(…) …", "column %q outside an aggregate", e.Text)
 	case !s.rows && v.lets[e.Text] != nil:

@@ -62,17 +62,11 @@ func (v *viewChecker) window() {
 		v.rolling()
 		return
 	case Session:
-		v.duration(w.Main, "session")
-		v.need("max", "{session: 30s, max: 1d}", "may never close")
-		v.option("max")
+		v.session()
+		return
 	case Bar:
-		v.expr(w.Main, scope{rows: true, what: "bar", features: false})
-		v.need("size", "{bar: …, size: 1000, reset: 1d}", "has no end")
-		v.need("reset", "reset: 1d", "depends on every bar before it")
-		if e := w.Opts["size"]; e != nil {
-			v.expr(e, scope{consts: true, what: "size"})
-		}
-		v.option("reset")
+		v.bar()
+		return
 	case Clock:
 		for _, k := range sortedKeys(w.With) {
 			v.expr(w.With[k], scope{consts: true, what: "with"})
@@ -82,7 +76,7 @@ func (v *viewChecker) window() {
 		v.latest()
 		return
 	}
-	v.unsupported(w.Pos, w.Kind.String()+" windows are", "tumbling, rolling")
+	v.unsupported(w.Pos, w.Kind.String()+" windows are", ranWindows)
 }
 
 // clock looks for the view whose rows are the ticks, and its parameters.
@@ -219,6 +213,9 @@ func (v *viewChecker) rollup() {
 func (v *viewChecker) bounds() {
 	w := v.view.Window
 	own := w.Width + w.Carry
+	if w.Kind == Bar || w.Kind == Session {
+		own = w.Reset
+	}
 	v.view.Lookback, v.view.Reach = own, own
 	if p := v.view.Parent; p != nil {
 		if v.view.Rollup { // windows nest: an event of the parent's window lies in this one

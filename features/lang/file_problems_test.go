@@ -107,14 +107,11 @@ func TestProblems_OfMissingBounds(t *testing.T) {
 		{"rolling with holes", view("window: {rolling: 1m, every: 5m}\n" + count),
 			"a.yaml:5:30: events between windows of 1m every 5m would be in no row (want every: 1m or less)"},
 		{"session without max", view("window: {session: 30s}\n" + count), `
-a.yaml:5:10: session window without max may never close (want {session: 30s, max: 1d})
-a.yaml:5:10: session windows are not supported by this version (supported: tumbling, rolling)`},
+a.yaml:5:10: session window without max may never close (want {session: 30s, max: 1d})`},
 		{"bar without reset", view("window: {bar: count(), size: 500}\n" + count), `
-a.yaml:5:10: bar window without reset depends on every bar before it (want reset: 1d)
-a.yaml:5:10: bar windows are not supported by this version (supported: tumbling, rolling)`},
+a.yaml:5:10: bar window without reset depends on every bar before it (want reset: 1d)`},
 		{"bar without size", view("window: {bar: count(), reset: 1d}\n" + count), `
-a.yaml:5:10: bar window without size has no end (want {bar: …, size: 1000, reset: 1d})
-a.yaml:5:10: bar windows are not supported by this version (supported: tumbling, rolling)`},
+a.yaml:5:10: bar window without size has no end (want {bar: …, size: 1000, reset: 1d})`},
 		{"latest without max_age", view("window: {latest: feed, every: 1s}\n" + count),
 			"a.yaml:5:10: latest window without max_age would keep dead members for ever (want max_age: 5s)"},
 		{"latest without every", view("window: {latest: feed, max_age: 5s}\n" + count),
@@ -122,7 +119,7 @@ a.yaml:5:10: bar windows are not supported by this version (supported: tumbling,
 		{"latest on a fine grid", view("window: {latest: feed, every: 1us, max_age: 1d}\n" + count),
 			"a.yaml:5:31: 86400000000 grid points of 1us in a max_age of 1d (want a larger every)"},
 		{"clock of nothing", view("window: {clock: btc_clock, with: {n: 5}}\n" + count), `
-a.yaml:5:10: clock windows are not supported by this version (supported: tumbling, rolling)
+a.yaml:5:10: clock windows are not supported by this version (supported: tumbling, rolling, bar, session)
 a.yaml:5:17: unknown view "btc_clock" (want v)`},
 		{"rows without within", view("features:\n  n: sum(quantity) over 100 rows\n"), `
 a.yaml:6:25: over rows without within would look back without bound (want over 100 rows within 1h)

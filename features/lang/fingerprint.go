@@ -76,6 +76,7 @@ func (v *viewChecker) operators() []string {
 		}
 	}
 	walk(v.view.Where)
+	walk(v.view.Window.Cut)
 	for _, a := range v.view.Aggs {
 		used[a.Fn] = true
 		for _, n := range a.Args {

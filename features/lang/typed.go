@@ -76,12 +76,16 @@ type View struct {
 // TypedWindow is a window with its lengths in µs.
 type TypedWindow struct {
 	Kind    WindowKind
-	Width   int64  // tumbling, rolling
+	Width   int64  // tumbling, rolling; session: the gap that ends it
 	Every   int64  // rolling, latest: grid step
 	Origin  int64  // tumbling: start of a window
 	Member  string // latest: the column that tells members apart; Width is the greatest age
 	Members bool   // latest: a row for each member, whose column is the last of View.By
 	Carry   int64  // see below
+
+	Cut   *Node // bar: true after the row that closes it; over NAgg and constants
+	Split bool  // bar: Cut is sum(column) ≥ size, and the column of that row is cut
+	Reset int64 // bar, session: at its multiples the open window is closed
 
 	// Carry bounds how far the last event of an entity is felt beyond its window: empty
 	// windows that begin at most Carry after it are emitted (Empty flat or nulls), and
@@ -207,5 +211,5 @@ var Semantics = map[string]int{
 
 	"rank": 1, "pct_rank": 1, "zscore": 1, "share": 1,
 
-	"window.tumbling": 1, "window.rolling": 1, "window.latest": 1,
+	"window.tumbling": 1, "window.rolling": 1, "window.latest": 1, "window.bar": 1, "window.session": 1,
 }

@@ -54,8 +54,9 @@ func setCell(st []uint64, m int64, s int8) {
 
 // beats tells whether m takes the place of what the cell holds.
 func (f Func) beats(st []uint64, m int64, s int8) bool {
-	if st[0] == 1|uint64(s)<<8 {
-		// One scale, so both are of one word: a cell of a column holds nothing else.
+	if ext := uint64(int64(st[1]) >> 63); st[0] == 1|uint64(s)<<8 && st[2] == ext && st[3] == ext {
+		// One scale and both of one word, as all that a column holds; a part of a row
+		// may be wider.
 		return f == Min && m < int64(st[1]) || f == Max && m > int64(st[1])
 	}
 	w, x := num.Int192(st[1:4]), num.FromInt64(m)

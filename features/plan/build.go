@@ -103,7 +103,7 @@ func (l *lowering) window() error {
 	case lang.Latest:
 		return l.latest()
 	}
-	return fmt.Errorf("window %s is not yet in the engine", w.Kind)
+	return l.barWindow(w)
 }
 
 func gcd(a, b int64) int64 {
@@ -142,13 +142,16 @@ func (l *lowering) programs() error {
 	if v.Shape == Latest {
 		l.passes()
 	}
+	if err := l.bars(); err != nil {
+		return err
+	}
 	var keep, slow []int
 	if v.Where >= 0 {
 		keep = append(keep, where.reg)
 	}
-	for _, a := range v.Args {
+	for i, a := range v.Args {
 		keep = append(keep, a.Reg, a.Where)
-		if a.Fast.Kind == Slow {
+		if a.Fast.Kind == Slow && i < v.Folded() {
 			slow = append(slow, a.Reg, a.Where)
 		}
 	}
@@ -230,6 +233,9 @@ func (l *lowering) finishRow(keep, slow []int) {
 	if v.Where >= 0 {
 		v.Pick = l.row.live([]int{v.Where})
 	}
+	if v.Bars != nil {
+		l.barCode()
+	}
 	v.Row = l.row.done(keep)
 	for i := range v.Inputs {
 		v.Inputs[i].Reg = l.row.at(v.Inputs[i].Reg)
@@ -295,7 +301,7 @@ func (l *lowering) traits() {
 	v.Tail = v.Empty
 	for _, a := range v.Accs {
 		v.Order = v.Order || op.Table[a.Fn].Ordered
-		v.Tail = v.Tail || a.Fn == op.Integral
+		v.Tail = v.Tail || a.Fn == op.Integral && !v.Begins()
 	}
 }
 

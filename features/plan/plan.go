@@ -52,6 +52,8 @@ type View struct {
 	Order  bool // some accumulator depends on the order of rows
 	Stride int  // words of a state record
 
+	Bars *Bars // of shape Bar
+
 	Finish *op.Prog
 	Loads  []Load
 	Outs   []Out // one for each feature
@@ -83,6 +85,8 @@ const (
 	Tumbling              // [start, end)
 	Rolling               // (t − width, t] for t on a grid
 	Latest                // the newest row of each member, for t on a grid
+	Bar                   // until a row makes Cut true
+	Session               // until no row has come for Window.Width
 )
 
 // Source is where a column comes from.

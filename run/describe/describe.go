@@ -120,7 +120,7 @@ func (v *View) window() string {
 	case lang.Rolling:
 		return run.FormatDuration(w.Width) + " every " + run.FormatDuration(w.Every)
 	}
-	return w.Kind.String()
+	return w.Kind.String() + ": " + v.Lang.Spec.Window.Main.String()
 }
 
 // Column is one column of a view's rows.
