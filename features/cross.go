@@ -11,8 +11,16 @@ import (
 func (v *viewState) emitGroup(g *memberGroup, t int64) {
 	l, row := v.latest, &v.now
 	*row = emitted{ent: g.ent, rowTS: t, start: t - v.p.Window.Width, end: t}
+	if l.universe != nil {
+		if v.list(g, t, row); len(l.alive) == 0 {
+			return
+		}
+	}
 	clear(v.rec)
 	for _, a := range l.alive {
+		if a.row == nil {
+			continue
+		}
 		row.hold = max(row.hold, int64(a.row[latestHold]))
 		row.avail = max(row.avail, int64(a.row[latestAvail]))
 		row.flags |= uint8(a.row[latestFlags])
@@ -48,7 +56,7 @@ func (v *viewState) pass(p *plan.Pass, row *emitted) {
 		for i := range l.alive {
 			v.loadMember(i)
 			v.row.RunCode(p.Row)
-			v.foldArgs(v.rec, p.Accs, int64(l.alive[i].row[latestTS]))
+			v.foldArgs(v.rec, p.Accs, row.rowTS)
 			for _, r := range p.Ranks {
 				x := &v.row.Regs[l.Ranks[r].Arg]
 				l.values[r][i].Copy(x, l.Ranks[r].Kind)
@@ -108,9 +116,12 @@ func (v *viewState) loadMember(i int) {
 	for k := range v.p.Inputs {
 		in := &v.p.Inputs[k]
 		x := &v.row.Regs[in.Reg]
-		if key := l.Key[k]; key >= 0 {
+		switch key := l.Key[k]; {
+		case key >= 0:
 			setWord(x, texts[key], in)
-		} else {
+		case row == nil:
+			x.SetNull()
+		default:
 			v.getCell(x, row[latestHead+l.Cell[k]:], in.Kind)
 		}
 	}

@@ -18,10 +18,11 @@ type latest struct {
 	order   []int32 // groups in the order of names
 	rows    arena
 
-	alive  []alive
-	sorts  []int32
-	places [][]int64  // by rank, then member
-	values [][]op.Val // the same, what is compared
+	universe *universe // nil unless members are listed
+	alive    []alive
+	sorts    []int32
+	places   [][]int64  // by rank, then member
+	values   [][]op.Val // the same, what is compared
 }
 
 type member struct {
@@ -35,7 +36,7 @@ type memberGroup struct {
 	members []uint32 // in the order of names
 }
 
-// alive is a member that has a row at the grid point.
+// alive is a member at the grid point; row is nil when it is listed and silent.
 type alive struct {
 	ent uint32
 	row []uint64
@@ -53,6 +54,9 @@ const (
 func (v *viewState) initLatest() {
 	c := v.p.Cross
 	v.latest = &latest{Cross: c, rows: newArena(latestHead + c.Held), places: make([][]int64, len(c.Ranks)), values: make([][]op.Val, len(c.Ranks))}
+	if c.Universe != nil {
+		v.latest.universe = &universe{filter: op.NewMachine(c.Universe.Prog)}
+	}
 	for _, p := range c.Passes { // no pass has run: what it will give is null
 		for _, g := range p.Given {
 			v.row.Regs[g.To].SetNull()
@@ -88,9 +92,7 @@ func (v *viewState) latestRow(ent uint32, grid, ts int64) []uint64 {
 	if grid-ts > v.p.Window.Width {
 		return nil
 	}
-	if int(ent) >= len(l.members) || !l.members[ent].known {
-		v.meetMember(ent)
-	}
+	v.meetMember(ent)
 	m := &l.members[ent]
 	r := m.rows.tail
 	if r == 0 || int64(l.rows.node(r)[nodeAt]) != grid {
@@ -139,6 +141,9 @@ func (v *viewState) holdLatestOf(ent uint32, from *emitted) {
 // meetMember enters a member into its group.
 func (v *viewState) meetMember(ent uint32) {
 	l := v.latest
+	if int(ent) < len(l.members) && l.members[ent].known {
+		return
+	}
 	for int(ent) >= len(l.members) {
 		l.members = append(l.members, member{})
 	}

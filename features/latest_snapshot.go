@@ -58,6 +58,9 @@ func (v *viewState) saveLatest(w *writer) {
 		w.word(uint64(rows[at]))
 		v.useful(m, first, func(node []uint64) { w.words(node[nodeAt:]) })
 	}
+	if l.universe != nil {
+		v.saveUniverse(w, first)
+	}
 }
 
 func (v *viewState) loadLatest(r *reader) {
@@ -71,7 +74,7 @@ func (v *viewState) loadLatest(r *reader) {
 			return
 		}
 		ent := v.keys.number(v.keys.complete(ns))
-		if int(ent) < len(l.members) && l.members[ent].known {
+		if int(ent) < len(l.members) && l.members[ent].rows.head != 0 {
 			r.bad = true // the same member twice
 			return
 		}
@@ -82,6 +85,9 @@ func (v *viewState) loadLatest(r *reader) {
 				return
 			}
 		}
+	}
+	if l.universe != nil {
+		v.loadUniverse(r)
 	}
 	v.due = max(v.due, v.firstPoint())
 }

@@ -105,8 +105,11 @@ func (p *Plan) addInput(v *plan.View) {
 	for k := range market.Kind(market.NumKinds) {
 		if v.Kinds.Has(k) {
 			in := p.input(k)
-			in.Lookback = max(in.Lookback, v.Lookback)
+			in.Lookback = max(in.Lookback, v.LookbackOf(k))
 		}
+	}
+	if v.Cross != nil && v.Cross.Universe != nil {
+		p.input(market.KindInstrument).read("delisted_ts", "listed_ts", "state")
 	}
 	if v.Parent >= 0 {
 		return
@@ -115,7 +118,14 @@ func (p *Plan) addInput(v *plan.View) {
 	var w want
 	w.add(v)
 	for _, c := range w.payload {
-		if name := market.Schema(v.Kind)[c].Name; !slices.Contains(in.Columns, name) {
+		in.read(market.Schema(v.Kind)[c].Name)
+	}
+}
+
+// read enters columns.
+func (in *Input) read(names ...string) {
+	for _, name := range names {
+		if !slices.Contains(in.Columns, name) {
 			in.Columns = append(in.Columns, name)
 		}
 	}

@@ -108,6 +108,11 @@ func (t *Task) Push(b *market.Batch) error {
 			}
 		}
 	}
+	if b.Kind == market.KindInstrument {
+		if err := t.pushListings(b); err != nil {
+			return t.fail(err)
+		}
+	}
 	return t.err
 }
 
@@ -202,7 +207,7 @@ func (t *Task) OldestNeeded(kind market.Kind) int64 {
 		if mark == market.NoTime {
 			return first
 		}
-		oldest = min(oldest, mark-v.p.Lookback)
+		oldest = min(oldest, mark-v.p.LookbackOf(kind))
 	}
 	return max(oldest, first)
 }

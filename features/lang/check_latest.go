@@ -23,7 +23,7 @@ func (v *viewChecker) latest() {
 		v.problem(pos, "want no empty: a group without a live member has no row", "empty in a latest window")
 	}
 	if e := w.Opts["universe"]; e != nil && e.Text == "listed" {
-		v.unsupported(e.Pos, "universe: listed is", "seen")
+		v.listed(e.Pos)
 	}
 	// Rows are held: what is kept of a ratio is the float64 nearest to it.
 	for name, c := range v.cols {
@@ -32,6 +32,35 @@ func (v *viewChecker) latest() {
 			v.cols[name] = c
 		}
 	}
+}
+
+// ListingAge is how long an instrument event counts, µs: who is listed does not depend on
+// what is older.
+const ListingAge = maxSpan
+
+// listed makes instrument events say who the members are: one that is silent has a row
+// whose columns are null.
+func (v *viewChecker) listed(pos Pos) {
+	v.view.Window.Listed = true
+	keys := v.memberColumns()
+	if contains(keys, "feed") {
+		v.problem(pos, "want universe: seen, or a key without feed", "universe: listed by feed: instrument events say nothing of feeds")
+	}
+	for name, c := range v.cols {
+		if !contains(keys, name) {
+			c.Type.Nullable = true
+			v.cols[name] = c
+		}
+	}
+}
+
+// memberColumns are the entity columns of members and those that follow from them.
+func (v *viewChecker) memberColumns() []string {
+	keys := append([]string(nil), v.view.By...)
+	if m := v.view.Window.Member; m != "" && !contains(keys, m) {
+		keys = append(keys, m)
+	}
+	return append(keys, derivedColumns(keys)...)
 }
 
 // member checks the column of a latest window and enters it: with emit: members it is
@@ -164,13 +193,7 @@ func (v *viewChecker) heldColumns() {
 	if v.spec.Window.Kind != Latest {
 		return
 	}
-	keys := append([]string(nil), v.view.By...)
-	if m := v.view.Window.Member; m != "" && !contains(keys, m) {
-		keys = append(keys, m)
-	}
-	if contains(keys, "symbol") {
-		keys = append(keys, "base", "quote")
-	}
+	keys := v.memberColumns()
 	seen := map[*Node]bool{}
 	var walk func(n *Node)
 	walk = func(n *Node) {

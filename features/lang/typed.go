@@ -80,6 +80,7 @@ type TypedWindow struct {
 	Every   int64  // rolling, latest: grid step
 	Origin  int64  // tumbling: start of a window
 	Member  string // latest: the column that tells members apart; Width is the greatest age
+	Listed  bool   // latest: members are those that instrument events list
 	Members bool   // latest: a row for each member, whose column is the last of View.By
 	Carry   int64  // see below
 

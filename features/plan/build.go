@@ -40,7 +40,7 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 		if !ok {
 			return nil, fmt.Errorf("its input %s has problems", lv.Parent.Name)
 		}
-		v.Parent, v.Kind, v.Kinds = i, done[i].Kind, done[i].Kinds
+		v.Parent, v.Kind, v.Kinds, v.Listing = i, done[i].Kind, done[i].Kinds, done[i].Listing
 	} else {
 		v.Kinds = kindSet(v.Kind)
 	}

@@ -16,13 +16,14 @@ type Cross struct {
 	Groups int   // how many of them are the group's
 	Each   bool  // a row for each member, else one for the group
 
-	Key    []int // for each of Inputs the place in the names of the member's key, -1 for a column that is held
-	Cell   []int // the first word of a held column
-	Held   int   // words of all held columns
-	Ranks  []Rank
-	Passes []Pass     // the first has no accumulators: it passes on what is known without rows
-	Group  []op.Instr // of the finish program: what members share
-	Member []op.Instr // the rest
+	Key      []int     // for each of Inputs the place in the names of the member's key, -1 for a column that is held
+	Cell     []int     // the first word of a held column
+	Held     int       // words of all held columns
+	Universe *Universe // of a listed universe, else nil
+	Ranks    []Rank
+	Passes   []Pass     // the first has no accumulators: it passes on what is known without rows
+	Group    []op.Instr // of the finish program: what members share
+	Member   []op.Instr // the rest
 }
 
 // Rank is the place of a value of the row program among the members; it is put into a
@@ -67,6 +68,9 @@ func (l *lowering) latest() error {
 			return err
 		}
 		v.Cross.Keys = append(v.Cross.Keys, in.Ref)
+	}
+	if w.Listed {
+		return l.universe()
 	}
 	return nil
 }

@@ -66,6 +66,7 @@ type View struct {
 	Alerts Alerts
 
 	Lookback, Reach int64
+	Listing         int64 // lookback for instrument events, where they say who is listed
 }
 
 // Filter is a row filter that reads the instrument alone (OfInstrument), or is Enum ==
