@@ -119,6 +119,7 @@ func (v *viewState) loadMember(i int) {
 		switch key := l.Key[k]; {
 		case key >= 0:
 			setWord(x, texts[key], in)
+		case key == plan.Unread:
 		case row == nil:
 			x.SetNull()
 		default:

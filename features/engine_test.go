@@ -31,6 +31,7 @@ features:
 var engineSpecs = map[string][]string{
 	"across":  acrossSpecs,
 	"members": membersSpecs,
+	"listed":  listedSpecs,
 	"bars": {barsSpec, `
 view: bars_1h
 version: 1
@@ -241,7 +242,7 @@ features:
 }
 
 func sortedNames() []string {
-	return []string{"across", "members", "bars", "chain", "direct", "feeds", "flat", "quotes", "rolling", "rows"}
+	return []string{"across", "members", "listed", "bars", "chain", "direct", "feeds", "flat", "quotes", "rolling", "rows"}
 }
 
 func TestEngine_MatchesReference(t *testing.T) {

@@ -66,6 +66,40 @@ func newRig(t testing.TB, texts ...string) *rig {
 	return r
 }
 
+// rigKinds are the kinds of the events that the harness makes.
+var rigKinds = []market.Kind{market.KindTrade, market.KindQuote, market.KindInstrument}
+
+func newBatches() map[market.Kind]*market.Batch {
+	m := map[market.Kind]*market.Batch{}
+	for _, k := range rigKinds {
+		m[k] = market.NewBatch(k)
+	}
+	return m
+}
+
+func setMarks(marks *[market.NumKinds]int64, to int64) {
+	for _, k := range rigKinds {
+		marks[k] = to
+	}
+}
+
+// listed reports whether instrument events matter.
+func (r *rig) listed() bool {
+	return slices.ContainsFunc(r.views, func(v *lang.View) bool { return v.Window.Listed })
+}
+
+// listing is an instrument event at a time.
+func listing(g *rand.Rand, ts int64) map[string]value {
+	cols := map[string]value{"base_asset": "A", "quote_asset": "B", "inverse": intCell(0), "state": intCell(max(g.IntN(5)-2, 0))}
+	if g.IntN(3) == 0 {
+		cols["listed_ts"] = intCell(ts + g.Int64N(2*market.Minute) - market.Minute)
+	}
+	if g.IntN(3) == 0 {
+		cols["delisted_ts"] = intCell(ts + g.Int64N(5*market.Minute))
+	}
+	return cols
+}
+
 // part is what a shard, or a run of history, has all of: a symbol, or where views compare
 // symbols a market.
 func (r *rig) part(inst int) string {
@@ -115,7 +149,10 @@ func (r *rig) events(seed uint64, n int) []*event {
 			}
 			return dec(g.Int64N(1_000_000_000), int8(g.IntN(9)))
 		}
-		if g.IntN(3) == 0 {
+		switch {
+		case r.listed() && g.IntN(4) == 0:
+			e.kind, e.cols = market.KindInstrument, listing(g, ts)
+		case g.IntN(3) == 0:
 			e.kind = market.KindQuote
 			maybe := func(v value) value {
 				if g.IntN(7) == 0 {
@@ -124,7 +161,7 @@ func (r *rig) events(seed uint64, n int) []*event {
 				return v
 			}
 			e.cols = map[string]value{"bid_price": maybe(price()), "ask_price": maybe(price()), "bid_quantity": maybe(qty()), "ask_quantity": maybe(qty())}
-		} else {
+		default:
 			e.cols = map[string]value{"price": price(), "quantity": qty(), "side": intCell(g.IntN(3)), "prints": intCell(1 + g.IntN(3)), "id": "id" + strconv.Itoa(g.IntN(20))}
 			if g.IntN(9) == 0 {
 				e.cols["id"] = nil
@@ -239,7 +276,7 @@ func (r *rig) shard(events []*event, h how, all [][]outRow) {
 			return strings.Compare(r.part(a.inst), r.part(b.inst))
 		})
 	}
-	batches := map[market.Kind]*market.Batch{market.KindTrade: market.NewBatch(market.KindTrade), market.KindQuote: market.NewBatch(market.KindQuote)}
+	batches := newBatches()
 	var out features.Rows
 	must := func(err error) {
 		if err != nil {
@@ -248,7 +285,7 @@ func (r *rig) shard(events []*event, h how, all [][]outRow) {
 		}
 	}
 	flush := func() {
-		for _, k := range []market.Kind{market.KindTrade, market.KindQuote} {
+		for _, k := range rigKinds {
 			must(task.Push(batches[k]))
 			batches[k].Reset()
 		}
@@ -270,12 +307,12 @@ func (r *rig) shard(events []*event, h how, all [][]outRow) {
 		if !h.history && g.IntN(2) == 0 && i+1 < len(events) {
 			m := events[i+1].ts
 			if g.IntN(2) == 0 {
-				m -= min(g.Int64N(market.Minute), max(m-max(marks[1], marks[2]), 0))
+				m -= min(g.Int64N(market.Minute), max(m-marks[market.KindTrade], 0))
 			}
 			if h.mark != 0 {
 				m = min(m, h.mark)
 			}
-			marks[1], marks[2] = max(m, marks[1]), max(m, marks[2])
+			setMarks(&marks, max(m, marks[market.KindTrade]))
 			must(task.Advance(&marks, &out))
 			collect()
 		}
@@ -291,7 +328,7 @@ func (r *rig) shard(events []*event, h how, all [][]outRow) {
 	}
 	flush()
 	if h.mark != 0 {
-		marks[1], marks[2] = h.mark, h.mark
+		setMarks(&marks, h.mark)
 		must(task.Advance(&marks, &out))
 	} else {
 		must(task.Close(h.last, &out))

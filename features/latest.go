@@ -111,7 +111,7 @@ func (v *viewState) keep(row []uint64) {
 	l := v.latest
 	clear(row[latestHead:])
 	for k := range v.p.Inputs {
-		if in := &v.p.Inputs[k]; l.Key[k] < 0 {
+		if in := &v.p.Inputs[k]; l.Key[k] == plan.Held {
 			v.putCell(row[latestHead+l.Cell[k]:], &v.row.Regs[in.Reg], in.Kind)
 		}
 	}

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"github.com/pinova-group/tidemark/features/plan"
 	"github.com/pinova-group/tidemark/market"
 )
 
@@ -108,7 +109,7 @@ func (v *viewState) loadRowOf(r *reader, ent uint32, last *int64) {
 		r.bad = true
 	}
 	for k := range v.p.Inputs {
-		if v.latest.Key[k] < 0 {
+		if v.latest.Key[k] == plan.Held {
 			v.readCell(r, row[latestHead+v.latest.Cell[k]:], v.p.Inputs[k].Kind)
 		}
 	}

@@ -94,7 +94,7 @@ type memberSet struct {
 	rows  []input
 	start int64
 	end   int64
-	feats map[int]value
+	live  bool // some member has a row
 	aggs  map[int]value
 }
 
@@ -109,6 +109,12 @@ func (w *world) latest(v *lang.View, events []*event, from map[*lang.View][]refR
 	for k, in := range ins {
 		keys = append(keys, k)
 		low, high = min(low, in[0].ts), max(high, in[len(in)-1].ts)
+	}
+	listings := w.listings(v, keyed.By, events)
+	for k, l := range listings {
+		if v.Window.Listed && ins[k] == nil {
+			keys, names[k] = append(keys, k), l.ent
+		}
 	}
 	slices.SortFunc(keys, func(a, b string) int { return slices.Compare(names[a], names[b]) })
 	every, age := v.Window.Every, v.Window.Width
@@ -130,22 +136,139 @@ func (w *world) latest(v *lang.View, events []*event, from map[*lang.View][]refR
 					newest = &ins[k][i]
 				}
 			}
-			if newest == nil || t-newest.ts > age {
+			if newest != nil && t-newest.ts > age {
+				newest = nil
+			}
+			silent := newest == nil
+			if v.Window.Listed {
+				at := listings[k].at(t)
+				if at == nil {
+					continue
+				}
+				newest = both(v, newest, at, names[k], keyed.By)
+			}
+			if newest == nil {
 				continue
 			}
 			g := strings.Join(names[k][:len(keyed.By)-1], "\x00")
 			if sets[g] == nil {
 				groups = append(groups, g)
-				sets[g] = &memberSet{v: v, start: t - age, end: t, feats: map[int]value{}, aggs: map[int]value{}}
+				sets[g] = &memberSet{v: v, start: t - age, end: t, aggs: map[int]value{}}
 			}
 			sets[g].rows = append(sets[g].rows, *newest)
+			sets[g].live = sets[g].live || !silent
 			ents[g] = append(ents[g], names[k])
 		}
 		for _, g := range groups {
-			rows = append(rows, sets[g].emit(ents[g], s)...)
+			if sets[g].live {
+				rows = append(rows, sets[g].emit(ents[g], s)...)
+			}
 		}
 	}
 	return rows
+}
+
+// memberListing is what instrument events say of the instruments of a member.
+type memberListing struct {
+	ent    []string
+	events map[int][]input // by instrument
+}
+
+func (w *world) listings(v *lang.View, by []string, events []*event) map[string]*memberListing {
+	out := map[string]*memberListing{}
+	if !v.Window.Listed {
+		return out
+	}
+	for _, e := range events {
+		in := w.fromEvent(v, e)
+		if e.kind != market.KindInstrument || !admitted(v, in) {
+			continue
+		}
+		var ent []string
+		for _, b := range by {
+			ent = append(ent, in.col("="+b).(string))
+		}
+		k := strings.Join(ent, "\x00")
+		if out[k] == nil {
+			out[k] = &memberListing{ent: ent, events: map[int][]input{}}
+		}
+		out[k].events[e.inst] = append(out[k].events[e.inst], in)
+	}
+	return out
+}
+
+// admitted applies every where that reads the instrument alone.
+func admitted(v *lang.View, in input) bool {
+	for ; v != nil; v = v.Parent {
+		if v.Where == nil {
+			continue
+		}
+		alone := true
+		ok, _ := eval(v.Where, func(n *lang.Node) value {
+			name := v.Columns[n.Index].Name
+			if !slices.Contains([]string{"exchange", "market", "symbol", "base", "quote"}, name) {
+				alone = false
+				return nil
+			}
+			if x := in.col("=" + name); v.Columns[n.Index].Type.Kind != lang.TEnum {
+				return x
+			} else {
+				return word(v, name, x.(string))
+			}
+		}).(bool)
+		if alone && !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// at is what the events in force at t contribute, nil when none of them lists the member.
+func (l *memberListing) at(t int64) *input {
+	var sum *input
+	if l == nil {
+		return nil
+	}
+	for _, events := range l.events {
+		var e *input
+		for i := range events {
+			if events[i].ts <= t {
+				e = &events[i]
+			}
+		}
+		if e == nil {
+			continue
+		}
+		state, _ := ratInt(e.col("state"))
+		from, hasFrom := ratInt(e.col("listed_ts"))
+		to, hasTo := ratInt(e.col("delisted_ts"))
+		if market.ListingWords[state] == "delisted" || hasFrom && from > t || hasTo && to <= t {
+			continue
+		}
+		if sum == nil {
+			sum = &input{}
+		}
+		sum.avail, sum.hold, sum.flags = max(sum.avail, e.avail), max(sum.hold, e.hold), sum.flags|e.flags&features.FlagAssumed
+	}
+	return sum
+}
+
+// both is the row of a listed member, all null but for the key when it is silent.
+func both(v *lang.View, row, at *input, ent, by []string) *input {
+	in := *at
+	if row == nil {
+		in.col = func(name string) value {
+			i := slices.Index(by, strings.TrimPrefix(name, "="))
+			if i < 0 {
+				return nil
+			}
+			return word(v, name, ent[i])
+		}
+		return &in
+	}
+	out := *row
+	out.avail, out.hold, out.flags = max(out.avail, in.avail), max(out.hold, in.hold), out.flags|in.flags
+	return &out
 }
 
 func (m *memberSet) emit(ents [][]string, s span) []refRow {
@@ -225,3 +348,42 @@ func (m *memberSet) rank(x *lang.Node, i int) value {
 	}
 	return rat(before)
 }
+
+var listedSpecs = []string{barsSpec, `
+view: listed
+version: 1
+from: bars
+where: trades > 0 and close > 100
+by: [market]
+window: {latest: symbol, every: 90s, max_age: 4m, emit: members, universe: listed}
+features:
+  place: rank(notional)
+  n: count()
+  live: count(close)
+  silent: close is null
+  part: share(volume)
+  price: close
+  name: symbol
+  up: count(where close > open) / count()
+`, `
+view: listed_usdt
+version: 1
+from: quote
+where: quote == 'USDT' and exchange != 'alpha'
+by: [market]
+window: {latest: base, every: 20s, max_age: 1m, universe: listed}
+features:
+  n: count()
+  live: count(bid_price)
+  spread: mean(ask_price - bid_price)
+  odd: count(where base == 'BTC' and bid_price is null)
+`, `
+view: listed_10m
+version: 1
+from: listed
+by: [market]
+window: {tumbling: 10m}
+features:
+  rows: count()
+  silent: count(where silent)
+`}

@@ -150,6 +150,10 @@ func fromRow(v *lang.View, r *refRow) input {
 		}
 		for i, f := range p.Features {
 			if f.Name == name {
+				if x, ok := r.vals[i].(*big.Rat); ok && v.Window.Kind == lang.Latest && f.Type.Kind == lang.TRatio {
+					y, _ := x.Float64()
+					return y // as it is kept
+				}
 				return r.vals[i]
 			}
 		}

@@ -16,7 +16,7 @@ type Cross struct {
 	Groups int   // how many of them are the group's
 	Each   bool  // a row for each member, else one for the group
 
-	Key      []int     // for each of Inputs the place in the names of the member's key, -1 for a column that is held
+	Key      []int     // for each of Inputs the place in the names of the member's key, else Held or Unread
 	Cell     []int     // the first word of a held column
 	Held     int       // words of all held columns
 	Universe *Universe // of a listed universe, else nil
@@ -25,6 +25,12 @@ type Cross struct {
 	Group    []op.Instr // of the finish program: what members share
 	Member   []op.Instr // the rest
 }
+
+// What Cross.Key says of columns that are no part of a member's key.
+const (
+	Held   = -1 // kept with the row
+	Unread = -2 // read by the row filter alone
+)
 
 // Rank is the place of a value of the row program among the members; it is put into a
 // register of the row program.
@@ -61,6 +67,8 @@ func (l *lowering) latest() error {
 		keys = append(append([]string(nil), keys...), w.Member)
 	}
 	l.group = newGroup()
+	l.row.integer(0) // register 0, which stands in operands not in use, is no column
+	l.fin.integer(0)
 	v.Cross = &Cross{Groups: len(keys) - 1, Each: w.Members}
 	for _, name := range keys {
 		in, err := l.ref(name, lang.Type{Kind: lang.TText})
@@ -306,16 +314,19 @@ func (l *lowering) finishLatest() {
 	for i := range w.Ranks {
 		w.Ranks[i].Arg, w.Ranks[i].To = l.row.at(w.Ranks[i].Arg), l.row.at(w.Ranks[i].To)
 	}
-	names := w.Columns()
-	for _, in := range v.Inputs {
-		key := -1
+	names, used := w.Columns(), v.usedByMembers()
+	for i, in := range v.Inputs {
+		key := Held
+		if !used[i] {
+			key = Unread
+		}
 		for i, n := range names {
-			if n == in.Ref.Name && (in.Ref.OfInstrument() || in.Ref.Source == OfEntity || in.Ref.Source == FeedName) {
+			if n == in.Ref.Name && key == Held && (in.Ref.OfInstrument() || in.Ref.Source == OfEntity || in.Ref.Source == FeedName) {
 				key = i
 			}
 		}
 		w.Key, w.Cell = append(w.Key, key), append(w.Cell, w.Held)
-		if key < 0 {
+		if key == Held {
 			w.Held += op.CellWords(in.Kind)
 		}
 	}
@@ -333,6 +344,32 @@ func (l *lowering) finishLatest() {
 			w.Group = append(w.Group, in)
 		}
 	}
+}
+
+// usedByMembers tells which inputs are read at a grid point, and not by the row filter alone.
+func (v *View) usedByMembers() []bool {
+	read := map[int]bool{}
+	for i := range v.Cross.Passes {
+		for _, in := range v.Cross.Passes[i].Row {
+			read[int(in.A)], read[int(in.B)], read[int(in.C)] = true, true, true
+		}
+	}
+	for _, a := range v.Args {
+		read[a.Reg], read[a.Where] = true, true
+	}
+	for _, r := range v.Cross.Ranks {
+		read[r.Arg] = true
+	}
+	used := make([]bool, len(v.Inputs))
+	for i, in := range v.Inputs {
+		used[i] = read[in.Reg]
+	}
+	for _, ld := range v.Loads {
+		if ld.Kind == LoadColumn {
+			used[ld.Acc] = true
+		}
+	}
+	return used
 }
 
 // Columns are the entity columns of members and those that follow from them.

@@ -119,6 +119,8 @@ func (v *View) window() string {
 		return run.FormatDuration(w.Width)
 	case lang.Rolling:
 		return run.FormatDuration(w.Width) + " every " + run.FormatDuration(w.Every)
+	case lang.Latest:
+		return "latest of each " + w.Member + " every " + run.FormatDuration(w.Every)
 	}
 	return w.Kind.String() + ": " + v.Lang.Spec.Window.Main.String()
 }
