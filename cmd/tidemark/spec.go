@@ -11,6 +11,7 @@ import (
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/internal/term"
 	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/run/causal"
 	"github.com/pinova-group/tidemark/run/describe"
 	"github.com/pinova-group/tidemark/run/rowfile"
 	"github.com/pinova-group/tidemark/specs"
@@ -45,14 +46,28 @@ func (a *app) print(s string) error {
 }
 
 func newSpecCheck(a *app) *cobra.Command {
-	var set []string
+	cfg := causal.Config{Config: run.DefaultConfig(), Cuts: 10, Seed: 1}
+	ahead := false
 	cmd := &cobra.Command{
-		Use: "check NAME|FILE...", Short: "find every mistake of specs, with place and remedy",
-		Long:    "check reads specs and reports all that is wrong with them at once, as file:line:column with what to write instead.",
-		Example: "  tidemark spec check my_view.yaml\n  tidemark spec check views/*.yaml --json",
+		Use: "check NAME|FILE...", Short: "find every mistake of specs, with place and remedy; or whether they look ahead",
+		Long: `check reads specs and reports all that is wrong with them at once, as file:line:column with what to write instead.
+
+With --causal it also runs them over events and tries whether rows look ahead: for times t drawn from the data, rows
+with available_at <= t must not move when the events after t are changed, dropped or delayed. A row that moves is
+told with the event that moves it (exit code 4).`,
+		Example: "  tidemark spec check my_view.yaml\n  tidemark spec check views/*.yaml --json\n  tidemark spec check --causal my_view.yaml --input trades.csv --cuts 50",
 		Args:    atLeast(1, "spec to check"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			c, err := describe.Compile(args, set)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if ahead {
+				cfg.Specs = args
+				return a.checkCausal(cmd, cfg)
+			}
+			for _, name := range []string{"input", "input-format", "feed", "from", "to", "symbols", "cuts", "seed"} {
+				if cmd.Flags().Changed(name) {
+					return fault.Usage("flag_needs", "--"+name+" is for trying whether rows look ahead", "add --causal")
+				}
+			}
+			c, err := describe.Compile(args, cfg.Set)
 			if err != nil {
 				return err
 			}
@@ -62,8 +77,42 @@ func newSpecCheck(a *app) *cobra.Command {
 			return a.print(fmt.Sprintf("%s: no mistakes\n", strings.Join(c.Given, ", ")))
 		},
 	}
-	cmd.Flags().StringArrayVar(&set, "set", nil, "value of a parameter, `name=value`; may be repeated")
+	f := cmd.Flags()
+	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
+	f.BoolVar(&ahead, "causal", false, "also try over --input whether rows look ahead")
+	f.IntVar(&cfg.Cuts, "cuts", cfg.Cuts, "how many times to try, `N`")
+	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "another seed tries other times")
+	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files to try with: `PATH` of each, comma between")
+	f.StringVar(&cfg.Format, "input-format", "auto", "`format` of the input (tidemark help formats)")
+	f.StringVar(&cfg.Feed, "feed", "", "book all events to this `feed`")
+	addRange(a, f, &cfg.From, &cfg.To)
+	f.StringSliceVar(&cfg.Symbols, "symbols", nil, "only these symbols: `A,B`, such as BTC-USDT,ETH-USDT")
 	return cmd
+}
+
+// checkCausal tries whether views look ahead.
+func (a *app) checkCausal(cmd *cobra.Command, cfg causal.Config) error {
+	res, err := causal.Check(cmd.Context(), cfg, run.Env{Stdin: a.in, Warn: a.warn, Build: version})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(res)
+	} else {
+		err = a.print(res.Print(a.style(a.outTTY)))
+	}
+	if err != nil {
+		return err
+	}
+	return leakFault(res)
+}
+
+// leakFault is the error of a check that found a row that looks ahead.
+func leakFault(res *causal.Result) error {
+	if res.Leak == nil {
+		return nil
+	}
+	return &fault.Error{Code: "spec_looks_ahead", Message: "a row moved with events that came after it was known", Exit: fault.ExitDifference}
 }
 
 func newSpecList(a *app) *cobra.Command {

@@ -36,7 +36,7 @@ var layers = [][]string{
 	{"ingest/gen", "run/rowfile", "run/input"},
 	{"run"},
 	{"run/explain"},
-	{"run/describe", "run/specdiff", "run/spectest", "run/sweep"},
+	{"run/describe", "run/causal", "run/specdiff", "run/spectest", "run/sweep"},
 	{"cmd/tidemark"},
 	{"internal/archtest", "internal/fmacheck", "docs", "bench"},
 }
