@@ -138,7 +138,7 @@ func (v *viewState) foldSessions(c *cols, r run) {
 		for hi < r.hi && c.ts[hi] < end && c.ts[hi]-c.ts[hi-1] < gap {
 			hi++
 		}
-		v.foldSegment(v.openRec(i), c, lo, hi)
+		v.foldSegment(i, v.openRec(i), c, lo, hi)
 		lo = hi
 	}
 }

@@ -39,7 +39,7 @@ func (v *viewState) foldBars(c *cols, r run) {
 		}
 		rec := v.openRec(i)
 		hi, closed := v.barEnd(rec, c, lo, hi)
-		v.foldSegment(rec, c, lo, hi)
+		v.foldSegment(i, rec, c, lo, hi)
 		if closed {
 			v.shut(i, c.ts[hi-1])
 		}

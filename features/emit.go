@@ -117,13 +117,17 @@ func (v *viewState) settle(mark int64) {
 			v.due = min(v.due, t)
 		} else if v.over(int32(i), mark) {
 			v.evict(int32(i))
+		} else if t := v.scansUntil(int32(i)); t >= mark {
+			v.due = min(v.due, t)
 		}
 	}
 }
 
 // over reports whether nothing that may still come can see what the slot holds; it has
 // no row due.
-func (v *viewState) over(i int32, mark int64) bool { return !v.carries(i, mark) }
+func (v *viewState) over(i int32, mark int64) bool {
+	return !v.carries(i, mark) && v.scansUntil(i) < mark
+}
 
 // lastEvent is the event time of the last row that left the windows, NoTime for none.
 func (v *viewState) lastEvent(i int32) int64 {

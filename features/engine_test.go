@@ -2,6 +2,8 @@ package features_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -228,6 +230,91 @@ features:
   bigs: count(where big)
   ids: distinct(id2)
 `},
+	"scans": {`
+view: returns
+version: 1
+from: trade
+where: side != unknown or prints > 1
+by: [exchange, symbol]
+reset: 10m
+warmup: 3m
+let:
+  r: price / prev(price) - 1
+features:
+  back: prev(price, 3, within=2m)
+  change: price - prev(price)
+  up: prev(price > 50000)
+  taker: prev(side)
+  ret: r
+  old_ret: prev(r, within=90s)
+  volume: cum(quantity)
+  volume_before: prev(volume, 2)
+  quiet: since(side == buy, within=5m)
+  mean: ema(price, 3)
+  twice: ema(mean, 2)
+  smooth: wilder(abs(r), 4)
+  level: ewm(price, halflife=20s)
+  heat: decay_sum(1, 7s)
+  grown: exp(ln(price / prev(price)))
+  strength: rsi(price, 3)
+  trend: macd(price, 2, 4)
+`, `
+view: returns_1m
+version: 1
+from: returns
+where: ret is not null
+by: [symbol]
+window: {tumbling: 1m}
+let:
+  d: change - prev(change)
+features:
+  n: count()
+  hi: max(d where prev(up))
+  first: first(d)
+  mean: last(mean)
+`},
+	"let": {`
+view: realized
+version: 1
+from: trade
+by: [exchange, symbol]
+window: {rolling: 2m, every: 30s}
+reset: 1h
+let:
+  r: ln(price / prev(price))
+  gap: ts - prev(ts, within=1m)
+features:
+  rv: sum(r * r)
+  n: count(r where side == buy)
+  slow: max(gap)
+  bv: sum(abs(r) * abs(prev(r)))
+  vol: last(cum(quantity))
+  heat: max(decay_sum(1, halflife=5s) where side == sell)
+  quiet: min(since(side == sell))
+  trades: count()
+`, barsSpec, `
+view: indicators
+version: 1
+from: bars
+by: [exchange, symbol]
+reset: 20m
+warmup: 10 rows
+features:
+  atr_2: atr(2)
+  ema_3: ema(vwap, 3)
+  before: prev(vwap, 2)
+  run: since(high > prev(high))
+`},
+	"never": {`
+view: endless
+version: 1
+from: quote
+by: [symbol]
+reset: never
+features:
+  mean: wilder(bid_price, 5)
+  n: cum(1)
+`},
 	"feeds": {`
 view: health
 version: 1
@@ -242,7 +329,7 @@ features:
 }
 
 func sortedNames() []string {
-	return []string{"across", "members", "listed", "bars", "chain", "direct", "feeds", "flat", "quotes", "rolling", "rows"}
+	return slices.Sorted(maps.Keys(engineSpecs))
 }
 
 func TestEngine_MatchesReference(t *testing.T) {

@@ -42,8 +42,7 @@ func (v *viewState) pick(c *cols, runs []run) (*cols, []run) {
 func (v *viewState) pickRows(c *cols, r run) {
 	for i := r.lo; i < r.hi; i++ {
 		v.loadRow(c, i)
-		v.row.RunCode(v.p.Pick)
-		if w := &v.row.Regs[v.p.Where]; !w.Null && w.I == 1 {
+		if v.wanted() {
 			v.pickPerm = append(v.pickPerm, int32(i))
 		}
 	}
@@ -91,8 +90,7 @@ func (v *viewState) passes(c *cols, i int) bool {
 	if v.verdicts[x] == unknown {
 		v.verdicts[x] = fails
 		v.loadInstrument(market.Inst(x))
-		v.row.RunCode(v.p.Pick)
-		if w := &v.row.Regs[v.p.Where]; !w.Null && w.I == 1 {
+		if v.wanted() {
 			v.verdicts[x] = passes
 		}
 	}

@@ -53,16 +53,18 @@ func (v *viewState) foldRun(c *cols, r run) {
 		if c.ts[hi-1] >= end {
 			hi = border(c.ts, lo, hi, end)
 		}
-		v.foldSegment(v.openRec(i), c, lo, hi)
+		v.foldSegment(i, v.openRec(i), c, lo, hi)
 		lo = hi
 	}
 }
 
 // foldSegment folds rows of one entity and window.
-func (v *viewState) foldSegment(rec []uint64, c *cols, lo, hi int) {
+func (v *viewState) foldSegment(i int32, rec []uint64, c *cols, lo, hi int) {
 	v.meta(rec, c, lo, hi)
 	v.kernels.fold(rec, c, lo, hi)
 	switch {
+	case v.p.Scans != nil:
+		v.foldScanned(i, rec, c, lo, hi)
 	case len(v.slowNow) == 0:
 	case v.vec.on:
 		v.vec.fold(rec, c, lo, hi)
@@ -257,11 +259,8 @@ func setWord(x *op.Val, s []byte, in *plan.Input) {
 func (v *viewState) pushRow(from *viewState, row *emitted) {
 	ent := v.child(from, row)
 	v.loadParent(from, row)
-	if v.p.Where >= 0 {
-		v.row.RunCode(v.p.Pick)
-		if w := &v.row.Regs[v.p.Where]; w.Null || w.I == 0 {
-			return
-		}
+	if !v.wanted() {
+		return
 	}
 	if v.p.Hold {
 		v.holdParent(ent, row)
@@ -275,9 +274,9 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 		v.holdLatestOf(ent, row)
 		return
 	}
-	v.row.Run()
 	i := v.slot(ent)
 	if v.p.Begins() {
+		v.row.Run()
 		v.foldBegun(i, row.rowTS, rowSource{row: row})
 		return
 	}
@@ -287,6 +286,7 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 	rec := v.openRec(i)
 	v.rowMeta(rec, row)
 	rec[plan.MetaRows]++
+	v.runRow(i, rec, row.rowTS, false, op.Origin{Avail: row.avail, Hold: row.hold, Flags: row.flags & inherited})
 	v.foldArgs(rec, v.slow, row.rowTS)
 }
 

@@ -139,8 +139,8 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 	for k := range v.p.Inputs {
 		v.loadCell(&v.row.Regs[v.p.Inputs[k].Reg], rec, k)
 	}
-	v.row.Run()
 	if v.p.Begins() {
+		v.row.Run()
 		v.foldBegun(i, ts, rowSource{held: rec})
 		return
 	}
@@ -149,6 +149,7 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 	}
 	open := v.openRec(i)
 	mergeMeta(open, rec)
+	v.runRow(i, open, ts, v.heldFirst(rec), heldOrigin(rec))
 	v.foldArgs(open, v.slow, ts)
 }
 
@@ -173,7 +174,7 @@ func (v *viewState) emitHeld(i int32, row *emitted) {
 			v.loadCell(x, rec, ld.Acc)
 		}
 	}
-	v.fin.Run()
+	v.finishHeld(i, row, v.heldFirst(rec), heldOrigin(rec))
 	v.handOn(row)
 	v.held.release(r)
 }
@@ -231,7 +232,14 @@ func (v *viewState) passRow(ent uint32, from *emitted) {
 			x.Copy(&v.row.Regs[in.Reg], in.Kind)
 		}
 	}
-	v.fin.Run()
+	i := int32(-1)
+	if v.p.Scans != nil {
+		i = v.slot(ent)
+	}
+	v.finishHeld(i, row, false, op.Origin{Avail: row.avail, Hold: row.hold, Flags: row.flags})
+	if i >= 0 {
+		v.due = min(v.due, v.scansUntil(i))
+	}
 	v.handOn(row)
 }
 

@@ -50,6 +50,7 @@ type input struct {
 	flags           uint8
 	col             func(name string) value
 	group           func(n *lang.Node) value // among members of a latest window: what is no column
+	scan            func(n *lang.Node) value
 }
 
 func (w *world) inputs(v *lang.View, events []*event, from map[*lang.View][]refRow) (map[string][]input, map[string][]string) {
@@ -73,10 +74,13 @@ func (w *world) inputs(v *lang.View, events []*event, from map[*lang.View][]refR
 				add(w.fromEvent(v, e))
 			}
 		}
-		return rows, names
+	} else {
+		for i := range from[v.Parent] {
+			add(fromRow(v, &from[v.Parent][i]))
+		}
 	}
-	for i := range from[v.Parent] {
-		add(fromRow(v, &from[v.Parent][i]))
+	for _, in := range rows {
+		addScans(v, in)
 	}
 	return rows, names
 }
@@ -186,10 +190,13 @@ func dec(d num.Dec) *big.Rat {
 
 func evalRow(v *lang.View, n *lang.Node, in input) value {
 	return eval(n, func(n *lang.Node) value {
-		if n.Op != lang.NColumn {
-			return in.group(n)
+		switch n.Op {
+		case lang.NColumn:
+			return in.col(v.Columns[n.Index].Name)
+		case lang.NScan:
+			return in.scan(n)
 		}
-		return in.col(v.Columns[n.Index].Name)
+		return in.group(n)
 	})
 }
 
@@ -206,7 +213,7 @@ func eval(n *lang.Node, leaf func(*lang.Node) value) value {
 			return n.Const.Text
 		}
 		return dec(n.Const.Dec)
-	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd, lang.NRank:
+	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd, lang.NRank, lang.NScan:
 		return leaf(n)
 	}
 	args := make([]value, len(n.Args))
@@ -401,6 +408,9 @@ func callVals(n *lang.Node, args []value) value {
 		return new(big.Rat).SetInt(new(big.Int).Div(x.Num(), x.Denom()))
 	case "sqrt":
 		return sqrtVal(args[0])
+	case "exp":
+		f, _ := float(args[0])
+		return num.Exp(f)
 	case "ln":
 		return lnVal(args[0].(*big.Rat))
 	}

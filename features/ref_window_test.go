@@ -97,11 +97,16 @@ func rowView(v *lang.View, in []input, s span) []refRow {
 		if v.Parent != nil {
 			r.start, _ = ratInt(x.col("window_start"))
 			r.end, _ = ratInt(x.col("window_end"))
-			r.avail = x.avail
+			r.avail = max(x.avail, r.end+x.hold)
 		} else {
 			r.avail = max(r.end+x.hold, x.avail)
 		}
-		r.vals = finish(v, func(n *lang.Node) value { return x.col(v.Columns[n.Index].Name) })
+		r.vals = finish(v, func(n *lang.Node) value {
+			if n.Op == lang.NScan {
+				return x.scan(n)
+			}
+			return x.col(v.Columns[n.Index].Name)
+		})
 		rows = append(rows, r)
 	}
 	return rows

@@ -3,6 +3,7 @@ package features
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"github.com/zeebo/xxh3"
 
@@ -25,7 +26,7 @@ var (
 //
 // Numbers of entities, slots and records differ from task to task and are not in it;
 // what nothing depends on any more is left out whether or not it has been forgotten yet. So the bytes are a function of the input and the marks alone.
-const snapshotMagic = "tmfeat02"
+const snapshotMagic = "tmfeat04"
 
 // AppendSnapshot appends the exact state. The same input history and marks give the same
 // bytes, however they were cut into calls.
@@ -120,6 +121,7 @@ func (v *viewState) saveSlot(w *writer, i int32) {
 		}
 		v.saveRec(w, v.rec)
 	}
+	v.saveScans(w, i)
 	v.saveList(w, s.closed)
 	v.saveList(w, s.roll.panes)
 	if v.p.Hold {
@@ -258,10 +260,11 @@ func (v *viewState) restore(r *reader) {
 			return
 		}
 		i := v.slot(v.ents.number(v.ents.complete(ns)))
-		if v.slots[i].next != market.NoTime || v.slots[i].end != noPane || v.slots[i].closed.head != 0 || v.slots[i].held.head != 0 {
+		if v.slots[i].loaded {
 			r.bad = true // the same entity twice
 			return
 		}
+		v.slots[i].loaded = true
 		v.loadSlot(r, i)
 	}
 }
@@ -284,6 +287,7 @@ func (v *viewState) loadSlot(r *reader, i int32) {
 	if v.p.Tail {
 		v.loadRec(r, v.tailRec(i))
 	}
+	v.loadScans(r, i)
 	v.loadList(r, &s.closed)
 	var window list
 	v.loadList(r, &window)
@@ -299,6 +303,8 @@ func (v *viewState) loadSlot(r *reader, i int32) {
 		v.enterWindow(s, v.panes.pop(&window))
 	}
 	if t := v.next(i); t != never {
+		v.due = min(v.due, t)
+	} else if t := v.scansUntil(i); t > math.MinInt64 {
 		v.due = min(v.due, t)
 	}
 }

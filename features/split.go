@@ -26,7 +26,7 @@ func (v *viewState) foldSplit(c *cols, r run) {
 				at, hi = at-1, at
 			}
 			if at > lo {
-				v.foldSegment(rec, c, lo, at)
+				v.foldSegment(i, rec, c, lo, at)
 			}
 		}
 		for ; at < hi; at++ {

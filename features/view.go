@@ -25,6 +25,7 @@ type viewState struct {
 	idle   []int32  // free slots
 	open   []uint64 // slot × stride: the open pane
 	tail   []uint64 // slot × stride: merge of all panes that are in no window any more
+	scans  []uint64 // slot × scanWords
 	panes  arena
 	held   arena  // rows that the mark has not passed
 	texts  []byte // of held rows
@@ -58,6 +59,7 @@ type viewState struct {
 // slot is the part of an entity's state that is not in a record.
 type slot struct {
 	used   bool
+	loaded bool // by Restore, to tell an entity that comes twice
 	ent    uint32
 	end    int64 // end of the open pane, math.MinInt64 when none is open
 	at     int64 // its index
@@ -106,6 +108,7 @@ func (v *viewState) newSlot(ent uint32) int32 {
 	} else {
 		i = int32(len(v.slots))
 		v.slots = append(v.slots, slot{})
+		v.scans = append(v.scans, make([]uint64, scanWords(v.p))...)
 		if v.p.Shape != plan.RowView {
 			v.open = append(v.open, make([]uint64, v.p.Stride)...)
 			if v.p.Tail {
@@ -228,6 +231,7 @@ func (v *viewState) evict(i int32) {
 	if v.p.Tail {
 		clear(v.tailRec(i))
 	}
+	clear(v.scanRec(i))
 	v.slotOf[s.ent] = -1
 	*s = slot{}
 	v.idle = append(v.idle, i)

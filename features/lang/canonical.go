@@ -101,8 +101,16 @@ func (w *specWriter) key(key string) {
 
 func (w *specWriter) optional(top func(string, ...any), e *Expr) {
 	if e != nil {
-		top("%s", exprText(e, false))
+		top("%s", w.expr(e))
 	}
+}
+
+// expr prints an expression, in the canonical text with macros and defaults written out.
+func (w *specWriter) expr(e *Expr) string {
+	if w.canonical {
+		e = expand(e)
+	}
+	return exprText(e, false)
 }
 
 func or(s, def string) string {
@@ -130,11 +138,11 @@ func (w *specWriter) block(key string, pos Pos) {
 		}
 	case "let":
 		for _, d := range s.Let {
-			entry(d.Name, d.Pos, "%s", exprText(d.Expr, false))
+			entry(d.Name, d.Pos, "%s", w.expr(d.Expr))
 		}
 	case "features":
 		for _, d := range s.Features {
-			entry(d.Name, d.Pos, "%s", exprText(d.Expr, false))
+			entry(d.Name, d.Pos, "%s", w.expr(d.Expr))
 		}
 	case "alert":
 		if !w.canonical {

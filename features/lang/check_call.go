@@ -70,7 +70,15 @@ func (v *viewChecker) call(e *Expr, s scope) *Node {
 	case aggregate:
 		return v.aggregate(e, args, s)
 	case scan:
-		return v.scan(e, s)
+		if !f.built {
+			v.walkArgs(e, s)
+			v.unsupported(e.Pos, e.Text+" is", "")
+			return v.badNode(e.Pos)
+		}
+		if macros[e.Text] != nil {
+			return v.macro(e, s)
+		}
+		return v.scan(e, args, s)
 	case cross:
 		return v.cross(e, args[0], s)
 	}
@@ -95,20 +103,6 @@ func (v *viewChecker) walkArgs(e *Expr, s scope) {
 	if e.Where != nil {
 		v.condition(e.Where, s)
 	}
-}
-
-// scan is a function of the rows so far: checked for its bounds (F5), not run yet.
-func (v *viewChecker) scan(e *Expr, s scope) *Node {
-	switch {
-	case s.consts:
-		v.problem(e.Pos, "want parameters and literals only", "function %q in %s", e.Text, s.what)
-		return v.badNode(e.Pos)
-	case e.Text == "cum" && v.spec.Reset == nil && v.spec.Window.Kind == NoWindow:
-		v.problem(e.Pos, "want reset: 1d", "cum without a reset would add up without bound")
-	}
-	v.walkArgs(e, s)
-	v.unsupported(e.Pos, "scans over rows ("+e.Text+" …) are", "")
-	return v.badNode(e.Pos)
 }
 
 // rowCall types the functions of values.
@@ -164,8 +158,11 @@ func (v *viewChecker) rowCall(e *Expr, args []*Expr, s scope) *Node {
 	case "ln":
 		return v.ln(e, n)
 	case "exp":
-		v.unsupported(e.Pos, "exp is", "ln, sqrt")
-		return v.badNode(e.Pos)
+		n.Type = Type{Kind: TFloat, Nullable: true}
+		if x.Unit != "" {
+			v.problem(e.Pos, "want a plain number", "exp of %s", typeName(x))
+			return v.badNode(e.Pos)
+		}
 	}
 	if !isNumber(x.Kind) {
 		v.problem(e.Pos, "want a number", "%s of %s", e.Text, typeName(x))

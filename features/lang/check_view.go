@@ -24,6 +24,7 @@ type viewChecker struct {
 	once     map[string]bool // constructs reported as not supported
 	decimals map[int]int8    // digits asked for by decimal(x, s), by feature
 	sizes    map[*Node]int
+	reset    resets
 }
 
 // definition is a let or a feature while it is checked.
@@ -62,7 +63,7 @@ func (v *viewChecker) run() {
 		v.features()
 	}
 	v.heldColumns()
-	v.unsupportedKeys()
+	v.resetKeys()
 	v.alerts()
 	v.tests()
 	v.bounds()
@@ -282,26 +283,14 @@ func (v *viewChecker) settings() {
 	}
 }
 
-// unsupportedKeys reports the top-level keys that this version cannot act on.
-func (v *viewChecker) unsupportedKeys() {
-	for _, key := range []string{"reset", "warmup"} {
-		pos, ok := v.spec.Places[key]
-		if !ok {
-			continue
-		}
-		if !v.rowView() {
-			v.problem(pos, "want no "+key+": windows forget by themselves", "%s in a window view", key)
-			continue
-		}
-		v.unsupported(pos, key+" is", "")
-	}
-}
-
 func (v *viewChecker) where() {
 	if v.spec.Where == nil {
 		return
 	}
 	v.view.Where = v.condition(v.spec.Where, scope{rows: true, what: "where"})
+	if n := firstScan(v.view.Where); n != nil && v.spec.Where.Op != OpBad {
+		v.problem(v.spec.Where.Pos, "want it in the where of an aggregate", "%s in the filter of the view: rows that it leaves out do not exist for scans", n.Fn)
+	}
 }
 
 // condition checks an expression that must be true or false.

@@ -216,6 +216,7 @@ func (v *viewChecker) bounds() {
 	if w.Kind == Bar || w.Kind == Session {
 		own = w.Reset
 	}
+	own += v.scansBack()
 	v.view.Lookback, v.view.Reach = own, own
 	if p := v.view.Parent; p != nil {
 		if v.view.Rollup { // windows nest: an event of the parent's window lies in this one

@@ -133,8 +133,23 @@ a.yaml:6:3: joins are not supported by this version
 a.yaml:6:13: unknown kind or view "fnding" (want funding; known are trade quote book funding liquidation candle mark_price open_interest instrument …)
 a.yaml:8:6: unknown alias "g" (want f)`},
 		{"cum without reset", view("features:\n  n: cum(quantity)\n"), `
-a.yaml:6:6: cum without a reset would add up without bound (want reset: 1d)
-a.yaml:6:6: scans over rows (cum …) are not supported by this version`},
+a.yaml:6:6: cum without a reset would add up without bound (want reset: 1d)`},
+		{"scans that remember without reset", view("features:\n  a: ema(price, 5)\n  b: wilder(price, 5)\n  c: ewm(price, halflife=5s)\n  d: decay_sum(1, halflife=5s)\n  e: rsi(price, 14)\n"), `
+a.yaml:6:6: ema without a reset would remember every row for ever (want reset: 1d)
+a.yaml:7:6: wilder without a reset would remember every row for ever (want reset: 1d)
+a.yaml:8:6: ewm without a reset would remember every row for ever (want reset: 1d)
+a.yaml:9:6: decay_sum without a reset would remember every row for ever (want reset: 1d)
+a.yaml:10:6: rsi without a reset would remember every row for ever (want reset: 1d)`},
+		{"warmup longer than the reset", view("reset: 1h\nwarmup: 2h\nfeatures:\n  a: ema(price, 5)\n"),
+			"a.yaml:6:1: warmup of 2h is longer than the reset of 1h (want reset: 2h or more)"},
+		{"warmup in rows of events", view("reset: 1h\nwarmup: 20 rows\nfeatures:\n  a: ema(price, 5)\n"),
+			"a.yaml:6:1: warmup in rows needs an input on a grid of time (want a duration such as warmup: 4h)"},
+		{"warmup without reset", view("warmup: 2h\nfeatures:\n  a: prev(price)\n"),
+			"a.yaml:5:1: warmup without a reset (want reset: 1d, or no warmup)"},
+		{"scan in the filter", view("let:\n  r: price - prev(price)\nwhere: r > 0\nfeatures:\n  a: price + 1\n"),
+			"a.yaml:7:8: prev in the filter of the view: rows that it leaves out do not exist for scans (want it in the where of an aggregate)"},
+		{"prev of a long chain", view("features:\n  a: prev(prev(price, within=3660d), within=3660d)\n"),
+			"a.yaml:1:7: scans reach back 7320d (want at most 3660d in all)"},
 		{"window of nothing", view("window: {tumbling: 0s}\n" + count), "a.yaml:5:20: tumbling is 0us (want more than 0)"},
 		{"window of ages", view("window: {tumbling: 4000d}\n" + count), "a.yaml:5:20: tumbling is 4000d (want at most 3660d)"},
 		{"long carry of short windows", view("window: {tumbling: 1ms, carry: 1d}\nempty: flat\n" + count),
@@ -171,8 +186,8 @@ a.yaml:4:24: "exchange" given twice in by (want it once)`},
 		{"no window, aggregates", head + count, `a.yaml:6:6: aggregate "count" in a row view (want a window, such as window: {tumbling: 1m})`},
 		{"empty of a row view", head + "empty: flat\nfeatures:\n  x: price * 2\n", `a.yaml:5:1: empty in a row view (want a window, or no empty)`},
 		{"reset of a window view", head + "window: {tumbling: 1m}\nreset: 1d\nwarmup: 5 rows\n" + count, `
-a.yaml:6:1: reset in a window view (want no reset: windows forget by themselves)
-a.yaml:7:1: warmup in a window view (want no warmup: windows forget by themselves)`},
+a.yaml:6:1: reset without a scan that it would begin anew (cum, ema, …) (want no reset)
+a.yaml:7:1: warmup in rows needs an input on a grid of time (want a duration such as warmup: 4h)`},
 		{"window of no kind", head + "window: {every: 1m}\n" + count, `a.yaml:5:9: no kind of window (want {tumbling: 1m} or {rolling: 5m, every: 1s})`},
 		{"width that is no duration", head + "window: {tumbling: 60}\n" + count, `a.yaml:5:20: tumbling is "60" (want a duration such as 5m, or $name)`},
 		{"zone", head + "window: {tumbling: 1d, zone: Asia/Tokyo, origin: yesterday}\n" + count, `

@@ -68,7 +68,7 @@ func (v *viewChecker) operators() []string {
 		if n.Op == NDiv {
 			used["div"] = true
 		}
-		if n.Op == NCall {
+		if n.Op == NCall || n.Op == NScan {
 			used[n.Fn] = true
 		}
 		for _, a := range n.Args {

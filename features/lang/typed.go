@@ -65,6 +65,8 @@ type View struct {
 	Alerts   []*TypedAlert
 
 	Columns  []Column // input columns that Where and Aggs read, each once
+	Reset    int64    // µs: scans that remember begin anew at its multiples; Never; 0 for none
+	Warmup   int64    // µs before, from which those are fed
 	Lookback int64    // µs: rows for [a, b) depend on input in [a - Lookback, b)
 	Reach    int64    // µs: an event at t changes no row later than t + Reach
 
@@ -163,6 +165,7 @@ const (
 	NIsNull // Not for is not null
 	NIf     // Args cond, then, else
 	NRank   // place of Args[0] among the members of a latest window: 1 the greatest, ties by name, nulls last
+	NScan   // Fn: prev cum ema wilder ewm decay_sum since: Args[0] of the rows so far; the other Args are constants, defaults written out
 	NCall   // Fn: abs sign min_of max_of clamp round floor sqrt ln exp coalesce; round has its digits as a constant Args[1] always
 )
 
@@ -208,7 +211,9 @@ var Semantics = map[string]int{
 	"time_mean": 1, "distinct": 1, "quantile": 1,
 	"median": 1, "wmedian": 1,
 
-	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 1, "floor": 1, "sqrt": 1, "ln": 2, "coalesce": 1,
+	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 1, "floor": 1, "sqrt": 1, "ln": 2, "exp": 1, "coalesce": 1,
+
+	"prev": 1, "cum": 1, "ema": 1, "wilder": 1, "ewm": 1, "decay_sum": 1, "since": 1,
 
 	"rank": 1, "pct_rank": 1, "zscore": 1, "share": 1,
 

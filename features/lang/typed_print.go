@@ -67,7 +67,7 @@ func writeNode(b *strings.Builder, n *Node) {
 	case NWindowEnd:
 		b.WriteString("window_end")
 		return
-	case NCall:
+	case NCall, NScan:
 		b.WriteString(n.Fn)
 	default:
 		if n.Not {

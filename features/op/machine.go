@@ -72,6 +72,8 @@ const (
 	LnR
 	Var  // A count, B sum, C sum of squares, N ddof → ratio
 	Pair // A and B as one value; N: 1 when one of them is enough
+	ExpF
+	Advance // step N of the program: the scan of A
 )
 
 // Comparisons of the Cmp instructions.
@@ -99,12 +101,14 @@ type Prog struct {
 	Consts []Val
 	Regs   int
 	Code   []Instr
+	Steps  []Step // what Advance instructions do; such a program needs Machine.Rows
 }
 
 // Machine runs a program over one set of registers. It allocates nothing once its
 // ratios have grown.
 type Machine struct {
 	Regs []Val
+	Rows Rows // of a program with steps
 	prog *Prog
 	r    num.Rat
 	s    num.Rat
@@ -114,6 +118,7 @@ type Machine struct {
 // NewMachine makes a machine for p with its constants loaded.
 func NewMachine(p *Prog) *Machine {
 	m := &Machine{prog: p, Regs: make([]Val, p.Regs)}
+	m.Rows.Of = make([]Origin, len(p.Steps))
 	for i := range p.Consts {
 		c := &p.Consts[i]
 		m.Regs[i].Null, m.Regs[i].I, m.Regs[i].W, m.Regs[i].S, m.Regs[i].T = c.Null, c.I, c.W, c.S, c.T
@@ -156,6 +161,8 @@ func (m *Machine) RunCode(code []Instr) {
 			d.Copy(a, in.K)
 		case Pair:
 			d.setPair(a, b, in.N == 1)
+		case Advance:
+			m.step(in, d, a)
 		case Var:
 			m.variance(in, d, a, b, &m.Regs[in.C])
 		default:
@@ -185,7 +192,7 @@ var twoArgs = [...]bool{
 	AddX: true, SubX: true, MulX: true, ModX: true, MinX: true, MaxX: true, QuoX: true, AddQ: true, SubQ: true,
 	AddR: true, SubR: true, MulR: true, QuoR: true, MinR: true, MaxR: true, AddF: true, SubF: true, MulF: true,
 	QuoF: true, MinF: true, MaxF: true, CmpX: true, CmpR: true, CmpF: true, CmpT: true, CmpB: true, LnX: true,
-	Var: false,
+	Advance: false,
 }
 
 // arith runs an instruction that is null when one of its operands is.

@@ -227,6 +227,8 @@ func (m *Machine) convert(in *Instr, d, a, b *Val) {
 			return
 		}
 		d.setFloat(math.Sqrt(a.F))
+	case ExpF:
+		d.setFloat(num.Exp(a.F))
 	case LnX:
 		m.lnExact(d, a, b)
 	case LnR:

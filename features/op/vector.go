@@ -60,12 +60,15 @@ func NewVector(p *Prog, code []Instr, kinds map[int]Kind) (v *Vector, ok bool) {
 // Operands lists the registers that an instruction reads.
 func (in *Instr) Operands() []uint16 {
 	switch in.Op {
-	case If:
+	case If, Var:
 		return []uint16{in.A, in.B, in.C}
-	case NegX, AbsX, Not, Move:
-		return []uint16{in.A}
+	case And, Or, Coalesce, Pair:
+		return []uint16{in.A, in.B}
 	}
-	return []uint16{in.A, in.B}
+	if twoArgs[in.Op] {
+		return []uint16{in.A, in.B}
+	}
+	return []uint16{in.A}
 }
 
 // constKind is the kind as which the code reads a constant, KNull when it does not.

@@ -237,6 +237,12 @@ func (l *lowering) finishRow(keep, slow []int) {
 		l.barCode()
 	}
 	v.Row = l.row.done(keep)
+	if v.Scans = l.scans(l.row, v.Row); v.Scans != nil {
+		for i := range v.Args {
+			v.Args[i].Fast = Fast{Enum: -1} // every row steps: none may go by a kernel
+		}
+		v.Slow = v.Row.Code
+	}
 	for i := range v.Inputs {
 		v.Inputs[i].Reg = l.row.at(v.Inputs[i].Reg)
 	}
@@ -261,6 +267,9 @@ func (l *lowering) finishOut() {
 		keep = append(keep, o.Reg)
 	}
 	v.Finish = l.fin.done(keep)
+	if s := l.scans(l.fin, v.Finish); s != nil {
+		v.Scans = s
+	}
 	for i := range v.Loads {
 		v.Loads[i].Reg = l.fin.at(v.Loads[i].Reg)
 	}

@@ -137,6 +137,9 @@ func (c *coder) call(n *lang.Node, args []value) (value, error) {
 		return c.op1(op.SqrtR, op.KFloat, r), err
 	case "ln":
 		return c.ln(n, a)
+	case "exp":
+		x, err := c.convert(a, op.KFloat)
+		return c.op1(op.ExpF, op.KFloat, x), err
 	}
 	return a, fmt.Errorf("function %q is not known to the engine", n.Fn)
 }

@@ -23,6 +23,7 @@ type coder struct {
 	code    []op.Instr
 	regs    int // besides constants; numbered from constBase until finished
 	memo    map[string]value
+	steps   []op.Step
 	resolve func(n *lang.Node) (value, error) // columns, aggregates, features
 }
 
@@ -244,6 +245,8 @@ func (c *coder) expr(n *lang.Node) (value, error) {
 		return c.arith(n.Op, n.Type, args[0], args[1])
 	case lang.NCall:
 		return c.call(n, args)
+	case lang.NScan:
+		return c.scan(n, args[0])
 	}
 	return value{}, fmt.Errorf("operation %d is not known to the engine", n.Op)
 }

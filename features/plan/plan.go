@@ -52,7 +52,8 @@ type View struct {
 	Order  bool // some accumulator depends on the order of rows
 	Stride int  // words of a state record
 
-	Bars *Bars // of shape Bar
+	Bars  *Bars  // of shape Bar
+	Scans *Scans // nil when no program has steps
 
 	Finish *op.Prog
 	Loads  []Load

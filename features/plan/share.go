@@ -50,7 +50,7 @@ type paneGroup struct {
 }
 
 func (v *View) sharesPanes() bool {
-	return v.Shape == Rolling && !v.Rollup && !v.Hold && v.Row != nil
+	return v.Shape == Rolling && !v.Rollup && !v.Hold && v.Row != nil && v.Scans == nil
 }
 
 // takes reports whether v folds what the group folds, and no view would get finer panes

@@ -222,6 +222,9 @@ func (e *explainer) prepare() error {
 		if k := v.Window.Kind; k != lang.Tumbling && k != lang.Rolling {
 			return fault.Usage("explain_window", fmt.Sprintf("%s has no window of time; explain takes tumbling and rolling views", v.Name), "")
 		}
+		if v.HasScans() {
+			return fault.Usage("explain_scan", fmt.Sprintf("%s has scans, which reach beyond the rows of a window; explain does not follow them", v.Name), "")
+		}
 	}
 	if e.cfg.Entity != "" {
 		e.entity = strings.Split(e.cfg.Entity, "/")
