@@ -10,24 +10,30 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/pinova-group/tidemark/run/describe"
 )
 
-// TestDoc_Commands holds docs/commands.md to the commands. UPDATE_DOCS=1 writes it anew.
-func TestDoc_Commands(t *testing.T) {
-	const path = "../../docs/commands.md"
-	got := commandsPage()
-	if os.Getenv("UPDATE_DOCS") == "1" {
-		if err := os.WriteFile(path, got, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
+// Generated pages say what the program does. UPDATE_DOCS=1 writes them anew.
+func TestDoc_GeneratedPages(t *testing.T) {
+	catalogue, err := describe.Catalogue()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, want) {
-		t.Error("docs/commands.md is not what the commands say; make gen writes it")
+	for path, got := range map[string][]byte{"../../docs/commands.md": commandsPage(), "../../docs/catalogue.md": []byte(catalogue)} {
+		if os.Getenv("UPDATE_DOCS") == "1" {
+			if err := os.WriteFile(path, got, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the program says; make gen writes it", path)
+		}
 	}
 }
 

@@ -97,9 +97,15 @@ func List() ([]Item, error) {
 		if v == nil {
 			return nil, fmt.Errorf("BUG: shipped spec %q holds another view", n)
 		}
-		items = append(items, Item{v.Name, v.Version, v.from(), v.window(), v.Entity, len(v.Fields), v.Doc})
+		items = append(items, Item{v.Name, v.Version, v.from(), v.window(), v.Entity, len(v.Fields), firstLine(v.Doc)})
 	}
 	return items, nil
+}
+
+// firstLine is what a doc says in short; the rest names formulas and sources.
+func firstLine(doc string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(doc), "\n")
+	return line
 }
 
 func (v *View) from() string {
