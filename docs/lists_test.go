@@ -22,9 +22,15 @@ func TestLanguage_ListsEveryFunction(t *testing.T) {
 	t.Parallel()
 	page := readPage(t, "language.md")
 	built, refused := functionTable(t)
-	for _, m := range stringList(t, "../features/lang", "bookMethods") {
-		refused["book."+m] = true
+	methods := map[string]bool{}
+	for _, name := range bookFunctions(t) {
+		methods[name] = true
 	}
+	sections := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^### `(book\\.[a-z_]+)").FindAllStringSubmatch(page, -1) {
+		sections[m[1]] = true
+	}
+	sameNames(t, "headings of order-book functions", sections, methods)
 	headed := map[string]bool{}
 	for _, m := range regexp.MustCompile("(?m)^### `([a-z_]+)\\(").FindAllStringSubmatch(page, -1) {
 		headed[m[1]] = true
@@ -47,6 +53,9 @@ func TestLanguage_ListsEveryOperator(t *testing.T) {
 	t.Parallel()
 	page := readPage(t, "language.md")
 	built, _ := functionTable(t)
+	for _, name := range bookFunctions(t) {
+		built[name] = true
+	}
 	for name := range lang.Semantics {
 		kind, isWindow := strings.CutPrefix(name, "window.")
 		switch {
@@ -60,7 +69,7 @@ func TestLanguage_ListsEveryOperator(t *testing.T) {
 	// Accumulators of the engine, by the function that is made of them.
 	made := map[string]string{"Count": "count", "Sum": "sum", "First": "first", "Last": "last", "Min": "min", "Max": "max",
 		"Integral": "time_mean", "Distinct": "distinct", "Hist": "quantile",
-		"Order": "median", "Weighted": "wmedian"}
+		"LiveIntegral": "time_mean", "Order": "median", "Weighted": "wmedian"}
 	consts := constsOf(t, "../features/op", "Func")
 	for _, c := range consts {
 		if !built[made[c]] {
@@ -219,6 +228,19 @@ func functionTable(t *testing.T) (built, refused map[string]bool) {
 		}
 	}
 	return built, refused
+}
+
+// bookFunctions are the functions of an order book, as they are called.
+func bookFunctions(t *testing.T) (names []string) {
+	t.Helper()
+	for _, e := range literal(t, "../features/lang", "bookFunctions").Elts {
+		kv, ok := e.(*ast.KeyValueExpr)
+		if !ok {
+			t.Fatal("bookFunctions is not a map")
+		}
+		names = append(names, "book."+text(t, kv.Key))
+	}
+	return names
 }
 
 func stringList(t *testing.T, path, name string) []string {

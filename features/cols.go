@@ -70,9 +70,9 @@ type run struct {
 }
 
 // view makes c show the rows of a batch without copying.
-func (c *cols) view(b *market.Batch) {
+func (c *cols) view(b *market.Batch, payload []market.Col) {
 	c.n, c.ts, c.raw, c.ingest, c.feed = b.N, b.TS, b.EventTS, b.IngestTS, b.Feed
-	c.flags, c.seq, c.inst, c.epoch, c.c = b.Flags, b.Seq, b.Inst, b.Epoch, b.Cols
+	c.flags, c.seq, c.inst, c.epoch, c.c = b.Flags, b.Seq, b.Inst, b.Epoch, payload
 	first, diff := c.feed[0], market.FeedID(0)
 	for _, f := range c.feed {
 		diff |= f ^ first
@@ -89,8 +89,8 @@ func (c *cols) view(b *market.Batch) {
 	c.gaps = least == market.NoTime
 	c.bulk = c.gaps && !slices.ContainsFunc(c.ingest, func(t int64) bool { return t != market.NoTime })
 	c.hasNull = c.hasNull[:0]
-	for i := range b.Cols {
-		c.hasNull = append(c.hasNull, slices.ContainsFunc(b.Cols[i].Null, func(w uint64) bool { return w != 0 }))
+	for i := range payload {
+		c.hasNull = append(c.hasNull, slices.ContainsFunc(payload[i].Null, func(w uint64) bool { return w != 0 }))
 	}
 }
 
@@ -161,7 +161,11 @@ func (c *cols) gather(src *cols, kind market.Kind, perm []int32) {
 	}
 	schema := market.Schema(kind)
 	for _, k := range c.want.payload {
-		gatherCol(&c.c[k], &src.c[k], schema[k].Type, perm, src.hasNull[k])
+		t := market.TypeDec // of the book
+		if k < len(schema) {
+			t = schema[k].Type
+		}
+		gatherCol(&c.c[k], &src.c[k], t, perm, src.hasNull[k])
 	}
 	c.hasNull = append(c.hasNull[:0], src.hasNull...)
 }

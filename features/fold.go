@@ -178,7 +178,7 @@ func (v *viewState) foldArgs(rec []uint64, accs []int, ts int64) {
 		if a.Reg >= 0 {
 			x = &regs[a.Reg]
 			if x.Null {
-				if x.Ovf {
+				if x.Ovf || !v.p.Accs[k].Void(rec, ts) {
 					rec[plan.MetaFlags] |= uint64(FlagOverflow)
 				}
 				continue
@@ -223,6 +223,7 @@ func loadPayload(x *op.Val, in *plan.Input, c *cols, i int) {
 	col := &c.c[in.Ref.Index]
 	if c.hasNull[in.Ref.Index] && col.IsNull(i) {
 		x.SetNull()
+		x.Ovf = in.Book && col.I64[i] != 0
 		return
 	}
 	switch in.Kind {

@@ -14,6 +14,7 @@ type Plan struct {
 	order   []int        // of evaluation
 	outputs []Output
 	inputs  []Input
+	book    []lang.BookColumn // worked out from the book, for all views
 	feeds   *market.Feeds
 	plain   bool // fold everything row by row: the twin that kernels are tested against
 }
@@ -56,7 +57,7 @@ func CompileSet(set *lang.Set, opt Options) (*Plan, error) {
 	if !opt.alone {
 		built.Share()
 	}
-	p := &Plan{views: built.Views, order: built.Order, feeds: opt.Feeds}
+	p := &Plan{views: built.Views, order: built.Order, book: built.Book, feeds: opt.Feeds}
 	if p.feeds == nil {
 		p.feeds = market.NewFeeds()
 	}
@@ -117,8 +118,13 @@ func (p *Plan) addInput(v *plan.View) {
 	in := p.input(v.Kind)
 	var w want
 	w.add(v)
+	schema := market.Schema(v.Kind)
 	for _, c := range w.payload {
-		in.read(market.Schema(v.Kind)[c].Name)
+		if c < len(schema) {
+			in.read(schema[c].Name)
+		} else {
+			in.read(bookNames...)
+		}
 	}
 }
 

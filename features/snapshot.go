@@ -20,6 +20,7 @@ var (
 // A snapshot is, in little-endian words and length-prefixed texts:
 //
 //	magic, fingerprint of each view, from, marks and first times by kind,
+//	where views read books the live ones, by instrument and feed,
 //	for each view its entities in the order of names: names, then the slot;
 //	its alerts and those of them that are not quiet, in the same order,
 //	the 128-bit XXH3 of all before.
@@ -41,6 +42,9 @@ func (t *Task) AppendSnapshot(dst []byte) []byte {
 	for k := range t.marks {
 		w.word(uint64(t.marks[k]))
 		w.word(uint64(t.first[k]))
+	}
+	if t.books != nil {
+		t.books.save(&w)
 	}
 	for _, v := range t.views {
 		v.save(&w)
@@ -198,6 +202,9 @@ func (p *Plan) decode(insts *market.Instruments, body []byte) (*Task, error) {
 	t := newTask(p, insts, int64(r.word()))
 	for k := range t.marks {
 		t.marks[k], t.first[k] = int64(r.word()), int64(r.word())
+	}
+	if t.books != nil {
+		t.books.load(r)
 	}
 	for _, v := range t.views {
 		v.restore(r)

@@ -34,8 +34,10 @@ func (st *stage) add(v *viewState) {
 // they are folded: gathering a row costs less than starting a segment for it.
 const sortBelow = 16
 
-func (st *stage) push(b *market.Batch) error {
-	st.direct.view(b)
+// push groups a batch and folds it into the views; payload has its columns and those that
+// were worked out from the book.
+func (st *stage) push(b *market.Batch, payload []market.Col) error {
+	st.direct.view(b, payload)
 	c := &st.direct
 	sorted, err := st.findRuns(b)
 	if err == nil && !sorted {

@@ -22,6 +22,7 @@ type Task struct {
 	err   error // the first error; it ends the task
 
 	stages []*stage // of kinds
+	books  *books   // nil when no view reads one
 	views  []*viewState
 	order  []*viewState // of evaluation: parents first
 	ents   []*entities
@@ -40,6 +41,7 @@ func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
 		t.addView(i, p.views[i])
 		t.order = append(t.order, t.views[i])
 	}
+	t.books = newBooks(t, p.book)
 	return t
 }
 
@@ -101,9 +103,16 @@ func (t *Task) Push(b *market.Batch) error {
 	if err := checkBatch(b); err != nil {
 		return t.fail(err)
 	}
+	payload := b.Cols
+	if b.Kind == market.KindBook && t.books != nil {
+		var err error
+		if payload, err = t.books.push(b); err != nil {
+			return t.fail(err)
+		}
+	}
 	for _, st := range t.stages {
 		if st.kind == b.Kind {
-			if err := st.push(b); err != nil {
+			if err := st.push(b, payload); err != nil {
 				return t.fail(err)
 			}
 		}
@@ -149,6 +158,9 @@ func (t *Task) Advance(marks *[market.NumKinds]int64, out *Rows) error {
 				market.FormatTime(t.marks[k]), market.FormatTime(m)))
 		}
 		t.marks[k] = max(t.marks[k], m)
+	}
+	if t.books != nil {
+		t.books.forget()
 	}
 	t.begin(out)
 	for _, v := range t.order {

@@ -55,7 +55,7 @@ func (t *Task) pushListings(b *market.Batch) error {
 		}
 		if c == nil {
 			c = &cols{}
-			c.view(b)
+			c.view(b, b.Cols)
 			if err := t.inOrder(c); err != nil {
 				return err
 			}

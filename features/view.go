@@ -212,7 +212,7 @@ func (v *viewState) toTail(i int32, rec []uint64) {
 		switch a := &v.p.Accs[k]; a.Fn {
 		case op.Last:
 			a.Merge(tail, rec, &v.task.sc)
-		case op.Integral:
+		case op.Integral, op.LiveIntegral:
 			a.Carry(tail, rec)
 		}
 	}

@@ -19,6 +19,10 @@ const (
 	Week              = 7 * Day
 )
 
+// KeyframeEvery is the grid of the books' keyframes: a book is known from the last
+// snapshot in that span, so what reads one looks back no further.
+const KeyframeEvery = 5 * Minute
+
 // MinEventTime and MaxEventTime bound what an event time may be: 2000-01-01 to
 // 2100-01-01. A time outside is a time in the wrong unit or garbage.
 const (

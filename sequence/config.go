@@ -57,7 +57,7 @@ func (c *Config) fill() error {
 			*v = d
 		}
 	}
-	def(&c.KeyframeEvery, 5*market.Minute)
+	def(&c.KeyframeEvery, market.KeyframeEvery)
 	def(&c.MaxAhead, market.Minute)
 	def(&c.CrossedFor, market.Second)
 	def(&c.KeepFor, 30*market.Second)

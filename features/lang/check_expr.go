@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/num"
 )
 
@@ -438,33 +439,30 @@ func (v *viewChecker) element(e *Expr, x *Node, raw bool) *Node {
 	return v.expr(parseExpr(e.Text, func(int) Pos { return e.Pos }, func(p Problem) { v.problem(p.Pos, p.Remedy, "%s", p.What) }), s)
 }
 
-// method is book.mid, alias.column, clock.column: read, not run by this version.
+// method is book.mid, alias.column, clock.column; only the first is run by this version.
 func (v *viewChecker) method(e *Expr, s scope) *Node {
 	if s.alert {
 		return v.notInAlert(e)
+	}
+	recv := e.Args[0]
+	if recv.Op == OpName && recv.Text == "book" && v.view.Kind == market.KindBook {
+		return v.bookMethod(e, s)
 	}
 	for _, a := range e.Args[1:] {
 		if a.Op != OpName { // bid, ask, buy, sell are words of the method
 			v.expr(a, s)
 		}
 	}
-	recv := e.Args[0]
 	if recv.Op != OpName {
 		v.expr(recv, s)
 		v.unsupported(e.Pos, "methods of expressions are", "")
 		return v.badNode(e.Pos)
 	}
 	switch {
-	case recv.Text == "book":
-		if len(v.spec.From) == 1 && !v.open && v.view.Kind.String() != "book" {
-			v.unsupported(e.Pos, "order-book functions are", "")
-			break
+	case recv.Text == "book" && !v.isAlias("book"):
+		if !v.open {
+			v.problem(e.Pos, "want from: book", "book.%s in a view that does not read the book", e.Text)
 		}
-		if !contains(bookMethods, e.Text) {
-			v.problem(e.Pos, wantName(e.Text, bookMethods), "unknown order-book function %q", e.Text)
-			break
-		}
-		v.unsupported(e.Pos, "order-book functions are", "")
 	case recv.Text == "clock" && v.spec.Window.Kind == Clock, v.isAlias(recv.Text):
 	case len(v.aliases()) == 0:
 		v.problem(recv.Pos, "want a name without a point", "unknown alias %q", recv.Text)

@@ -25,6 +25,7 @@ type viewChecker struct {
 	decimals map[int]int8    // digits asked for by decimal(x, s), by feature
 	sizes    map[*Node]int
 	reset    resets
+	book     bool // order-book functions are used
 }
 
 // definition is a let or a feature while it is checked.

@@ -217,6 +217,7 @@ func (v *viewChecker) bounds() {
 		own = w.Reset
 	}
 	own += v.scansBack()
+	own += v.bookLookback()
 	v.view.Lookback, v.view.Reach = own, own
 	if p := v.view.Parent; p != nil {
 		if v.view.Rollup { // windows nest: an event of the parent's window lies in this one

@@ -63,7 +63,7 @@ func TestProblems_OfOneExpression(t *testing.T) {
 		{`count`, `7:6: function "count" without parentheses (want count([x]))`},
 		{`x`, `7:6: definitions need each other: x → x (want no cycle)`},
 		{`last(y.price)`, `7:11: unknown alias "y" (want a name without a point)`},
-		{`last(book.mid)`, `7:11: order-book functions are not supported by this version`},
+		{`last(book.mid)`, `7:11: book.mid in a view that does not read the book (want from: book)`},
 		// words and signs of other languages
 		{`last(price) = 5`, `7:18: found "=" (want == to compare)`},
 		{`count(side = buy)`, `7:6: count has no argument "side" (want count([x]), with a condition as in count(… where side == buy))`},

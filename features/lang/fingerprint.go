@@ -46,6 +46,10 @@ func (v *viewChecker) fieldLines() []string {
 	}
 	var lines []string
 	for _, c := range v.view.Columns {
+		if c.Book != nil {
+			lines = append(lines, "column "+c.Name)
+			continue
+		}
 		lines = append(lines, fmt.Sprintf("column %d %s", ids[c.Name], c.Name))
 	}
 	sort.Strings(lines)

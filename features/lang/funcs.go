@@ -89,11 +89,6 @@ var functions = map[string]signature{
 	"decimal":  sig(rowFunc, true, 2, "x", "digits"),
 }
 
-// bookMethods are the functions of an order book, book.mid and the rest.
-var bookMethods = []string{
-	"mid", "spread", "wmid", "imbalance", "depth", "slippage", "fill", "vwap", "slope", "ofi", "mlofi", "level",
-}
-
 // elsewhere has what other languages call our functions.
 var elsewhere = map[string]string{
 	"avg": "mean", "average": "mean", "stddev": "std", "stdev": "std", "variance": "var", "log": "ln",

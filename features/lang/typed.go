@@ -107,6 +107,7 @@ type TypedWindow struct {
 type Column struct {
 	Name string
 	Type Type
+	Book *BookColumn // of the order book; nil for the others
 }
 
 // Agg is one accumulator, shared by all features that use it: the function, its row
@@ -218,4 +219,7 @@ var Semantics = map[string]int{
 	"rank": 1, "pct_rank": 1, "zscore": 1, "share": 1,
 
 	"window.tumbling": 1, "window.rolling": 1, "window.latest": 1, "window.bar": 1, "window.session": 1,
+
+	"book.mid": 1, "book.spread": 1, "book.wmid": 1, "book.level": 1, "book.size": 1, "book.imbalance": 1, "book.depth": 1,
+	"book.fill": 1, "book.slippage": 1, "book.vwap": 1, "book.slope": 1, "book.ofi": 1, "book.mlofi": 1,
 }

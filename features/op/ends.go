@@ -50,6 +50,10 @@ func (a *Acc) Expire(rec []uint64, start, carry int64) {
 		if start-int64(st[len(st)-1]) > carry {
 			clear(st)
 		}
+	case LiveIntegral:
+		if start-int64(st[liveLast]) > carry {
+			clear(st)
+		}
 	case Integral:
 		if start-int64(st[integralLast]) > carry {
 			clear(st)

@@ -60,6 +60,10 @@ func integralValid(a *Acc, st []uint64) bool {
 // takes from what came before it.
 func (a *Acc) Carry(older, newer []uint64) {
 	st, o := a.state(older), a.state(newer)
+	if a.Fn == LiveIntegral {
+		liveCarry(st, o)
+		return
+	}
 	if o[integralCell] != 0 {
 		clear(st)
 		copy(st[integralLast:], o[integralLast:])
@@ -73,6 +77,14 @@ func (a *Acc) Carry(older, newer []uint64) {
 // number of terms. tail may be nil.
 func (a *Acc) Mean(v *Val, rec, tail []uint64, start, end, carry, rows int64) {
 	st := a.state(rec)
+	if a.Fn == LiveIntegral {
+		var before []uint64
+		if tail != nil {
+			before = a.state(tail)
+		}
+		liveMean(v, st, before, start, end, carry, rows)
+		return
+	}
 	if st[integralCell] == 0 {
 		v.setNull(false)
 		return

@@ -20,6 +20,8 @@ const (
 	Hist                     // log-linear histogram
 	Order                    // multiset of inputs that can be ranked: median, exact quantiles
 	Weighted                 // sum of weights by value: weighted median
+
+	LiveIntegral // value × time of a value that can end, and the time covered
 )
 
 // Operator is the behaviour of one accumulator. Its state is a run of words, all zero
@@ -37,6 +39,9 @@ type Operator struct {
 	// Nil for states that cannot. The bounds by which a sum tells an overflow stay those of
 	// all inputs since the state was empty.
 	Unfold func(a *Acc, st []uint64, v *Val, ts int64, sc *Scratch)
+
+	// Void takes an input that is null, where that shows; nil where nulls do not count.
+	Void func(a *Acc, st []uint64, ts int64) bool
 
 	// Merge adds the state of newer inputs; false when something did not fit.
 	Merge func(a *Acc, st, newer []uint64, sc *Scratch) bool
@@ -74,6 +79,8 @@ var Table = [...]Operator{
 	Hist:     {Name: "hist", Words: one, Fold: histFold, Unfold: histUnfold, Merge: setMerge, Sub: setSub, Valid: always, Owner: true},
 	Order:    {Name: "order", Words: one, Fold: orderFold, Unfold: orderUnfold, Merge: setMerge, Sub: setSub, Load: orderLoad, Valid: orderValid, Owner: true},
 	Weighted: {Name: "weighted", Words: one, Fold: weightedFold, Unfold: weightedUnfold, Merge: setMerge, Sub: setSub, Load: weightedLoad, Valid: orderValid, Pair: true, Owner: true},
+
+	LiveIntegral: {Name: "live integral", Words: liveLen, Fold: liveFold, Void: liveVoid, Merge: liveMerge, Valid: liveValid, Ordered: true},
 }
 
 func (f Func) String() string { return Table[f].Name }
@@ -132,6 +139,12 @@ func (a *Acc) CanUnfold() bool { return Table[a.Fn].Unfold != nil }
 // must not be given.
 func (a *Acc) Unfold(rec []uint64, v *Val, ts int64, sc *Scratch) {
 	Table[a.Fn].Unfold(a, a.state(rec), v, ts, sc)
+}
+
+// Void takes a null, see Operator.
+func (a *Acc) Void(rec []uint64, ts int64) bool {
+	f := Table[a.Fn].Void
+	return f == nil || f(a, a.state(rec), ts)
 }
 
 // Merge adds the state of newer to that of older, see Operator.

@@ -29,6 +29,7 @@ func Build(set *lang.Set) (*Plan, error) {
 		return nil, ps
 	}
 	p.order()
+	p.shareBooks()
 	return p, nil
 }
 
@@ -310,7 +311,7 @@ func (l *lowering) traits() {
 	v.Tail = v.Empty
 	for _, a := range v.Accs {
 		v.Order = v.Order || op.Table[a.Fn].Ordered
-		v.Tail = v.Tail || a.Fn == op.Integral && !v.Begins()
+		v.Tail = v.Tail || (a.Fn == op.Integral || a.Fn == op.LiveIntegral) && !v.Begins()
 	}
 }
 

@@ -89,6 +89,9 @@ func (l *lowering) payload(n *lang.Node, t market.Type) (int, bool) {
 	if n == nil || n.Op != lang.NColumn {
 		return 0, false
 	}
+	if c := l.v.Lang.Columns[n.Index].Book; c != nil {
+		return l.bookColumn(*c), t == market.TypeDec
+	}
 	for i, f := range market.Schema(l.v.Kind) {
 		if f.Name == l.v.Lang.Columns[n.Index].Name && f.Type == t {
 			return i, true

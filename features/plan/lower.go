@@ -43,8 +43,11 @@ func (l *lowering) column(n *lang.Node) (value, error) {
 		return v, nil
 	}
 	col := l.v.Lang.Columns[n.Index]
-	in, err := l.ref(col.Name, col.Type)
-	if err != nil {
+	var in Input
+	var err error
+	if col.Book != nil {
+		in = l.bookInput(col)
+	} else if in, err = l.ref(col.Name, col.Type); err != nil {
 		return value{}, err
 	}
 	in.Reg = l.row.reg()
@@ -205,7 +208,11 @@ func (l *lowering) aggOf(g *lang.Agg, a arg) (value, error) {
 		}
 		return v, err
 	case "time_mean":
-		i, err := l.acc(op.Integral, a, 0)
+		fn := op.Integral
+		if l.v.Lang.ReadsBook(a.node) {
+			fn = op.LiveIntegral
+		}
+		i, err := l.acc(fn, a, 0)
 		if err != nil {
 			return value{}, err
 		}

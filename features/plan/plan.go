@@ -41,13 +41,14 @@ type View struct {
 	Empty  bool  // empty windows are emitted (flat or nulls)
 	Tail   bool  // the state of what came before the window is kept, for empty windows and time_mean
 
-	Row    *op.Prog   // over the columns of one input row; nil when nothing needs it
-	Slow   []op.Instr // the part of it that accumulators without a kernel need
-	Pick   []op.Instr // the part of it that the row filter needs
-	Inputs []Input    // columns that Row reads
-	Where  int        // register of the row filter, -1 for none
-	Filter Filter     // a form of the row filter that needs no program for each row
-	Args   []Arg      // of each accumulator
+	Row    *op.Prog          // over the columns of one input row; nil when nothing needs it
+	Slow   []op.Instr        // the part of it that accumulators without a kernel need
+	Pick   []op.Instr        // the part of it that the row filter needs
+	Inputs []Input           // columns that Row reads
+	Book   []lang.BookColumn // columns of the book among them
+	Where  int               // register of the row filter, -1 for none
+	Filter Filter            // a form of the row filter that needs no program for each row
+	Args   []Arg             // of each accumulator
 	Accs   []op.Acc
 	Order  bool // some accumulator depends on the order of rows
 	Stride int  // words of a state record
@@ -134,6 +135,7 @@ type Input struct {
 	Type  market.Type // of Payload
 	Round bool        // a ratio of the parent, as the float64 nearest to it
 	Cell  int         // its cell in a held row
+	Book  bool        // worked out from the book: Index counts on behind the payload
 }
 
 // Arg is what an accumulator folds: registers of the row program, -1 for none.
@@ -190,6 +192,8 @@ type Out struct {
 type Plan struct {
 	Views []*View // hidden ones behind the others
 	Order []int   // of evaluation: a view after those that it reads
+
+	Book []lang.BookColumn // columns of the book that the views read, each once
 
 	groups []*paneGroup // while panes are shared
 }

@@ -35,6 +35,9 @@ func (b *Book) Reset() {
 	b.ps, b.qs = 0, 0
 }
 
+// Release empties the book and gives its memory back.
+func (b *Book) Release() { *b = Book{} }
+
 // Len is the number of levels of a side.
 func (b *Book) Len(s Side) int { return b.sides[s].len() }
 

@@ -69,7 +69,7 @@ func aggregate(v *lang.View, a *lang.Agg, w *window) result {
 	case "sum":
 		res.v = total(xs)
 	default:
-		if len(xs) > 0 {
+		if len(xs) > 0 || a.Fn == "time_mean" && v.ReadsBook(a.Args[0]) {
 			some(a, w, xs, at, v, &res)
 		}
 	}
@@ -164,9 +164,17 @@ func timeMean(v *lang.View, a *lang.Agg, w *window, xs []value, at []*item) valu
 		area.Add(area, new(big.Rat).Mul(r, whole(to-from)))
 		time += to - from
 	}
+	if v.ReadsBook(a.Args[0]) {
+		if xs, at = withVoids(v, a, w.rows); len(at) == 0 {
+			return nil
+		}
+	}
 	for i := len(w.before) - 1; i >= 0 && w.start-w.before[i].ts <= w.carry; i-- {
-		if x, ok := take(v, a, &w.before[i]); ok {
+		x, ok := take(v, a, &w.before[i])
+		if ok {
 			hold(x, w.start, at[0].ts)
+		}
+		if ok || ends(v, a, &w.before[i]) {
 			break
 		}
 	}
@@ -181,6 +189,27 @@ func timeMean(v *lang.View, a *lang.Agg, w *window, xs []value, at []*item) valu
 		return nil
 	}
 	return area.Quo(area, whole(time))
+}
+
+// ends tells that an item without a value ends the one before it: that of a book does.
+func ends(v *lang.View, a *lang.Agg, in *item) bool {
+	if a.Where != nil {
+		if ok, _ := eval(a.Where, func(n *lang.Node) value { return in.col(v.Columns[n.Index].Name) }).(bool); !ok {
+			return false
+		}
+	}
+	return v.ReadsBook(a.Args[0])
+}
+
+// withVoids lists the values in a window and, as null, the items that end one.
+func withVoids(v *lang.View, a *lang.Agg, rows []item) (xs []value, at []*item) {
+	for i := range rows {
+		x, ok := take(v, a, &rows[i])
+		if ok || ends(v, a, &rows[i]) {
+			xs, at = append(xs, x), append(at, &rows[i])
+		}
+	}
+	return xs, at
 }
 
 // carried gives a flat row's aggregate: first, last, min, max and mean carry the last

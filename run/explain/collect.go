@@ -179,13 +179,17 @@ func (e *explainer) verdicts(out *sequence.Out) error {
 			if !e.wanted(b, i) {
 				continue
 			}
+			var book *plainBook
+			if e.books != nil {
+				book = e.books.take(b, i)
+			}
 			if b.TS[i] < e.from || b.TS[i] > e.rowTS {
 				continue
 			}
 			if len(e.events) == maxEvents {
 				return tooMany()
 			}
-			ev := e.event(b, i)
+			ev := e.event(b, i, book)
 			if at, ok := e.leave(identify(b, i)); ok {
 				ev.Place = at.place
 			} else {
@@ -198,7 +202,7 @@ func (e *explainer) verdicts(out *sequence.Out) error {
 	if b := out.Late.Batches[e.kind]; b != nil {
 		for i := range b.N {
 			if at, ok := e.leave(identify(b, i)); ok {
-				ev := e.event(b, i)
+				ev := e.event(b, i, &plainBook{})
 				ev.Place = at.place
 				e.placeOf[b.ID[i]] = ev.Place
 				e.leaveOut(ev, "late", fmt.Sprintf("%s behind the newest event of its line", span(at.behind)))

@@ -15,8 +15,9 @@ import (
 	"github.com/pinova-group/tidemark/run/rowfile"
 )
 
-// event copies what a view may read of a row.
-func (e *explainer) event(b *market.Batch, i int) *Event {
+// event copies what a view may read of a row; book is that after it, where the view
+// reads books.
+func (e *explainer) event(b *market.Batch, i int, book *plainBook) *Event {
 	ev := &Event{ts: b.TS[i], Time: market.FormatTime(b.EventTS[i]), ID: fmt.Sprintf("%x", b.ID[i]), names: e.envelope(b, i), cols: map[string]value{}}
 	schema := market.Schema(b.Kind)
 	for _, c := range e.base.Columns {
@@ -35,6 +36,11 @@ func (e *explainer) event(b *market.Batch, i int) *Event {
 			text = strconv.FormatUint(b.Seq[i], 10)
 			v = new(big.Rat).SetInt(new(big.Int).SetUint64(b.Seq[i]))
 		default:
+			if c.Book != nil {
+				v = book.value(c.Book)
+				text = decimalText(v)
+				break
+			}
 			if name, ok := ev.names[c.Name]; ok {
 				v, text = name, name
 				break

@@ -132,6 +132,7 @@ type explainer struct {
 	known    map[identity]map[string]string // names of instruments and feeds met
 	entities []string
 	events   []*Event
+	books    books // nil when the view reads none
 	arrived  int
 	out      []LeftOut
 	bad      []badRecord
@@ -218,6 +219,9 @@ func (e *explainer) prepare() error {
 		e.base = e.base.Parent
 	}
 	e.kind = e.base.Kind
+	if slices.ContainsFunc(e.base.Columns, func(c lang.Column) bool { return c.Book != nil }) {
+		e.books = books{}
+	}
 	for v := e.view; v != nil; v = v.Parent {
 		if k := v.Window.Kind; k != lang.Tumbling && k != lang.Rolling {
 			return fault.Usage("explain_window", fmt.Sprintf("%s has no window of time; explain takes tumbling and rolling views", v.Name), "")
@@ -248,6 +252,9 @@ func (e *explainer) place() {
 		e.rowTS = e.high - 1
 	}
 	e.from = e.rowTS - e.view.Lookback
+	if e.books != nil {
+		e.from += market.KeyframeEvery // books are followed from the start of the input
+	}
 }
 
 // one makes sure that there is one row to explain.

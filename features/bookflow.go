@@ -1,0 +1,97 @@
+package features
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/pinova-group/tidemark/market/book"
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// top is the best levels of a book, best first, for the functions that compare two
+// states.
+type top struct {
+	n      int // levels that both sides have, at most those asked for
+	ps, qs int8
+	p, q   [2][]int64
+}
+
+func (t *top) alloc(deep int) {
+	for s := range t.p {
+		t.p[s], t.q[s] = make([]int64, deep), make([]int64, deep)
+	}
+}
+
+// take copies the best levels; false when the book is crossed or has an empty side.
+func (t *top) take(b *book.Book) bool {
+	t.n = min(len(t.p[0]), b.Len(book.Bid), b.Len(book.Ask))
+	if t.n == 0 || b.Crossed() {
+		return false
+	}
+	t.ps, t.qs = b.PriceScale(), b.QuantityScale()
+	for s := range t.p {
+		p, q := b.Levels(book.Side(s))
+		last := len(p) - 1
+		for k := range t.n {
+			t.p[s][k], t.q[s][k] = p[last-k], q[last-k]
+		}
+	}
+	return true
+}
+
+// imbalance is Σ over levels first to last of Cont, Kukanov and Stoikov's
+// e = 1{pb' ≥ pb}·qb' − 1{pb' ≤ pb}·qb − 1{pa' ≤ pa}·qa' + 1{pa' ≥ pa}·qa.
+func imbalance(was, is *top, first, last int) (m int64, s int8, ok bool) {
+	if was.ps != is.ps || was.qs != is.qs {
+		if !was.raise(max(was.ps, is.ps), max(was.qs, is.qs)) || !is.raise(was.ps, was.qs) {
+			return 0, 0, false
+		}
+	}
+	var hi int64 // of the sum, 128 bits
+	var lo uint64
+	add := func(v int64, sign int64) {
+		var c uint64
+		v *= sign
+		lo, c = bits.Add64(lo, uint64(v), 0)
+		hi += v>>63 + int64(c)
+	}
+	for k := first - 1; k < last; k++ {
+		if p, p1 := was.p[book.Bid][k], is.p[book.Bid][k]; true {
+			if p1 >= p {
+				add(is.q[book.Bid][k], 1)
+			}
+			if p1 <= p {
+				add(was.q[book.Bid][k], -1)
+			}
+		}
+		if p, p1 := was.p[book.Ask][k], is.p[book.Ask][k]; true {
+			if p1 <= p {
+				add(is.q[book.Ask][k], -1)
+			}
+			if p1 >= p {
+				add(was.q[book.Ask][k], 1)
+			}
+		}
+	}
+	m = int64(lo)
+	return m, is.qs, hi == m>>63
+}
+
+// raise brings all levels to finer scales.
+func (t *top) raise(ps, qs int8) bool {
+	ok := true
+	for s := range t.p {
+		ok = scaled(t.p[s][:t.n], ps-t.ps) && scaled(t.q[s][:t.n], qs-t.qs) && ok
+	}
+	t.ps, t.qs = ps, qs
+	return ok
+}
+
+func scaled(m []int64, by int8) bool {
+	f, ok := int64(num.Pow10[by]), true
+	for i := range m {
+		ok = ok && m[i] <= math.MaxInt64/f
+		m[i] *= f
+	}
+	return ok
+}

@@ -1,0 +1,260 @@
+package features
+
+import (
+	"github.com/pinova-group/tidemark/features/lang"
+	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/book"
+)
+
+// books keeps the order book of each feed and instrument and turns every book row, in
+// order of arrival, into the columns that the views read: they stand behind the payload
+// and are grouped, filtered and folded like it. No row copies a book.
+//
+// A book is live from a snapshot until a gap, and for the keyframe interval at most: the
+// sequencer writes a keyframe in that time, so the state at t depends on [t − interval, t].
+type books struct {
+	task  *Task
+	list  []lang.BookColumn
+	cols  []market.Col
+	deep  int       // levels that flow functions compare
+	from  [][]int32 // slots by instrument; each of its feeds has one
+	slots []liveBook
+	named map[bookName]int32
+	evict int64 // mark at which books are looked through again
+
+	before, after top
+	out           []market.Col // columns of the batch and those worked out
+}
+
+// bookName is what a book is known by across processes.
+type bookName struct {
+	feed             market.FeedID
+	exchange, symbol string
+	venue            market.Venue
+}
+
+type liveBook struct {
+	bookName
+	book     book.Book
+	live     bool
+	snapshot int64 // time of the last one
+}
+
+func newBooks(t *Task, list []lang.BookColumn) *books {
+	if len(list) == 0 {
+		return nil
+	}
+	b := &books{task: t, list: list, cols: make([]market.Col, len(list)), named: map[bookName]int32{}, evict: market.NoTime}
+	for _, c := range list {
+		if c.Fn == lang.BookOFI || c.Fn == lang.BookMLOFI {
+			b.deep = max(b.deep, c.N)
+		}
+	}
+	b.before.alloc(b.deep)
+	b.after.alloc(b.deep)
+	return b
+}
+
+// push works the columns out for a batch and returns them behind those of the batch.
+func (b *books) push(in *market.Batch) ([]market.Col, error) {
+	for i := range b.cols {
+		c := &b.cols[i]
+		c.I64, c.Scale, c.Null = grow(c.I64, in.N), grow(c.Scale, in.N), c.Null[:0]
+	}
+	for i := range in.N {
+		k, err := b.slot(in.Inst[i], in.Feed[i])
+		if err != nil {
+			return nil, err
+		}
+		x := &b.slots[k]
+		flow := b.apply(x, in, i)
+		b.row(x, i, flow)
+	}
+	b.out = append(append(b.out[:0], in.Cols...), b.cols...)
+	return b.out, nil
+}
+
+// slot finds the book of an instrument on a feed.
+func (b *books) slot(inst market.Inst, feed market.FeedID) (int32, error) {
+	for int(inst) >= len(b.from) {
+		if err := b.task.meet(int(inst)); err != nil {
+			return 0, err
+		}
+		b.from = append(b.from, nil)
+	}
+	for _, k := range b.from[inst] {
+		if b.slots[k].feed == feed {
+			return k, nil
+		}
+	}
+	in := b.task.insts.Get(inst)
+	k := b.number(bookName{feed, in.Exchange, in.Symbol, in.Venue})
+	b.from[inst] = append(b.from[inst], k)
+	return k, nil
+}
+
+// number finds or makes the slot of a name.
+func (b *books) number(n bookName) int32 {
+	k, ok := b.named[n]
+	if !ok {
+		k = int32(len(b.slots))
+		b.named[n] = k
+		b.slots = append(b.slots, liveBook{bookName: n})
+	}
+	return k
+}
+
+// apply changes a book by row i. flow tells that the row is a message of a chain that
+// was and is live: then before and after have the levels that flow functions compare.
+func (b *books) apply(x *liveBook, in *market.Batch, i int) (flow bool) {
+	bids, asks := book.LevelsOf(in.Cols, i)
+	gap := in.Flags[i]&market.FlagGap != 0
+	var err error
+	switch {
+	case in.Cols[market.BookOrigin].I64[i] != market.OriginDelta:
+		err = x.book.Replace(bids, asks)
+		x.live, x.snapshot = err == nil, in.TS[i]
+	case !x.live:
+		return false
+	case gap || in.TS[i]-x.snapshot > market.KeyframeEvery:
+		x.void()
+		return false
+	default:
+		flow = b.deep > 0 && b.before.take(&x.book)
+		err = x.book.Apply(bids, asks)
+	}
+	if err != nil {
+		x.void()
+		return false
+	}
+	if d := &in.Cols[market.BookDepth]; !d.IsNull(i) && d.I64[i] > 0 {
+		x.book.Truncate(int(min(d.I64[i], book.MaxLevels)))
+	}
+	return flow && b.after.take(&x.book)
+}
+
+// void forgets a book until its next snapshot.
+func (x *liveBook) void() {
+	x.live = false
+	x.book.Reset()
+}
+
+// row writes the columns of row i.
+func (b *books) row(x *liveBook, i int, flow bool) {
+	known := x.live && x.book.Len(book.Bid) > 0 && x.book.Len(book.Ask) > 0 && !x.book.Crossed()
+	for k := range b.list {
+		col := &b.cols[k]
+		if !known {
+			setNull(col, i, false)
+			continue
+		}
+		b.value(&b.list[k], x, col, i, flow)
+	}
+}
+
+// setNull makes row i of a column null; its mantissa tells whether because a value did
+// not fit.
+func setNull(c *market.Col, i int, overflow bool) {
+	c.SetNull(i)
+	c.I64[i], c.Scale[i] = 0, 0
+	if overflow {
+		c.I64[i] = 1
+	}
+}
+
+func (b *books) value(c *lang.BookColumn, x *liveBook, col *market.Col, i int, flow bool) {
+	side := book.Bid
+	if c.Side == lang.AskSide {
+		side = book.Ask
+	}
+	k := &x.book
+	ps, qs := k.PriceScale(), k.QuantityScale()
+	p, q := k.Levels(side)
+	switch c.Fn {
+	case lang.BookMid, lang.BookSpread:
+		bids, _ := k.Levels(book.Bid)
+		asks, _ := k.Levels(book.Ask)
+		bid, ask := bids[len(bids)-1], asks[len(asks)-1]
+		if c.Fn == lang.BookSpread {
+			col.I64[i], col.Scale[i] = ask-bid, ps
+			return
+		}
+		m, s, ok := middle(bid, ask, ps)
+		setDec(col, i, m, s, ok)
+	case lang.BookPrice, lang.BookSize:
+		if c.N > len(p) {
+			setNull(col, i, false)
+			return
+		}
+		if c.Fn == lang.BookPrice {
+			col.I64[i], col.Scale[i] = p[len(p)-c.N], ps
+		} else {
+			col.I64[i], col.Scale[i] = q[len(q)-c.N], qs
+		}
+	case lang.BookTotal:
+		m, ok := op.SumLast(q, c.N)
+		setDec(col, i, m, qs, ok)
+	case lang.BookDepth:
+		m, ok := op.BookDepth(k, side, c.Arg)
+		setDec(col, i, m, qs, ok)
+	case lang.BookOFI, lang.BookMLOFI:
+		first := c.N
+		if c.Fn == lang.BookMLOFI {
+			first = 1
+		}
+		if !flow || c.N > b.before.n || c.N > b.after.n {
+			setNull(col, i, false)
+			return
+		}
+		m, s, ok := imbalance(&b.before, &b.after, first, c.N)
+		setDec(col, i, m, s, ok)
+	default:
+		b.wide(c, k, side, col, i)
+	}
+}
+
+// wide writes one half of a value of two columns.
+func (b *books) wide(c *lang.BookColumn, k *book.Book, side book.Side, col *market.Col, i int) {
+	var w op.Wide
+	ok, short := true, false
+	switch c.Fn {
+	case lang.BookCost:
+		w, short, ok = op.Cost(k, side, c.Arg)
+	case lang.BookNotional:
+		w, ok = op.Notional(k, side, c.N)
+	case lang.BookRise:
+		w, _, ok = op.Regression(k, side, c.N)
+	default:
+		_, w, ok = op.Regression(k, side, c.N)
+	}
+	if short {
+		setNull(col, i, false)
+		return
+	}
+	m := w.High
+	if c.Half == lang.Low {
+		m = w.Low
+	}
+	setDec(col, i, m, w.Scale, ok)
+}
+
+func setDec(c *market.Col, i int, m int64, s int8, ok bool) {
+	if !ok {
+		setNull(c, i, true)
+		return
+	}
+	c.I64[i], c.Scale[i] = m, s
+}
+
+// middle is (bid + ask)/2 with one digit more than prices have, so that it has the same
+// scale from row to row.
+func middle(bid, ask int64, ps int8) (m int64, s int8, ok bool) {
+	sum := uint64(bid) + uint64(ask)
+	if sum <= maxMiddle && ps < 18 {
+		return int64(sum) * 5, ps + 1, true
+	}
+	return int64(sum / 2), ps, sum%2 == 0
+}
+
+const maxMiddle = (1<<63 - 1) / 5

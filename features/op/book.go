@@ -1,0 +1,175 @@
+package op
+
+import (
+	"math"
+	"math/bits"
+	"sort"
+
+	"github.com/pinova-group/tidemark/market/book"
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// What views read of an order book. Levels are slices of mantissas with the best level
+// last. ok is false when the result does not fit.
+
+// SumLast adds the last n of a list, or all that there are.
+func SumLast(m []int64, n int) (sum int64, ok bool) {
+	var lo, hi, c uint64
+	for _, v := range m[max(0, len(m)-n):] {
+		lo, c = bits.Add64(lo, uint64(v), 0)
+		hi += c
+	}
+	return int64(lo), hi == 0 && lo <= math.MaxInt64
+}
+
+// BookDepth is the quantity at prices within dist of mid, both ends included: for bids
+// 2·p·10^s ≥ (bid + ask)·(10^s − m), for dist = m·10^-s between 0 and 1.
+func BookDepth(b *book.Book, s book.Side, dist num.Dec) (sum int64, ok bool) {
+	bids, _ := b.Levels(book.Bid)
+	asks, _ := b.Levels(book.Ask)
+	twice := uint64(bids[len(bids)-1]) + uint64(asks[len(asks)-1])
+	one := uint64(num.Pow10[dist.S])
+	p, q := b.Levels(s)
+	if s == book.Bid {
+		hi, lo := bits.Mul64(twice, one-uint64(dist.M))
+		border, rest := bits.Div64(hi, lo, 2*one)
+		if rest > 0 {
+			border++
+		}
+		return SumLast(q, len(p)-from(p, func(v int64) bool { return uint64(v) >= border }))
+	}
+	hi, lo := bits.Mul64(twice, one+uint64(dist.M))
+	border, _ := bits.Div64(hi, lo, 2*one)
+	return SumLast(q, len(p)-from(p, func(v int64) bool { return uint64(v) <= border }))
+}
+
+// from is the place in p from which on near holds, galloping from the best level:
+// distances are short against books.
+func from(p []int64, near func(v int64) bool) int {
+	hi, step := len(p)-1, 1
+	if !near(p[hi]) {
+		return len(p)
+	}
+	for hi-step >= 0 && near(p[hi-step]) {
+		hi -= step
+		step *= 2
+	}
+	lo := max(hi-step+1, 0) // p[hi] is near, p[lo-1] is not
+	return lo + sort.Search(hi-lo, func(i int) bool { return near(p[lo+i]) })
+}
+
+// Wide is an exact value of 125 bits in two columns: high · 2^62 + low.
+type Wide struct {
+	High, Low int64
+	Scale     int8
+}
+
+const lowBits = 62
+
+// wide splits hi·2^64 + lo; ok is false when it does not fit.
+func wide(w *num.Int192, scale int8) (Wide, bool) {
+	if ext := uint64(int64(w[1]) >> 63); w[2] != ext || int64(w[1])>>60 != int64(ext) {
+		return Wide{}, false
+	}
+	return Wide{High: int64(w[1]<<2 | w[0]>>lowBits), Low: int64(w[0] & (1<<lowBits - 1)), Scale: scale}, true
+}
+
+// Cost is what a quantity takes from a side, level by level: Σ price · quantity. short
+// tells that the side has less.
+func Cost(b *book.Book, s book.Side, want num.Dec) (cost Wide, short, ok bool) {
+	p, q := b.Levels(s)
+	qs, up := b.QuantityScale(), uint64(1)
+	rest := uint64(want.M)
+	if want.S > qs {
+		up = uint64(num.Pow10[want.S-qs])
+		qs = want.S
+	} else if hi, lo := bits.Mul64(rest, uint64(num.Pow10[qs-want.S])); hi == 0 {
+		rest = lo
+	} else {
+		return Wide{}, false, false
+	}
+	var lo, hi uint64
+	for i := len(p) - 1; i >= 0; i-- {
+		over, have := bits.Mul64(uint64(q[i]), up)
+		if over != 0 || have > rest {
+			have = rest
+		}
+		h, l := bits.Mul64(uint64(p[i]), have)
+		var c uint64
+		lo, c = bits.Add64(lo, l, 0)
+		if hi, c = bits.Add64(hi, h, c); c != 0 {
+			return Wide{}, false, false
+		}
+		if rest -= have; rest == 0 {
+			cost, ok = wide(&num.Int192{lo, hi, 0}, b.PriceScale()+qs)
+			return cost, false, ok
+		}
+	}
+	return Wide{}, true, true
+}
+
+// Notional is Σ price · quantity of the best n levels, or of all that there are.
+func Notional(b *book.Book, s book.Side, n int) (Wide, bool) {
+	p, q := b.Levels(s)
+	var lo, hi, c uint64
+	for i := max(0, len(p)-n); i < len(p); i++ {
+		h, l := bits.Mul64(uint64(p[i]), uint64(q[i]))
+		lo, c = bits.Add64(lo, l, 0)
+		if hi, c = bits.Add64(hi, h, c); c != 0 {
+			return Wide{}, false
+		}
+	}
+	return wide(&num.Int192{lo, hi, 0}, b.PriceScale()+b.QuantityScale())
+}
+
+// Regression is the parts of the least-squares slope of y, the cumulative quantity, on
+// x = |2·price − bid − ask| over the best n levels, or all that there are: rise =
+// n·Σxy − Σx·Σy with the scales of price and quantity, run = n·Σx² − (Σx)² with that of
+// price twice.
+func Regression(b *book.Book, s book.Side, n int) (rise, run Wide, ok bool) {
+	bids, _ := b.Levels(book.Bid)
+	asks, _ := b.Levels(book.Ask)
+	twice := uint64(bids[len(bids)-1]) + uint64(asks[len(asks)-1])
+	p, q := b.Levels(s)
+	n = min(n, len(p))
+	var x, y, sx, sy, sxx, sxy num.Int192
+	for i := len(p) - 1; i >= len(p)-n; i-- {
+		d := twice - 2*uint64(p[i])
+		if s == book.Ask {
+			d = -d
+		}
+		x = num.Int192{d}
+		level := num.FromInt64(q[i])
+		y.Add(&level)
+		sx.Add(&x)
+		sy.Add(&y)
+		xx, okx := mul192(&x, &x)
+		xy, oky := mul192(&x, &y)
+		if !okx || !oky {
+			return rise, run, false
+		}
+		sxx.Add(&xx)
+		sxy.Add(&xy)
+	}
+	up, okUp := lessProduct(&sxy, &sx, &sy, n)
+	down, okDown := lessProduct(&sxx, &sx, &sx, n)
+	if !okUp || !okDown {
+		return rise, run, false
+	}
+	ps, qs := b.PriceScale(), b.QuantityScale()
+	rise, okUp = wide(&up, ps+qs)
+	run, okDown = wide(&down, 2*ps)
+	return rise, run, okUp && okDown
+}
+
+// lessProduct is n·s − a·b.
+func lessProduct(s, a, b *num.Int192, n int) (w num.Int192, ok bool) {
+	count := num.FromInt64(int64(n))
+	w, ok = mul192(&count, s)
+	if !ok {
+		return w, false
+	}
+	ab, ok := mul192(a, b)
+	w.Sub(&ab)
+	return w, ok
+}
