@@ -25,6 +25,7 @@ type Book struct {
 	inP    []int64
 	inQ    []int64
 	merged ladder
+	ops    []op   // scratch of a run
 	text   []byte // scratch of the checksums
 }
 
@@ -101,9 +102,9 @@ func (b *Book) Replace(bids, asks Levels) error {
 // and deleting an absent level is normal. Of two changes of one price the later counts.
 // Prices and quantities of a finer scale than the book's rescale the book, exactly.
 func (b *Book) Apply(bids, asks Levels) error {
-	err := b.apply(Bid, bids)
+	err := b.apply(Bid, &bids)
 	if err == nil {
-		err = b.apply(Ask, asks)
+		err = b.apply(Ask, &asks)
 	}
 	if err != nil {
 		b.Reset()
@@ -111,10 +112,14 @@ func (b *Book) Apply(bids, asks Levels) error {
 	return err
 }
 
-// Past this many changes in one message a merge is cheaper than single insertions.
-const mergeFrom = 128
+// From this many changes in one message on, a walk is cheaper than single insertions
+// when they are a run, and a merge when they are not.
+const (
+	runFrom   = 4
+	mergeFrom = 128
+)
 
-func (b *Book) apply(s Side, in Levels) error {
+func (b *Book) apply(s Side, in *Levels) error {
 	if len(in.Price) != len(in.Quantity) {
 		return ErrShape
 	}
@@ -124,21 +129,25 @@ func (b *Book) apply(s Side, in Levels) error {
 	if len(in.Price) == 0 {
 		return nil
 	}
-	for i, p := range in.Price {
-		if p <= 0 || in.Quantity[i] < 0 {
-			return ErrLevel
+	bad, rising, falling := shape(in.Price, in.Quantity)
+	if bad {
+		return ErrLevel
+	}
+	if in.PriceScale != b.ps || in.QuantityScale != b.qs {
+		if err := b.fit(in); err != nil {
+			return err
 		}
 	}
-	if err := b.fit(&in); err != nil {
-		return err
-	}
-	l, sign := &b.sides[s], s.sign()
-	if len(in.Price) >= mergeFrom {
-		b.merge(l, in, sign)
-	} else {
-		for i, p := range in.Price {
-			l.set(p, in.Quantity[i], sign)
-		}
+	l := &b.sides[s]
+	switch {
+	case len(in.Price) == 1:
+		l.setAll(in, s.mask())
+	case rising || falling:
+		b.change(l, in.Price, in.Quantity, s.mask(), rising == (s == Bid))
+	case len(in.Price) >= mergeFrom:
+		b.merge(l, in, s.sign())
+	default:
+		l.setAll(in, s.mask())
 	}
 	if l.len() > MaxLevels {
 		return ErrTooDeep

@@ -18,33 +18,17 @@ func (l *ladder) len() int { return len(l.p) - l.lo }
 
 func (l *ladder) reset() { l.p, l.q, l.lo = l.p[:0], l.q[:0], 0 }
 
-// find returns the place of price p, or the place where it belongs. sign is +1 for
-// bids (prices rise along the slice) and -1 for asks. It gallops from the best level.
-func (l *ladder) find(p, sign int64) (int, bool) {
-	key, lo, hi := p*sign, l.lo, len(l.p)
-	for step := 1; hi > lo; step *= 2 {
-		i := max(hi-step, lo)
-		if l.p[i]*sign < key {
-			lo = i + 1
-			break
-		}
-		hi = i
+// setAll applies changes one after the other.
+func (l *ladder) setAll(in *Levels, mask int64) {
+	for i, p := range in.Price {
+		l.set(p, in.Quantity[i], mask)
 	}
-	// Invariant: everything before lo is worse than p, everything from hi on is not.
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if l.p[mid]*sign < key {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo, lo < len(l.p) && l.p[lo] == p
 }
 
 // set gives level p the quantity q; 0 deletes it.
-func (l *ladder) set(p, q, sign int64) {
-	i, found := l.find(p, sign)
+func (l *ladder) set(p, q, mask int64) {
+	i := place(l.p, l.lo, len(l.p), p^mask, mask)
+	found := i < len(l.p) && l.p[i] == p
 	switch {
 	case found && q != 0:
 		l.q[i] = q
@@ -82,7 +66,7 @@ func (l *ladder) insert(i int, p, q int64) {
 }
 
 // merge applies many changes at once: sorts them and merges both sorted runs.
-func (b *Book) merge(l *ladder, in Levels, sign int64) {
+func (b *Book) merge(l *ladder, in *Levels, sign int64) {
 	b.sortInput(in, sign)
 	a, c, out := l, &b.in, &b.merged
 	out.reset()
@@ -105,7 +89,7 @@ func (b *Book) merge(l *ladder, in Levels, sign int64) {
 }
 
 // sortInput fills b.in with the changes, worst price first, the last one of each price.
-func (b *Book) sortInput(in Levels, sign int64) {
+func (b *Book) sortInput(in *Levels, sign int64) {
 	o := &b.in
 	o.reset()
 	sorted := true
