@@ -37,6 +37,9 @@ features:
   size: sum(bid_quantity where mid >= floor(guard) and market != perp)
   deep: count(where bid_quantity > mean_kept)
   mean_kept: sum(bid_quantity where abs(mid - guard) <= band) / (excluded + 1)
+  med: median(mid)
+  wm: wmedian(mid, weight=bid_quantity where abs(mid - med) <= band)
+  q: quantile(mid, 0.25)
   first: first(ask_price)
   last: last(ask_price)
 `, `
