@@ -56,6 +56,64 @@ features:
   w: wmedian(wm, 2)
   r: median(ln(med / p90))
 `},
+	"moments": {`
+view: moments
+version: 1
+from: trade
+by: [symbol]
+where: quantity < 1000000000
+window: {tumbling: 10s}
+features:
+  sk: skew(price)
+  ku: kurt(price where side != unknown)
+  cv: cov(price, quantity)
+  cv0: cov(price, quantity, ddof=0)
+  co: corr(price, quantity)
+  be: slope(price, quantity)
+  lambda: slope(price, if(side == buy, quantity, -quantity) where side != unknown)
+  delay: slope(ingest_ts - event_ts, prints)
+  rel: 0.5 * ku + sk
+  first: first(price)
+  last: last(price)
+`, `
+view: moments_1m
+version: 1
+from: moments
+by: [symbol]
+window: {tumbling: 1m}
+rollup: all
+`, `
+view: returns
+version: 1
+from: moments
+by: [symbol]
+window: {rolling: 2m, every: 1m}
+let:
+  r: ln(last / first)
+  rv: r * r
+features:
+  rsum: sum(r * r)
+  mean2: mean(rv)
+  vol2: std(rv)
+  var2: var(rv, ddof=0)
+  absum: sum(abs(r) * abs(0.37 * r))
+  down: sum(r * r where r < 0)
+  gk: sum(0.5 * r * r - 0.386294361 * r * abs(r))
+  med: max(min_of(abs(r), 0.01) * max_of(abs(r), 0.001))
+  both: sum(if(r > 0, r * r, r))
+  shift: sum(r - 0.0001)
+  half: sum(r / 2)
+  q: median(rv where abs(r) < 1)
+  sk: skew(r)
+  ku: kurt(r)
+  co: corr(r, rv)
+  be: slope(r, rv)
+  cv: cov(r, first)
+  root: sqrt(sum(r * r))
+  twa: time_mean(rv)
+  l: last(rv)
+  d: distinct(rv)
+`},
 }
 
 func TestAggregates_MatchReference(t *testing.T) {

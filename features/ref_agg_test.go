@@ -24,6 +24,8 @@ func pairValue(v *lang.View, a *lang.Agg, rows []input) value {
 	switch a.Fn {
 	case "wmedian":
 		return weightedMedian(a, xs, ys)
+	case "cov", "corr", "slope":
+		return comoments(a, xs, ys)
 	}
 	panic("agg " + a.Fn)
 }
@@ -84,4 +86,82 @@ func weightedMedian(a *lang.Agg, xs, ws []value) value {
 		}
 	}
 	return nil
+}
+
+// deviations are the values less their mean.
+func deviations(xs []value) []*big.Rat {
+	mean := rat(0)
+	for _, x := range xs {
+		mean.Add(mean, x.(*big.Rat))
+	}
+	mean.Quo(mean, rat(int64(len(xs))))
+	out := make([]*big.Rat, len(xs))
+	for i, x := range xs {
+		out[i] = new(big.Rat).Sub(x.(*big.Rat), mean)
+	}
+	return out
+}
+
+// products is Σ aᵢ·bᵢ.
+func products(a, b []*big.Rat) *big.Rat {
+	s := rat(0)
+	for i := range a {
+		s.Add(s, new(big.Rat).Mul(a[i], b[i]))
+	}
+	return s
+}
+
+func squares(a []*big.Rat) []*big.Rat {
+	out := make([]*big.Rat, len(a))
+	for i := range a {
+		out[i] = new(big.Rat).Mul(a[i], a[i])
+	}
+	return out
+}
+
+// signedRoot is ±√x for x = a/b.
+func signedRoot(a, b *big.Rat, sign int) value {
+	r := sqrtVal(new(big.Rat).Quo(a, b)).(float64)
+	return r*float64(sign) + 0
+}
+
+func comoments(a *lang.Agg, xs, ys []value) value {
+	n := int64(len(xs))
+	if n == 0 || a.Fn == "cov" && n <= int64(a.DDof) {
+		return nil
+	}
+	x, y := deviations(xs), deviations(ys)
+	c, xx, yy := products(x, y), products(x, x), products(y, y)
+	switch {
+	case a.Fn == "cov":
+		return c.Quo(c, rat(n-int64(a.DDof)))
+	case yy.Sign() == 0 || a.Fn == "corr" && xx.Sign() == 0:
+		return nil
+	case a.Fn == "slope":
+		return c.Quo(c, yy)
+	}
+	return signedRoot(new(big.Rat).Mul(c, c), xx.Mul(xx, yy), c.Sign())
+}
+
+// shape is skew (G1) or kurt (G2) from deviations.
+func shape(a *lang.Agg, xs []value) value {
+	n := int64(len(xs))
+	d := deviations(xs)
+	sq := squares(d)
+	m2 := products(d, d)
+	if m2.Sign() == 0 || n < 3 || a.Fn == "kurt" && n < 4 {
+		return nil
+	}
+	m2.Quo(m2, rat(n))
+	if a.Fn == "skew" {
+		m3 := products(sq, d)
+		m3.Quo(m3, rat(n))
+		sign := m3.Sign()
+		m3.Mul(m3, m3).Mul(m3, big.NewRat(n*(n-1), (n-2)*(n-2)))
+		return signedRoot(m3, new(big.Rat).Mul(m2, new(big.Rat).Mul(m2, m2)), sign)
+	}
+	m4 := products(sq, sq)
+	m4.Quo(m4, rat(n)).Quo(m4, m2.Mul(m2, m2))
+	m4.Mul(m4, rat(n+1)).Sub(m4, rat(3*(n-1)))
+	return m4.Mul(m4, big.NewRat(n-1, (n-2)*(n-3)))
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
@@ -446,11 +447,22 @@ func sqrtVal(a value) value {
 	return r
 }
 
+var lnKnown sync.Map // by the text of x
+
 // lnVal is ln x rounded to 60 fraction bits, by the series of atanh at 300 bits.
 func lnVal(x *big.Rat) value {
 	if x.Sign() <= 0 {
 		return nil
 	}
+	if y, ok := lnKnown.Load(x.String()); ok {
+		return y
+	}
+	y := lnSeries(x)
+	lnKnown.Store(x.String(), y)
+	return y
+}
+
+func lnSeries(x *big.Rat) value {
 	const prec = 300
 	f := new(big.Float).SetPrec(prec).SetRat(x)
 	mant := new(big.Float).SetPrec(prec)
@@ -494,7 +506,7 @@ func aggValue(v *lang.View, a *lang.Agg, rows, before []input, start, end, carry
 			return true, true
 		}
 		x := evalRow(v, a.Args[0], in)
-		if r, ok := x.(*big.Rat); ok && a.Type.Kind == lang.TFloat && a.Fn != "std" && a.Fn != "quantile" {
+		if r, ok := x.(*big.Rat); ok && a.Type.Kind == lang.TFloat && a.Fn != "std" && a.Fn != "quantile" && a.Fn != "skew" {
 			f, _ := r.Float64()
 			return f, true
 		}
@@ -540,6 +552,8 @@ func aggValue(v *lang.View, a *lang.Agg, rows, before []input, start, end, carry
 		return r
 	case "mean", "var", "std":
 		return moments(a, xs)
+	case "skew", "kurt":
+		return shape(a, xs)
 	case "median":
 		return exactQuantile(a, xs, big.NewRat(1, 2))
 	case "quantile":

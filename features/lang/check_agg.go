@@ -88,10 +88,10 @@ func (v *viewChecker) aggArg(e *Expr, name string, a *Expr, s scope) *Node {
 // aggOptions reads the constant arguments.
 func (v *viewChecker) aggOptions(e *Expr, agg *Agg, args []*Expr) bool {
 	switch e.Text {
-	case "var", "std":
+	case "var", "std", "cov":
 		agg.DDof = 1
-		if args[1] != nil {
-			d, ok := v.constInt(args[1], "ddof", 0, 100)
+		if at := args[len(args)-1]; at != nil {
+			d, ok := v.constInt(at, "ddof", 0, 100)
 			agg.DDof = int(d)
 			return ok
 		}
@@ -146,6 +146,8 @@ func (v *viewChecker) aggType(e *Expr, agg *Agg) bool {
 		return true
 	case "first", "last", "min", "max":
 		return v.pickType(agg, x, pos)
+	case "skew", "kurt", "cov", "corr", "slope":
+		return v.momentType(e, agg)
 	case "median", "wmedian":
 		return v.rankType(e, agg, x, pos)
 	case "quantile":

@@ -24,7 +24,7 @@ func (a *Agg) text() string {
 		if a.Approx.M != 0 {
 			b.WriteString(", approx=" + decText(a.Approx))
 		}
-	case "var", "std":
+	case "var", "std", "cov":
 		b.WriteString(", ddof=" + strconv.Itoa(a.DDof))
 	}
 	if a.Where != nil {

@@ -1,6 +1,8 @@
 package op
 
 import (
+	"math/big"
+
 	"github.com/pinova-group/tidemark/market/num"
 )
 
@@ -22,6 +24,9 @@ const (
 	Weighted                 // sum of weights by value: weighted median
 
 	LiveIntegral // value × time of a value that can end, and the time covered
+
+	Moments   // sums of powers: skew, kurt
+	Comoments // sums of products of a pair: cov, corr, slope
 )
 
 // Operator is the behaviour of one accumulator. Its state is a run of words, all zero
@@ -81,6 +86,9 @@ var Table = [...]Operator{
 	Weighted: {Name: "weighted", Words: one, Fold: weightedFold, Unfold: weightedUnfold, Merge: setMerge, Sub: setSub, Load: weightedLoad, Valid: orderValid, Pair: true, Owner: true},
 
 	LiveIntegral: {Name: "live integral", Words: liveLen, Fold: liveFold, Void: liveVoid, Merge: liveMerge, Valid: liveValid, Ordered: true},
+
+	Moments:   {Name: "moments", Words: momentsWords, Fold: momentsFold, Unfold: momentsUnfold, Merge: momentsMerge, Valid: momentsValid},
+	Comoments: {Name: "comoments", Words: comomentsWords, Fold: comomentsFold, Unfold: comomentsUnfold, Merge: comomentsMerge, Valid: comomentsValid, Pair: true},
 }
 
 func (f Func) String() string { return Table[f].Name }
@@ -94,7 +102,7 @@ type Acc struct {
 	Kind Kind // of the input as folded, of a pair its first value
 	With Kind // second value of a pair, KNull for none
 	Off  int  // first word in the record
-	Bits int  // Hist: binary digits after the leading one that name a bucket
+	Bits int  // Hist: binary digits after the leading one that name a bucket; Moments: greatest power
 }
 
 // Scratch is memory that the accumulators of one task share.
@@ -104,6 +112,7 @@ type Scratch struct {
 	v    Val
 	r    num.Rat
 	rank []ranked
+	big  [9]big.Int
 }
 
 // sets is where an accumulator that owns a set has it.

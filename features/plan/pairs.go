@@ -8,7 +8,29 @@ import (
 )
 
 // pairs are the aggregates of two arguments that are one accumulator.
-var pairs = map[string]op.Func{"wmedian": op.Weighted}
+var pairs = map[string]op.Func{"wmedian": op.Weighted, "cov": op.Comoments, "corr": op.Comoments, "slope": op.Comoments}
+
+// stat is a statistic of an accumulator of power sums.
+type stat struct {
+	fn   op.Func
+	bits int // Moments: greatest power
+	stat op.Stat
+	kind op.Kind
+}
+
+var stats = map[string]stat{
+	"skew":  {op.Moments, 3, op.StatSkew, op.KFloat},
+	"kurt":  {op.Moments, 4, op.StatKurt, op.KRatio},
+	"cov":   {op.Comoments, 0, op.StatCov, op.KRatio},
+	"corr":  {op.Comoments, 0, op.StatCorr, op.KFloat},
+	"slope": {op.Comoments, 0, op.StatSlope, op.KRatio},
+}
+
+// statistic makes the accumulator of a statistic and loads it.
+func (l *lowering) statistic(s stat, ddof int, a arg) (value, error) {
+	i, err := l.acc(s.fn, a, s.bits)
+	return l.load(Load{Kind: LoadStatistic, Acc: i, Stat: s.stat, DDof: ddof}, s.kind), err
+}
 
 // pair joins the two arguments of an aggregate into one value of the row program.
 func (l *lowering) pair(g *lang.Agg, a arg) (arg, error) {
@@ -32,6 +54,10 @@ func (l *lowering) pairKinds(fn op.Func, x, y value) (value, value, error) {
 	case op.Weighted:
 		if x, err = l.as(op.Order, x); err == nil && y.kind != op.KExact {
 			err = fmt.Errorf("its weight is not exact")
+		}
+	case op.Comoments:
+		if x, err = l.as(fn, x); err == nil {
+			y, err = l.as(fn, y)
 		}
 	}
 	return x, y, err

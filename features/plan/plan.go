@@ -149,14 +149,15 @@ type LoadKind uint8
 
 // The loads.
 const (
-	LoadAcc      LoadKind = iota // Acc.Load
-	LoadMean                     // Acc.Mean
-	LoadQuantile                 // Acc.Quantile of P
-	LoadStart                    // window start
-	LoadEnd                      // window end
-	LoadEmpty                    // whether the row is of a window without events
-	LoadColumn                   // row views, members: column Acc of Inputs
-	LoadRank                     // members: rank Acc of Ranks
+	LoadAcc       LoadKind = iota // Acc.Load
+	LoadMean                      // Acc.Mean
+	LoadQuantile                  // Acc.Quantile of P
+	LoadStart                     // window start
+	LoadEnd                       // window end
+	LoadEmpty                     // whether the row is of a window without events
+	LoadColumn                    // row views, members: column Acc of Inputs
+	LoadRank                      // members: rank Acc of Ranks
+	LoadStatistic                 // Acc.Statistic of Stat and DDof
 )
 
 // Load is one load of the finish program.
@@ -165,6 +166,8 @@ type Load struct {
 	Reg  int
 	Acc  int
 	P    num.Dec
+	Stat op.Stat
+	DDof int
 }
 
 // Stored is how a feature is stored.

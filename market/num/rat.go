@@ -80,6 +80,13 @@ func (z *Rat) SetFixed(v *Int192, scale int, bits uint) *Rat {
 	return z
 }
 
+// SetFrac sets z to n/d, d > 0.
+func (z *Rat) SetFrac(n, d *big.Int) *Rat {
+	z.n.Set(n)
+	z.d.Set(d)
+	return z.reduce()
+}
+
 // SetQ sets z to the fixed-point number v × 2^-QBits of LnRatio.
 func (z *Rat) SetQ(v int64) *Rat {
 	z.n.SetInt64(v)
