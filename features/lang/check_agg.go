@@ -197,8 +197,7 @@ func (v *viewChecker) pickType(agg *Agg, x Type, pos Pos) bool {
 
 // exactType types sum, mean, var, std and time_mean, which add up integers.
 func (v *viewChecker) exactType(e *Expr, agg *Agg, x Type, pos Pos) bool {
-	wide := x.Kind == TQ120 && (agg.Fn == "var" || agg.Fn == "std")
-	if x.Kind == TRatio || x.Kind == TFloat || wide {
+	if x.Kind == TRatio || x.Kind == TFloat {
 		remedy := "want the exact terms, or a decimal: round(x, 12)"
 		if len(e.Args) > 0 && x.Kind == TRatio {
 			remedy = fmt.Sprintf("want the division after the sum, or a decimal: round(%s, 12)", e.Args[0])
