@@ -264,7 +264,7 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 	if v.closing && row.rowTS > v.last {
 		row.flags |= FlagPartial
 	}
-	row.avail = max(row.end+row.hold, int64(v.rec[plan.MetaAvail]))
+	row.avail = max(row.end+row.hold, int64(v.rec[plan.MetaAvail]), v.carriedAvail(i, row))
 	wanted := row.rowTS >= v.task.from && !v.p.Hidden
 	for _, c := range v.children {
 		wanted = wanted || !c.p.Rollup
@@ -288,6 +288,19 @@ func (v *viewState) handOn(row *emitted) {
 			c.pushState(v, row, v.rec)
 		}
 	}
+}
+
+// carriedAvail is when what a window takes from before it could be known: an empty one is
+// there at all because of the last event, a time_mean begins with its value.
+func (v *viewState) carriedAvail(i int32, row *emitted) int64 {
+	if !row.empty && !v.p.Means {
+		return 0
+	}
+	tail := v.tailRec(i)
+	if tail[plan.MetaLastTS] == 0 || row.start-int64(tail[plan.MetaLastTS]) > v.p.Window.Carry {
+		return 0
+	}
+	return int64(tail[plan.MetaLastAvail])
 }
 
 // carryInto prepares the state of a window without events: last values of what came

@@ -114,6 +114,16 @@ func (v *viewState) meta(rec []uint64, c *cols, lo, hi int) {
 	rec[plan.MetaAvail] = max(rec[plan.MetaAvail], uint64(avail))
 	rec[plan.MetaHold] = max(rec[plan.MetaHold], uint64(hold))
 	rec[plan.MetaLastTS], rec[plan.MetaLastHold] = uint64(c.ts[hi-1]), uint64(last)
+	rec[plan.MetaLastAvail] = uint64(v.known(c, hi-1))
+}
+
+// known is when a row could be known.
+func (v *viewState) known(c *cols, i int) int64 {
+	if t := c.ingest[i]; t != market.NoTime {
+		return t
+	}
+	_, lag := v.task.feeds.of(c.feed[i])
+	return c.ts[i] + lag
 }
 
 // availability is the newest ingest time and greatest disorder of rows of several feeds
@@ -297,6 +307,7 @@ func (v *viewState) rowMeta(rec []uint64, row *emitted) {
 	rec[plan.MetaHold] = max(rec[plan.MetaHold], uint64(row.hold))
 	rec[plan.MetaFlags] |= uint64(row.flags & inherited)
 	rec[plan.MetaLastTS], rec[plan.MetaLastHold] = uint64(row.rowTS), uint64(row.hold)
+	rec[plan.MetaLastAvail] = uint64(row.avail)
 }
 
 // inherited are the flags that a row passes on to what is computed from it.

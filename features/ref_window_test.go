@@ -144,6 +144,10 @@ func windowRow(v, root *lang.View, in, before []input, start, end, rowTS int64) 
 		r.flags, r.hold = features.FlagEmpty, before[len(before)-1].hold
 	}
 	r.avail = max(r.avail, end+r.hold)
+	means := slices.ContainsFunc(root.Aggs, func(a *lang.Agg) bool { return a.Fn == "time_mean" })
+	if n := len(before); n > 0 && (len(in) == 0 || means) && start-before[n-1].ts <= v.Window.Carry {
+		r.avail = max(r.avail, before[n-1].avail)
+	}
 	aggs := make([]value, len(root.Aggs))
 	for i, a := range root.Aggs {
 		aggs[i] = aggValue(root, a, in, before, start, end, v.Window.Carry)

@@ -197,8 +197,13 @@ func mergeMeta(older, newer []uint64) {
 	older[plan.MetaHold] = max(older[plan.MetaHold], newer[plan.MetaHold])
 	older[plan.MetaFlags] |= newer[plan.MetaFlags]
 	if newer[plan.MetaLastTS] != 0 {
-		older[plan.MetaLastTS], older[plan.MetaLastHold] = newer[plan.MetaLastTS], newer[plan.MetaLastHold]
+		lastRow(older, newer)
 	}
+}
+
+// lastRow copies what a record knows of its last row.
+func lastRow(dst, src []uint64) {
+	copy(dst[plan.MetaLastTS:plan.MetaWords], src[plan.MetaLastTS:plan.MetaWords])
 }
 
 // toTail remembers of a pane that leaves the windows what later ones may carry.
@@ -207,7 +212,7 @@ func (v *viewState) toTail(i int32, rec []uint64) {
 		return
 	}
 	tail := v.tailRec(i)
-	tail[plan.MetaLastTS], tail[plan.MetaLastHold] = rec[plan.MetaLastTS], rec[plan.MetaLastHold]
+	lastRow(tail, rec)
 	for k := range v.p.Accs {
 		switch a := &v.p.Accs[k]; a.Fn {
 		case op.Last:

@@ -308,11 +308,11 @@ func (l *lowering) rollup() error {
 // traits are what the runtime wants to know of the accumulators.
 func (l *lowering) traits() {
 	v := l.v
-	v.Tail = v.Empty
 	for _, a := range v.Accs {
 		v.Order = v.Order || op.Table[a.Fn].Ordered
-		v.Tail = v.Tail || (a.Fn == op.Integral || a.Fn == op.LiveIntegral) && !v.Begins()
+		v.Means = v.Means || (a.Fn == op.Integral || a.Fn == op.LiveIntegral) && !v.Begins()
 	}
+	v.Tail = v.Empty || v.Means
 }
 
 // carriers are the views whose states must hold last values, because they or a rollup

@@ -11,14 +11,15 @@ import (
 )
 
 // Words of a state record before its accumulators. All of them merge without regard to
-// order but LastTS and LastHold, which are the newer's.
+// order but those of the last row, which are the newer's.
 const (
-	MetaRows     = iota // rows that contributed
-	MetaAvail           // newest ingest time, or event time + assumed lag
-	MetaHold            // greatest disorder of the feeds that contributed
-	MetaFlags           // flags of the row
-	MetaLastTS          // event time of the last contributing row
-	MetaLastHold        // disorder of its feed
+	MetaRows      = iota // rows that contributed
+	MetaAvail            // newest ingest time, or event time + assumed lag
+	MetaHold             // greatest disorder of the feeds that contributed
+	MetaFlags            // flags of the row
+	MetaLastTS           // event time of the last contributing row
+	MetaLastHold         // disorder of its feed
+	MetaLastAvail        // its own ingest time, or event time + assumed lag
 	MetaWords
 )
 
@@ -40,6 +41,8 @@ type View struct {
 	Flat   bool  // empty windows carry last values
 	Empty  bool  // empty windows are emitted (flat or nulls)
 	Tail   bool  // the state of what came before the window is kept, for empty windows and time_mean
+
+	Means bool // some accumulator is a time_mean
 
 	Row    *op.Prog          // over the columns of one input row; nil when nothing needs it
 	Slow   []op.Instr        // the part of it that accumulators without a kernel need

@@ -1,6 +1,7 @@
 package causal_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,41 @@ func TestCheck_FindsRowsThatClaimToBeEarly(t *testing.T) {
 		}
 		if symbol := strings.Fields(l.Entity)[2]; !strings.Contains(l.Event, " "+symbol+" at ") {
 			t.Errorf("%s: row of %s, event %s", view, l.Entity, l.Event)
+		}
+	}
+}
+
+// What a window takes from the last event before it was not known before that event came:
+// rows without events once claimed so.
+func TestCheck_CarriedValuesCameLate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in := filepath.Join(dir, "late.csv")
+	const head = "kind,feed,market,symbol,event_ts,ingest_ts,id,side,price,quantity\n"
+	text := head
+	for i, e := range [][2]int64{{0, 1}, {59_900, 300_000}, {130_000, 900_000}, {600_000, 600_001}} { // ms of event and receipt
+		text += fmt.Sprintf("trade,kraken-spot,spot,BTC-USDT,%d,%d,%d,buy,%d,1\n", 1704067200000000+e[0]*1000, 1704067200000000+e[1]*1000, i, 100+i)
+	}
+	if err := os.WriteFile(in, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i, window := range []string{
+		"window: {tumbling: 1m, carry: 1h}\nempty: flat", "window: {tumbling: 1m, carry: 1h}\nempty: nulls", "window: {tumbling: 1m, carry: 1h}",
+		"window: {rolling: 2m, every: 30s}\nempty: flat",
+	} {
+		spec := filepath.Join(dir, fmt.Sprintf("v%d.yaml", i))
+		body := "view: v\nversion: 1\nfrom: trade\nby: [symbol]\n" + window + "\nfeatures:\n  close: last(price)\n  n: count()\n  twap: time_mean(price)\n"
+		if err := os.WriteFile(spec, []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg := config(in, spec)
+		cfg.Cuts = 100
+		res, err := causal.Check(t.Context(), cfg, env(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Leak != nil {
+			t.Errorf("%s: %+v", window, *res.Leak)
 		}
 	}
 }
