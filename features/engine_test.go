@@ -33,6 +33,7 @@ features:
 var engineSpecs = map[string][]string{
 	"across":  acrossSpecs,
 	"members": membersSpecs,
+	"ingest":  ingestSpecs,
 	"listed":  listedSpecs,
 	"bars": {barsSpec, `
 view: bars_1h

@@ -71,8 +71,10 @@ func (v *viewState) initLatest() {
 func (v *viewState) holdLatest(c *cols, runs []run) {
 	for _, r := range runs {
 		for lo := r.lo; lo < r.hi; {
-			grid, hi := v.gridAfter(c.ts[lo]), r.hi
-			if c.ts[hi-1] > grid {
+			grid, hi := v.gridAfter(v.counts(c, lo)), r.hi
+			if v.p.Lang.Ingest {
+				hi = lo + 1
+			} else if c.ts[hi-1] > grid {
 				hi = border(c.ts, lo, hi, grid+1)
 			}
 			if row := v.latestRow(r.ent, grid, c.ts[hi-1]); row != nil {
@@ -85,8 +87,23 @@ func (v *viewState) holdLatest(c *cols, runs []run) {
 	}
 }
 
+// counts is the time from which row i counts: its own, or with time: ingest that at which
+// it was known too.
+func (v *viewState) counts(c *cols, i int) int64 {
+	if !v.p.Lang.Ingest {
+		return c.ts[i]
+	}
+	known := c.ingest[i]
+	if known == market.NoTime {
+		_, lag := v.task.feeds.of(c.feed[i])
+		known = c.ts[i] + lag
+	}
+	return max(c.ts[i], known)
+}
+
 // latestRow is where a row of a member is put that counts from a grid point on; nil when
-// it is too old then.
+// it is too old then. Rows that count from the same point or a later one are replaced: they
+// are older.
 func (v *viewState) latestRow(ent uint32, grid, ts int64) []uint64 {
 	l := v.latest
 	if grid-ts > v.p.Window.Width {
@@ -94,6 +111,9 @@ func (v *viewState) latestRow(ent uint32, grid, ts int64) []uint64 {
 	}
 	v.meetMember(ent)
 	m := &l.members[ent]
+	if v.p.Lang.Ingest {
+		l.cut(&m.rows, grid)
+	}
 	r := m.rows.tail
 	if r == 0 || int64(l.rows.node(r)[nodeAt]) != grid {
 		r = l.rows.alloc()
@@ -104,6 +124,20 @@ func (v *viewState) latestRow(ent uint32, grid, ts int64) []uint64 {
 	row := l.rows.rec(r)
 	row[latestTS] = uint64(ts)
 	return row
+}
+
+// cut drops the rows that count from a grid point or later.
+func (l *latest) cut(rows *list, grid int64) {
+	var kept list
+	for rows.head != 0 {
+		r := l.rows.pop(rows)
+		if int64(l.rows.node(r)[nodeAt]) < grid {
+			l.rows.push(&kept, r)
+		} else {
+			l.rows.release(r)
+		}
+	}
+	*rows = kept
 }
 
 // keep puts the columns that the row program has loaded into the cells of a row.
@@ -132,7 +166,11 @@ func (v *viewState) envelope(row []uint64, c *cols, i int) {
 
 // holdLatestOf keeps a row of the parent, whose columns the row program has loaded.
 func (v *viewState) holdLatestOf(ent uint32, from *emitted) {
-	if row := v.latestRow(ent, v.gridAfter(from.rowTS), from.rowTS); row != nil {
+	counts := from.rowTS
+	if v.p.Lang.Ingest {
+		counts = max(counts, from.avail)
+	}
+	if row := v.latestRow(ent, v.gridAfter(counts), from.rowTS); row != nil {
 		v.keep(row)
 		row[latestAvail], row[latestHold], row[latestFlags] = uint64(from.avail), uint64(from.hold), uint64(from.flags&inherited)
 	}

@@ -54,6 +54,30 @@ features:
   spread: sum(spread)
 `}
 
+var ingestSpecs = []string{`
+view: known
+version: 1
+from: quote
+by: [market]
+time: ingest
+window: {latest: exchange, every: 250ms, max_age: 2s}
+features:
+  venues: count()
+  high: max(bid_price)
+  at: max(ts)
+  delay: max(ingest_ts - ts)
+`, barsSpec, `
+view: known_bars
+version: 1
+from: bars
+by: [market]
+time: ingest
+window: {latest: symbol, every: 1s, max_age: 90s, emit: members, universe: listed}
+features:
+  n: count()
+  place: rank(close)
+`}
+
 var membersSpecs = []string{barsSpec, `
 view: ranked
 version: 1
@@ -135,7 +159,11 @@ func (w *world) latest(v *lang.View, events []*event, from map[*lang.View][]refR
 		for _, k := range keys {
 			var newest *input
 			for i := range ins[k] {
-				if ins[k][i].ts <= t {
+				counts := ins[k][i].ts
+				if v.Ingest {
+					counts = max(counts, ins[k][i].avail)
+				}
+				if counts <= t {
 					newest = &ins[k][i]
 				}
 			}

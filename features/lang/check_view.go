@@ -279,8 +279,9 @@ func (v *viewChecker) settings() {
 	if v.rowView() && v.spec.Empty != "" {
 		v.problem(v.spec.Places["empty"], "want a window, or no empty", "empty in a row view")
 	}
-	if v.spec.Time == "ingest" {
-		v.unsupported(v.spec.Places["time"], "time: ingest is", "event")
+	v.view.Ingest = v.spec.Time == "ingest"
+	if v.view.Ingest && v.spec.Window.Kind != Latest {
+		v.unsupported(v.spec.Places["time"], "time: ingest is", "event; ingest in latest windows")
 	}
 }
 

@@ -193,7 +193,7 @@ a.yaml:7:1: warmup in rows needs an input on a grid of time (want a duration suc
 		{"zone", head + "window: {tumbling: 1d, zone: Asia/Tokyo, origin: yesterday}\n" + count, `
 a.yaml:5:30: zone Asia/Tokyo is not supported by this version (want zone: UTC, or an origin)
 a.yaml:5:50: origin is "yesterday" (want 2024-01-01 or 2024-01-01T00:00:00Z, after 2000)`},
-		{"time", head + "time: ingest\nwindow: {tumbling: 1m}\n" + count, `a.yaml:5:1: time: ingest is not supported by this version (supported: event)`},
+		{"time", head + "time: ingest\nwindow: {tumbling: 1m}\n" + count, `a.yaml:5:1: time: ingest is not supported by this version (supported: event; ingest in latest windows)`},
 		{"alert", tumble("n: count()") + "alert:\n  a: {when: m > 5, for: 1}\n", `
 a.yaml:9:13: unknown name "m" (want n; known are n exchange market symbol window_start window_end row_ts available_at)
 a.yaml:9:25: for is "1" (want a duration such as 5m, or $name)`},

@@ -61,6 +61,7 @@ type View struct {
 	Holds    bool              // rows are held until all inputs are complete: columns that are ratios are floats
 	Empty    string            // omit, flat, nulls
 	OnLate   string            // recompute, record
+	Ingest   bool              // latest: a row counts when it is known, not when it happened
 	Params   map[string]string // values in force, canonical text
 	Alerts   []*TypedAlert
 
