@@ -19,8 +19,8 @@ func (v *viewChecker) latest() {
 		v.problem(w.Opts["every"].Pos, "want a larger every",
 			"%d grid points of %s in a max_age of %s", t.Width/t.Every, shortDuration(t.Every), shortDuration(t.Width))
 	}
-	if pos, ok := v.spec.Places["empty"]; ok {
-		v.problem(pos, "want no empty: a group without a live member has no row", "empty in a latest window")
+	if v.view.Empty != "omit" {
+		v.problem(v.spec.Places["empty"], "want no empty: a group without a live member has no row", "empty: %s in a latest window", v.view.Empty)
 	}
 	if e := w.Opts["universe"]; e != nil && e.Text == "listed" {
 		v.listed(e.Pos)
