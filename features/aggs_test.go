@@ -56,6 +56,43 @@ features:
   w: wmedian(wm, 2)
   r: median(ln(med / p90))
 `},
+	"picks": {`
+view: picks
+version: 1
+from: trade
+by: [symbol]
+window: {tumbling: 10s, carry: 40s}
+empty: flat
+features:
+  high_at: argmax(price)
+  low_id: argmin(price, id)
+  low_side: argmin(price, value=side where side != unknown)
+  big: argmax(quantity, price / 3)
+  rel: argmin(price / prints, prints)
+  some: any(price > 50000)
+  each: all(price > 20000 where side == buy)
+  id: first(id)
+  last_id: last(id where side == sell)
+  venue: last(exchange)
+`, `
+view: picks_1m
+version: 1
+from: picks
+by: [symbol]
+window: {tumbling: 1m}
+rollup: all
+`, `
+view: picks_rolling
+version: 1
+from: picks
+by: [symbol]
+window: {rolling: 1m, every: 20s}
+features:
+  at: argmax(big, last_id)
+  busy: any(some or each)
+  open: first(id)
+  close: last(venue where each)
+`},
 	"moments": {`
 view: moments
 version: 1

@@ -22,6 +22,24 @@ func pairValue(v *lang.View, a *lang.Agg, rows []input) value {
 		}
 	}
 	switch a.Fn {
+	case "argmin", "argmax":
+		var best value
+		for i, x := range xs {
+			if f, ok := x.(*big.Rat); ok && a.Args[0].Type.Kind == lang.TRatio {
+				x, _ = f.Float64()
+				xs[i] = x
+			}
+			if c := 0; i > 0 {
+				if c = compareVals(x, best); a.Fn == "argmin" && c >= 0 || a.Fn == "argmax" && c <= 0 {
+					continue
+				}
+			}
+			best, xs[0] = x, ys[i]
+		}
+		if len(xs) == 0 {
+			return nil
+		}
+		return asRanked(a, xs[:1])[0]
 	case "wmedian":
 		return weightedMedian(a, xs, ys)
 	case "cov", "corr", "slope":

@@ -552,6 +552,8 @@ func aggValue(v *lang.View, a *lang.Agg, rows, before []input, start, end, carry
 		return r
 	case "mean", "var", "std":
 		return moments(a, xs)
+	case "any", "all":
+		return slices.Contains(xs, value(a.Fn == "any")) == (a.Fn == "any")
 	case "skew", "kurt":
 		return shape(a, xs)
 	case "median":

@@ -33,6 +33,9 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 		bad = bad || isBadType(n)
 		nodes = append(nodes, n)
 	}
+	if placed && (e.Text == "argmin" || e.Text == "argmax") && args[1] == nil { // the time
+		nodes = append(nodes, v.expr(&Expr{Op: OpName, Text: "ts", Pos: e.Pos}, inner))
+	}
 	agg := &Agg{Fn: e.Text, Args: nodes}
 	if e.Where != nil {
 		agg.Where = v.condition(e.Where, inner)
@@ -146,6 +149,11 @@ func (v *viewChecker) aggType(e *Expr, agg *Agg) bool {
 		return true
 	case "first", "last", "min", "max":
 		return v.pickType(agg, x, pos)
+	case "any", "all":
+		agg.Type = Type{Kind: TBool, Nullable: true}
+		return x.Kind == TBool || v.refuse(pos, agg.Fn, x, "want a condition, such as price > 100")
+	case "argmin", "argmax":
+		return v.argType(agg, x, pos)
 	case "skew", "kurt", "cov", "corr", "slope":
 		return v.momentType(e, agg)
 	case "median", "wmedian":
@@ -186,8 +194,8 @@ func (v *viewChecker) pickType(agg *Agg, x Type, pos Pos) bool {
 	needsOrder := agg.Fn == "min" || agg.Fn == "max"
 	hasOrder := isNumber(x.Kind) || x.Kind == TDur || x.Kind == TTime
 	switch {
-	case x.Kind == TText || x.Kind == TID:
-		v.unsupported(pos, agg.Fn+" of text is", "numbers, times, conditions, enums")
+	case needsOrder && (x.Kind == TText || x.Kind == TID):
+		v.unsupported(pos, agg.Fn+" of text is", "numbers, times, durations")
 		return false
 	case x.Kind == TNull || x.Kind == TList || needsOrder && !hasOrder:
 		return v.refuse(pos, agg.Fn, x, "want a number, time or duration")

@@ -25,6 +25,33 @@ func (v *viewChecker) rankType(e *Expr, agg *Agg, x Type, pos Pos) bool {
 	return true
 }
 
+// argType types argmin and argmax: the type of the value that is taken; a ratio is kept as
+// the float64 nearest to it.
+func (v *viewChecker) argType(agg *Agg, x Type, pos Pos) bool {
+	y := agg.Args[1].Type
+	agg.Type = Type{Kind: y.Kind, Unit: y.Unit, Words: y.Words, Nullable: true}
+	if y.Kind == TRatio {
+		agg.Type.Kind = TFloat
+	}
+	switch {
+	case !isNumber(x.Kind) && x.Kind != TDur && x.Kind != TTime:
+		return v.refuse(pos, agg.Fn, x, "want a number, time or duration")
+	case y.Kind == TNull || y.Kind == TList:
+		return v.refuse(agg.Args[1].Pos, agg.Fn, y, "want one value")
+	}
+	return true
+}
+
+// ordered tells the aggregates whose value depends on the order of rows: their states cannot
+// be merged across entities.
+func ordered(fn string) bool {
+	switch fn {
+	case "first", "last", "time_mean", "argmin", "argmax", "hy", "lead":
+		return true
+	}
+	return false
+}
+
 // inexact refuses an argument that must be exact: a ratio or float may be rounded to a
 // decimal first, other types have no place.
 func (v *viewChecker) inexact(pos Pos, what, lead string, x Type, text string) bool {

@@ -201,7 +201,7 @@ func (v *viewChecker) rollup() {
 		}
 	}
 	for _, a := range p.Aggs {
-		if ordered := a.Fn == "first" || a.Fn == "last" || a.Fn == "time_mean"; ordered && !SameColumns(v.view.By, p.By) {
+		if ordered(a.Fn) && !SameColumns(v.view.By, p.By) {
 			v.problem(v.spec.Places["by"], "want by: ["+strings.Join(p.By, ", ")+"]", "%s of several entities cannot be merged", a.Fn)
 		}
 		v.ops[a.Fn] = true

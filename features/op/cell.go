@@ -28,7 +28,7 @@ func cellLen(k Kind) int {
 	return 2
 }
 
-func cellWords(a *Acc) int { return cellLen(a.Kind) }
+func cellWords(a *Acc) int { return keptLen(a.Kind) }
 
 func putCell(st []uint64, v *Val, k Kind) {
 	switch k {
@@ -38,6 +38,8 @@ func putCell(st []uint64, v *Val, k Kind) {
 		st[1], st[2], st[3] = v.W[0], v.W[1], v.W[2]
 	case KFloat:
 		st[0], st[1] = 1, math.Float64bits(v.F)
+	case KText:
+		putText(st, v.T)
 	default:
 		st[0], st[1] = 1, uint64(v.I)
 	}
@@ -56,6 +58,8 @@ func getCell(v *Val, st []uint64, k Kind) {
 		v.W = num.Int192(st[1:4])
 	case KFloat:
 		v.F = math.Float64frombits(st[1])
+	case KText:
+		getText(v, st)
 	default:
 		v.I = int64(st[1])
 	}
@@ -73,6 +77,8 @@ func validCell(st []uint64, k Kind) bool {
 	case KFloat:
 		f := math.Float64frombits(st[1])
 		return st[0] == 0 || st[0] == 1 && f-f == 0
+	case KText:
+		return st[0] == 0 || validText(st)
 	}
 	return st[0] == 0 || st[0] == 1 && st[1] <= 1
 }

@@ -4,10 +4,11 @@ package op
 // Last has the event time of its input in one more word, for CarryLast.
 
 func firstFold(a *Acc, st []uint64, v *Val, _ int64, _ *Scratch) bool {
-	if st[0] == 0 {
+	ok := keeps(v, a.Kind)
+	if st[0] == 0 && ok {
 		putCell(st, v, a.Kind)
 	}
-	return true
+	return ok
 }
 
 func firstMerge(_ *Acc, st, newer []uint64, _ *Scratch) bool {
@@ -17,9 +18,12 @@ func firstMerge(_ *Acc, st, newer []uint64, _ *Scratch) bool {
 	return true
 }
 
-func lastWords(a *Acc) int { return cellLen(a.Kind) + 1 }
+func lastWords(a *Acc) int { return keptLen(a.Kind) + 1 }
 
 func lastFold(a *Acc, st []uint64, v *Val, ts int64, _ *Scratch) bool {
+	if !keeps(v, a.Kind) {
+		return false
+	}
 	putCell(st, v, a.Kind)
 	st[len(st)-1] = uint64(ts)
 	return true

@@ -27,6 +27,8 @@ const (
 
 	Moments   // sums of powers: skew, kurt
 	Comoments // sums of products of a pair: cov, corr, slope
+	ArgMin    // second value of the pair whose first is least
+	ArgMax    // second value of the pair whose first is greatest
 )
 
 // Operator is the behaviour of one accumulator. Its state is a run of words, all zero
@@ -89,6 +91,8 @@ var Table = [...]Operator{
 
 	Moments:   {Name: "moments", Words: momentsWords, Fold: momentsFold, Unfold: momentsUnfold, Merge: momentsMerge, Valid: momentsValid},
 	Comoments: {Name: "comoments", Words: comomentsWords, Fold: comomentsFold, Unfold: comomentsUnfold, Merge: comomentsMerge, Valid: comomentsValid, Pair: true},
+	ArgMin:    {Name: "argmin", Words: argWords, Fold: argFold, Merge: argMerge, Load: argLoad, Valid: argValid, Pair: true, Ordered: true},
+	ArgMax:    {Name: "argmax", Words: argWords, Fold: argFold, Merge: argMerge, Load: argLoad, Valid: argValid, Pair: true, Ordered: true},
 }
 
 func (f Func) String() string { return Table[f].Name }

@@ -49,6 +49,7 @@ type Val struct {
 	R         num.Rat
 
 	pair *[2]*Val // of the machine that made it
+	kept []byte   // memory of a text that came out of a cell
 
 	lazy bool
 	denS int8

@@ -90,8 +90,8 @@ func (l *lowering) as(fn op.Func, v value) (value, error) {
 		if v.kind == op.KRatio {
 			return l.row.convert(v, op.KFloat)
 		}
-		if v.kind == op.KText && fn != op.Distinct {
-			return v, fmt.Errorf("first, last, min and max of a text are not kept")
+		if v.kind == op.KText && (fn == op.Min || fn == op.Max || fn == op.Order) {
+			return v, fmt.Errorf("a text has no order here")
 		}
 		return v, nil
 	}
@@ -151,6 +151,9 @@ func (l *lowering) loadAcc(fn op.Func, a arg) (value, error) {
 		return value{}, err
 	}
 	kind := l.v.Accs[i].Kind
+	if fn == op.ArgMin || fn == op.ArgMax {
+		kind = l.v.Accs[i].With
+	}
 	if fn == op.Count || fn == op.Distinct {
 		kind = op.KExact
 	}
@@ -161,6 +164,7 @@ func (l *lowering) loadAcc(fn op.Func, a arg) (value, error) {
 var funcs = map[string]op.Func{
 	"first": op.First, "last": op.Last, "min": op.Min, "max": op.Max,
 	"sum": op.Sum, "count": op.Count, "distinct": op.Distinct, "median": op.Order,
+	"any": op.Max, "all": op.Min,
 }
 
 // agg is the value of aggregate i in the finish program.

@@ -8,7 +8,8 @@ import (
 )
 
 // pairs are the aggregates of two arguments that are one accumulator.
-var pairs = map[string]op.Func{"wmedian": op.Weighted, "cov": op.Comoments, "corr": op.Comoments, "slope": op.Comoments}
+var pairs = map[string]op.Func{"wmedian": op.Weighted, "cov": op.Comoments, "corr": op.Comoments, "slope": op.Comoments,
+	"argmin": op.ArgMin, "argmax": op.ArgMax}
 
 // stat is a statistic of an accumulator of power sums.
 type stat struct {
@@ -54,6 +55,10 @@ func (l *lowering) pairKinds(fn op.Func, x, y value) (value, value, error) {
 	case op.Weighted:
 		if x, err = l.as(op.Order, x); err == nil && y.kind != op.KExact {
 			err = fmt.Errorf("its weight is not exact")
+		}
+	case op.ArgMin, op.ArgMax:
+		if x, err = l.as(op.Min, x); err == nil {
+			y, err = l.as(op.First, y)
 		}
 	case op.Comoments:
 		if x, err = l.as(fn, x); err == nil {
