@@ -16,6 +16,25 @@ type SampleResult struct {
 	Events      int64
 	First, Last int64 // event times
 	Rows, Bytes []int64
+	ByKind      [market.NumKinds]int64
+	State       []features.StateSize // the largest seen of each view, in the order of Costs
+}
+
+// peakState measures the state after 1, 2, 4, 8 … steps and at the end, and keeps the
+// largest of each view.
+func (r *SampleResult) peakState(t *features.Task, step int, last bool) {
+	if step&(step-1) != 0 && !last {
+		return
+	}
+	sizes := t.StateSizes()
+	if r.State == nil {
+		r.State = make([]features.StateSize, len(sizes))
+	}
+	for i, s := range sizes {
+		if s.Bytes > r.State[i].Bytes {
+			r.State[i] = s
+		}
+	}
 }
 
 // Sample runs all views over the input and keeps nothing but sizes.
@@ -54,13 +73,22 @@ func Sample(ctx context.Context, cfg Config, env Env) (*SampleResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	steps := 0
 	err = p.run(ctx, func(out *sequence.Out, closed bool) error {
-		for _, b := range out.Rows.Batches {
+		for k, b := range out.Rows.Batches {
+			if b != nil {
+				res.ByKind[k] += int64(b.N)
+			}
 			if b != nil && b.N > 0 && (res.First == market.NoTime || b.TS[0] < res.First) {
 				res.First = b.TS[0]
 			}
 		}
-		return j.step(out, closed)
+		if err := j.step(out, closed); err != nil {
+			return err
+		}
+		steps++
+		res.peakState(j.task, steps, closed)
+		return nil
 	})
 	if err != nil {
 		return nil, err

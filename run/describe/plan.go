@@ -22,6 +22,8 @@ type Stage struct {
 	RowsSec   float64 `json:"rows_per_second,omitempty"` // of event time
 	BytesDay  float64 `json:"bytes_per_day,omitempty"`   // as Parquet
 	RowsInput float64 `json:"rows_per_event,omitempty"`
+	Entities  int     `json:"sample_entities,omitempty"`                 // with state at its greatest
+	Measured  int     `json:"measured_state_bytes_per_entity,omitempty"` // then, as in a snapshot
 }
 
 // Read is one input of a plan and what is read of it.
@@ -35,6 +37,8 @@ type Read struct {
 type Plan struct {
 	Stages  []Stage `json:"stages"`
 	Inputs  []Read  `json:"inputs"`
+	Groups  []Group `json:"groups"`
+	Costs   *Costs  `json:"operations,omitempty"`
 	Sampled bool    `json:"sampled"`
 	Events  int64   `json:"sample_events,omitempty"`
 	Seconds float64 `json:"sample_seconds,omitempty"` // of event time
@@ -60,6 +64,7 @@ func MakePlan(ctx context.Context, cfg run.Config, env run.Env, clock func() flo
 		}
 		p.Inputs = append(p.Inputs, Read{in.Kind.String(), cols, in.Lookback})
 	}
+	p.Groups = c.groups()
 	if len(cfg.Inputs) == 0 {
 		return p, nil
 	}
@@ -71,6 +76,10 @@ func MakePlan(ctx context.Context, cfg run.Config, env run.Env, clock func() flo
 	p.Sampled, p.Events = true, s.Events
 	if took := clock() - began; took > 0 {
 		p.Speed = float64(s.Events) / took
+	}
+	p.state(s)
+	if p.Costs, err = c.costs(s); err != nil {
+		return nil, err
 	}
 	p.Seconds = float64(s.Last-s.First) / float64(market.Second)
 	for i := range p.Stages {
@@ -92,13 +101,17 @@ func (p *Plan) Text(st term.Style) string {
 	var b strings.Builder
 	cols := []term.Column{{Head: "view"}, {Head: "from"}, {Head: "window"}, {Head: "lookback", Right: true}, {Head: "reach", Right: true}, {Head: "state/entity", Right: true}}
 	if p.Sampled {
-		cols = append(cols, term.Column{Head: "rows/s", Right: true}, term.Column{Head: "per day", Right: true})
+		cols = append(cols, term.Column{Head: "measured", Right: true}, term.Column{Head: "entities", Right: true}, term.Column{Head: "rows/s", Right: true}, term.Column{Head: "per day", Right: true})
 	}
 	var rows [][]string
 	for _, s := range p.Stages {
 		r := []string{s.View, s.From, s.Window, run.FormatDuration(s.Lookback), run.FormatDuration(s.Reach), term.Bytes(int64(s.State))}
 		if p.Sampled {
-			r = append(r, fmt.Sprintf("%.3g", s.RowsSec), term.Bytes(int64(s.BytesDay)))
+			measured := "-"
+			if s.Entities > 0 {
+				measured = term.Bytes(int64(s.Measured))
+			}
+			r = append(r, measured, term.Int(int64(s.Entities)), fmt.Sprintf("%.3g", s.RowsSec), term.Bytes(int64(s.BytesDay)))
 		}
 		rows = append(rows, r)
 	}
@@ -109,6 +122,11 @@ func (p *Plan) Text(st term.Style) string {
 		rows = append(rows, []string{in.Kind, strings.Join(in.Columns, ", "), run.FormatDuration(in.Lookback)})
 	}
 	b.WriteString(st.Table([]term.Column{{Head: "reads"}, {Head: "columns"}, {Head: "lookback", Right: true}}, rows))
+	b.WriteByte('\n')
+	b.WriteString(groupsText(p.Groups, st))
+	if p.Costs != nil {
+		p.Costs.text(&b, st)
+	}
 	if p.Sampled {
 		fmt.Fprintf(&b, "\nmeasured over %s events, %.0f s of event time; this machine does %s; sizes are Parquet, all entities of the sample\n",
 			term.Int(p.Events), p.Seconds, term.Rate(int64(p.Speed), 1))
