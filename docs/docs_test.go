@@ -175,6 +175,8 @@ func TestPages_Rows(t *testing.T) {
 
 var from = regexp.MustCompile(`(?m)^from: (\S+)`)
 
+var ticking = regexp.MustCompile(`(?m)^window: \{clock: (\w+)`)
+
 // ancestors are the spec files of a view and of those views of the page that it reads.
 func ancestors(dir, name string) []string {
 	var out []string
@@ -184,6 +186,9 @@ func ancestors(dir, name string) []string {
 			return out // a kind, or a shipped view
 		}
 		out = append(out, name+".yaml")
+		if m := ticking.FindSubmatch(src); m != nil {
+			out = append(out, ancestors(dir, string(m[1]))...)
+		}
 		m := from.FindSubmatch(src)
 		if m == nil {
 			return out

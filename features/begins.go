@@ -108,6 +108,10 @@ func (v *viewState) emitBegun(i int32, row *emitted) {
 	if v.p.Shape == plan.Session || byBound {
 		row.end++ // [first, end); a bar ends with its last row
 	}
+	if at := v.p.KeyAt; at > 0 {
+		row.keyed = v.rec[at] != 0 // a reset has no key
+		copy(row.key[:], v.rec[at:])
+	}
 	v.finishWindow(i, row)
 	if held != 0 {
 		v.freePane(held)
@@ -165,6 +169,17 @@ func (v *viewState) foldMeta(rec []uint64, from rowSource) {
 	}
 }
 
+// keepKey remembers the key of the row that closes a bar, if others go by it.
+func (v *viewState) keepKey(rec []uint64, from rowSource) {
+	switch at := v.p.KeyAt; {
+	case at == 0:
+	case from.held != nil:
+		copy(rec[at:at+plan.KeyWords], from.held[plan.HeldSrc:])
+	default:
+		v.putKey(rec[at:], from.c, from.at)
+	}
+}
+
 // foldBegun folds the row that is in the row program.
 func (v *viewState) foldBegun(i int32, ts int64, from rowSource) {
 	if v.p.Bars != nil && v.p.Bars.Split {
@@ -180,6 +195,7 @@ func (v *viewState) foldBegun(i int32, ts int64, from rowSource) {
 	}
 	v.foldArgs(rec, v.cut.all, ts)
 	if v.closes(rec, ts, 0) {
+		v.keepKey(rec, from)
 		v.shut(i, ts)
 	}
 }

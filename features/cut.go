@@ -41,6 +41,7 @@ func (v *viewState) foldBars(c *cols, r run) {
 		hi, closed := v.barEnd(rec, c, lo, hi)
 		v.foldSegment(i, rec, c, lo, hi)
 		if closed {
+			v.keepKey(rec, rowSource{c: c, at: hi - 1})
 			v.shut(i, c.ts[hi-1])
 		}
 		lo = hi
@@ -82,6 +83,8 @@ func (v *viewState) closes(rec []uint64, ts int64, more int) bool {
 			a.Mean(x, rec, nil, int64(rec[beginAt]), ts, 0, rows)
 		case plan.LoadQuantile:
 			a.Quantile(x, rec, ld.P, &v.task.sc)
+		case plan.LoadStatistic:
+			a.Statistic(x, rec, ld.Stat, int64(ld.DDof), &v.task.sc)
 		}
 	}
 	m.Run()

@@ -13,6 +13,8 @@ type emitted struct {
 	avail, hold       int64
 	flags             uint8
 	empty             bool
+	key               [plan.KeyWords]uint64 // of the row that closed a bar
+	keyed             bool
 	open              bool // its window has not ended: a look at open windows alone gives it
 }
 
@@ -30,6 +32,10 @@ func (a dueRow) before(b dueRow) bool { return a.at < b.at || a.at == b.at && a.
 func (v *viewState) advance(mark int64) {
 	if v.p.Shape == plan.Latest {
 		v.advanceLatest(mark)
+		return
+	}
+	if v.clock != nil {
+		v.advanceClock(mark)
 		return
 	}
 	if mark > v.due {
@@ -224,6 +230,9 @@ func (v *viewState) emit(i int32, t int64) {
 	case plan.Bar, plan.Session:
 		v.emitBegun(i, row)
 		return
+	case plan.ClockTicks:
+		v.emitClock(i, row)
+		return
 	}
 	at, empty := v.nextTumbling(i)
 	row.empty = empty
@@ -269,6 +278,7 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 	for _, c := range v.children {
 		wanted = wanted || !c.p.Rollup
 	}
+	wanted = wanted || v.p.Ticks
 	if wanted {
 		v.finish(i, row)
 	}
@@ -279,6 +289,9 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 func (v *viewState) handOn(row *emitted) {
 	if row.rowTS >= v.task.from && !v.p.Hidden {
 		v.append(row)
+	}
+	for _, m := range v.members {
+		m.tick(row)
 	}
 	for _, c := range v.children {
 		switch {
@@ -342,6 +355,8 @@ func (v *viewState) load(ld *plan.Load, i int32, row *emitted) {
 		v.p.Accs[ld.Acc].Statistic(x, v.rec, ld.Stat, int64(ld.DDof), &v.task.sc)
 	case plan.LoadQuantile:
 		v.p.Accs[ld.Acc].Quantile(x, v.rec, ld.P, &v.task.sc)
+	case plan.LoadTick:
+		v.loadTick(x, ld.Acc)
 	case plan.LoadStart:
 		x.SetInt(row.start)
 	case plan.LoadEnd:
@@ -356,6 +371,10 @@ func (v *viewState) close(last int64) {
 	v.closing, v.last = true, last
 	if v.p.Shape == plan.Latest {
 		v.advanceLatest(v.gridAfter(last) + 1)
+		return
+	}
+	if v.clock != nil {
+		v.closeClock()
 		return
 	}
 	v.drain(never)

@@ -42,6 +42,9 @@ func newRig(t testing.TB, texts ...string) *rig {
 	r := &rig{t: t, insts: market.NewInstruments()}
 	r.world = &world{feeds: market.NewFeeds()}
 	r.world.feeds.Set(market.Feed{Name: "kraken-spot", ID: 7, Exchange: "kraken", Disorder: 100 * market.Millisecond, AssumedLag: market.Second})
+	r.world.order = func(e *event) refKey {
+		return refKey{uint64(e.ts), uint64(market.MakeSrc(e.feed, e.kind)), uint64(r.insts.Number(market.Inst(e.inst))), 0, e.seq}
+	}
 	plan, err := features.Compile(src, features.Options{Find: specs.Find, Feeds: r.world.feeds})
 	if err != nil {
 		t.Fatal(err)

@@ -31,12 +31,17 @@ func (v *viewState) holdRow(c *cols, ent uint32, i int) {
 	v.meta(rec, c, i, i+1)
 	rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(ts), uint64(ts)
 	if v.p.Keyed {
-		src := market.MakeSrc(c.feed[i], v.p.Kind)
-		rec[plan.HeldSrc] = uint64(src)<<32 | uint64(v.task.insts.Number(c.inst[i]))
-		rec[plan.HeldEpoch], rec[plan.HeldSeq] = uint64(c.epoch[i]), c.seq[i]
+		v.putKey(rec[plan.HeldSrc:], c, i)
 	}
 	v.loadRow(c, i)
 	v.putCells(rec)
+}
+
+// putKey writes the order key of row i of a batch but for its time.
+func (v *viewState) putKey(to []uint64, c *cols, i int) {
+	src := market.MakeSrc(c.feed[i], v.p.Kind)
+	to[0] = uint64(src)<<32 | uint64(v.task.insts.Number(c.inst[i]))
+	to[1], to[2] = uint64(c.epoch[i]), c.seq[i]
 }
 
 // holdParent keeps a row of the parent, whose columns are loaded.
@@ -45,6 +50,9 @@ func (v *viewState) holdParent(ent uint32, row *emitted) {
 	v.rowMeta(rec, row)
 	rec[plan.MetaRows] = 1
 	rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(row.start), uint64(row.end)
+	if v.p.Keyed { // after everything of its instant
+		rec[plan.HeldSrc], rec[plan.HeldEpoch], rec[plan.HeldSeq] = math.MaxUint64, math.MaxUint64, math.MaxUint64
+	}
 	v.putCells(rec)
 }
 

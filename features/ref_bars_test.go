@@ -17,6 +17,9 @@ func barRows(v *lang.View, in []input, s span) []refRow {
 		if s.closed && rowTS <= s.last || !s.closed && rowTS < s.mark {
 			r := windowRow(v, v, bar, nil, bar[0].ts, end, rowTS)
 			r.flags |= flags
+			if v.Parent == nil && flags == 0 {
+				r.key = bar[len(bar)-1].key
+			}
 			rows = append(rows, r)
 		}
 		bar = nil

@@ -34,6 +34,7 @@ type event struct {
 
 type refRow struct {
 	ent                      []string
+	key                      refKey
 	start, end, rowTS, avail int64
 	hold                     int64
 	flags                    uint8
@@ -43,11 +44,13 @@ type refRow struct {
 type world struct {
 	insts []market.Instrument
 	feeds *market.Feeds
+	order func(e *event) refKey
 }
 
 // input is one row that a view reads.
 type input struct {
 	ts, avail, hold int64
+	key             refKey
 	flags           uint8
 	col             func(name string) value
 	group           func(n *lang.Node) value // among members of a latest window: what is no column
@@ -91,7 +94,7 @@ func (w *world) fromEvent(v *lang.View, e *event) input {
 	if f := w.feeds.Get(e.feed); f != nil {
 		hold, lag = f.Disorder, f.AssumedLag
 	}
-	in := input{ts: e.ts, avail: e.ingest, hold: hold}
+	in := input{ts: e.ts, key: w.order(e), avail: e.ingest, hold: hold}
 	if e.ingest == market.NoTime {
 		in.avail, in.flags = e.ts+lag, features.FlagAssumed
 	}
@@ -142,7 +145,7 @@ func word(v *lang.View, name, w string) value {
 }
 
 func fromRow(v *lang.View, r *refRow) input {
-	in := input{ts: r.rowTS, avail: r.avail, hold: r.hold}
+	in := input{ts: r.rowTS, key: afterAll(r.rowTS), avail: r.avail, hold: r.hold}
 	in.flags = r.flags & (features.FlagPartial | features.FlagWarmup | features.FlagGap | features.FlagAssumed)
 	p := v.Parent
 	in.col = func(name string) value {
@@ -214,7 +217,7 @@ func eval(n *lang.Node, leaf func(*lang.Node) value) value {
 			return n.Const.Text
 		}
 		return dec(n.Const.Dec)
-	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd, lang.NRank, lang.NScan:
+	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd, lang.NRank, lang.NScan, lang.NClock:
 		return leaf(n)
 	}
 	args := make([]value, len(n.Args))

@@ -35,6 +35,9 @@ func (w *world) view(v *lang.View, events []*event, from map[*lang.View][]refRow
 		return w.latest(v, events, from, s)
 	}
 	ins, names := w.inputs(root, events, from)
+	if v.Window.Kind == lang.Clock {
+		return w.clock(v, ins, names, from[v.Window.Clock], s)
+	}
 	if v.Rollup && len(v.By) != len(root.By) {
 		ins, names = regroup(v, root, ins, names)
 	}
@@ -55,6 +58,9 @@ func (w *world) view(v *lang.View, events []*event, from map[*lang.View][]refRow
 		}
 		for i := range rs {
 			rs[i].ent = names[k]
+			if rs[i].key == (refKey{}) {
+				rs[i].key = afterAll(rs[i].rowTS)
+			}
 		}
 		rows = append(rows, rs...)
 	}

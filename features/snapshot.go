@@ -77,6 +77,10 @@ func (v *viewState) save(w *writer) {
 		v.saveLatest(w)
 		return
 	}
+	if v.clock != nil {
+		v.saveClock(w)
+		return
+	}
 	mark := v.task.mark(v.p)
 	v.ents.ranks()
 	order := make([]int32, len(v.ents.names))
@@ -159,6 +163,9 @@ func (v *viewState) saveRec(w *writer, rec []uint64) {
 	w.words(rec[:plan.MetaWords])
 	if v.p.Begins() {
 		w.word(rec[beginAt])
+	}
+	if at := v.p.KeyAt; at > 0 {
+		w.words(rec[at : at+plan.KeyWords])
 	}
 	for k := range v.p.Accs {
 		a := &v.p.Accs[k]
@@ -257,6 +264,10 @@ func (v *viewState) restore(r *reader) {
 		v.loadLatest(r)
 		return
 	}
+	if v.clock != nil {
+		v.loadClock(r)
+		return
+	}
 	n := r.count(40)
 	for range n {
 		ns := make([]string, 0, len(v.ents.by)+len(v.ents.more))
@@ -335,6 +346,11 @@ func (v *viewState) loadRec(r *reader, rec []uint64) {
 	}
 	if v.p.Begins() {
 		rec[beginAt] = r.word()
+	}
+	if at := v.p.KeyAt; at > 0 {
+		for k := range plan.KeyWords {
+			rec[at+k] = r.word()
+		}
 	}
 	for k := range v.p.Accs {
 		a := &v.p.Accs[k]

@@ -66,6 +66,7 @@ func (v *viewState) pour(i int32, ts int64, from rowSource) {
 		if cmp > 0 && parts == maxParts {
 			v.openRec(i)[plan.MetaFlags] |= uint64(FlagTruncated)
 		}
+		v.keepKey(v.openRec(i), from)
 		v.shut(i, ts)
 		if cmp == 0 || parts == maxParts {
 			return

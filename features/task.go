@@ -59,6 +59,9 @@ func (t *Task) addView(i int, v *plan.View) {
 		s.keys = t.entities(input, v.Cross.Keys, v.Cross.Columns())
 		s.initLatest()
 	}
+	if v.Clock != nil {
+		s.initClock(t.views[v.Clock.View])
+	}
 	if v.Parent >= 0 {
 		return
 	}

@@ -40,6 +40,10 @@ type viewState struct {
 	fastNow  []int
 	kernels  kernels
 	cut      cutter
+	clock    *clock       // of a view that goes by ticks
+	members  []*viewState // that go by the rows of this one
+	tickRec  []uint64     // the tick of the row on its way out, nil for none
+	tickVal  op.Val
 	picked   cols // rows that pass the filter
 	pickPerm []int32
 	pickRuns []run

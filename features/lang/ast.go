@@ -212,5 +212,6 @@ type Spec struct {
 	HasTests   bool
 	Places     map[string]Pos // of each top-level key
 
-	broken bool // Parse had problems with it; Check looks at what is left and returns no Set
+	fixed  map[string]*Expr // values of parameters that the window of another view gives
+	broken bool             // Parse had problems with it; Check looks at what is left and returns no Set
 }

@@ -40,6 +40,67 @@ func TestProblems_OfBarsAndSessions(t *testing.T) {
 	}
 }
 
+// What a clock must be, and what its columns are for.
+func TestProblems_OfClocks(t *testing.T) {
+	tick := "view: tick\nversion: 1\nfrom: trade\nwhere: base == 'BTC'\nby: [exchange]\nparams:\n  n: {type: decimal, default: 10}\n  d: {type: duration, default: 1d}\n  l: {type: list, default: [A, B]}\n" +
+		"window: {bar: sum(quantity), size: $n, reset: $d}\nfeatures:\n  volume: sum(quantity)\n  ratio: sum(quantity) / count()\n  base_of: decimal(1, 0)\n"
+	weekly := "view: weekly\nversion: 1\nfrom: trade\nby: [exchange]\nwindow: {tumbling: 7d}\nfeatures:\n  n: count()\n"
+	for _, c := range []struct{ text, feature, want string }{
+		{"window: {clock: tick}", "count()", ""},
+		{"window: {clock: tick@1, with: {n: 2 * 5, d: 6h}}", "clock.volume / clock.ratio", ""},
+		{"window: {clock: tock}", "clock.volume", `a.yaml:5:17: unknown view "tock" (want tick; known are tick v weekly)`},
+		{"window: {clock: v}", "count()", `a.yaml:3:1: views read each other: v → v (want views that end at a kind)`},
+		{"window: {clock: tick@2}", "count()", `a.yaml:5:17: unknown view "tick@2" (want tick; known are tick v weekly)`},
+		{"window: {clock: tick, with: {m: 5}}", "count()", `a.yaml:5:33: tick has no parameter "m" (want n; known are n d l)`},
+		{"window: {clock: tick, with: {n: 5m}}", "count()", `a.yaml:5:33: n is a duration (want a decimal)`},
+		{"window: {clock: tick, with: {d: 5}}", "count()", `a.yaml:5:33: d is a whole number (want a duration)`},
+		{"window: {clock: tick, with: {l: 5}}", "count()", `a.yaml:5:33: l of the clock is a list, not 5 (want a parameter of type list)`},
+		{"window: {clock: tick, with: {n: $m}}", "count()", `a.yaml:5:33: unknown parameter $m (want params: with m: {type: …, default: …})`},
+		{"window: {clock: tick, with: {n: price}}", "count()", `a.yaml:5:33: name "price" in with (want parameters and literals only)`},
+		{"window: {clock: tick}\nempty: flat", "count()", `a.yaml:6:1: intervals of a clock carry nothing over (want empty: nulls or omit)`},
+		{"window: {clock: tick, reset: never}", "count()", `a.yaml:5:30: intervals that are never cut may begin any time ago (want reset: 1d, at most 3660d)`},
+		{"window: {clock: weekly}", "count()", `a.yaml:5:10: intervals of weekly are longer than a day, where they would be cut (want reset: 7d or more in the window)`},
+		{"window: {clock: weekly, reset: 14d}", "count()", ""},
+		{"window: {clock: tick}", "clock.volumes", `a.yaml:7:6: tick has no feature "volumes" (want volume; known are volume ratio base_of)`},
+		{"window: {clock: tick}", "sum(clock.volume)", `a.yaml:7:10: clock.volume belongs to the tick that ends the interval (want it among the features, outside aggregates)`},
+		{"window: {clock: tick}", "clock.volume + count()", `a.yaml:7:6: base plus a plain number (want the same unit on both sides)`},
+		{"window: {tumbling: 1m}", "clock.volume", `a.yaml:7:6: unknown alias "clock" (want a name without a point)`},
+	} {
+		got := problems(lang.CheckOptions{}, barHead+c.text+"\nfeatures:\n  n: "+c.feature+"\n", tick, weekly)
+		if got.Error() != c.want {
+			t.Errorf("%s, %s\n got %s\nwant %s", c.text, c.feature, got, c.want)
+		}
+	}
+	got := problems(lang.CheckOptions{}, "view: v\nversion: 1\nfrom: trade\nby: [base]\nwindow: {clock: tick}\nfeatures:\n  n: count()\n", tick)
+	wantProblems(t, got, `a.yaml:4:1: tick ticks by exchange, which is no entity column of this view (want by: with exchange among others)`)
+}
+
+// A clock with other parameters is another view; its values are part of the identity.
+func TestCheck_ClockInstances(t *testing.T) {
+	tick := "view: tick\nversion: 1\nfrom: trade\nby: [exchange]\nparams:\n  n: {type: decimal, default: 10}\nwindow: {bar: sum(quantity), size: $n, reset: 12h}\nfeatures:\n  volume: sum(quantity)\n"
+	member := func(with string) string {
+		return "view: m\nversion: 1\nfrom: trade\nby: [exchange, symbol]\nparams:\n  k: {type: int, default: 20}\nwindow: {clock: tick" + with + "}\nfeatures:\n  n: count()\n"
+	}
+	plain := check(t, lang.CheckOptions{}, tick, member(""))
+	if c := plain.Window.Clock; c.Name != "tick" || plain.Window.Reset != 43_200_000_000 || plain.Lookback != 86_400_000_000 {
+		t.Errorf("clock %s, reset %d, lookback %d", c.Name, plain.Window.Reset, plain.Lookback)
+	}
+	if same := check(t, lang.CheckOptions{}, tick, member(", with: {n: 10}")); same.Window.Clock.Fingerprint != plain.Window.Clock.Fingerprint {
+		t.Error("a clock with the values in force is another view")
+	}
+	other := check(t, lang.CheckOptions{}, tick, member(", with: {n: $k}"))
+	if c := other.Window.Clock; c.Name != "tick(n=20)" || c.Params["n"] != "20" || c.Fingerprint == plain.Window.Clock.Fingerprint {
+		t.Errorf("instance %s with %v", c.Name, c.Params)
+	}
+	set := check(t, lang.CheckOptions{Set: map[string]string{"k": "30", "n": "40"}}, tick, member(", with: {n: $k}"))
+	if c := set.Window.Clock; c.Name != "tick(n=30)" || c.Params["n"] != "30" || set.Fingerprint == other.Fingerprint {
+		t.Errorf("instance %s with %v", c.Name, c.Params)
+	}
+	if !strings.Contains(string(other.Canonical), "window: {clock: tick, with: {n: $k}}\n") {
+		t.Errorf("canonical text:\n%s", other.Canonical)
+	}
+}
+
 // Bounds, defaults and what is part of the identity.
 func TestCheck_BarIdentity(t *testing.T) {
 	view := func(window string) string { return barHead + "window: " + window + "\nfeatures:\n  n: count()\n" }

@@ -17,17 +17,18 @@ type CheckOptions struct {
 
 // checker holds what the views of one Check share.
 type checker struct {
-	opt      CheckOptions
-	specs    []*Spec
-	broken   bool
-	given    map[string][]*Spec
-	known    map[string]*Spec
-	states   map[*Spec]*viewState
-	stack    []*Spec
-	order    []*View
-	used     map[string]bool // keys of opt.Set that named a parameter
-	params   []string        // names of all parameters seen
-	problems Problems
+	opt       CheckOptions
+	specs     []*Spec
+	broken    bool
+	given     map[string][]*Spec
+	known     map[string]*Spec
+	states    map[*Spec]*viewState
+	stack     []*Spec
+	instances map[string]*Spec // clocks with parameters of their own
+	order     []*View
+	used      map[string]bool // keys of opt.Set that named a parameter
+	params    []string        // names of all parameters seen
+	problems  Problems
 }
 
 type viewState struct {
@@ -49,7 +50,7 @@ func Check(specs []*Spec, opt CheckOptions) (*Set, Problems) {
 
 func newChecker(specs []*Spec, opt CheckOptions) *checker {
 	c := &checker{
-		opt: opt, given: map[string][]*Spec{}, known: map[string]*Spec{}, states: map[*Spec]*viewState{}, used: map[string]bool{},
+		opt: opt, given: map[string][]*Spec{}, known: map[string]*Spec{}, states: map[*Spec]*viewState{}, instances: map[string]*Spec{}, used: map[string]bool{},
 	}
 	for _, s := range specs {
 		if s == nil {

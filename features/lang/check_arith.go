@@ -34,7 +34,7 @@ func isConst(n *Node) bool {
 	switch n.Op {
 	case NConst:
 		return true
-	case NColumn, NAgg, NFeature, NScan, NWindowStart, NWindowEnd:
+	case NColumn, NAgg, NFeature, NScan, NWindowStart, NWindowEnd, NClock:
 		return false
 	}
 	for _, a := range n.Args {

@@ -1,8 +1,5 @@
 package lang
 
-// ranWindows are the windows that this version runs, for remedies.
-const ranWindows = "tumbling, rolling, bar, session"
-
 // session windows end a gap after their last row, or at a multiple of max.
 func (v *viewChecker) session() {
 	w, t := v.spec.Window, &v.view.Window

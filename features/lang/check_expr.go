@@ -463,7 +463,9 @@ func (v *viewChecker) method(e *Expr, s scope) *Node {
 		if !v.open {
 			v.problem(e.Pos, "want from: book", "book.%s in a view that does not read the book", e.Text)
 		}
-	case recv.Text == "clock" && v.spec.Window.Kind == Clock, v.isAlias(recv.Text):
+	case recv.Text == "clock" && v.spec.Window.Kind == Clock:
+		return v.clockColumn(e, s)
+	case v.isAlias(recv.Text):
 	case len(v.aliases()) == 0:
 		v.problem(recv.Pos, "want a name without a point", "unknown alias %q", recv.Text)
 	default:

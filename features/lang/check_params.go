@@ -16,9 +16,13 @@ func (v *viewChecker) checkParams() {
 		val := &paramValue{kind: p.Type, expr: p.Default}
 		v.params[p.Name] = val
 		v.checker.params = append(v.checker.params, p.Name)
+		fixed := v.spec.fixed[p.Name]
+		if fixed != nil {
+			val.expr = fixed
+		}
 		for _, key := range []string{p.Name, v.spec.View.Text + "." + p.Name} {
 			text, given := v.opt.Set[key]
-			if !given {
+			if !given || fixed != nil {
 				continue
 			}
 			v.used[key] = true

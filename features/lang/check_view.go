@@ -39,7 +39,7 @@ type definition struct {
 func newViewChecker(c *checker, s *Spec) *viewChecker {
 	return &viewChecker{
 		checker: c, spec: s,
-		view:   &View{Spec: s, Name: s.View.Text, Version: s.Version, Doc: strings.TrimSpace(s.Doc), Params: map[string]string{}},
+		view:   &View{Spec: s, Name: instanceName(s), Version: s.Version, Doc: strings.TrimSpace(s.Doc), Params: map[string]string{}},
 		cols:   map[string]Column{},
 		params: map[string]*paramValue{}, lets: map[string]*definition{}, feats: map[string]*definition{},
 		aggs: map[string]int{}, ops: map[string]bool{}, once: map[string]bool{}, sizes: map[*Node]int{}, decimals: map[int]int8{},

@@ -68,41 +68,9 @@ func (v *viewChecker) window() {
 		v.bar()
 		return
 	case Clock:
-		for _, k := range sortedKeys(w.With) {
-			v.expr(w.With[k], scope{consts: true, what: "with"})
-		}
 		v.clock()
 	case Latest:
 		v.latest()
-		return
-	}
-	v.unsupported(w.Pos, w.Kind.String()+" windows are", ranWindows)
-}
-
-// clock looks for the view whose rows are the ticks, and its parameters.
-func (v *viewChecker) clock() {
-	w := v.spec.Window
-	if w.Main.Op != OpName {
-		return
-	}
-	name, version, _ := strings.Cut(w.Main.Text, "@")
-	ref := Source{Name: name}
-	if n, ok := parseInt(version); ok {
-		ref.Version = int(n)
-	}
-	s := v.find(ref)
-	if s == nil {
-		v.problem(w.Main.Pos, wantName(name, append(sortedKeys(v.given), v.opt.Names...)), "unknown view %q", w.Main.Text)
-		return
-	}
-	var names []string
-	for _, p := range s.Params {
-		names = append(names, p.Name)
-	}
-	for _, k := range sortedKeys(w.With) {
-		if !contains(names, k) {
-			v.problem(w.With[k].Pos, wantName(k, names), "%s has no parameter %q", name, k)
-		}
 	}
 }
 
@@ -213,12 +181,15 @@ func (v *viewChecker) rollup() {
 func (v *viewChecker) bounds() {
 	w := v.view.Window
 	own := w.Width + w.Carry
-	if w.Kind == Bar || w.Kind == Session {
+	if w.Reset > 0 {
 		own = w.Reset
 	}
 	own += v.scansBack()
 	own += v.bookLookback()
 	v.view.Lookback, v.view.Reach = own, own
+	if c := w.Clock; c != nil { // a row needs the ticks since the reset
+		v.view.Lookback, v.view.Reach = own+c.Lookback, own+c.Reach
+	}
 	if p := v.view.Parent; p != nil {
 		if v.view.Rollup { // windows nest: an event of the parent's window lies in this one
 			own = w.Width + max(w.Carry, p.Lookback-p.Window.Width)

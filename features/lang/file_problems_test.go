@@ -119,7 +119,6 @@ a.yaml:5:10: bar window without size has no end (want {bar: …, size: 1000, res
 		{"latest on a fine grid", view("window: {latest: feed, every: 1us, max_age: 1d}\n" + count),
 			"a.yaml:5:31: 86400000000 grid points of 1us in a max_age of 1d (want a larger every)"},
 		{"clock of nothing", view("window: {clock: btc_clock, with: {n: 5}}\n" + count), `
-a.yaml:5:10: clock windows are not supported by this version (supported: tumbling, rolling, bar, session)
 a.yaml:5:17: unknown view "btc_clock" (want v)`},
 		{"rows without within", view("features:\n  n: sum(quantity) over 100 rows\n"), `
 a.yaml:6:25: over rows without within would look back without bound (want over 100 rows within 1h)

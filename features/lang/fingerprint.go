@@ -31,6 +31,9 @@ func (v *viewChecker) fingerprint() [32]byte {
 			put("%s", line)
 		}
 	}
+	if c := v.view.Window.Clock; c != nil {
+		put("clock %x", c.Fingerprint)
+	}
 	for _, n := range v.operators() {
 		put("op %s %d", n, Semantics[n])
 		v.view.Operators = append(v.view.Operators, fmt.Sprintf("%s %d", n, Semantics[n]))

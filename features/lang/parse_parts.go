@@ -112,7 +112,7 @@ var windowKeys = map[WindowKind][]string{
 	Rolling:  {"rolling", "every"},
 	Session:  {"session", "max"},
 	Bar:      {"bar", "size", "cut", "reset"},
-	Clock:    {"clock", "with"},
+	Clock:    {"clock", "with", "reset"},
 	Latest:   {"latest", "every", "max_age", "emit", "universe"},
 }
 

@@ -89,7 +89,8 @@ type TypedWindow struct {
 
 	Cut   *Node // bar: true after the row that closes it; over NAgg and constants
 	Split bool  // bar: Cut is sum(column) ≥ size, and the column of that row is cut
-	Reset int64 // bar, session: at its multiples the open window is closed
+	Reset int64 // bar, session, clock: at its multiples the open window is closed
+	Clock *View // clock: its rows are the ticks
 
 	// Carry bounds how far the last event of an entity is felt beyond its window: empty
 	// windows that begin at most Carry after it are emitted (Empty flat or nulls), and
@@ -166,6 +167,7 @@ const (
 	NIn     // Args[0] in Args[1:], all constants
 	NIsNull // Not for is not null
 	NIf     // Args cond, then, else
+	NClock  // feature Index of the tick that ends the interval; Fn is its name
 	NRank   // place of Args[0] among the members of a latest window: 1 the greatest, ties by name, nulls last
 	NScan   // Fn: prev cum ema wilder ewm decay_sum since: Args[0] of the rows so far; the other Args are constants, defaults written out
 	NCall   // Fn: abs sign min_of max_of clamp round floor sqrt ln exp coalesce; round has its digits as a constant Args[1] always
@@ -220,7 +222,7 @@ var Semantics = map[string]int{
 
 	"rank": 1, "pct_rank": 1, "zscore": 1, "share": 1,
 
-	"window.tumbling": 1, "window.rolling": 1, "window.latest": 1, "window.bar": 1, "window.session": 1,
+	"window.tumbling": 1, "window.rolling": 1, "window.latest": 1, "window.bar": 1, "window.session": 1, "window.clock": 1,
 
 	"book.mid": 1, "book.spread": 1, "book.wmid": 1, "book.level": 1, "book.size": 1, "book.imbalance": 1, "book.depth": 1,
 	"book.fill": 1, "book.slippage": 1, "book.vwap": 1, "book.slope": 1, "book.ofi": 1, "book.mlofi": 1,

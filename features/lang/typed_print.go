@@ -61,6 +61,9 @@ func writeNode(b *strings.Builder, n *Node) {
 	case NFeature:
 		b.WriteString("feature#" + strconv.Itoa(n.Index))
 		return
+	case NClock:
+		b.WriteString("clock." + n.Fn)
+		return
 	case NWindowStart:
 		b.WriteString("window_start")
 		return

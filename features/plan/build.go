@@ -61,6 +61,11 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 		}
 		v.By = append(v.By, in.Ref)
 	}
+	if lv.Window.Kind == lang.Clock {
+		if err := l.clock(at); err != nil {
+			return nil, err
+		}
+	}
 	if v.Rollup {
 		if err := l.rollup(); err != nil {
 			return nil, err
@@ -103,6 +108,8 @@ func (l *lowering) window() error {
 		return nil
 	case lang.Latest:
 		return l.latest()
+	case lang.Clock:
+		return nil // laid out when the entity columns are known
 	}
 	return l.barWindow(w)
 }
@@ -179,6 +186,8 @@ func (l *lowering) features() error {
 			return l.agg(n.Index)
 		case lang.NFeature:
 			return l.feature(n.Index)
+		case lang.NClock:
+			return l.clockColumn(n.Index), nil
 		case lang.NRank:
 			i, err := l.rank(n)
 			return l.load(Load{Kind: LoadRank, Acc: i}, op.KExact), err
@@ -310,9 +319,9 @@ func (l *lowering) traits() {
 	v := l.v
 	for _, a := range v.Accs {
 		v.Order = v.Order || op.Table[a.Fn].Ordered
-		v.Means = v.Means || (a.Fn == op.Integral || a.Fn == op.LiveIntegral) && !v.Begins()
+		v.Means = v.Means || (a.Fn == op.Integral || a.Fn == op.LiveIntegral) && !v.Begins() && v.Shape != ClockTicks
 	}
-	v.Tail = v.Empty || v.Means
+	v.Tail = v.Empty && v.Shape != ClockTicks || v.Means
 }
 
 // carriers are the views whose states must hold last values, because they or a rollup

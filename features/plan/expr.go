@@ -211,7 +211,7 @@ func (c *coder) expr(n *lang.Node) (value, error) {
 	switch n.Op {
 	case lang.NConst:
 		return c.constNode(n)
-	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd, lang.NRank:
+	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd, lang.NRank, lang.NClock:
 		return c.resolve(n)
 	case lang.NIn:
 		return c.in(n)

@@ -58,6 +58,9 @@ type View struct {
 
 	Bars  *Bars  // of shape Bar
 	Scans *Scans // nil when no program has steps
+	Clock *Clock // of shape ClockTicks
+	Ticks bool   // its rows are ticks of others
+	KeyAt int    // of a bar that ticks: place of the key of its last row in the record, 0 for none
 
 	Finish *op.Prog
 	Loads  []Load
@@ -87,12 +90,13 @@ type Shape uint8
 
 // The shapes.
 const (
-	RowView  Shape = iota // one row out for each row in
-	Tumbling              // [start, end)
-	Rolling               // (t − width, t] for t on a grid
-	Latest                // the newest row of each member, for t on a grid
-	Bar                   // until a row makes Cut true
-	Session               // until no row has come for Window.Width
+	RowView    Shape = iota // one row out for each row in
+	Tumbling                // [start, end)
+	Rolling                 // (t − width, t] for t on a grid
+	Latest                  // the newest row of each member, for t on a grid
+	Bar                     // until a row makes Cut true
+	Session                 // until no row has come for Window.Width
+	ClockTicks              // from one row of another view to the next
 )
 
 // Source is where a column comes from.
@@ -158,6 +162,7 @@ const (
 	LoadStart                     // window start
 	LoadEnd                       // window end
 	LoadEmpty                     // whether the row is of a window without events
+	LoadTick                      // feature Acc of the tick
 	LoadColumn                    // row views, members: column Acc of Inputs
 	LoadRank                      // members: rank Acc of Ranks
 	LoadStatistic                 // Acc.Statistic of Stat and DDof

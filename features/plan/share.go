@@ -101,6 +101,9 @@ func (p *Plan) order() {
 		if v := p.Views[i]; v.Parent >= 0 {
 			visit(v.Parent)
 		}
+		if k := p.Views[i].Clock; k != nil {
+			visit(k.View)
+		}
 		p.Order = append(p.Order, i)
 	}
 	for i := range p.Views {
