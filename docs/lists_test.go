@@ -69,7 +69,7 @@ func TestLanguage_ListsEveryOperator(t *testing.T) {
 	// Accumulators of the engine, by the function that is made of them.
 	made := map[string]string{"Count": "count", "Sum": "sum", "First": "first", "Last": "last", "Min": "min", "Max": "max",
 		"Integral": "time_mean", "Distinct": "distinct", "Hist": "quantile",
-		"LiveIntegral": "time_mean", "Order": "median", "Weighted": "wmedian", "Moments": "skew", "Comoments": "cov", "ArgMin": "argmin", "ArgMax": "argmax"}
+		"LiveIntegral": "time_mean", "Order": "median", "Weighted": "wmedian", "Moments": "skew", "Comoments": "cov", "ArgMin": "argmin", "ArgMax": "argmax", "Paths": "hy"}
 	consts := constsOf(t, "../features/op", "Func")
 	for _, c := range consts {
 		if !built[made[c]] {

@@ -93,6 +93,36 @@ features:
   open: first(id)
   close: last(venue where each)
 `},
+	"paths": {`
+view: paths
+version: 1
+from: quote
+by: [symbol]
+where: bid_quantity is null or bid_quantity < 1000000000
+window: {tumbling: 30s}
+features:
+  hy: hy(bid_price, ask_price)
+  half: hy(bid_price, ask_price where ask_price > 500 or ask_price is null)
+  flow: hy(bid_quantity, ask_price)
+  lead: lead(bid_price, ask_price, max=2s, step=500ms)
+  n: count(bid_price)
+`, `
+view: paths_2m
+version: 1
+from: paths
+by: [symbol]
+window: {tumbling: 2m}
+rollup: all
+`, `
+view: paths_rolling
+version: 1
+from: quote
+by: [exchange, symbol]
+window: {rolling: 40s, every: 10s}
+features:
+  hy: hy(bid_price, ask_price)
+  lead: lead(bid_price, ask_price, 1s, 1s)
+`},
 	"moments": {`
 view: moments
 version: 1

@@ -352,7 +352,7 @@ func (v *viewState) load(ld *plan.Load, i int32, row *emitted) {
 		}
 		v.p.Accs[ld.Acc].Mean(x, v.rec, tail, row.start, row.end, v.p.Window.Carry, rows)
 	case plan.LoadStatistic:
-		v.p.Accs[ld.Acc].Statistic(x, v.rec, ld.Stat, int64(ld.DDof), &v.task.sc)
+		v.p.Accs[ld.Acc].Statistic(x, v.rec, ld.Stat, &v.task.sc)
 	case plan.LoadQuantile:
 		v.p.Accs[ld.Acc].Quantile(x, v.rec, ld.P, &v.task.sc)
 	case plan.LoadTick:

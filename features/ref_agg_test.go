@@ -10,18 +10,22 @@ import (
 // pairValue evaluates the aggregates of two arguments from the rows themselves.
 func pairValue(v *lang.View, a *lang.Agg, rows []input) value {
 	var xs, ys []value
+	var x, y []refPoint
 	for _, in := range rows {
 		if a.Where != nil {
 			if ok, _ := evalRow(v, a.Where, in).(bool); !ok {
 				continue
 			}
 		}
-		x, y := evalRow(v, a.Args[0], in), evalRow(v, a.Args[1], in)
-		if x != nil && y != nil {
-			xs, ys = append(xs, x), append(ys, y)
+		p, q := evalRow(v, a.Args[0], in), evalRow(v, a.Args[1], in)
+		if p != nil && q != nil {
+			xs, ys = append(xs, p), append(ys, q)
 		}
+		x, y = addRefPoint(x, in.ts, p), addRefPoint(y, in.ts, q)
 	}
 	switch a.Fn {
+	case "hy", "lead":
+		return pathValue(a, x, y)
 	case "argmin", "argmax":
 		var best value
 		for i, x := range xs {
@@ -182,4 +186,55 @@ func shape(a *lang.Agg, xs []value) value {
 	m4.Quo(m4, rat(n)).Quo(m4, m2.Mul(m2, m2))
 	m4.Mul(m4, rat(n+1)).Sub(m4, rat(3*(n-1)))
 	return m4.Mul(m4, big.NewRat(n-1, (n-2)*(n-3)))
+}
+
+// refPoint is a value of a series and its time.
+type refPoint struct {
+	ts int64
+	v  *big.Rat
+}
+
+// addRefPoint appends a value that is not null; the last one of an instant counts.
+func addRefPoint(p []refPoint, ts int64, v value) []refPoint {
+	r, ok := v.(*big.Rat)
+	switch {
+	case !ok:
+	case len(p) > 0 && p[len(p)-1].ts == ts:
+		p[len(p)-1].v = r
+	default:
+		p = append(p, refPoint{ts, r})
+	}
+	return p
+}
+
+// pathValue is the Hayashi-Yoshida covariance, over all pairs of returns, or the lag at which
+// it is greatest.
+func pathValue(a *lang.Agg, x, y []refPoint) value {
+	if len(x) < 2 || len(y) < 2 {
+		return nil
+	}
+	contrast := func(lag int64) *big.Rat {
+		s := rat(0)
+		for i := 1; i < len(x); i++ {
+			for j := 1; j < len(y); j++ {
+				if x[i-1].ts < y[j].ts-lag && y[j-1].ts-lag < x[i].ts {
+					dx, dy := new(big.Rat).Sub(x[i].v, x[i-1].v), new(big.Rat).Sub(y[j].v, y[j-1].v)
+					s.Add(s, dx.Mul(dx, dy))
+				}
+			}
+		}
+		return s
+	}
+	if a.Fn == "hy" {
+		return contrast(0)
+	}
+	best, lead := rat(0), value(nil)
+	for k := int64(0); k <= a.Max/a.Step; k++ {
+		for _, lag := range []int64{k * a.Step, -k * a.Step} {
+			if c := contrast(lag); c.Abs(c).Cmp(best) > 0 {
+				best, lead = c, rat(lag)
+			}
+		}
+	}
+	return lead
 }

@@ -98,6 +98,8 @@ func (v *viewChecker) aggOptions(e *Expr, agg *Agg, args []*Expr) bool {
 			agg.DDof = int(d)
 			return ok
 		}
+	case "lead":
+		return v.lags(agg, args)
 	case "quantile":
 		p, ok := v.fraction(args[1], "p", num.Dec{M: 1})
 		agg.P = p
@@ -154,7 +156,7 @@ func (v *viewChecker) aggType(e *Expr, agg *Agg) bool {
 		return x.Kind == TBool || v.refuse(pos, agg.Fn, x, "want a condition, such as price > 100")
 	case "argmin", "argmax":
 		return v.argType(agg, x, pos)
-	case "skew", "kurt", "cov", "corr", "slope":
+	case "skew", "kurt", "cov", "corr", "slope", "hy", "lead":
 		return v.momentType(e, agg)
 	case "median", "wmedian":
 		return v.rankType(e, agg, x, pos)

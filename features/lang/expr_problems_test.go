@@ -99,7 +99,7 @@ func TestProblems_OfOneExpression(t *testing.T) {
 		{`sum(sum(quantity))`, `7:10: aggregate "sum" inside "sum" (want one aggregate over the rows, or a view over this view)`},
 		{`sum(quantity) over 5m`, `7:25: over inside a tumbling window (want it without over: the window says which rows)`},
 		{`rank(quantity)`, `7:6: rank outside a latest window (want window: {latest: symbol, every: 1m, max_age: 10m, emit: members})`},
-		{`list(price)`, `7:6: aggregate list is not supported by this version (supported: all any argmax argmin corr count cov distinct first kurt last max mean median min quantile skew slope std sum time_mean var wmedian)`},
+		{`list(price)`, `7:6: aggregate list is not supported by this version (supported: all any argmax argmin corr count cov distinct first hy kurt last lead max mean median min quantile skew slope std sum time_mean var wmedian)`},
 		{`sum(ema(price, 5))`, `7:10: ema without a reset would remember every row for ever (want reset: 1d)`},
 		{`sum(cum(quantity))`, `7:10: cum without a reset would add up without bound (want reset: 1d)`},
 		{`sum(prev(price, 0))`, `7:22: n is 0 (want a whole number from 1 to 1000)`},

@@ -53,8 +53,8 @@ var functions = map[string]signature{
 	"cov":       sig(aggregate, true, 2, "x", "y", "ddof"),
 	"any":       sig(aggregate, true, 1, "x"),
 	"all":       sig(aggregate, true, 1, "x"),
-	"hy":        sig(aggregate, false, 2, "x", "y"),
-	"lead":      sig(aggregate, false, 4, "x", "y", "max", "step"),
+	"hy":        sig(aggregate, true, 2, "x", "y"),
+	"lead":      sig(aggregate, true, 4, "x", "y", "max", "step"),
 	"list":      sig(aggregate, false, 1, "x", "n"),
 
 	"prev":      sig(scan, true, 1, "x", "n", "within"),

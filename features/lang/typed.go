@@ -127,6 +127,7 @@ type Agg struct {
 	P         num.Dec // quantile: which
 	Approx    num.Dec // quantile: relative error, 0 when it is exact
 	DDof      int     // var, std, cov: 1 unless given
+	Max, Step int64   // lead: greatest lag and grid of lags, µs
 	Type      Type    // of the result
 	Canonical string
 }
@@ -214,7 +215,7 @@ var Semantics = map[string]int{
 	"count": 1, "sum": 1, "min": 1, "max": 1, "first": 1, "last": 1, "mean": 1, "var": 1, "std": 1,
 	"time_mean": 1, "distinct": 1, "quantile": 1,
 	"median": 1, "wmedian": 1, "skew": 1, "kurt": 1, "cov": 1, "corr": 1, "slope": 1,
-	"argmin": 1, "argmax": 1, "any": 1, "all": 1,
+	"hy": 1, "lead": 1, "argmin": 1, "argmax": 1, "any": 1, "all": 1,
 
 	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 1, "floor": 1, "sqrt": 1, "ln": 2, "exp": 1, "coalesce": 1,
 

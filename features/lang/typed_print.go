@@ -24,6 +24,8 @@ func (a *Agg) text() string {
 		if a.Approx.M != 0 {
 			b.WriteString(", approx=" + decText(a.Approx))
 		}
+	case "lead":
+		b.WriteString(", max=" + shortDuration(a.Max) + ", step=" + shortDuration(a.Step))
 	case "var", "std", "cov":
 		b.WriteString(", ddof=" + strconv.Itoa(a.DDof))
 	}

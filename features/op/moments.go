@@ -79,8 +79,15 @@ func momentsMerge(a *Acc, st, newer []uint64, _ *Scratch) bool {
 
 func momentsValid(_ *Acc, st []uint64) bool { return st[0] < 1<<62 && extent(st[1]).valid() }
 
-// Stat is a statistic of power sums.
+// Stat names a statistic.
 type Stat uint8
+
+// Statistic is a statistic with its constants.
+type Statistic struct {
+	Stat      Stat
+	DDof      int64 // StatVar, StatCov
+	Max, Step int64 // StatLead, µs
+}
 
 // The statistics: of one value, then of a pair (x, y).
 const (
@@ -90,14 +97,20 @@ const (
 	StatCov               // ratio, of x times y
 	StatCorr              // float
 	StatSlope             // ratio, of x over y
+	StatHY                // ratio, of x times y
+	StatLead              // µs
 )
 
 // Statistic sets v to a statistic of what is held, null where it is not defined or what is
 // held may not fit.
-func (a *Acc) Statistic(v *Val, rec []uint64, s Stat, ddof int64, sc *Scratch) {
-	st := a.state(rec)
-	if a.Fn == Comoments {
+func (a *Acc) Statistic(v *Val, rec []uint64, ask Statistic, sc *Scratch) {
+	st, s, ddof := a.state(rec), ask.Stat, ask.DDof
+	switch a.Fn {
+	case Comoments:
 		a.comoment(v, st, s, ddof, sc)
+		return
+	case Paths:
+		a.path(v, st, ask, sc)
 		return
 	}
 	n := int64(st[0])

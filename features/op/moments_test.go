@@ -24,8 +24,8 @@ func statsOf(f Func) []Stat {
 func sameStatistics(rt *rapid.T, acc *Acc, a, b []uint64, sc *Scratch) {
 	for _, s := range statsOf(acc.Fn) {
 		var x, y Val
-		acc.Statistic(&x, a, s, 1, sc)
-		acc.Statistic(&y, b, s, 1, sc)
+		acc.Statistic(&x, a, Statistic{Stat: s, DDof: 1}, sc)
+		acc.Statistic(&y, b, Statistic{Stat: s, DDof: 1}, sc)
 		k := KRatio
 		if s == StatSkew || s == StatCorr {
 			k = KFloat
@@ -134,9 +134,9 @@ func TestMoments_MatchDeviations(t *testing.T) {
 		stat := func(s Stat, ddof int64) *Val {
 			var v Val
 			if s >= StatCov {
-				pair.Statistic(&v, both, s, ddof, &sc)
+				pair.Statistic(&v, both, Statistic{Stat: s, DDof: ddof}, &sc)
 			} else {
-				acc.Statistic(&v, whole, s, ddof, &sc)
+				acc.Statistic(&v, whole, Statistic{Stat: s, DDof: ddof}, &sc)
 			}
 			return &v
 		}
@@ -190,7 +190,7 @@ func TestMoments_RefuseWhatDoesNotFit(t *testing.T) {
 	v.SetDec(1, 36) // now the first ones are 2^60·10^36: 180 bits, fourth powers of 720
 	acc.Fold(st, &v, 0, &sc)
 	var got Val
-	if acc.Statistic(&got, st, StatKurt, 0, &sc); !got.Null || !got.Ovf {
+	if acc.Statistic(&got, st, Statistic{Stat: StatKurt}, &sc); !got.Null || !got.Ovf {
 		t.Errorf("kurt is %v", &got)
 	}
 }

@@ -373,7 +373,16 @@ func input(f Func, v *Val) *Val {
 }
 
 // setText prints a set.
-func setText(a *Acc, st []uint64, sc *Scratch) string { return fmt.Sprint(sc.sets(a).Sorted(st[0])) }
+func setText(a *Acc, st []uint64, sc *Scratch) string {
+	if a.Fn == Paths {
+		var ps []point
+		for i := range sc.queues.Len(st[0]) {
+			ps = append(ps, pointOf(sc.queues.At(st[0], i)))
+		}
+		return fmt.Sprint(ps)
+	}
+	return fmt.Sprint(sc.sets(a).Sorted(st[0]))
+}
 
 // Inputs taken out one by one leave the state of the others: of a sum its value, its bounds
 // may be wider.

@@ -29,6 +29,7 @@ const (
 	Comoments // sums of products of a pair: cov, corr, slope
 	ArgMin    // second value of the pair whose first is least
 	ArgMax    // second value of the pair whose first is greatest
+	Paths     // two irregular series: hy, lead
 )
 
 // Operator is the behaviour of one accumulator. Its state is a run of words, all zero
@@ -92,6 +93,7 @@ var Table = [...]Operator{
 	Moments:   {Name: "moments", Words: momentsWords, Fold: momentsFold, Unfold: momentsUnfold, Merge: momentsMerge, Valid: momentsValid},
 	Comoments: {Name: "comoments", Words: comomentsWords, Fold: comomentsFold, Unfold: comomentsUnfold, Merge: comomentsMerge, Valid: comomentsValid, Pair: true},
 	ArgMin:    {Name: "argmin", Words: argWords, Fold: argFold, Merge: argMerge, Load: argLoad, Valid: argValid, Pair: true, Ordered: true},
+	Paths:     {Name: "paths", Words: one, Fold: pathsFold, Unfold: pathsUnfold, Merge: pathsMerge, Sub: pathsSub, Valid: pathsValid, Pair: true, Ordered: true, Owner: true},
 	ArgMax:    {Name: "argmax", Words: argWords, Fold: argFold, Merge: argMerge, Load: argLoad, Valid: argValid, Pair: true, Ordered: true},
 }
 
@@ -117,6 +119,10 @@ type Scratch struct {
 	r    num.Rat
 	rank []ranked
 	big  [9]big.Int
+
+	queues    Queues
+	path      [2][]point
+	pathScale [2]int8
 }
 
 // sets is where an accumulator that owns a set has it.
@@ -182,7 +188,11 @@ func (a *Acc) Valid(rec []uint64) bool { return Table[a.Fn].Valid(a, a.state(rec
 func (a *Acc) Free(rec []uint64, sc *Scratch) {
 	st := a.state(rec)
 	if a.Owner() {
-		sc.sets(a).Free(st[0])
+		if a.Fn == Paths {
+			sc.queues.Free(st[0])
+		} else {
+			sc.sets(a).Free(st[0])
+		}
 	}
 	clear(st)
 }
@@ -190,6 +200,16 @@ func (a *Acc) Free(rec []uint64, sc *Scratch) {
 // SaveSet calls put with the words of each entry of the set that the state owns, in the
 // order of keys, after the number of entries.
 func (a *Acc) SaveSet(rec []uint64, sc *Scratch, put func(uint64)) {
+	if a.Fn == Paths {
+		h := a.state(rec)[0]
+		put(uint64(sc.queues.Len(h)))
+		for i := range sc.queues.Len(h) {
+			for k := range queueEntry {
+				put(sc.queues.At(h, i)[k])
+			}
+		}
+		return
+	}
 	s := sc.sets(a)
 	ents := s.Sorted(a.state(rec)[0])
 	put(uint64(len(ents)))
@@ -206,7 +226,16 @@ func (a *Acc) SaveSet(rec []uint64, sc *Scratch, put func(uint64)) {
 
 // LoadEntry adds an entry read from outside to the set; false when it can be none.
 func (a *Acc) LoadEntry(rec []uint64, sc *Scratch, get func() uint64) bool {
-	s, st := sc.sets(a), a.state(rec)
+	st := a.state(rec)
+	if a.Fn == Paths {
+		e := [queueEntry]uint64{get(), get(), get(), get(), get()}
+		if !pathsValid(a, e[:]) || st[0] != 0 && sc.queues.At(st[0], sc.queues.Len(st[0])-1)[0] > e[0] {
+			return false
+		}
+		st[0] = sc.queues.Push(st[0], e)
+		return true
+	}
+	s := sc.sets(a)
 	e := Entry{Lo: get(), Hi: get(), N: get()}
 	if s.sums {
 		e.Sum = num.Int192{get(), get(), get()}

@@ -133,7 +133,7 @@ func (l *lowering) acc(fn op.Func, a arg, bits int) (int, error) {
 }
 
 func (l *lowering) load(ld Load, kind op.Kind) value {
-	key := fmt.Sprint(ld.Kind, ld.Acc, ld.P, ld.Stat, ld.DDof)
+	key := fmt.Sprint(ld.Kind, ld.Acc, ld.P, ld.Stat)
 	if v, ok := l.loads[key]; ok {
 		return v
 	}
@@ -200,7 +200,7 @@ func (l *lowering) aggOf(g *lang.Agg, a arg) (value, error) {
 		return l.loadAcc(fn, a)
 	}
 	if st, ok := stats[g.Fn]; ok {
-		return l.statistic(st, g.DDof, a)
+		return l.statistic(st, g, a)
 	}
 	if fn, ok := pairs[g.Fn]; ok {
 		return l.loadAcc(fn, a)
@@ -281,7 +281,7 @@ func (l *lowering) variance(g *lang.Agg, a arg) (value, error) {
 		return x, err
 	}
 	if x.kind == op.KQ120 { // its square has more binary digits than a sum holds
-		return l.statistic(stat{op.Moments, 2, op.StatVar, op.KRatio}, g.DDof, a)
+		return l.statistic(stat{op.Moments, 2, op.StatVar, op.KRatio}, g, a)
 	}
 	sq := arg{val: l.row.op2(op.MulX, op.KExact, x, x), where: a.where, key: "square" + a.key, cond: a.cond}
 	if a.node.Op == lang.NColumn {

@@ -9,7 +9,7 @@ import (
 
 // pairs are the aggregates of two arguments that are one accumulator.
 var pairs = map[string]op.Func{"wmedian": op.Weighted, "cov": op.Comoments, "corr": op.Comoments, "slope": op.Comoments,
-	"argmin": op.ArgMin, "argmax": op.ArgMax}
+	"argmin": op.ArgMin, "argmax": op.ArgMax, "hy": op.Paths, "lead": op.Paths}
 
 // stat is a statistic of an accumulator of power sums.
 type stat struct {
@@ -25,12 +25,14 @@ var stats = map[string]stat{
 	"cov":   {op.Comoments, 0, op.StatCov, op.KRatio},
 	"corr":  {op.Comoments, 0, op.StatCorr, op.KFloat},
 	"slope": {op.Comoments, 0, op.StatSlope, op.KRatio},
+	"hy":    {op.Paths, 0, op.StatHY, op.KRatio},
+	"lead":  {op.Paths, 0, op.StatLead, op.KExact},
 }
 
 // statistic makes the accumulator of a statistic and loads it.
-func (l *lowering) statistic(s stat, ddof int, a arg) (value, error) {
+func (l *lowering) statistic(s stat, g *lang.Agg, a arg) (value, error) {
 	i, err := l.acc(s.fn, a, s.bits)
-	return l.load(Load{Kind: LoadStatistic, Acc: i, Stat: s.stat, DDof: ddof}, s.kind), err
+	return l.load(Load{Kind: LoadStatistic, Acc: i, Stat: op.Statistic{Stat: s.stat, DDof: int64(g.DDof), Max: g.Max, Step: g.Step}}, s.kind), err
 }
 
 // pair joins the two arguments of an aggregate into one value of the row program.
@@ -44,7 +46,11 @@ func (l *lowering) pair(g *lang.Agg, a arg) (arg, error) {
 	if err != nil {
 		return a, err
 	}
-	p := l.row.emit(op.KPair, op.Instr{Op: op.Pair, A: uint16(x.reg), B: uint16(y.reg)})
+	either := int32(0)
+	if fn == op.Paths {
+		either = 1
+	}
+	p := l.row.emit(op.KPair, op.Instr{Op: op.Pair, A: uint16(x.reg), B: uint16(y.reg), N: either})
 	return arg{val: value{p.reg, x.kind}, with: y.kind, where: a.where, key: a.key + nodeKey(g.Args[1])}, nil
 }
 
@@ -60,7 +66,7 @@ func (l *lowering) pairKinds(fn op.Func, x, y value) (value, value, error) {
 		if x, err = l.as(op.Min, x); err == nil {
 			y, err = l.as(op.First, y)
 		}
-	case op.Comoments:
+	case op.Comoments, op.Paths:
 		if x, err = l.as(fn, x); err == nil {
 			y, err = l.as(fn, y)
 		}

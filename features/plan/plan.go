@@ -165,7 +165,7 @@ const (
 	LoadTick                      // feature Acc of the tick
 	LoadColumn                    // row views, members: column Acc of Inputs
 	LoadRank                      // members: rank Acc of Ranks
-	LoadStatistic                 // Acc.Statistic of Stat and DDof
+	LoadStatistic                 // Acc.Statistic of Stat
 )
 
 // Load is one load of the finish program.
@@ -174,8 +174,7 @@ type Load struct {
 	Reg  int
 	Acc  int
 	P    num.Dec
-	Stat op.Stat
-	DDof int
+	Stat op.Statistic
 }
 
 // Stored is how a feature is stored.
