@@ -84,7 +84,7 @@ func (v *viewState) closes(rec []uint64, ts int64, more int) bool {
 		case plan.LoadQuantile:
 			a.Quantile(x, rec, ld.P, &v.task.sc)
 		case plan.LoadStatistic:
-			a.Statistic(x, rec, ld.Stat, int64(ld.DDof), &v.task.sc)
+			a.Statistic(x, rec, ld.Stat, &v.task.sc)
 		}
 	}
 	m.Run()
