@@ -107,6 +107,7 @@ func (c *Compiled) closure(want func(v *View) bool) *lang.Set {
 		}
 		need[v] = true
 		add(v.Parent)
+		add(v.Window.Clock)
 	}
 	for i := range c.Views {
 		if want(&c.Views[i]) {

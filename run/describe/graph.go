@@ -2,6 +2,7 @@ package describe
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pinova-group/tidemark/market"
@@ -14,6 +15,7 @@ type node struct {
 	input bool
 	level int
 	from  []int // indexes of nodes
+	also  []int // what is looked up besides
 	x, y  int
 	w, h  int
 }
@@ -32,7 +34,10 @@ func (c *Compiled) graph() []node {
 	}
 	for i := range c.Views {
 		v := &c.Views[i]
-		n := node{id: "view:" + v.Name, lines: []string{v.Name, v.window(), "by " + strings.Join(v.Entity, ", "), fmt.Sprintf("%d features", len(v.Fields))}}
+		n := node{id: "view:" + v.Name, lines: []string{v.Name, v.window(), "by " + strings.Join(v.Entity, ", "), counted(len(v.Fields), "feature")}}
+		if k := len(v.Alerts); k > 0 {
+			n.lines[3] += ", " + counted(k, "alert")
+		}
 		src := "view:" + v.from()
 		if v.Lang.Parent == nil {
 			src = "kind:" + v.from()
@@ -43,10 +48,34 @@ func (c *Compiled) graph() []node {
 		} else if v.Lang.Kind != market.KindNone {
 			n.level = 1
 		}
+		for _, id := range v.also() {
+			if p, ok := at[id]; ok && !slices.Contains(n.from, p) {
+				n.also = append(n.also, p)
+				n.level = max(n.level, ns[p].level+1)
+			}
+		}
 		at[n.id] = len(ns)
 		ns = append(ns, n)
 	}
 	return ns
+}
+
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprint(n, " ", thing)
+}
+
+// also names what a view looks things up in besides its input.
+func (v *View) also() []string {
+	if c := v.Lang.Window.Clock; c != nil {
+		return []string{"view:" + c.Name}
+	}
+	if u := v.Lang.Spec.Window.Opts["universe"]; u != nil && u.Text == "listed" {
+		return []string{"kind:" + market.KindInstrument.String()}
+	}
+	return nil
 }
 
 // DOT is the plan as Graphviz reads it.
@@ -65,6 +94,9 @@ func (c *Compiled) DOT() string {
 		for _, f := range n.from {
 			fmt.Fprintf(&b, "  %q -> %q;\n", ns[f].id, n.id)
 		}
+		for _, f := range n.also {
+			fmt.Fprintf(&b, "  %q -> %q [style=dashed];\n", ns[f].id, n.id)
+		}
 	}
 	b.WriteString("}\n")
 	return b.String()
@@ -77,13 +109,17 @@ const (
 	lineHeight  = 17
 	boxPad      = 12
 	levelGap    = 64
-	boxGap      = 22
+	boxGap      = 14
+	treeGap     = 16
 	margin      = 16
 )
 
-// place gives every box its column by level and its row in the order of its parents.
+// place gives every box its column by level, and rows so that what reads a box stands
+// beside it: each box is the root of a tree of those that read it first, and the trees lie
+// below each other, so lines of different inputs do not cross.
 func place(ns []node) (width, height int) {
 	levels := 0
+	readers := make([][]int, len(ns))
 	for i := range ns {
 		n := &ns[i]
 		longest := 0
@@ -93,33 +129,51 @@ func place(ns []node) (width, height int) {
 		n.w = (longest*charWidth10+9)/10 + 2*boxPad
 		n.h = len(n.lines)*lineHeight + 2*boxPad - 4
 		levels = max(levels, n.level+1)
+		if len(n.from) > 0 {
+			readers[n.from[0]] = append(readers[n.from[0]], i)
+		}
 	}
 	x := margin
 	for level := range levels {
-		wide, y := 0, margin
+		wide := 0
 		for i := range ns {
-			n := &ns[i]
-			if n.level != level {
-				continue
+			if ns[i].level == level {
+				wide = max(wide, ns[i].w)
 			}
-			n.x = x
-			if len(n.from) > 0 { // beside its parent where there is room
-				p := &ns[n.from[0]]
-				y = max(y, p.y)
-			}
-			n.y = y
-			y += n.h + boxGap
-			wide = max(wide, n.w)
-			height = max(height, n.y+n.h+margin)
 		}
 		for i := range ns {
 			if ns[i].level == level {
-				ns[i].w = wide
+				ns[i].x, ns[i].w = x, wide
 			}
 		}
 		x += wide + levelGap
 	}
+	y := margin
+	for i := range ns {
+		if len(ns[i].from) == 0 {
+			y = placeTree(ns, readers, i, y) + treeGap
+		}
+	}
+	for i := range ns {
+		height = max(height, ns[i].y+ns[i].h+margin)
+	}
 	return x - levelGap + margin, height
+}
+
+// placeTree places a box and what reads it from y on, the box in the middle of those, and
+// returns where the next may begin.
+func placeTree(ns []node, readers [][]int, i, y int) int {
+	n := &ns[i]
+	below := y
+	for _, r := range readers[i] {
+		below = placeTree(ns, readers, r, below)
+	}
+	n.y = y
+	if rs := readers[i]; len(rs) > 0 {
+		first, last := &ns[rs[0]], &ns[rs[len(rs)-1]]
+		n.y = max(y, (first.y+last.y+last.h-n.h)/2)
+	}
+	return max(below, n.y+n.h+boxGap)
 }
 
 // SVG draws the plan: inputs left, views to the right of what they read. Boxes have
@@ -137,11 +191,14 @@ func (c *Compiled) SVG() string {
 	fmt.Fprintf(&b, "<title>Plan of %s</title>\n", escape(strings.Join(names, ", ")))
 	b.WriteString(`<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z" fill="#7d8590"/></marker></defs>` + "\n")
 	for _, n := range ns {
-		for _, f := range n.from {
-			p := &ns[f]
+		for k, f := range append(slices.Clone(n.from), n.also...) {
+			p, dash := &ns[f], ""
+			if k >= len(n.from) {
+				dash = ` stroke-dasharray="5 4"`
+			}
 			x1, y1, x2, y2 := p.x+p.w, p.y+p.h/2, n.x, n.y+n.h/2
 			mid := (x1 + x2) / 2
-			fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="#7d8590" stroke-width="1.5" marker-end="url(#a)"/>`+"\n", x1, y1, mid, y1, mid, y2, x2, y2)
+			fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="#7d8590" stroke-width="1.5"%s marker-end="url(#a)"/>`+"\n", x1, y1, mid, y1, mid, y2, x2, y2, dash)
 		}
 	}
 	for _, n := range ns {
