@@ -25,13 +25,15 @@ type Config struct {
 	From, To int64    // event times, half open; market.NoTime where open
 	Symbols  []string // canonical or venue symbols; nil for all
 
-	Corrected bool   // late rows in their place, instead of left out
-	Open      bool   // write windows that are still open at the end of the input, too
-	Strict    bool   // end at the first bad record
-	Output    string // file by extension, "-" for the standard output, "" for no rows
-	Alerts    string // file for changes of alerts, "-" for the standard output, "" for none
-	Stats     string // file for the accounting, "-" for the standard output, "" for none
-	DLQ       string // file for rejected records, "" for none
+	Corrected bool     // late rows in their place, instead of left out
+	Open      bool     // write windows that are still open at the end of the input, too
+	Strict    bool     // end at the first bad record
+	Output    string   // file by extension, "-" for the standard output, "" for no rows
+	Picture   string   // .svg file to draw the rows into, "" for none
+	Draw      []string // features drawn, nil for the first numeric ones
+	Alerts    string   // file for changes of alerts, "-" for the standard output, "" for none
+	Stats     string   // file for the accounting, "-" for the standard output, "" for none
+	DLQ       string   // file for rejected records, "" for none
 }
 
 // DefaultConfig has no bounds and writes to the standard output.
@@ -68,7 +70,7 @@ func (c *Config) Validate() error {
 
 // clashes refuses to write over an input or two outputs into one file.
 func (c *Config) clashes(inputs []string) error {
-	outs := []struct{ flag, path string }{{"--output", c.Output}, {"--alerts", c.Alerts}, {"--stats", c.Stats}, {"--dlq", c.DLQ}}
+	outs := []struct{ flag, path string }{{"--output", c.Output}, {"--alerts", c.Alerts}, {"--picture", c.Picture}, {"--stats", c.Stats}, {"--dlq", c.DLQ}}
 	same := func(a, b string) bool {
 		if filepath.Clean(a) == filepath.Clean(b) {
 			return true

@@ -21,6 +21,7 @@ import (
 	"github.com/pinova-group/tidemark/market/adapters"
 	"github.com/pinova-group/tidemark/market/canon"
 	"github.com/pinova-group/tidemark/run/input"
+	"github.com/pinova-group/tidemark/run/picture"
 	"github.com/pinova-group/tidemark/run/rowfile"
 	"github.com/pinova-group/tidemark/sequence"
 )
@@ -332,6 +333,9 @@ func (j *job) warn(p *pass) {
 type files struct {
 	rows    *rowfile.Rows // nil for the standard output
 	alerts  *rowfile.Rows
+	svg     *rowfile.File
+	picture *picture.Picture
+	title   string
 	stats   *rowfile.File
 	dlqFile *rowfile.File
 	dlq     *deadLetters
@@ -364,7 +368,14 @@ func (j *job) open() error {
 		j.files.rows = nil
 		return fail(j.cfg.Output, err)
 	}
-	j.sink = newSink(held{w}, j.view, o)
+	if w, err = j.openPicture(held{w}, schema); err != nil {
+		if _, known := errors.AsType[*fault.Error](err); known {
+			j.files.abort()
+			return err
+		}
+		return fail(j.cfg.Picture, err)
+	}
+	j.sink = newSink(w, j.view, o)
 	if err := j.openAlerts(o); err != nil {
 		if _, known := errors.AsType[*fault.Error](err); known {
 			j.files.abort()
@@ -418,6 +429,10 @@ func (f *files) commit(st *Stats) error {
 	if f.alerts != nil {
 		errs = append(errs, f.alerts.Close())
 	}
+	if f.svg != nil {
+		_, err := f.svg.Write([]byte(f.picture.SVG(f.title)))
+		errs = append(errs, err, f.svg.Commit())
+	}
 	if f.dlqFile != nil {
 		errs = append(errs, f.dlqFile.Commit())
 	}
@@ -431,6 +446,9 @@ func (f *files) commit(st *Stats) error {
 }
 
 func (f *files) abort() {
+	if f.svg != nil {
+		f.svg.Abort()
+	}
 	if f.rows != nil {
 		f.rows.Abort()
 	}

@@ -53,6 +53,8 @@ and the exit code is then 3 (see tidemark help accounting).`,
 	f.StringSliceVar(&cfg.Symbols, "symbols", nil, "only these symbols: `A,B`, such as BTC-USDT,ETH-USDT")
 	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	f.StringVarP(&cfg.Output, "output", "o", "-", "`FILE` to write, by extension .csv .jsonl .parquet .arrow; - is the standard output")
+	f.StringVar(&cfg.Picture, "picture", "", "draw the rows over time into `FILE`.svg: a panel for each feature, a line for each entity")
+	f.StringSliceVar(&cfg.Draw, "draw", nil, "features that are drawn, `a,b` (default: the first six numeric ones)")
 	f.StringVar(&cfg.Alerts, "alerts", "", "write a record for each alert that begins or ends to `FILE`, by extension; - is the standard output, then without rows unless -o says where")
 	f.StringVar(&as, "as", as, "`served|corrected`: late events left out, as a stream has it, or in their places")
 	f.StringVar(&cfg.Stats, "stats", "", "write the accounting as JSON to `FILE`; - is the standard output")

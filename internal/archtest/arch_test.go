@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"sequence", "features/op", "features/sql"},
 	{"features/plan"},
 	{"features"},
-	{"ingest/gen", "run/rowfile", "run/input"},
+	{"ingest/gen", "run/rowfile", "run/input", "run/picture"},
 	{"run"},
 	{"run/explain"},
 	{"run/describe", "run/causal", "run/specdiff", "run/spectest", "run/sweep"},
