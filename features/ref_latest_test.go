@@ -40,6 +40,11 @@ features:
   med: median(mid)
   wm: wmedian(mid, weight=bid_quantity where abs(mid - med) <= band)
   q: quantile(mid, 0.25)
+  leader: argmax(mid, exchange)
+  least: argmin(abs(mid - med), bid_quantity)
+  cor: corr(bid_price, ask_price)
+  wide: any(mid - guard > band)
+  who: last(exchange where mid > med)
   first: first(ask_price)
   last: last(ask_price)
 `, `

@@ -86,7 +86,8 @@ func (l *lowering) latest() error {
 // group tracks how values of the group and of its members depend on each other while the
 // programs of a latest window are written.
 type group struct {
-	ofRow   map[int]bool // features that differ from member to member
+	ofRow   map[int]bool  // features that differ from member to member
+	members map[int]value // those in the row program
 	ranks   map[string]int
 	given   map[int]int // register of the finish program by that of the row program
 	order   []int       // the keys of given, as they came
@@ -100,7 +101,7 @@ type group struct {
 }
 
 func newGroup() *group {
-	return &group{ofRow: map[int]bool{}, ranks: map[string]int{}, given: map[int]int{}, byFin: map[int]value{},
+	return &group{ofRow: map[int]bool{}, members: map[int]value{}, ranks: map[string]int{}, given: map[int]int{}, byFin: map[int]value{},
 		rankOf: map[int]int{}, rowPass: map[int]int{}, finPass: map[int]int{}}
 }
 
@@ -116,8 +117,8 @@ func (l *lowering) memberValue(n *lang.Node) (value, error) {
 		}
 		return value{l.v.Cross.Ranks[i].To, op.KExact}, nil
 	case lang.NFeature:
-		if f := l.v.Lang.Features[n.Index].Node; l.differs(f) {
-			return l.row.expr(f)
+		if l.differs(n) {
+			return l.memberFeature(n.Index)
 		}
 	}
 	x, err := l.fin.resolve(n)
@@ -125,6 +126,16 @@ func (l *lowering) memberValue(n *lang.Node) (value, error) {
 		return x, err
 	}
 	return l.give(x), nil
+}
+
+// memberFeature writes a feature of members into the row program, once.
+func (l *lowering) memberFeature(i int) (value, error) {
+	if x, ok := l.group.members[i]; ok {
+		return x, nil
+	}
+	x, err := l.row.expr(l.v.Lang.Features[i].Node)
+	l.group.members[i] = x
+	return x, err
 }
 
 // give makes a value of the finish program known to the row program.
