@@ -123,7 +123,7 @@ func (v *viewState) settle(mark int64) {
 			v.due = min(v.due, t)
 		} else if v.over(int32(i), mark) {
 			v.evict(int32(i))
-		} else if t := v.scansUntil(int32(i)); t >= mark {
+		} else if t := v.stateUntil(int32(i)); t >= mark {
 			v.due = min(v.due, t)
 		}
 	}
@@ -132,7 +132,7 @@ func (v *viewState) settle(mark int64) {
 // over reports whether nothing that may still come can see what the slot holds; it has
 // no row due.
 func (v *viewState) over(i int32, mark int64) bool {
-	return !v.carries(i, mark) && v.scansUntil(i) < mark
+	return !v.carries(i, mark) && v.stateUntil(i) < mark
 }
 
 // lastEvent is the event time of the last row that left the windows, NoTime for none.

@@ -306,6 +306,76 @@ features:
   before: prev(vwap, 2)
   run: since(high > prev(high))
 `},
+	"frames": {`
+view: frames
+version: 1
+from: trade
+where: side != unknown or prints > 1
+by: [exchange, symbol]
+reset: 1h
+let:
+  s: if(side == buy, quantity, if(side == sell, -quantity, 0))
+  r: ln(price / prev(price))
+features:
+  n_1m: count() over 1m
+  n_5: count() over 5 rows within 2m
+  buys: count(where side == buy) over 5 rows within 2m
+  known: count(id) over 30s
+  vol: sum(quantity) over 1m
+  vol_3: sum(quantity where side == buy) over 3 rows within 10m
+  imb: sum(s) over 4 rows within 1h / sum(abs(s)) over 4 rows within 1h
+  high: max(price) over 1m
+  low: min(price) over 90s
+  low_7: min(price) over 7 rows within 5m
+  top: max(price / quantity) over 3 rows within 5m
+  first: first(price) over 2m
+  last_buy: last(price where side == buy) over 2m
+  kinds: distinct(side) over 1m
+  m: mean(r) over 3m
+  sd: std(r) over 3m
+  v5: var(price, ddof=0) over 5 rows within 1h
+  mid: median(price) over 1m
+  p9: quantile(price, 0.9) over 4 rows within 1h
+  p50: quantile(price, 0.5, approx=0.01) over 1m
+  wm: wmedian(price, weight=prints) over 1m
+  twap: time_mean(price) over 2m
+  ret: sum(r) over 1m
+  mret: mean(ret) over 2m
+  zret: (ret - mret) / std(ret) over 5 rows within 10m
+  deep: max(mret) over 30s
+  smooth: ema(ret, 3)
+  band: bollinger(price, 3, -2, 1h)
+  before: prev(vol)
+  squares: sum(r * r) over 2m
+  tilt: skew(price) over 2m
+  slope: slope(price, prints) over 6 rows within 1h
+  rho: corr(price, prints) over 3m
+  when: argmax(price) over 2m
+  some: any(side == buy) over 30s
+`, `
+view: frames_1m
+version: 1
+from: frames
+by: [symbol]
+window: {tumbling: 1m}
+features:
+  n: sum(n_1m)
+  top: max(zret)
+`},
+	"frames_of_bars": {barsSpec, `
+view: momentum
+version: 1
+from: bars
+by: [symbol]
+let:
+  r: ln(close / prev(close, within=10m))
+features:
+  ret: sum(r) over 3m
+  flow: sum(taker_buy - taker_sell) over 3m / sum(volume) over 3m
+  score: (ret - mean(ret) over 10m) / std(ret) over 10m
+  hi: max(vwap) over 5 rows within 1h
+  at: last(window_end) over 3m
+`},
 	"never": {`
 view: endless
 version: 1

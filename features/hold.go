@@ -161,9 +161,13 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 	v.foldArgs(open, v.slow, ts)
 }
 
-// emitHeld takes the entity's oldest row out of a row view.
+// emitHeld takes the entity's oldest row out of a row view. With frames it waits for the
+// last row of its instant.
 func (v *viewState) emitHeld(i int32, row *emitted) {
-	s := &v.slots[i]
+	s, m := &v.slots[i], v.fin
+	if v.frames != nil {
+		m = v.toInstant(i)
+	}
 	r := v.held.pop(&s.held)
 	rec := v.held.rec(r)
 	row.start, row.end = int64(rec[plan.HeldStart]), int64(rec[plan.HeldEnd])
@@ -172,7 +176,7 @@ func (v *viewState) emitHeld(i int32, row *emitted) {
 	row.avail = max(row.end+row.hold, int64(rec[plan.MetaAvail]))
 	for k := range v.p.Loads {
 		ld := &v.p.Loads[k]
-		x := &v.fin.Regs[ld.Reg]
+		x := &m.Regs[ld.Reg]
 		switch ld.Kind {
 		case plan.LoadStart:
 			x.SetInt(row.start)
@@ -182,8 +186,12 @@ func (v *viewState) emitHeld(i int32, row *emitted) {
 			v.loadCell(x, rec, ld.Acc)
 		}
 	}
-	v.finishHeld(i, row, v.heldFirst(rec), heldOrigin(rec))
-	v.handOn(row)
+	if v.frames == nil {
+		v.finishHeld(i, row, v.heldFirst(rec), heldOrigin(rec))
+		v.handOn(row)
+	} else {
+		v.finishInstant(i, row, v.heldFirst(rec), heldOrigin(rec))
+	}
 	v.held.release(r)
 }
 

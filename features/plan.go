@@ -96,7 +96,7 @@ func stateBytes(v *plan.View) int {
 	case v.Tail:
 		words *= 2
 	}
-	return 8*(words+v.Held+scanWords(v)) + slotBytes + alertBytes*len(v.Lang.Alerts)
+	return 8*(words+v.Held+scanWords(v)) + framesBytes(v) + slotBytes + alertBytes*len(v.Lang.Alerts)
 }
 
 // slotBytes is the fixed cost of an entity, alertBytes that of one of its alerts.

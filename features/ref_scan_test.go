@@ -2,6 +2,7 @@ package features_test
 
 import (
 	"math/big"
+	"slices"
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
@@ -15,7 +16,7 @@ import (
 type scans struct {
 	v    *lang.View
 	in   []input
-	own  []origin
+	base [][]origin // by level: what a row comes from before its scans
 	memo map[scanKey]value
 }
 
@@ -48,25 +49,41 @@ func addScans(v *lang.View, in []input) {
 	for _, f := range v.Features {
 		live = append(live, scansIn(v, f.Node)...)
 	}
-	if len(live) == 0 {
+	framed := v.Window.Kind == lang.NoWindow && len(v.Aggs) > 0
+	if len(live) == 0 && !framed {
 		return
 	}
 	s := &scans{v: v, in: in, memo: map[scanKey]value{}}
-	for _, x := range in {
-		s.own = append(s.own, origin{x.avail, x.hold, x.flags})
+	all := make([]origin, len(in))
+	for k, x := range in {
+		all[k] = origin{x.avail, x.hold, x.flags}
+		in[k].scan = func(n *lang.Node) value { return s.scan(n, k, s.served(k)) }
+	}
+	short := s.frames(framed)
+	for level := 0; level <= s.depth(); level++ {
+		if level > 0 {
+			all = s.fromFrames(level, all)
+		}
+		s.base = append(s.base, slices.Clone(all))
+		for k := range in {
+			for _, n := range live {
+				if levelOf(v, n) == level {
+					all[k].add(s.from(n, k, s.served(k)))
+				}
+			}
+		}
 	}
 	for k := range in {
-		inst := s.served(k)
-		o, young := s.own[k], false
+		o := all[k]
 		for _, n := range live {
-			o.add(s.from(n, k, inst))
-			young = young || s.young(n, k, inst)
+			if s.young(n, k, s.served(k)) {
+				o.flags |= features.FlagWarmup
+			}
 		}
-		if young {
-			o.flags |= features.FlagWarmup
+		if short[k] {
+			o.flags |= features.FlagPartial
 		}
 		in[k].avail, in[k].hold, in[k].flags = o.avail, o.hold, o.flags
-		in[k].scan = func(n *lang.Node) value { return s.scan(n, k, inst) }
 	}
 }
 
@@ -140,6 +157,8 @@ func (s *scans) val(n *lang.Node, k int, inst int64) value {
 			return s.scan(n, k, inst)
 		case lang.NFeature:
 			return s.val(s.v.Features[n.Index].Node, k, inst)
+		case lang.NAgg:
+			return s.in[k].group(n)
 		}
 		return s.in[k].col(s.v.Columns[n.Index].Name)
 	})
@@ -164,7 +183,7 @@ func (s *scans) back(n *lang.Node, k int, inst int64) int {
 			return -1
 		}
 		for i := j + 1; i <= k; i++ {
-			if s.v.Parent == nil && s.own[i].flags&features.FlagGap != 0 {
+			if s.v.Parent == nil && s.base[0][i].flags&features.FlagGap != 0 {
 				return -1
 			}
 		}
@@ -272,7 +291,7 @@ func (s *scans) from(n *lang.Node, k int, inst int64) (o origin) {
 		_, rows = s.inputs(n, k, inst)
 	}
 	for _, j := range rows {
-		o.add(s.own[j])
+		o.add(s.base[levelOf(s.v, n)][j])
 		for _, d := range s.direct(n.Args[0]) {
 			o.add(s.from(d, j, inst))
 		}

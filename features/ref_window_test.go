@@ -108,8 +108,11 @@ func rowView(v *lang.View, in []input, s span) []refRow {
 			r.avail = max(r.end+x.hold, x.avail)
 		}
 		r.vals = finish(v, func(n *lang.Node) value {
-			if n.Op == lang.NScan {
+			switch n.Op {
+			case lang.NScan:
 				return x.scan(n)
+			case lang.NAgg:
+				return x.group(n)
 			}
 			return x.col(v.Columns[n.Index].Name)
 		})

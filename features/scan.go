@@ -53,15 +53,25 @@ func instances(rec []uint64, s *plan.Scans) (serve, warm []uint64) {
 }
 
 // scanRow runs the program on a row whose columns are loaded, and returns what its values
-// come from. flags has FlagWarmup when a scan has not seen enough rows.
+// come from, with FlagWarmup when a scan has not seen enough rows.
 func (v *viewState) scanRow(m *op.Machine, i int32, ts int64, first bool, own op.Origin) op.Origin {
+	v.scanBegin(m, i, ts, first, own)
+	v.scanLevel(m, i, 0)
+	o := m.Rows.Total()
+	if m.Rows.Young {
+		o.Flags |= FlagWarmup
+	}
+	return o
+}
+
+// scanBegin makes the steps see a row, and the instances those of its period.
+func (v *viewState) scanBegin(m *op.Machine, i int32, ts int64, first bool, own op.Origin) {
 	s, rec := v.p.Scans, v.scanRec(i)
 	rec[scanLast] = uint64(ts)
 	keeps := rec[scanKeeps : scanKeeps+s.KeepWords]
 	if s.ResetWords == 0 {
 		m.Rows.Begin(ts, first, own, keeps, nil)
-		m.RunCode(s.Keeps)
-		return m.Rows.Total()
+		return
 	}
 	serve, warm := instances(rec, s)
 	at := market.FloorDiv(ts, s.Reset) * s.Reset
@@ -77,23 +87,28 @@ func (v *viewState) scanRow(m *op.Machine, i int32, ts int64, first bool, own op
 		}
 		clear(warm)
 	}
+	if next := at + s.Reset; s.Reset != never && ts >= next-s.Warmup && warm[0] != uint64(next) {
+		clear(warm)
+		warm[0] = uint64(next)
+	}
 	m.Rows.Begin(ts, first, own, keeps, serve[1:])
-	m.RunCode(s.Keeps)
-	if next := at + s.Reset; s.Reset != never && ts >= next-s.Warmup {
-		if warm[0] != uint64(next) {
-			clear(warm)
-			warm[0] = uint64(next)
-		}
+}
+
+// scanLevel runs the code of one level, where steps reset also for the instance that
+// warms up.
+func (v *viewState) scanLevel(m *op.Machine, i int32, level int) {
+	s := v.p.Scans
+	m.RunCode(s.Keeps[level])
+	if s.ResetWords == 0 {
+		return
+	}
+	serve, warm := instances(v.scanRec(i), s)
+	if warm[0] != 0 && m.Rows.TS >= int64(warm[0])-s.Warmup {
 		m.Rows.Instance(warm[1:])
-		m.RunCode(s.Resets)
+		m.RunCode(s.Resets[level])
 		m.Rows.Instance(serve[1:])
 	}
-	m.RunCode(s.Resets)
-	o := m.Rows.Total()
-	if m.Rows.Young {
-		o.Flags |= FlagWarmup
-	}
-	return o
+	m.RunCode(s.Resets[level])
 }
 
 // wanted tells whether a row whose columns are loaded passes the filter.
@@ -197,6 +212,9 @@ func (v *viewState) scansUntil(i int32) int64 {
 	}
 	return until
 }
+
+// stateUntil is the last instant at which a row could still see what scans or frames hold.
+func (v *viewState) stateUntil(i int32) int64 { return max(v.scansUntil(i), v.framesUntil(i)) }
 
 // settleScans leaves in a record what a row from the mark on can see.
 func settleScans(rec []uint64, p *plan.View, mark int64) {

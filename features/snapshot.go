@@ -27,7 +27,7 @@ var (
 //
 // Numbers of entities, slots and records differ from task to task and are not in it;
 // what nothing depends on any more is left out whether or not it has been forgotten yet. So the bytes are a function of the input and the marks alone.
-const snapshotMagic = "tmfeat04"
+const snapshotMagic = "tmfeat05"
 
 // AppendSnapshot appends the exact state. The same input history and marks give the same
 // bytes, however they were cut into calls.
@@ -130,6 +130,7 @@ func (v *viewState) saveSlot(w *writer, i int32) {
 		v.saveRec(w, v.rec)
 	}
 	v.saveScans(w, i)
+	v.saveFrames(w, i)
 	v.saveList(w, s.closed)
 	v.saveList(w, s.roll.panes)
 	if v.p.Hold {
@@ -306,6 +307,7 @@ func (v *viewState) loadSlot(r *reader, i int32) {
 		v.loadRec(r, v.tailRec(i))
 	}
 	v.loadScans(r, i)
+	v.loadFrames(r, i)
 	v.loadList(r, &s.closed)
 	var window list
 	v.loadList(r, &window)
@@ -322,7 +324,7 @@ func (v *viewState) loadSlot(r *reader, i int32) {
 	}
 	if t := v.next(i); t != never {
 		v.due = min(v.due, t)
-	} else if t := v.scansUntil(i); t > math.MinInt64 {
+	} else if t := v.stateUntil(i); t > math.MinInt64 {
 		v.due = min(v.due, t)
 	}
 }

@@ -26,6 +26,7 @@ type viewState struct {
 	open   []uint64 // slot × stride: the open pane
 	tail   []uint64 // slot × stride: merge of all panes that are in no window any more
 	scans  []uint64 // slot × scanWords
+	frames *frames  // nil without frames
 	panes  arena
 	held   arena  // rows that the mark has not passed
 	texts  []byte // of held rows
@@ -87,6 +88,7 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 	if len(p.Alerts.List) > 0 {
 		v.alerts.m = op.NewMachine(p.Alerts.Prog)
 	}
+	v.frames = newFrames(p)
 	v.kernels.init(v)
 	v.cut.init(v)
 	v.vec.init(v)
@@ -241,6 +243,7 @@ func (v *viewState) evict(i int32) {
 		clear(v.tailRec(i))
 	}
 	clear(v.scanRec(i))
+	v.freeFrames(i)
 	v.slotOf[s.ent] = -1
 	*s = slot{}
 	v.idle = append(v.idle, i)

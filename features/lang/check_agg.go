@@ -13,10 +13,8 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 		v.problem(e.Pos, "want parameters and literals only", "aggregate %q in %s", e.Text, s.what)
 		return v.badNode(e.Pos)
 	}
-	if e.Over != nil {
-		v.frame(e)
-	}
-	placed := v.placed(e, s) && v.overMembers(e)
+	frame, framed := v.frame(e)
+	placed := v.placed(e, s) && v.overMembers(e) && framed
 	inner := scope{rows: true, agg: e.Text, what: "aggregate " + e.Text, feature: s.feature}
 	// The rows of a latest window are held: features are constants of the group. In a row
 	// view each row has its features.
@@ -36,7 +34,7 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 	if placed && (e.Text == "argmin" || e.Text == "argmax") && args[1] == nil { // the time
 		nodes = append(nodes, v.expr(&Expr{Op: OpName, Text: "ts", Pos: e.Pos}, inner))
 	}
-	agg := &Agg{Fn: e.Text, Args: nodes}
+	agg := &Agg{Fn: e.Text, Args: nodes, Over: frame}
 	if e.Where != nil {
 		agg.Where = v.condition(e.Where, inner)
 		bad = bad || isBadType(agg.Where)
@@ -47,6 +45,14 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 	}
 	if !v.aggOptions(e, agg, args) || bad || !v.aggType(e, agg) {
 		return v.badNode(e.Pos)
+	}
+	if e.Over != nil && agg.Fn != "count" {
+		for _, n := range nodes {
+			if n.Type.Kind == TText || n.Type.Kind == TID {
+				v.unsupported(n.Pos, e.Text+" of text over rows is", "numbers, times, conditions, enums")
+				return v.badNode(e.Pos)
+			}
+		}
 	}
 	return v.shared(e, agg)
 }
@@ -75,7 +81,7 @@ func (v *viewChecker) placed(e *Expr, s scope) bool {
 	case e.Over == nil:
 		v.problem(e.Pos, "want a window, such as window: {tumbling: 1m}", "aggregate %q in a row view", e.Text)
 	default:
-		v.unsupported(e.Over.Pos, "over is", "tumbling and rolling windows")
+		return true
 	}
 	return false
 }

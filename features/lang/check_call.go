@@ -70,11 +70,6 @@ func (v *viewChecker) call(e *Expr, s scope) *Node {
 	case aggregate:
 		return v.aggregate(e, args, s)
 	case scan:
-		if !f.built {
-			v.walkArgs(e, s)
-			v.unsupported(e.Pos, e.Text+" is", "")
-			return v.badNode(e.Pos)
-		}
 		if macros[e.Text] != nil {
 			return v.macro(e, s)
 		}
@@ -283,19 +278,3 @@ func (v *viewChecker) ifCall(e *Expr, args []*Expr, s scope) *Node {
 
 // supportedList names the aggregates that this version runs.
 func supportedList(c class) string { return strings.Join(functionNames(c, true), " ") }
-
-func (v *viewChecker) frame(e *Expr) {
-	f := e.Over
-	if f.Rows != nil && f.Within == nil && f.Rows.Op != OpBad {
-		v.problem(f.Pos, fmt.Sprintf("want over %s within 1h", f), "over rows without within would look back without bound")
-	}
-	if f.Span != nil {
-		v.duration(f.Span, "over")
-	}
-	if f.Within != nil {
-		v.duration(f.Within, "within")
-	}
-	if f.Rows != nil && f.Rows.Op != OpBad {
-		v.constInt(f.Rows, "rows", 1, 1_000_000)
-	}
-}

@@ -272,7 +272,7 @@ func (v *View) aggBack(a *Agg, known map[*Node]int64) int64 {
 	for _, x := range a.Args {
 		us = max(us, v.reachBack(x, known))
 	}
-	return us
+	return us + a.Over.Span
 }
 
 // scansBack is how far back the scans of the view reach.
@@ -288,7 +288,7 @@ func (v *viewChecker) scansBack() int64 {
 		us = max(us, v.view.reachBack(f.Node, known))
 	}
 	if us > 0 && us+v.view.Window.Width > maxSpan && v.view.Reset != Never {
-		v.problem(v.spec.View.Pos, fmt.Sprintf("want at most %s in all", shortDuration(maxSpan)), "scans reach back %s", shortDuration(us))
+		v.problem(v.spec.View.Pos, fmt.Sprintf("want at most %s in all", shortDuration(maxSpan)), "scans and frames reach back %s", shortDuration(us))
 	}
 	return min(us, maxSpan)
 }

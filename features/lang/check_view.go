@@ -138,6 +138,7 @@ func (v *viewChecker) from() {
 	if st != nil {
 		v.view.Parent = st.view
 		v.setColumns(st.cols)
+		v.holdColumns()
 	}
 }
 

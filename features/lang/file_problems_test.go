@@ -121,8 +121,14 @@ a.yaml:5:10: bar window without size has no end (want {bar: …, size: 1000, res
 		{"clock of nothing", view("window: {clock: btc_clock, with: {n: 5}}\n" + count), `
 a.yaml:5:17: unknown view "btc_clock" (want v)`},
 		{"rows without within", view("features:\n  n: sum(quantity) over 100 rows\n"), `
-a.yaml:6:25: over rows without within would look back without bound (want over 100 rows within 1h)
-a.yaml:6:25: over is not supported by this version (supported: tumbling and rolling windows)`},
+a.yaml:6:25: over rows without within would look back without bound (want over 100 rows within 1h)`},
+		{"frame of too many rows", view("features:\n  n: sum(quantity) over 2000000 rows within 1h\n"),
+			"a.yaml:6:25: rows is 2000000 (want a whole number from 1 to 1000000)"},
+		{"frame of nothing", view("features:\n  n: sum(quantity) over 0s\n"), "a.yaml:6:25: over is 0us (want more than 0)"},
+		{"frame of text", view("features:\n  n: distinct(symbol) over 1m\n"),
+			"a.yaml:6:15: distinct of text over rows is not supported by this version (supported: numbers, times, conditions, enums)"},
+		{"frame in let", view("let:\n  a: sum(quantity) over 1m\nfeatures:\n  n: a\n"),
+			`a.yaml:6:6: aggregate "sum" in let (want columns and let: let belongs to the rows)`},
 		{"as-of without max_age", view("join:\n  f: {view: funding, on: [symbol], match: asof}\nfeatures:\n  r: f.rate\n"), `
 a.yaml:6:3: as-of join "f" without max_age would look back without bound (want max_age: 5s)
 a.yaml:6:3: joins are not supported by this version`},
@@ -148,7 +154,7 @@ a.yaml:10:6: rsi without a reset would remember every row for ever (want reset: 
 		{"scan in the filter", view("let:\n  r: price - prev(price)\nwhere: r > 0\nfeatures:\n  a: price + 1\n"),
 			"a.yaml:7:8: prev in the filter of the view: rows that it leaves out do not exist for scans (want it in the where of an aggregate)"},
 		{"prev of a long chain", view("features:\n  a: prev(prev(price, within=3660d), within=3660d)\n"),
-			"a.yaml:1:7: scans reach back 7320d (want at most 3660d in all)"},
+			"a.yaml:1:7: scans and frames reach back 7320d (want at most 3660d in all)"},
 		{"window of nothing", view("window: {tumbling: 0s}\n" + count), "a.yaml:5:20: tumbling is 0us (want more than 0)"},
 		{"window of ages", view("window: {tumbling: 4000d}\n" + count), "a.yaml:5:20: tumbling is 4000d (want at most 3660d)"},
 		{"long carry of short windows", view("window: {tumbling: 1ms, carry: 1d}\nempty: flat\n" + count),

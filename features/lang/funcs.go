@@ -66,7 +66,7 @@ var functions = map[string]signature{
 	"since":     sig(scan, true, 1, "x", "within"),
 	"rsi":       sig(scan, true, 2, "x", "n"),
 	"macd":      sig(scan, true, 3, "x", "fast", "slow"),
-	"bollinger": sig(scan, false, 4, "x", "n", "k", "within"),
+	"bollinger": sig(scan, true, 4, "x", "n", "k", "within"),
 	"atr":       sig(scan, true, 1, "n"),
 
 	"rank":     sig(cross, true, 1, "x"),

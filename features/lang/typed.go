@@ -128,7 +128,8 @@ type Agg struct {
 	Approx    num.Dec // quantile: relative error, 0 when it is exact
 	DDof      int     // var, std, cov: 1 unless given
 	Max, Step int64   // lead: greatest lag and grid of lags, µs
-	Type      Type    // of the result
+	Over      TypedFrame
+	Type      Type // of the result
 	Canonical string
 }
 

@@ -34,6 +34,7 @@ func (a *Agg) text() string {
 		writeNode(&b, a.Where)
 	}
 	b.WriteByte(')')
+	b.WriteString(a.Over.text())
 	return b.String()
 }
 

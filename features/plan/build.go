@@ -276,7 +276,8 @@ func (l *lowering) finishOut() {
 	for _, o := range v.Outs {
 		keep = append(keep, o.Reg)
 	}
-	v.Finish = l.fin.done(keep)
+	v.Finish = l.fin.done(append(keep, l.frameArgs()...))
+	l.finishFrames()
 	if s := l.scans(l.fin, v.Finish); s != nil {
 		v.Scans = s
 	}

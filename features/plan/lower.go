@@ -22,6 +22,16 @@ type lowering struct {
 	loads  map[string]value
 	feats  map[int]value
 	aggs   map[int]value
+	frames []*frameSpace
+	rows   *coder // the row program, while the arguments of a frame take the place of row
+}
+
+// columns is the program whose registers the input columns are loaded into.
+func (l *lowering) columns() *coder {
+	if l.rows != nil {
+		return l.rows
+	}
+	return l.row
 }
 
 // feature is the value of a feature in the finish program. An aggregate of a latest window
@@ -50,7 +60,7 @@ func (l *lowering) column(n *lang.Node) (value, error) {
 	} else if in, err = l.ref(col.Name, col.Type); err != nil {
 		return value{}, err
 	}
-	in.Reg = l.row.reg()
+	in.Reg = l.columns().reg()
 	l.v.Inputs = append(l.v.Inputs, in)
 	l.inputs[n.Index] = value{in.Reg, in.Kind}
 	return l.inputs[n.Index], nil
@@ -177,16 +187,30 @@ func (l *lowering) agg(i int) (value, error) {
 	if len(g.Args) > 0 {
 		x = g.Args[0]
 	}
-	a, err := l.arg(x, g.Where)
-	if err == nil && pairs[g.Fn] != 0 {
-		a, err = l.pair(g, a)
+	input := func() (arg, error) {
+		a, err := l.arg(x, g.Where)
+		if err == nil && pairs[g.Fn] != 0 {
+			a, err = l.pair(g, a)
+		}
+		return a, err
 	}
-	if err != nil {
-		return value{}, err
+	output := func(a arg) (value, error) {
+		v, err := l.aggOf(g, a)
+		if err == nil && l.carry {
+			v, err = l.carried(g.Fn, a, v)
+		}
+		return v, err
 	}
-	v, err := l.aggOf(g, a)
-	if err == nil && l.carry {
-		v, err = l.carried(g.Fn, a, v)
+	var v value
+	var err error
+	if g.Over.Span > 0 {
+		v, err = l.overRows(g, input, output)
+	} else {
+		var a arg
+		if a, err = input(); err != nil {
+			return value{}, err
+		}
+		v, err = output(a)
 	}
 	if err != nil {
 		return v, fmt.Errorf("%s: %w", g.Fn, err)

@@ -56,11 +56,12 @@ type View struct {
 	Order  bool // some accumulator depends on the order of rows
 	Stride int  // words of a state record
 
-	Bars  *Bars  // of shape Bar
-	Scans *Scans // nil when no program has steps
-	Clock *Clock // of shape ClockTicks
-	Ticks bool   // its rows are ticks of others
-	KeyAt int    // of a bar that ticks: place of the key of its last row in the record, 0 for none
+	Bars   *Bars   // of shape Bar
+	Scans  *Scans  // nil when no program has steps or levels
+	Frames *Frames // nil when a row view has no aggregates
+	Clock  *Clock  // of shape ClockTicks
+	Ticks  bool    // its rows are ticks of others
+	KeyAt  int     // of a bar that ticks: place of the key of its last row in the record, 0 for none
 
 	Finish *op.Prog
 	Loads  []Load

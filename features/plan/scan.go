@@ -12,11 +12,11 @@ import (
 // a window, the finish program of a row view.
 type Scans struct {
 	Prog          *op.Prog
-	Keeps         []op.Instr // what does not depend on steps that reset
-	Resets        []op.Instr // the rest
-	KeepWords     int        // state of the steps in Keeps
-	ResetWords    int        // of those in Resets, once for each instance
-	Span          int64      // how long the state in Keeps matters after a row
+	Keeps         [][]op.Instr // by level (see Frames): what does not depend on steps that reset
+	Resets        [][]op.Instr // the rest
+	KeepWords     int          // state of the steps in Keeps
+	ResetWords    int          // of those in Resets, once for each instance
+	Span          int64        // how long the state in Keeps matters after a row
 	Reset, Warmup int64
 }
 
@@ -70,14 +70,25 @@ func (c *coder) scan(n *lang.Node, x value) (value, error) {
 func (l *lowering) scans(c *coder, p *op.Prog) *Scans {
 	s := &Scans{Prog: p, Reset: l.v.Lang.Reset, Warmup: l.v.Lang.Warmup}
 	from := map[uint16][]int{} // steps that a register's value comes from, by the shortest way
-	resets := map[uint16]bool{}
+	resets, levels := map[uint16]bool{}, map[uint16]int{}
+	n := 1
+	if f := l.v.Frames; f != nil && c == l.fin {
+		n = f.Levels
+		for i := range f.Frames {
+			for _, ld := range f.Frames[i].Loads {
+				levels[uint16(ld.Reg)] = f.Frames[i].Level
+			}
+		}
+	}
+	s.Keeps, s.Resets = make([][]op.Instr, n), make([][]op.Instr, n)
 	for i := range p.Code {
 		in := &p.Code[i]
 		var reads []int
-		again := false
+		again, level := false, 0
 		for _, r := range in.Operands() {
 			reads = append(reads, from[r]...)
 			again = again || resets[r]
+			level = max(level, levels[r])
 		}
 		slices.Sort(reads)
 		reads = slices.Compact(reads)
@@ -96,14 +107,14 @@ func (l *lowering) scans(c *coder, p *op.Prog) *Scans {
 			in.N, reads = int32(len(p.Steps)), []int{len(p.Steps)}
 			p.Steps = append(p.Steps, st)
 		}
-		from[in.Dst], resets[in.Dst] = reads, again
+		from[in.Dst], resets[in.Dst], levels[in.Dst] = reads, again, level
 		if again {
-			s.Resets = append(s.Resets, *in)
+			s.Resets[level] = append(s.Resets[level], *in)
 		} else {
-			s.Keeps = append(s.Keeps, *in)
+			s.Keeps[level] = append(s.Keeps[level], *in)
 		}
 	}
-	if len(p.Steps) == 0 {
+	if len(p.Steps) == 0 && n == 1 {
 		return nil
 	}
 	return s

@@ -36,6 +36,9 @@ func (w *writer) view(v *lang.View) *table {
 	cols.by, t.events = v.By, cols.events
 	switch v.Window.Kind {
 	case lang.NoWindow:
+		if len(src.Aggs) > 0 {
+			return w.bad(place(v, "features"), "aggregates with over have no SQL in this version", "want a view with a window")
+		}
 		w.exact(t, src, cols, from)
 	case lang.Tumbling, lang.Rolling:
 		aggs := w.states(v, src, cols, from)
