@@ -12,6 +12,8 @@ type books struct {
 	active []*chain // those that hold rows
 	// keyframeAt is at or before the next keyframe of any chain.
 	keyframeAt int64
+	grid       grid
+	plain      bool // without the short way of catchUp, for tests
 	remap      []uint32
 	base       int // place in the arena of the first row of the batch being pushed
 }
@@ -215,7 +217,7 @@ func (s *Sequencer) hold(c *chain, b *market.Batch, i int, at int64, rest bool) 
 		if at != b.EventTS[i] {
 			x.tie = math.MaxUint64 - 1 // after what is there, by arrival
 		}
-		c.at.insert(x)
+		c.at.insert(&x)
 	case rest:
 		if len(c.rests) == maxRests {
 			s.filter(c)
@@ -228,7 +230,7 @@ func (s *Sequencer) hold(c *chain, b *market.Batch, i int, at int64, rest bool) 
 			c.snaps[j], c.snaps[j-1] = c.snaps[j-1], c.snaps[j]
 		}
 	default:
-		c.at.insert(x)
+		c.at.insert(&x)
 	}
 	s.activate(c)
 }
@@ -247,6 +249,16 @@ func (s *Sequencer) catchUp(c *chain, point, lastKeyframe int64, force bool) {
 		patience = 0
 	}
 	for {
+		if x := c.continued(); x != nil && !s.books.plain && !(c.live && c.dirty && s.keyframeDue(c, x.ts, lastKeyframe)) {
+			if x.ts > point {
+				return
+			}
+			next := *x
+			c.at.head++
+			c.at.trim()
+			s.apply(c, &next, false)
+			continue
+		}
 		do, place, at := c.plan(patience, s.cfg.KeyframeEvery, lastKeyframe)
 		if do == stepNone || at > point {
 			return
@@ -258,10 +270,11 @@ func (s *Sequencer) catchUp(c *chain, point, lastKeyframe int64, force bool) {
 			if x := c.at.remove(place); x.rule == breakMark {
 				s.breakChain(c)
 			} else {
-				s.apply(c, x, false)
+				s.apply(c, &x, false)
 			}
 		case stepHole:
-			s.apply(c, c.at.remove(place), true)
+			x := c.at.remove(place)
+			s.apply(c, &x, true)
 		case stepSnap:
 			x := c.snaps[0]
 			c.snaps = append(c.snaps[:0], c.snaps[1:]...)
@@ -274,6 +287,12 @@ func (s *Sequencer) catchUp(c *chain, point, lastKeyframe int64, force bool) {
 			s.discard(c, c.at.remove(place))
 		}
 	}
+}
+
+// keyframeDue reports whether a keyframe of a chain comes before a row at ts.
+func (s *Sequencer) keyframeDue(c *chain, ts, last int64) bool {
+	g := s.books.grid.next(c.ts, s.cfg.KeyframeEvery)
+	return g <= ts && g <= last
 }
 
 // catchUpBooks brings all chains to the release point.
@@ -299,7 +318,7 @@ func (s *Sequencer) catchUpBooks(point int64, force bool) {
 
 func (s *Sequencer) expectKeyframe(c *chain) {
 	if c.live && c.dirty {
-		s.books.keyframeAt = min(s.books.keyframeAt, nextGrid(c.ts, s.cfg.KeyframeEvery))
+		s.books.keyframeAt = min(s.books.keyframeAt, s.books.grid.next(c.ts, s.cfg.KeyframeEvery))
 	}
 }
 

@@ -103,13 +103,17 @@ type links struct {
 func (q *links) len() int        { return len(q.l) - q.head }
 func (q *links) get(i int) *link { return &q.l[q.head+i] }
 
-func (q *links) insert(x link) {
-	q.l = append(q.l, x)
-	i := len(q.l) - 1
+func (q *links) insert(x *link) {
+	i := len(q.l)
+	q.l = append(q.l, link{})
+	y := &q.l[i] // field by field: a copy of the whole would wait for the fields just written
+	y.key, y.first, y.seq, y.tie, y.ts, y.row, y.rule = x.key, x.first, x.seq, x.tie, x.ts, x.row, x.rule
 	for ; i > q.head && (x.key < q.l[i-1].key || x.key == q.l[i-1].key && x.tie < q.l[i-1].tie); i-- {
 		q.l[i] = q.l[i-1]
 	}
-	q.l[i] = x
+	if i < len(q.l)-1 {
+		q.l[i] = *x
+	}
 }
 
 func (q *links) remove(i int) link {
@@ -117,6 +121,12 @@ func (q *links) remove(i int) link {
 	x := q.l[i]
 	copy(q.l[q.head+1:i+1], q.l[q.head:i])
 	q.head++
+	q.trim()
+	return x
+}
+
+// trim gives back the room before the first link.
+func (q *links) trim() {
 	switch {
 	case q.head == len(q.l):
 		q.l, q.head = q.l[:0], 0
@@ -124,7 +134,6 @@ func (q *links) remove(i int) link {
 		q.l = append(q.l[:0], q.l[q.head:]...)
 		q.head = 0
 	}
-	return x
 }
 
 // lower is the first place whose key is at least key.
@@ -285,7 +294,30 @@ func (c *chain) blocked() int64 {
 	return math.MaxInt64
 }
 
+// continued is the first link held when it continues the chain and nothing but a
+// keyframe can come before it: what plan finds for nearly every row, found at once.
+func (c *chain) continued() *link {
+	if !c.chained || !c.known || c.at.len() == 0 || len(c.snaps)+len(c.rests) > 0 {
+		return nil
+	}
+	if x := c.at.get(0); x.key == c.last {
+		return x
+	}
+	return nil
+}
+
 // nextGrid is the first keyframe time after ts: the grid, and each full hour.
 func nextGrid(ts, every int64) int64 {
 	return min(market.FloorDiv(ts, every)*every+every, market.FloorDiv(ts, market.Hour)*market.Hour+market.Hour)
+}
+
+// grid remembers the keyframe times around the time asked for last.
+type grid struct{ from, to int64 }
+
+func (g *grid) next(ts, every int64) int64 {
+	if ts < g.from || ts >= g.to {
+		g.from = max(market.FloorDiv(ts, every)*every, market.FloorDiv(ts, market.Hour)*market.Hour)
+		g.to = nextGrid(ts, every)
+	}
+	return g.to
 }

@@ -13,11 +13,10 @@ type level2 struct{ b book.Book }
 // apply changes the book by row i of a KindBook batch: a delta, or a snapshot that
 // replaces it. After an error the book is empty.
 func (x *level2) apply(b *market.Batch, i int, replace bool) error {
-	bids, asks := book.LevelsOf(b.Cols, i)
 	if replace {
-		return x.b.Replace(bids, asks)
+		x.b.Reset()
 	}
-	return x.b.Apply(bids, asks)
+	return x.b.ApplyRow(b.Cols, i)
 }
 
 // appendTo writes the book as the four lists of a KindBook row, best level first.

@@ -32,7 +32,7 @@ func (s *Sequencer) emit(c *chain, row uint32, seq uint64, at int64) uint32 {
 	a.TS[row], a.Epoch[row], a.Seq[row] = ts, c.epoch, seq
 	k.ord.add(entry{ts: ts, si: c.fk.si | uint64(c.num), epoch: c.epoch, seq: seq, row: row})
 	c.ts, c.dirty = ts, true
-	c.lastRow = keyframeOf{shard: a.Shard[row], ingest: a.IngestTS[row], id: a.ID[row]}
+	c.lastRow.shard, c.lastRow.ingest, c.lastRow.id = a.Shard[row], a.IngestTS[row], a.ID[row]
 	c.emitted = seq
 	s.expectKeyframe(c)
 	return row
@@ -40,7 +40,7 @@ func (s *Sequencer) emit(c *chain, row uint32, seq uint64, at int64) uint32 {
 
 // apply processes a delta; gap says that its predecessor has not come. Rows of feeds
 // without update ids come here whatever their origin.
-func (s *Sequencer) apply(c *chain, x link, gap bool) {
+func (s *Sequencer) apply(c *chain, x *link, gap bool) {
 	a := s.kinds[market.KindBook].arena
 	if !c.chained {
 		if a.Cols[market.BookOrigin].I64[x.row] != market.OriginDelta {
@@ -248,8 +248,8 @@ func (s *Sequencer) keyframe(c *chain, at int64) {
 
 // keep remembers a row that left while the book waits for a snapshot. What is past the
 // bounds goes in blocks; recent says what counts.
-func (s *Sequencer) keep(c *chain, x link) {
-	c.kept = append(c.kept, x)
+func (s *Sequencer) keep(c *chain, x *link) {
+	c.kept = append(c.kept, *x)
 	if len(c.kept) >= 2*s.cfg.KeepRows+64 {
 		s.trim(c)
 	}
@@ -287,7 +287,7 @@ func (s *Sequencer) breakBooks(feed market.FeedID, shard uint16) {
 			x.key = max(x.key, c.at.get(n-1).key)
 		}
 		x.ts = int64(x.key)
-		c.at.insert(x)
+		c.at.insert(&x)
 		s.activate(c)
 	}
 }
@@ -323,7 +323,7 @@ func (s *Sequencer) forceCompactBooks() {
 	k.spare.Reset()
 	gather(k.spare, k.arena, rows)
 	k.arena, k.spare = k.spare, k.arena
-	k.compactAt = 2*k.arena.N + compactFrom
+	k.compactAt = 3*k.arena.N + compactFrom
 }
 
 // eachBookRow visits every reference to a row of the book arena.

@@ -52,7 +52,10 @@ func (o *ordered) add(x entry) {
 	if o.sorted == n && (o.head == n || !x.less(&o.e[n-1])) {
 		o.sorted++
 	}
-	o.e = append(o.e, x)
+	// Field by field: a copy of the whole would wait for the fields just written.
+	o.e = append(o.e, entry{})
+	e := &o.e[n]
+	e.ts, e.si, e.seq, e.epoch, e.row = x.ts, x.si, x.seq, x.epoch, x.row
 }
 
 func (o *ordered) settle() {

@@ -120,7 +120,7 @@ func (d *dec) kind(s *Sequencer, k *kindState) {
 	k.stale = true
 	d.batch(&k.late)
 	d.batch(k.arena)
-	k.compactAt = 2*k.arena.N + compactFrom
+	k.compactAt = 3*k.arena.N + compactFrom
 	for range d.n(4) {
 		x := entry{ts: d.i(), seq: d.u(), epoch: uint32(d.upTo(math.MaxUint32)), row: uint32(d.upTo(math.MaxUint32))}
 		if d.bad || int(x.row) >= k.arena.N {
@@ -255,7 +255,7 @@ func (d *dec) chain(s *Sequencer, fk *feedKind) {
 	c.epoch = uint32(d.upTo(math.MaxUint32))
 	c.ts, c.emitted, c.crossed, c.run = d.i(), d.u(), d.i(), d.u()
 	for _, x := range d.linkList(rows, !c.chained) {
-		c.at.insert(x)
+		c.at.insert(&x)
 	}
 	c.snaps, c.rests, c.kept = d.linkList(rows, false), d.linkList(rows, false), d.linkList(rows, false)
 	c.shard = uint16(d.upTo(math.MaxUint16))

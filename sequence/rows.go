@@ -2,6 +2,7 @@ package sequence
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/pinova-group/tidemark/market"
@@ -105,11 +106,34 @@ func appendRange(dst, src *market.Batch, i, j int) {
 			d.I64 = append(d.I64, s.I64[i:j]...)
 		}
 		if len(s.Null) > 0 {
-			for r := i; r < j; r++ {
-				if s.IsNull(r) {
-					d.SetNull(base + r - i)
-				}
-			}
+			appendNulls(d, base, s.Null, i, j)
+		}
+	}
+}
+
+// appendNulls marks the rows from base on null that are so in [i, j) of another column,
+// 64 at a time.
+func appendNulls(d *market.Col, base int, null []uint64, i, j int) {
+	for ; i < j; i, base = i+64, base+64 {
+		at, shift := i>>6, i&63
+		if at >= len(null) {
+			return
+		}
+		w := null[at] >> shift
+		if at+1 < len(null) {
+			w |= null[at+1] << (64 - shift) // nothing when shift is 0
+		}
+		if j-i < 64 {
+			w &= 1<<(j-i) - 1
+		}
+		if w == 0 {
+			continue
+		}
+		at, shift = base>>6, base&63
+		d.SetNull(base + bits.Len64(w) - 1) // makes the words
+		d.Null[at] |= w << shift
+		if high := w >> (64 - shift); high != 0 {
+			d.Null[at+1] |= high
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (s *Sequencer) AppendSnapshot(dst []byte) []byte {
 func (k *kindState) compact() {
 	k.ord.compact(k.arena, k.spare)
 	k.arena, k.spare = k.spare, k.arena
-	k.compactAt = 2*k.arena.N + compactFrom
+	k.compactAt = 3*k.arena.N + compactFrom
 }
 
 // names writes the tables of feeds and of the instruments that the state refers to.

@@ -102,14 +102,26 @@ func (b *Book) Replace(bids, asks Levels) error {
 // and deleting an absent level is normal. Of two changes of one price the later counts.
 // Prices and quantities of a finer scale than the book's rescale the book, exactly.
 func (b *Book) Apply(bids, asks Levels) error {
-	err := b.apply(Bid, &bids)
+	err := b.apply(Bid, bids.Price, bids.Quantity, bids.PriceScale, bids.QuantityScale)
 	if err == nil {
-		err = b.apply(Ask, &asks)
+		err = b.apply(Ask, asks.Price, asks.Quantity, asks.PriceScale, asks.QuantityScale)
 	}
 	if err != nil {
 		b.Reset()
 	}
 	return err
+}
+
+// ApplyRow changes levels as row i of a KindBook batch says.
+func (b *Book) ApplyRow(cols []market.Col, i int) error {
+	for s, c := range [2]int{market.BookBidPrice, market.BookAskPrice} {
+		p, q := &cols[c], &cols[c+1]
+		if err := b.apply(Side(s), p.Decs(i), q.Decs(i), p.Scale[i], q.Scale[i]); err != nil {
+			b.Reset()
+			return err
+		}
+	}
+	return nil
 }
 
 // From this many changes in one message on, a walk is cheaper than single insertions
@@ -119,35 +131,35 @@ const (
 	mergeFrom = 128
 )
 
-func (b *Book) apply(s Side, in *Levels) error {
-	if len(in.Price) != len(in.Quantity) {
+func (b *Book) apply(s Side, price, quantity []int64, ps, qs int8) error {
+	if len(price) != len(quantity) {
 		return ErrShape
 	}
-	if len(in.Price) > MaxLevels {
+	if len(price) > MaxLevels {
 		return ErrTooDeep
 	}
-	if len(in.Price) == 0 {
+	if len(price) == 0 {
 		return nil
 	}
-	bad, rising, falling := shape(in.Price, in.Quantity)
+	bad, rising, falling := shape(price, quantity)
 	if bad {
 		return ErrLevel
 	}
-	if in.PriceScale != b.ps || in.QuantityScale != b.qs {
-		if err := b.fit(in); err != nil {
+	if ps != b.ps || qs != b.qs {
+		in := Levels{price, quantity, ps, qs}
+		if err := b.fit(&in); err != nil {
 			return err
 		}
+		price, quantity = in.Price, in.Quantity
 	}
 	l := &b.sides[s]
 	switch {
-	case len(in.Price) == 1:
-		l.setAll(in, s.mask())
-	case rising || falling:
-		b.change(l, in.Price, in.Quantity, s.mask(), rising == (s == Bid))
-	case len(in.Price) >= mergeFrom:
-		b.merge(l, in, s.sign())
+	case len(price) >= runFrom && (rising || falling):
+		b.change(l, price, quantity, s.mask(), rising == (s == Bid))
+	case len(price) >= mergeFrom:
+		b.merge(l, &Levels{Price: price, Quantity: quantity}, s.sign())
 	default:
-		l.setAll(in, s.mask())
+		l.setAll(price, quantity, s.mask())
 	}
 	if l.len() > MaxLevels {
 		return ErrTooDeep

@@ -19,9 +19,9 @@ func (l *ladder) len() int { return len(l.p) - l.lo }
 func (l *ladder) reset() { l.p, l.q, l.lo = l.p[:0], l.q[:0], 0 }
 
 // setAll applies changes one after the other.
-func (l *ladder) setAll(in *Levels, mask int64) {
-	for i, p := range in.Price {
-		l.set(p, in.Quantity[i], mask)
+func (l *ladder) setAll(price, quantity []int64, mask int64) {
+	for i, p := range price {
+		l.set(p, quantity[i], mask)
 	}
 }
 

@@ -15,7 +15,7 @@ type plainBook struct{ Book }
 
 func (b *plainBook) apply(in [2]Levels) {
 	for s := range in {
-		b.sides[s].setAll(&in[s], Side(s).mask())
+		b.sides[s].setAll(in[s].Price, in[s].Quantity, Side(s).mask())
 	}
 }
 
