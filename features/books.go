@@ -131,6 +131,11 @@ func (b *books) apply(x *liveBook, in *market.Batch, i int) (flow bool) {
 	if d := &in.Cols[market.BookDepth]; !d.IsNull(i) && d.I64[i] > 0 {
 		x.book.Truncate(int(min(d.I64[i], book.MaxLevels)))
 	}
+	// A flagged snapshot ends a gap, or is itself not what the venue had.
+	if sum := &in.Cols[market.BookChecksum]; gap && !sum.IsNull(i) && !x.book.Agrees(x.exchange, sum.I64[i]) {
+		x.void()
+		return false
+	}
 	return flow && b.after.take(&x.book)
 }
 

@@ -18,7 +18,8 @@ import (
 // the point, so it makes no difference whether the point moves often or seldom.
 //
 //	step         threshold               what happens
-//	keyframe     grid point              the book as of just before it is written
+//	keyframe     grid point, or the      the book as of just before it is written
+//	             link that ends a silence
 //	link         its time                applied: it continues the chain
 //	snapshot     its time                replaces the book; a falling number starts an epoch
 //	REST         see rest                connects, is re-based, or is filtered
@@ -237,6 +238,9 @@ func (c *chain) plan(patience, grid, last int64) (do step, place int, at int64) 
 			offer(stepKeyframe, 0, g)
 		}
 	}
+	if c.wakes(next, grid, last) {
+		offer(stepKeyframe, 0, c.at.get(next).ts)
+	}
 	// A snapshot waits for a hole to be decided, because after a gap it is what brings the
 	// book back, but not for one that lies behind its own place.
 	rest := len(c.rests) > 0 &&
@@ -260,6 +264,17 @@ func (c *chain) plan(patience, grid, last int64) (do step, place int, at int64) 
 		offer(stepHole, hole, c.at.get(hole).ts+patience)
 	}
 	return do, place, at
+}
+
+// wakes reports whether the link that continues the chain comes after a keyframe time at
+// which none was written, because nothing had happened since the one before: then one
+// stands right before the link, so that no delta is further from a snapshot than the grid.
+func (c *chain) wakes(next int, grid, last int64) bool {
+	if !c.live || next < 0 {
+		return false
+	}
+	x, g := c.at.get(next), nextGrid(c.ts, grid)
+	return x.rule != breakMark && x.ts >= g && (!c.dirty || g > last)
 }
 
 // restAt is the threshold of a REST snapshot. It lets the deltas up to its number go

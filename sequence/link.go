@@ -229,16 +229,20 @@ func (s *Sequencer) bookRow(c *chain, origin int64, e market.Envelope) uint32 {
 	return uint32(a.N - 1)
 }
 
-// keyframe writes the book as of just before the grid point at, with the number of the
-// row that it follows.
+// keyframe writes the book as of just before at, with the number of the row that it
+// follows.
 func (s *Sequencer) keyframe(c *chain, at int64) {
+	name := "keyframe"
+	if !c.dirty {
+		name = "keyframe after silence" // another follows the same row
+	}
 	seq := c.last
 	if !c.chained {
 		seq = c.run
 	}
 	row := s.bookRow(c, market.OriginKeyframe, market.Envelope{
 		Feed: c.fk.fs.id, Shard: c.lastRow.shard, Inst: c.inst, EventTS: at, IngestTS: c.lastRow.ingest,
-		Seq: seq, HasSeq: c.chained, ID: s.ownID(&c.lastRow.id, market.OriginKeyframe, "keyframe"), Flags: flagOwn,
+		Seq: seq, HasSeq: c.chained, ID: s.ownID(&c.lastRow.id, market.OriginKeyframe, name), Flags: flagOwn,
 	})
 	k := s.kinds[market.KindBook]
 	k.arena.Epoch[row] = c.epoch

@@ -2,6 +2,7 @@ package sequence
 
 import (
 	"math"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -17,6 +18,33 @@ func TestKeyframe_AfterASnapshotAlone(t *testing.T) {
 	wantShow(t, w, "rows", only(out.Rows.Batches[market.KindBook], w.inst[0]), "100:v12 1000:k12")
 	if m := out.Marks[market.KindBook]; m != t0+1750*ms+1 {
 		t.Errorf("mark %d", m-t0)
+	}
+}
+
+// After a silence over grid points a keyframe stands right before the delta that ends it,
+// however the log is cut, also where the log ends; a second one of the same row has an id
+// of its own.
+func TestKeyframe_BeforeTheDeltaThatEndsASilence(t *testing.T) {
+	for _, advance := range []bool{true, false} {
+		w := newWorld()
+		s, out := w.new(t, func(c *Config) { c.KeyframeEvery = market.Second }), new(Out)
+		for _, e := range []ev{snap(100, 12, market.OriginVenue), tick(2000), tick(3400), stepDelta(3400, 13), stepDelta(3500, 14), tick(4900), stepDelta(5050, 15)} {
+			e.id = strconv.FormatUint(e.seq, 10)
+			must(t, s.Push(w.chunk(e)))
+			if advance {
+				s.Advance(out)
+			}
+		}
+		s.Close(out)
+		b := only(out.Rows.Batches[market.KindBook], w.inst[0])
+		wantShow(t, w, "rows", b, "100:v12 1000:k12 3400:k12 3400:d13 3500:d14 4000:k14 5050:k14 5050:d15")
+		ids := map[market.ID]bool{}
+		for _, id := range b.ID {
+			ids[id] = true
+		}
+		if len(ids) != b.N {
+			t.Errorf("%d ids of %d rows", len(ids), b.N)
+		}
 	}
 }
 

@@ -62,3 +62,16 @@ func appendPlain(dst []byte, m int64, scale int8) []byte {
 	copy(dst[at:], dst[at+1:])
 	return dst[:len(dst)-1]
 }
+
+// Agrees reports whether the book has the checksum that an exchange sent with a row;
+// true where the exchange sends none that can be verified. OKX sends 0 since it stopped
+// computing them.
+func (b *Book) Agrees(exchange string, sum int64) bool {
+	switch exchange {
+	case "kraken":
+		return ChecksumKraken(b) == uint32(sum)
+	case "okx":
+		return sum == 0 || uint32(ChecksumOKX(b)) == uint32(sum)
+	}
+	return true
+}
