@@ -95,6 +95,8 @@ func some(a *lang.Agg, w *window, xs []value, at []*item, v *lang.View, res *res
 		res.v = moments(a, xs)
 	case "quantile":
 		res.v = quantile(a, xs)
+	case "median":
+		res.v = median(xs)
 	case "time_mean":
 		res.v = timeMean(v, a, w, xs, at)
 	default:
@@ -140,6 +142,19 @@ func moments(a *lang.Agg, xs []value) value {
 		return squares
 	}
 	return root(squares)
+}
+
+// median is the middle value, of an even number the mean of the two.
+func median(xs []value) value {
+	sorted := slices.Clone(xs)
+	slices.SortStableFunc(sorted, compare)
+	n := len(sorted)
+	low, ok := sorted[(n-1)/2].(*big.Rat)
+	high, is := sorted[n/2].(*big.Rat)
+	if !ok || !is {
+		return unknown{}
+	}
+	return new(big.Rat).Mul(new(big.Rat).Add(low, high), big.NewRat(1, 2))
 }
 
 // quantile is the exact order statistic; the engine's differs from it by at most the
