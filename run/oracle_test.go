@@ -285,8 +285,18 @@ func writeOracleInput(t *testing.T, dir string) (trades, quotes string) {
 
 func runOracleView(t *testing.T, dir, view, in string) string {
 	t.Helper()
-	out := filepath.Join(dir, view+"_rows.csv")
-	runView(t, run.Config{Specs: []string{filepath.Join(dir, view+".yaml")}, Inputs: []string{in}, Output: out})
+	return runOracleViews(t, dir, []string{view}, in)
+}
+
+// runOracleViews runs the first view over the others and returns its rows.
+func runOracleViews(t *testing.T, dir string, views []string, in string) string {
+	t.Helper()
+	out := filepath.Join(dir, views[0]+"_rows.csv")
+	cfg := run.Config{View: views[0], Inputs: []string{in}, Output: out}
+	for _, v := range views {
+		cfg.Specs = append(cfg.Specs, filepath.Join(dir, v+".yaml"))
+	}
+	runView(t, cfg)
 	return out
 }
 
