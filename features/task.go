@@ -204,7 +204,29 @@ func (t *Task) Peek(out *Rows) {
 		last = max(last, v.newest())
 	}
 	c.peek = true
+	var from []int
+	for v := range out.Views {
+		from = append(from, out.Views[v].Len(), len(out.Views[v].Alerts))
+	}
 	_ = c.Close(last, out) // a fresh task has no error
+	for v := range out.Views {
+		rows, alerts := 0, 0
+		if len(from) > 0 {
+			rows, alerts = from[2*v], from[2*v+1]
+		}
+		t.renumber(c, v, &out.Views[v], rows, alerts)
+	}
+}
+
+// renumber gives rows of another task the numbers that their entities have in this one.
+func (t *Task) renumber(other *Task, view int, rows *ViewRows, from, alerts int) {
+	here, there := t.views[view].ents, other.views[view].ents
+	for i := from; i < rows.Len(); i++ {
+		rows.Entity[i] = here.number(there.names[rows.Entity[i]])
+	}
+	for i := alerts; i < len(rows.Alerts); i++ {
+		rows.Alerts[i].Entity = here.number(there.names[rows.Alerts[i].Entity])
+	}
 }
 
 // OldestNeeded is the event time from which input of a kind is needed to rebuild this

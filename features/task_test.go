@@ -2,6 +2,7 @@ package features_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -145,6 +146,36 @@ func TestClose_MarksWindowsThatReachPastTheEnd(t *testing.T) {
 		}
 		if err := task.Push(r.batch(trade(t0+market.Hour, 1))); err == nil {
 			t.Error("a closed task takes rows")
+		}
+	}
+}
+
+// The rows of Peek have the numbers that their entities have in the task, whatever the
+// order in which these appeared.
+func TestPeek_NamesTheEntities(t *testing.T) {
+	r := newRig(t, barsSpec, engineSpecs["direct"][0])
+	task := r.plan.NewTask(r.insts, 0)
+	want := map[string]bool{}
+	for k, i := range []int{5, 2, 0, 4} {
+		e := trade(t0+int64(k), int64(1000+i))
+		e.inst = i
+		if err := task.Push(r.batch(e)); err != nil {
+			t.Fatal(err)
+		}
+		in := r.world.insts[i]
+		want[fmt.Sprint([]string{in.Exchange, in.Venue.String(), in.Symbol}, 10+float64(i)/100)] = true
+	}
+	var peek features.Rows
+	for range 2 { // also behind rows that are there already
+		task.Peek(&peek)
+	}
+	v := &peek.Views[0]
+	if v.Len() != 2*len(want) {
+		t.Fatalf("%d rows", v.Len())
+	}
+	for i := range v.Len() {
+		if got := fmt.Sprint(task.EntityNames(0, v.Entity[i]), v.Features[0].F64[i]); !want[got] {
+			t.Errorf("row of %s, want one of %v", got, want)
 		}
 	}
 }
