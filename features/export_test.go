@@ -1,5 +1,7 @@
 package features
 
+import "github.com/pinova-group/tidemark/market"
+
 // Plain returns the plan with every kernel off: all folds go row by row through the row
 // program, the definition that kernels are tested against.
 func (p *Plan) Plain() *Plan {
@@ -10,6 +12,11 @@ func (p *Plan) Plain() *Plan {
 
 // Decode reads the body of a snapshot as Restore does after its checksum.
 func (p *Plan) Decode(body []byte) (*Task, error) { return p.decode(nil, body) }
+
+// DecodeWith is Decode with a registry of instruments.
+func (p *Plan) DecodeWith(insts *market.Instruments, body []byte) (*Task, error) {
+	return p.decode(insts, body)
+}
 
 // SnapshotBody is the part of a snapshot that Decode reads.
 func SnapshotBody(snap []byte) []byte { return snap[len(snapshotMagic) : len(snap)-16] }

@@ -7,7 +7,7 @@ import (
 	"github.com/pinova-group/tidemark/features"
 )
 
-var fuzzSpecs = []string{alertSpecs[0], engineSpecs["rolling"][0], engineSpecs["flat"][0], engineSpecs["rows"][0], engineSpecs["rows"][1], acrossSpecs[0], listedSpecs[1]}
+var fuzzSpecs = []string{alertSpecs[0], engineSpecs["rolling"][0], engineSpecs["flat"][0], engineSpecs["rows"][0], engineSpecs["rows"][1], acrossSpecs[0], listedSpecs[2]}
 
 // Any byte that changes is found by the checksum.
 func TestRestore_RefusesDamage(t *testing.T) {
