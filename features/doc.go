@@ -23,6 +23,9 @@
 //     holds its right end. row_ts is end − 1 µs, or t. A row of a view counts at its row_ts.
 //   - Rows of a view that share an instant are ordered by entity names; a row view passes
 //     on the order of what it reads.
+//   - A latest window takes of each member the newest row at or before t that is at most
+//     max_age old. Rows are held until the mark passes t; the group is worked out in passes
+//     (package plan, Cross), so that an aggregate may name what others gave.
 //   - first and last go by the total order. Sums, means, variances are exact: var is
 //     (n·S2 − S1²)/(n·(n − ddof)), null when n ≤ ddof; std its root, rounded once.
 //   - time_mean weighs a value by the time from its event to the next event that has one,

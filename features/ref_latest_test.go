@@ -44,6 +44,7 @@ features:
   least: argmin(abs(mid - med), bid_quantity)
   cor: corr(bid_price, ask_price)
   wide: any(mid - guard > band)
+  lead_size: sum(bid_quantity where exchange == leader and ask_price is not null)
   who: last(exchange where mid > med)
   first: first(ask_price)
   last: last(ask_price)
