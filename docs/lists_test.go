@@ -58,7 +58,11 @@ func TestLanguage_ListsEveryOperator(t *testing.T) {
 	}
 	for name := range lang.Semantics {
 		kind, isWindow := strings.CutPrefix(name, "window.")
+		match, isJoin := strings.CutPrefix(name, "join.")
 		switch {
+		case isJoin && !strings.Contains(page, "`"+match+"`"):
+			t.Errorf("the page has no match %s", match)
+		case isJoin:
 		case name == "number" || name == "div":
 		case isWindow && !strings.Contains(page, "`{"+kind+": "):
 			t.Errorf("the page has no %s window", kind)

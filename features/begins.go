@@ -160,11 +160,11 @@ type rowSource struct {
 func (v *viewState) foldMeta(rec []uint64, from rowSource) {
 	switch {
 	case from.c != nil:
-		v.meta(rec, from.c, from.at, from.at+1)
+		v.task.meta(rec, from.c, from.at, from.at+1)
 	case from.held != nil:
 		mergeMeta(rec, from.held)
 	default:
-		v.rowMeta(rec, from.row)
+		rowMeta(rec, from.row)
 		rec[plan.MetaRows]++
 	}
 }

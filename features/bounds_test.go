@@ -13,10 +13,10 @@ import (
 
 // I2: rows from a on do not depend on input before a - lookback.
 func TestLookback_OlderInputIsNotFelt(t *testing.T) {
-	for _, name := range sortedNames() {
+	for _, name := range append(sortedNames(), joinNames()...) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, engineSpecs[name]...)
+			r := newRig(t, specsOf(name)...)
 			rapid.Check(t, func(rt *rapid.T) {
 				seed := rapid.Uint64().Draw(rt, "seed")
 				n := rapid.IntRange(2, 300).Draw(rt, "n")
@@ -50,10 +50,10 @@ func TestLookback_OlderInputIsNotFelt(t *testing.T) {
 
 // I2: an event at t changes no row before t, and none after t + reach.
 func TestReach_LaterRowsAreNotFelt(t *testing.T) {
-	for _, name := range sortedNames() {
+	for _, name := range append(sortedNames(), joinNames()...) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, engineSpecs[name]...)
+			r := newRig(t, specsOf(name)...)
 			rapid.Check(t, func(rt *rapid.T) {
 				seed := rapid.Uint64().Draw(rt, "seed")
 				n := rapid.IntRange(2, 300).Draw(rt, "n")
@@ -87,10 +87,10 @@ func TestReach_LaterRowsAreNotFelt(t *testing.T) {
 
 // The snapshot is a function of the input and the marks.
 func TestSnapshot_BytesDoNotDependOnBatches(t *testing.T) {
-	for _, name := range sortedNames() {
+	for _, name := range append(sortedNames(), joinNames()...) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, engineSpecs[name]...)
+			r := newRig(t, specsOf(name)...)
 			rapid.Check(t, func(rt *rapid.T) {
 				seed := rapid.Uint64().Draw(rt, "seed")
 				n := rapid.IntRange(1, 400).Draw(rt, "n")

@@ -47,7 +47,12 @@ func (w *want) add(v *plan.View) {
 	if v.Keyed {
 		w.seq, w.inst, w.epoch = true, true, true
 	}
-	for _, in := range v.Inputs {
+	w.inst = w.inst || slices.ContainsFunc(v.Joins, func(j plan.Join) bool { return j.AtRows })
+	w.inputs(v.Inputs)
+}
+
+func (w *want) inputs(ins []plan.Input) {
+	for _, in := range ins {
 		switch r := in.Ref; {
 		case r.Source == plan.Payload:
 			if !slices.Contains(w.payload, r.Index) {

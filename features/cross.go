@@ -29,7 +29,7 @@ func (v *viewState) emitGroup(g *memberGroup, t int64) {
 	if v.closing && t > v.last {
 		row.flags |= FlagPartial
 	}
-	if t < v.task.from && len(v.children) == 0 && !v.p.Ticks {
+	if t < v.task.from && len(v.children)+len(v.joiners) == 0 && !v.p.Ticks {
 		return
 	}
 	v.rec[plan.MetaRows] = uint64(len(l.alive))

@@ -49,6 +49,9 @@ func (v *viewState) advance(mark int64) {
 		v.settle(mark)
 		v.dropTexts()
 	}
+	for _, j := range v.joins {
+		j.drop(mark)
+	}
 	v.sortPassed()
 }
 
@@ -274,12 +277,13 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 		row.flags |= FlagPartial
 	}
 	row.avail = max(row.end+row.hold, int64(v.rec[plan.MetaAvail]), v.carriedAvail(i, row))
-	wanted := row.rowTS >= v.task.from && !v.p.Hidden
+	wanted := row.rowTS >= v.task.from && !v.p.Hidden || len(v.joiners) > 0
 	for _, c := range v.children {
 		wanted = wanted || !c.p.Rollup
 	}
 	wanted = wanted || v.p.Ticks
 	if wanted {
+		v.matchFeatures(row)
 		v.finish(i, row)
 	}
 	v.handOn(row)
@@ -289,6 +293,9 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 func (v *viewState) handOn(row *emitted) {
 	if row.rowTS >= v.task.from && !v.p.Hidden {
 		v.append(row)
+	}
+	for _, j := range v.joiners {
+		j.takeRow(v, row)
 	}
 	for _, m := range v.members {
 		m.tick(row)
@@ -361,6 +368,8 @@ func (v *viewState) load(ld *plan.Load, i int32, row *emitted) {
 		x.SetInt(row.start)
 	case plan.LoadEnd:
 		x.SetInt(row.end)
+	case plan.LoadJoined:
+		v.loadMatched(x, &v.p.Inputs[ld.Acc])
 	case plan.LoadEmpty:
 		x.SetBool(row.empty)
 	}

@@ -29,3 +29,16 @@ func Alone(src []Source, opt Options) (*Plan, error) {
 
 // Hidden is the number of views that only make panes for others.
 func (p *Plan) Hidden() int { return len(p.views) - len(p.outputs) }
+
+// JoinWords is how many words the joins of a task keep.
+func (t *Task) JoinWords() int {
+	n := 0
+	for _, v := range t.views {
+		for _, j := range v.joins {
+			for i := range j.keys {
+				n += cap(j.keys[i].words)
+			}
+		}
+	}
+	return n
+}

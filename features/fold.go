@@ -10,7 +10,7 @@ import (
 
 // push folds grouped rows into the view.
 func (v *viewState) push(c *cols, runs []run) {
-	if v.p.Where >= 0 {
+	if v.p.Where >= 0 && !v.p.Late {
 		c, runs = v.pick(c, runs)
 	}
 	if v.p.Shape == plan.Latest {
@@ -60,7 +60,7 @@ func (v *viewState) foldRun(c *cols, r run) {
 
 // foldSegment folds rows of one entity and window.
 func (v *viewState) foldSegment(i int32, rec []uint64, c *cols, lo, hi int) {
-	v.meta(rec, c, lo, hi)
+	v.task.meta(rec, c, lo, hi)
 	v.kernels.fold(rec, c, lo, hi)
 	switch {
 	case v.p.Scans != nil:
@@ -86,9 +86,9 @@ func border(ts []int64, lo, hi int, end int64) int {
 }
 
 // meta folds what every row contributes besides its values.
-func (v *viewState) meta(rec []uint64, c *cols, lo, hi int) {
+func (t *Task) meta(rec []uint64, c *cols, lo, hi int) {
 	feed := c.feed[lo:hi]
-	hold, lag := v.task.feeds.of(feed[0])
+	hold, lag := t.feeds.of(feed[0])
 	last := hold
 	var avail int64
 	switch {
@@ -96,11 +96,11 @@ func (v *viewState) meta(rec []uint64, c *cols, lo, hi int) {
 		avail = c.ts[hi-1] + lag
 		rec[plan.MetaFlags] |= uint64(FlagAssumed)
 	case c.gaps || !c.oneFeed:
-		avail, hold = v.availability(rec, c, lo, hi)
-		last, _ = v.task.feeds.of(feed[len(feed)-1])
+		avail, hold = t.availability(rec, c, lo, hi)
+		last, _ = t.feeds.of(feed[len(feed)-1])
 	default:
-		for _, t := range c.ingest[lo:hi] {
-			avail = max(avail, t)
+		for _, at := range c.ingest[lo:hi] {
+			avail = max(avail, at)
 		}
 	}
 	if c.anyFlags&market.FlagGap != 0 {
@@ -114,26 +114,26 @@ func (v *viewState) meta(rec []uint64, c *cols, lo, hi int) {
 	rec[plan.MetaAvail] = max(rec[plan.MetaAvail], uint64(avail))
 	rec[plan.MetaHold] = max(rec[plan.MetaHold], uint64(hold))
 	rec[plan.MetaLastTS], rec[plan.MetaLastHold] = uint64(c.ts[hi-1]), uint64(last)
-	rec[plan.MetaLastAvail] = uint64(v.known(c, hi-1))
+	rec[plan.MetaLastAvail] = uint64(t.known(c, hi-1))
 }
 
 // known is when a row could be known.
-func (v *viewState) known(c *cols, i int) int64 {
-	if t := c.ingest[i]; t != market.NoTime {
-		return t
+func (t *Task) known(c *cols, i int) int64 {
+	if at := c.ingest[i]; at != market.NoTime {
+		return at
 	}
-	_, lag := v.task.feeds.of(c.feed[i])
+	_, lag := t.feeds.of(c.feed[i])
 	return c.ts[i] + lag
 }
 
 // availability is the newest ingest time and greatest disorder of rows of several feeds
 // or without ingest times, which count as event time + the feed's assumed lag.
-func (v *viewState) availability(rec []uint64, c *cols, lo, hi int) (avail, hold int64) {
+func (t *Task) availability(rec []uint64, c *cols, lo, hi int) (avail, hold int64) {
 	for i := lo; i < hi; i++ {
-		h, lag := v.task.feeds.of(c.feed[i])
+		h, lag := t.feeds.of(c.feed[i])
 		hold = max(hold, h)
-		if t := c.ingest[i]; t != market.NoTime {
-			avail = max(avail, t)
+		if at := c.ingest[i]; at != market.NoTime {
+			avail = max(avail, at)
 		} else {
 			avail = max(avail, c.ts[i]+lag)
 			rec[plan.MetaFlags] |= uint64(FlagAssumed)
@@ -201,10 +201,13 @@ func (v *viewState) foldArgs(rec []uint64, accs []int, ts int64) {
 }
 
 // loadRow loads the columns of row i into the row program.
-func (v *viewState) loadRow(c *cols, i int) {
-	for k := range v.p.Inputs {
-		in := &v.p.Inputs[k]
-		x := &v.row.Regs[in.Reg]
+func (v *viewState) loadRow(c *cols, i int) { v.task.loadEvent(v.p.Inputs, v.row.Regs, c, i) }
+
+// loadEvent loads columns of row i of events.
+func (t *Task) loadEvent(ins []plan.Input, regs []op.Val, c *cols, i int) {
+	for k := range ins {
+		in := &ins[k]
+		x := &regs[in.Reg]
 		switch in.Ref.Source {
 		case plan.Payload:
 			loadPayload(x, in, c, i)
@@ -213,18 +216,20 @@ func (v *viewState) loadRow(c *cols, i int) {
 		case plan.RawTime:
 			x.SetInt(c.raw[i])
 		case plan.IngestTime:
-			if t := c.ingest[i]; t == market.NoTime {
+			if at := c.ingest[i]; at == market.NoTime {
 				x.SetNull()
 			} else {
-				x.SetInt(t)
+				x.SetInt(at)
 			}
 		case plan.SeqNumber:
 			x.SetInt(0)
 			x.W[0] = c.seq[i]
 		case plan.FeedName:
-			x.SetText(v.task.feeds.name(c.feed[i]))
+			x.SetText(t.feeds.name(c.feed[i]))
+		case plan.Joined: // known when the row is complete
+			x.SetNull()
 		default:
-			setWord(x, v.task.inst[c.inst[i]][in.Ref.Source-plan.Exchange], in)
+			setWord(x, t.inst[c.inst[i]][in.Ref.Source-plan.Exchange], in)
 		}
 	}
 }
@@ -269,12 +274,12 @@ func setWord(x *op.Val, s []byte, in *plan.Input) {
 // machine and whose times are in row.
 func (v *viewState) pushRow(from *viewState, row *emitted) {
 	ent := v.child(from, row)
-	v.loadParent(from, row)
-	if !v.wanted() {
+	loadRowOf(v.p.Inputs, v.row.Regs, from, row)
+	if !v.p.Late && !v.wanted() {
 		return
 	}
 	if v.p.Hold {
-		v.holdParent(ent, row)
+		v.holdParent(from, ent, row)
 		return
 	}
 	if v.p.Shape == plan.RowView {
@@ -295,14 +300,14 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 		v.enter(i, row.rowTS)
 	}
 	rec := v.openRec(i)
-	v.rowMeta(rec, row)
+	rowMeta(rec, row)
 	rec[plan.MetaRows]++
 	v.runRow(i, rec, row.rowTS, false, op.Origin{Avail: row.avail, Hold: row.hold, Flags: row.flags & inherited})
 	v.foldArgs(rec, v.slow, row.rowTS)
 }
 
 // rowMeta folds the envelope of a row of the parent.
-func (v *viewState) rowMeta(rec []uint64, row *emitted) {
+func rowMeta(rec []uint64, row *emitted) {
 	rec[plan.MetaAvail] = max(rec[plan.MetaAvail], uint64(row.avail))
 	rec[plan.MetaHold] = max(rec[plan.MetaHold], uint64(row.hold))
 	rec[plan.MetaFlags] |= uint64(row.flags & inherited)
@@ -338,10 +343,11 @@ func (v *viewState) child(from *viewState, row *emitted) uint32 {
 	return v.keys.of(int(row.ent), func(r plan.Ref) string { return from.ents.names[row.ent][r.Index] })
 }
 
-func (v *viewState) loadParent(from *viewState, row *emitted) {
-	for k := range v.p.Inputs {
-		in := &v.p.Inputs[k]
-		x := &v.row.Regs[in.Reg]
+// loadRowOf loads columns of a row of a view.
+func loadRowOf(ins []plan.Input, regs []op.Val, from *viewState, row *emitted) {
+	for k := range ins {
+		in := &ins[k]
+		x := &regs[in.Reg]
 		switch in.Ref.Source {
 		case plan.Feature:
 			y := &from.fin.Regs[from.p.Outs[in.Ref.Index].Reg]
@@ -360,6 +366,8 @@ func (v *viewState) loadParent(from *viewState, row *emitted) {
 			x.SetInt(row.rowTS)
 		case plan.AvailTime:
 			x.SetInt(row.avail)
+		case plan.Joined: // known when the row is complete
+			x.SetNull()
 		}
 	}
 }

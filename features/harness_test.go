@@ -229,6 +229,7 @@ type how struct {
 	history bool // entity after entity, one mark at the end
 	shards  int
 	restore bool // through snapshots, at random places
+	uneven  bool // the marks of trades and quotes lie apart
 	seed    uint64
 	from    int64
 	mark    int64 // 0: close at last
@@ -308,14 +309,18 @@ func (r *rig) shard(events []*event, h how, all [][]outRow) {
 		}
 		flush()
 		if !h.history && g.IntN(2) == 0 && i+1 < len(events) {
-			m := events[i+1].ts
+			m, before, newest := events[i+1].ts, marks, slices.Max(marks[:])
 			if g.IntN(2) == 0 {
-				m -= min(g.Int64N(market.Minute), max(m-marks[market.KindTrade], 0))
+				m -= min(g.Int64N(market.Minute), max(m-newest, 0))
 			}
 			if h.mark != 0 {
 				m = min(m, h.mark)
 			}
-			setMarks(&marks, max(m, marks[market.KindTrade]))
+			setMarks(&marks, max(m, newest))
+			if h.uneven {
+				k := 1 + g.IntN(2)
+				marks[k] = max(before[k], marks[k]-g.Int64N(market.Hour))
+			}
 			must(task.Advance(&marks, &out))
 			collect()
 		}

@@ -28,13 +28,14 @@ var errText = errors.New("texts held or emitted at once exceed what a task can a
 func (v *viewState) holdRow(c *cols, ent uint32, i int) {
 	ts := c.ts[i]
 	rec := v.heldRec(ent, ts)
-	v.meta(rec, c, i, i+1)
+	v.task.meta(rec, c, i, i+1)
 	rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(ts), uint64(ts)
 	if v.p.Keyed {
 		v.putKey(rec[plan.HeldSrc:], c, i)
 	}
 	v.loadRow(c, i)
 	v.putCells(rec)
+	v.keyRow(rec, c, i)
 }
 
 // putKey writes the order key of row i of a batch but for its time.
@@ -45,15 +46,16 @@ func (v *viewState) putKey(to []uint64, c *cols, i int) {
 }
 
 // holdParent keeps a row of the parent, whose columns are loaded.
-func (v *viewState) holdParent(ent uint32, row *emitted) {
+func (v *viewState) holdParent(from *viewState, ent uint32, row *emitted) {
 	rec := v.heldRec(ent, row.rowTS)
-	v.rowMeta(rec, row)
+	rowMeta(rec, row)
 	rec[plan.MetaRows] = 1
 	rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(row.start), uint64(row.end)
 	if v.p.Keyed { // after everything of its instant
 		rec[plan.HeldSrc], rec[plan.HeldEpoch], rec[plan.HeldSeq] = math.MaxUint64, math.MaxUint64, math.MaxUint64
 	}
 	v.putCells(rec)
+	v.keyParent(rec, from, row)
 }
 
 // heldRec appends an empty record to the entity's queue.
@@ -69,21 +71,47 @@ func (v *viewState) heldRec(ent uint32, ts int64) []uint64 {
 func (v *viewState) putCells(rec []uint64) {
 	for k := range v.p.Inputs {
 		in := &v.p.Inputs[k]
-		v.putCell(rec[in.Cell:], &v.row.Regs[in.Reg], in.Kind)
+		if in.Ref.Source != plan.Joined {
+			v.putCell(rec[in.Cell:], &v.row.Regs[in.Reg], in.Kind)
+		}
 	}
 }
 
 // putCell keeps a value in an empty cell.
 func (v *viewState) putCell(cell []uint64, x *op.Val, kind op.Kind) {
+	if kind == op.KText && !x.Null {
+		v.putText(cell, x.T)
+	} else {
+		putCell(cell, x, kind)
+	}
+}
+
+// putCell keeps a value that is no text in an empty cell.
+func putCell(cell []uint64, x *op.Val, kind op.Kind) {
 	switch {
 	case x.Null && x.Ovf:
 		cell[0] = cellOverflow
 	case x.Null:
-	case kind == op.KText:
-		v.putText(cell, x.T)
 	default:
 		op.PutCell(cell, x, kind)
 	}
+}
+
+// loadCell sets x to what a cell of a value that is no text holds.
+func loadCell(x *op.Val, cell []uint64, kind op.Kind) {
+	switch cell[0] {
+	case cellNull:
+		x.SetNull()
+	case cellOverflow:
+		x.SetOverflow()
+	default:
+		op.GetCell(x, cell, kind)
+	}
+}
+
+// validCell reports whether words read from outside can be such a cell.
+func validCell(cell []uint64, kind op.Kind) bool {
+	return cell[0] == cellNull || cell[0] == cellOverflow || op.ValidCell(cell, kind)
 }
 
 // putText keeps a text in v.texts; its cell has the place.
@@ -104,20 +132,29 @@ func (v *viewState) textOf(cell []uint64) []byte {
 // loadCell sets x to column k of a held row.
 func (v *viewState) loadCell(x *op.Val, rec []uint64, k int) {
 	in := &v.p.Inputs[k]
-	v.getCell(x, rec[in.Cell:], in.Kind)
+	if in.Ref.Source == plan.Joined {
+		v.loadMatched(x, in)
+	} else {
+		v.getCell(x, rec[in.Cell:], in.Kind)
+	}
 }
 
 func (v *viewState) getCell(x *op.Val, cell []uint64, kind op.Kind) {
-	switch {
-	case cell[0] == cellNull:
-		x.SetNull()
-	case cell[0] == cellOverflow:
-		x.SetOverflow()
-	case kind == op.KText:
+	if kind == op.KText && cell[0] == 1 {
 		x.SetText(v.textOf(cell))
-	default:
-		op.GetCell(x, cell, kind)
+	} else {
+		loadCell(x, cell, kind)
 	}
+}
+
+// completeHeld loads a held row and what its joins give; false when it fails the filter,
+// which has waited for them.
+func (v *viewState) completeHeld(rec []uint64, t int64) bool {
+	v.matchRow(rec, t)
+	for k := range v.p.Inputs {
+		v.loadCell(&v.row.Regs[v.p.Inputs[k].Reg], rec, k)
+	}
+	return !v.p.Late || v.wanted()
 }
 
 // nextHeld is the time of the entity's oldest held row, never for none.
@@ -144,8 +181,9 @@ func (v *viewState) drain(mark int64) {
 
 // foldHeld folds one held row.
 func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
-	for k := range v.p.Inputs {
-		v.loadCell(&v.row.Regs[v.p.Inputs[k].Reg], rec, k)
+	first := v.heldFirst(rec) // before the flags of what it joins
+	if !v.completeHeld(rec, ts) {
+		return
 	}
 	if v.p.Begins() {
 		v.row.Run()
@@ -157,7 +195,7 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 	}
 	open := v.openRec(i)
 	mergeMeta(open, rec)
-	v.runRow(i, open, ts, v.heldFirst(rec), heldOrigin(rec))
+	v.runRow(i, open, ts, first, heldOrigin(rec))
 	v.foldArgs(open, v.slow, ts)
 }
 
@@ -165,11 +203,19 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 // last row of its instant.
 func (v *viewState) emitHeld(i int32, row *emitted) {
 	s, m := &v.slots[i], v.fin
+	r := v.held.pop(&s.held)
+	rec := v.held.rec(r)
+	first := v.heldFirst(rec) // before the flags of what it joins
+	if !v.completeHeld(rec, row.rowTS) {
+		v.held.release(r)
+		if v.frames != nil && v.nextHeld(i) != row.rowTS {
+			v.runInstant()
+		}
+		return
+	}
 	if v.frames != nil {
 		m = v.toInstant(i)
 	}
-	r := v.held.pop(&s.held)
-	rec := v.held.rec(r)
 	row.start, row.end = int64(rec[plan.HeldStart]), int64(rec[plan.HeldEnd])
 	row.hold = int64(rec[plan.MetaHold])
 	row.flags = uint8(rec[plan.MetaFlags])
@@ -183,14 +229,15 @@ func (v *viewState) emitHeld(i int32, row *emitted) {
 		case plan.LoadEnd:
 			x.SetInt(row.end)
 		default:
-			v.loadCell(x, rec, ld.Acc)
+			in := &v.p.Inputs[ld.Acc]
+			x.Copy(&v.row.Regs[in.Reg], in.Kind)
 		}
 	}
 	if v.frames == nil {
-		v.finishHeld(i, row, v.heldFirst(rec), heldOrigin(rec))
+		v.finishHeld(i, row, first, heldOrigin(rec))
 		v.handOn(row)
 	} else {
-		v.finishInstant(i, row, v.heldFirst(rec), heldOrigin(rec))
+		v.finishInstant(i, row, first, heldOrigin(rec))
 	}
 	v.held.release(r)
 }
@@ -221,7 +268,7 @@ func (v *viewState) eachText(f func(cell []uint64)) {
 		for r := v.slots[i].held.head; r != 0; r = v.held.next(r) {
 			for k := range v.p.Inputs {
 				in := &v.p.Inputs[k]
-				if cell := v.held.rec(r)[in.Cell:]; in.Kind == op.KText && cell[0] == 1 {
+				if cell := v.held.rec(r)[in.Cell:]; in.Kind == op.KText && in.Ref.Source != plan.Joined && cell[0] == 1 {
 					f(cell)
 				}
 			}
@@ -273,11 +320,18 @@ func (v *viewState) saveHeld(w *writer, l list) {
 		w.words(rec[:plan.HeldCells])
 		for k := range v.p.Inputs {
 			in := &v.p.Inputs[k]
-			if cell := rec[in.Cell:]; in.Kind == op.KText && cell[0] == 1 {
+			switch cell := rec[in.Cell:]; {
+			case in.Ref.Source == plan.Joined:
+			case in.Kind == op.KText && cell[0] == 1:
 				w.word(1)
 				w.text(string(v.textOf(cell)))
-			} else {
+			default:
 				w.words(cell[:op.CellWords(in.Kind)])
+			}
+		}
+		for _, j := range v.joins {
+			if j.p.AtRows {
+				w.text(j.names[rec[j.p.KeyWord]])
 			}
 		}
 	}
@@ -291,7 +345,14 @@ func (v *viewState) loadHeld(r *reader, ent uint32) {
 			rec[k] = r.word()
 		}
 		for k := range v.p.Inputs {
-			v.readCell(r, rec[v.p.Inputs[k].Cell:], v.p.Inputs[k].Kind)
+			if in := &v.p.Inputs[k]; in.Ref.Source != plan.Joined {
+				v.readCell(r, rec[in.Cell:], in.Kind)
+			}
+		}
+		for _, j := range v.joins {
+			if j.p.AtRows {
+				rec[j.p.KeyWord] = uint64(j.numberOf(string(r.text())))
+			}
 		}
 		if r.bad {
 			return
@@ -309,9 +370,7 @@ func (v *viewState) readCell(r *reader, cell []uint64, kind op.Kind) {
 	for k := 1; k < n; k++ {
 		cell[k] = r.word()
 	}
-	switch {
-	case cell[0] == cellNull || cell[0] == cellOverflow:
-	case kind == op.KText || !op.ValidCell(cell[:n], kind):
+	if kind == op.KText && cell[0] != cellNull && cell[0] != cellOverflow || kind != op.KText && !validCell(cell[:n], kind) {
 		r.bad = true
 		cell[0] = cellNull
 	}

@@ -112,13 +112,22 @@ func (p *Plan) addInput(v *plan.View) {
 	if v.Cross != nil && v.Cross.Universe != nil {
 		p.input(market.KindInstrument).read("delisted_ts", "listed_ts", "state")
 	}
-	if v.Parent >= 0 {
-		return
+	if v.Parent < 0 {
+		p.columns(v.Kind, v.Inputs)
 	}
-	in := p.input(v.Kind)
+	for i := range v.Joins {
+		if j := &v.Joins[i]; j.Source < 0 {
+			p.columns(j.Kind, j.Inputs)
+		}
+	}
+}
+
+// columns enters payload columns that are read of a kind.
+func (p *Plan) columns(kind market.Kind, ins []plan.Input) {
+	in := p.input(kind)
 	var w want
-	w.add(v)
-	schema := market.Schema(v.Kind)
+	w.inputs(ins)
+	schema := market.Schema(kind)
 	for _, c := range w.payload {
 		if c < len(schema) {
 			in.read(schema[c].Name)

@@ -51,15 +51,19 @@ type world struct {
 type input struct {
 	ts, avail, hold int64
 	key             refKey
+	ownFlags        uint8 // without those of what the row joins
 	flags           uint8
 	col             func(name string) value
-	group           func(n *lang.Node) value // among members of a latest window: what is no column
+	group           func(n *lang.Node) value                          // among members of a latest window: what is no column
+	join            func(r *refRow, t int64) func(n *lang.Node) value // the joins of a window's row
 	scan            func(n *lang.Node) value
 }
 
 func (w *world) inputs(v *lang.View, events []*event, from map[*lang.View][]refRow) (map[string][]input, map[string][]string) {
 	rows, names := map[string][]input{}, map[string][]string{}
+	joined := w.withJoins(v, events, from)
 	add := func(in input) {
+		in = joined(in)
 		if v.Where != nil {
 			if ok, _ := evalRow(v, v.Where, in).(bool); !ok {
 				return

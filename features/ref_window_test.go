@@ -103,10 +103,8 @@ func rowView(v *lang.View, in []input, s span) []refRow {
 		if v.Parent != nil {
 			r.start, _ = ratInt(x.col("window_start"))
 			r.end, _ = ratInt(x.col("window_end"))
-			r.avail = max(x.avail, r.end+x.hold)
-		} else {
-			r.avail = max(r.end+x.hold, x.avail)
 		}
+		r.avail = max(r.end+x.hold, x.avail)
 		r.vals = finish(v, func(n *lang.Node) value {
 			switch n.Op {
 			case lang.NScan:
@@ -169,8 +167,12 @@ func windowRow(v, root *lang.View, in, before []input, start, end, rowTS int64) 
 			}
 		}
 	}
+	of := append(slices.Clone(before), in...)
+	joined := of[len(of)-1].join(&r, rowTS)
 	r.vals = finish(root, func(n *lang.Node) value {
 		switch n.Op {
+		case lang.NColumn:
+			return joined(n)
 		case lang.NAgg:
 			return aggs[n.Index]
 		case lang.NWindowStart:

@@ -104,6 +104,9 @@ func (v *viewState) save(w *writer) {
 		}
 		v.saveSlot(w, i)
 	}
+	for _, j := range v.joins {
+		j.save(w, mark)
+	}
 }
 
 func (v *viewState) saveSlot(w *writer, i int32) {
@@ -269,6 +272,13 @@ func (v *viewState) restore(r *reader) {
 		v.loadClock(r)
 		return
 	}
+	v.restoreSlots(r)
+	for _, j := range v.joins {
+		j.load(r)
+	}
+}
+
+func (v *viewState) restoreSlots(r *reader) {
 	n := r.count(40)
 	for range n {
 		ns := make([]string, 0, len(v.ents.by)+len(v.ents.more))

@@ -21,8 +21,9 @@ type Task struct {
 	peek  bool  // Close gives windows that have not ended, too
 	err   error // the first error; it ends the task
 
-	stages []*stage // of kinds
-	books  *books   // nil when no view reads one
+	stages []*stage     // of kinds
+	joins  []*joinState // of kinds
+	books  *books       // nil when no view reads one
 	views  []*viewState
 	order  []*viewState // of evaluation: parents first
 	ents   []*entities
@@ -48,6 +49,13 @@ func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
 func (t *Task) addView(i int, v *plan.View) {
 	s := newViewState(t, i, v)
 	t.views[i] = s
+	for _, j := range s.joins {
+		if j.p.Source >= 0 {
+			t.views[j.p.Source].joiners = append(t.views[j.p.Source].joiners, j)
+		} else {
+			t.joins = append(t.joins, j)
+		}
+	}
 	input := int(v.Kind)
 	if v.Parent >= 0 {
 		input = -1 - v.Parent
@@ -123,6 +131,13 @@ func (t *Task) Push(b *market.Batch) error {
 	if b.Kind == market.KindInstrument {
 		if err := t.pushListings(b); err != nil {
 			return t.fail(err)
+		}
+	}
+	for _, j := range t.joins {
+		if j.p.Kind == b.Kind {
+			if err := j.push(b); err != nil {
+				return t.fail(err)
+			}
 		}
 	}
 	return t.err

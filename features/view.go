@@ -19,6 +19,9 @@ type viewState struct {
 	ents     *entities // of rows that leave
 	keys     *entities // by which rows that come are told apart; those of a latest window are members
 	children []*viewState
+	joiners  []*joinState // of views that join this one
+	joins    []*joinState
+	matched  [][]uint64 // what each join gives the row at hand, nil for no match
 
 	slotOf []int32 // by entity, -1 for none
 	slots  []slot
@@ -78,6 +81,10 @@ const noPane = math.MinInt64
 
 func newViewState(t *Task, index int, p *plan.View) *viewState {
 	v := &viewState{p: p, index: index, task: t, panes: newArena(p.Stride), due: never, rec: make([]uint64, p.Stride)}
+	for k := range p.Joins {
+		v.joins = append(v.joins, newJoinState(t, &p.Joins[k]))
+	}
+	v.matched = make([][]uint64, len(v.joins))
 	if p.Hold {
 		v.held = newArena(p.Held)
 	}

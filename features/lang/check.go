@@ -171,7 +171,18 @@ func (c *checker) cycle(s *Spec) {
 	}
 	names = append(names, s.View.Text)
 	last := c.stack[len(c.stack)-1]
-	c.problem(last.Places["from"], "want views that end at a kind", "views read each other: %s", strings.Join(names, " → "))
+	pos := last.Places["from"]
+	for _, j := range last.Joins {
+		if c.find(j.View) == s {
+			pos = j.View.Pos
+		}
+	}
+	for _, f := range last.From {
+		if c.find(f) == s {
+			pos = last.Places["from"]
+		}
+	}
+	c.problem(pos, "want views that end at a kind", "views read each other: %s", strings.Join(names, " → "))
 }
 
 // unusedValues reports parameter values that no view has a parameter for.

@@ -458,6 +458,9 @@ func (v *viewChecker) method(e *Expr, s scope) *Node {
 		v.unsupported(e.Pos, "methods of expressions are", "")
 		return v.badNode(e.Pos)
 	}
+	if jc := v.joined[recv.Text]; jc != nil {
+		return v.joinedName(e, s, jc)
+	}
 	switch {
 	case recv.Text == "book" && !v.isAlias("book"):
 		if !v.open {

@@ -18,7 +18,8 @@ type viewChecker struct {
 	params   map[string]*paramValue
 	lets     map[string]*definition
 	feats    map[string]*definition
-	trail    []string // definitions being checked, for cycles
+	joined   map[string]*joinColumns // by alias
+	trail    []string                // definitions being checked, for cycles
 	aggs     map[string]int
 	ops      map[string]bool // operators used, for the fingerprint
 	once     map[string]bool // constructs reported as not supported
@@ -42,7 +43,8 @@ func newViewChecker(c *checker, s *Spec) *viewChecker {
 		view:   &View{Spec: s, Name: instanceName(s), Version: s.Version, Doc: strings.TrimSpace(s.Doc), Params: map[string]string{}},
 		cols:   map[string]Column{},
 		params: map[string]*paramValue{}, lets: map[string]*definition{}, feats: map[string]*definition{},
-		aggs: map[string]int{}, ops: map[string]bool{}, once: map[string]bool{}, sizes: map[*Node]int{}, decimals: map[int]int8{},
+		joined: map[string]*joinColumns{},
+		aggs:   map[string]int{}, ops: map[string]bool{}, once: map[string]bool{}, sizes: map[*Node]int{}, decimals: map[int]int8{},
 	}
 }
 
@@ -64,6 +66,7 @@ func (v *viewChecker) run() {
 		v.features()
 	}
 	v.heldColumns()
+	v.unusedJoins()
 	v.resetKeys()
 	v.alerts()
 	v.tests()
@@ -105,6 +108,7 @@ func (v *viewChecker) from() {
 		}
 		return
 	}
+	v.view.Holds = v.holds()
 	src := v.spec.From[0]
 	if src.Name == "" {
 		v.open = true
@@ -151,6 +155,9 @@ func refText(s Source) string {
 
 func (v *viewChecker) setColumns(cols []Column) {
 	for _, c := range cols {
+		if v.view.Holds && c.Type.Kind == TRatio {
+			c.Type.Kind = TFloat // what is held is rounded once
+		}
 		if _, dup := v.cols[c.Name]; !dup {
 			v.colNames = append(v.colNames, c.Name)
 		}
@@ -242,33 +249,6 @@ func SameColumns(a, b []string) bool {
 		}
 	}
 	return len(a) == len(b)
-}
-
-// joins checks what a join must say (F5); this version runs none.
-func (v *viewChecker) joins() {
-	for _, j := range v.spec.Joins {
-		if _, isKind := market.ParseKind(j.View.Name); !isKind && j.View.Name != "" && v.find(j.View) == nil {
-			v.problem(j.View.Pos, wantName(j.View.Name, v.sourceNames()), "unknown kind or view %q", refText(j.View))
-		}
-		if _, clash := v.cols[j.Alias]; clash {
-			v.problem(j.Pos, "want another alias", "join %q has the name of an input column", j.Alias)
-		}
-		if j.View.Name == "" && !v.spec.broken {
-			v.problem(j.Pos, "want view: name", "join %q has no view", j.Alias)
-		}
-		if len(j.On) == 0 && !v.spec.broken {
-			v.problem(j.Pos, "want on: [exchange, symbol] or other columns of both", "join %q has no columns to match on", j.Alias)
-		}
-		if j.Match == "" && !v.spec.broken {
-			v.problem(j.Pos, "want match: asof or match: exact", "join %q does not say how to match", j.Alias)
-		}
-		if j.Match == "asof" && j.MaxAge == nil {
-			v.problem(j.Pos, "want max_age: 5s", "as-of join %q without max_age would look back without bound", j.Alias)
-		}
-	}
-	if len(v.spec.Joins) > 0 {
-		v.unsupported(v.spec.Joins[0].Pos, "joins are", "")
-	}
 }
 
 // settings checks the words that are not expressions and writes out their defaults.

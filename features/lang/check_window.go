@@ -168,6 +168,9 @@ func (v *viewChecker) rollup() {
 			v.problem(v.spec.Window.Pos, "want an origin at a window start of "+p.Name, "windows do not begin where those of %s do", p.Name)
 		}
 	}
+	if p.joinsInFeatures() {
+		v.problem(pos, "want the join inside aggregates of "+p.Name+", as in last(f.rate)", "rollup of %s, whose features join at the time of their row", p.Name)
+	}
 	for _, a := range p.Aggs {
 		if ordered(a.Fn) && !SameColumns(v.view.By, p.By) {
 			v.problem(v.spec.Places["by"], "want by: ["+strings.Join(p.By, ", ")+"]", "%s of several entities cannot be merged", a.Fn)
@@ -199,6 +202,8 @@ func (v *viewChecker) bounds() {
 			v.view.Reach += p.Reach
 		}
 	}
+	l, r := v.joinBounds()
+	v.view.Lookback, v.view.Reach = max(v.view.Lookback, own+l), max(v.view.Reach, own+r)
 	v.view.OnLate = v.spec.OnLate
 	if v.view.OnLate == "" {
 		v.view.OnLate = "record"

@@ -130,11 +130,9 @@ a.yaml:6:25: over rows without within would look back without bound (want over 1
 		{"frame in let", view("let:\n  a: sum(quantity) over 1m\nfeatures:\n  n: a\n"),
 			`a.yaml:6:6: aggregate "sum" in let (want columns and let: let belongs to the rows)`},
 		{"as-of without max_age", view("join:\n  f: {view: funding, on: [symbol], match: asof}\nfeatures:\n  r: f.rate\n"), `
-a.yaml:6:3: as-of join "f" without max_age would look back without bound (want max_age: 5s)
-a.yaml:6:3: joins are not supported by this version`},
+a.yaml:6:3: as-of join "f" without max_age would look back without bound (want max_age: 5s)`},
 		{"join without match", view("join:\n  f: {view: fnding, on: [symbol]}\nfeatures:\n  r: g.rate\n"), `
 a.yaml:6:3: join "f" does not say how to match (want match: asof or match: exact)
-a.yaml:6:3: joins are not supported by this version
 a.yaml:6:13: unknown kind or view "fnding" (want funding; known are trade quote book funding liquidation candle mark_price open_interest instrument …)
 a.yaml:8:6: unknown alias "g" (want f)`},
 		{"cum without reset", view("features:\n  n: cum(quantity)\n"), `

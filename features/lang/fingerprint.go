@@ -31,6 +31,9 @@ func (v *viewChecker) fingerprint() [32]byte {
 			put("%s", line)
 		}
 	}
+	for _, line := range v.joinLines() {
+		put("%s", line)
+	}
 	if c := v.view.Window.Clock; c != nil {
 		put("clock %x", c.Fingerprint)
 	}
@@ -43,12 +46,19 @@ func (v *viewChecker) fingerprint() [32]byte {
 
 // fieldLines names the columns that are read: payload fields by id, the envelope by name.
 func (v *viewChecker) fieldLines() []string {
+	return columnLines(v.view.Kind, v.view.Columns)
+}
+
+func columnLines(kind market.Kind, cols []Column) []string {
 	ids := map[string]int{}
-	for i, f := range market.Schema(v.view.Kind) {
+	for i, f := range market.Schema(kind) {
 		ids[f.Name] = i + 1
 	}
 	var lines []string
-	for _, c := range v.view.Columns {
+	for _, c := range cols {
+		if c.Join > 0 {
+			continue // of another input, see joinLines
+		}
 		if c.Book != nil {
 			lines = append(lines, "column "+c.Name)
 			continue
@@ -64,6 +74,13 @@ func (v *viewChecker) operators() []string {
 	used := map[string]bool{"number": true}
 	for name := range v.ops {
 		used[name] = true
+	}
+	for _, j := range v.view.Joins {
+		if j.Exact {
+			used["join.exact"] = true
+		} else {
+			used["join.asof"] = true
+		}
 	}
 	seen := map[*Node]bool{}
 	var walk func(n *Node)
@@ -84,6 +101,9 @@ func (v *viewChecker) operators() []string {
 	}
 	walk(v.view.Where)
 	walk(v.view.Window.Cut)
+	for _, j := range v.view.Joins {
+		walk(j.Where)
+	}
 	for _, a := range v.view.Aggs {
 		used[a.Fn] = true
 		for _, n := range a.Args {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/features/op"
@@ -51,6 +52,9 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 		return nil, err
 	}
 	v.hold(lv)
+	if err := l.joins(at); err != nil {
+		return nil, err
+	}
 	for _, name := range lv.By {
 		in, err := l.ref(name, lang.Type{Kind: lang.TText})
 		if err != nil {
@@ -128,6 +132,7 @@ func (l *lowering) programs() error {
 		if n.Op != lang.NColumn {
 			return value{}, fmt.Errorf("aggregate inside an aggregate")
 		}
+		l.joinAt(n, false)
 		return l.column(n)
 	}
 	if v.Shape == Latest {
@@ -143,6 +148,7 @@ func (l *lowering) programs() error {
 			return err
 		}
 		where, v.Where, v.Filter = w, w.reg, l.filter()
+		v.Late = slices.ContainsFunc(v.Inputs, func(in Input) bool { return in.Ref.Source == Joined })
 	}
 	if err := l.features(); err != nil {
 		return err
@@ -196,16 +202,21 @@ func (l *lowering) features() error {
 		case lang.NWindowEnd:
 			return l.load(Load{Kind: LoadEnd}, op.KExact), nil
 		}
+		kind := LoadColumn
 		if v.Shape != RowView && (v.Cross == nil || !v.Cross.Each) {
-			return value{}, fmt.Errorf("column outside an aggregate")
+			if n.Op != lang.NColumn || v.Lang.Columns[n.Index].Join == 0 {
+				return value{}, fmt.Errorf("column outside an aggregate")
+			}
+			kind = LoadJoined
 		}
+		l.joinAt(n, kind == LoadJoined)
 		c, err := l.column(n)
 		if err != nil {
 			return c, err
 		}
 		for i := range v.Inputs {
 			if v.Inputs[i].Reg == c.reg {
-				return l.load(Load{Kind: LoadColumn, Acc: i}, c.kind), nil
+				return l.load(Load{Kind: kind, Acc: i}, c.kind), nil
 			}
 		}
 		return c, nil

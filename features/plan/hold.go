@@ -34,7 +34,13 @@ func (v *View) hold(lv *lang.View) {
 func (v *View) layHeld() {
 	v.Held = HeldCells
 	for i := range v.Inputs {
-		v.Inputs[i].Cell = v.Held
-		v.Held += op.CellWords(v.Inputs[i].Kind)
+		if v.Inputs[i].Ref.Source != Joined { // those are found when the row is complete
+			v.Inputs[i].Cell = v.Held
+			v.Held += op.CellWords(v.Inputs[i].Kind)
+		}
+	}
+	for i := range v.Joins {
+		v.Joins[i].KeyWord = v.Held
+		v.Held++
 	}
 }

@@ -53,17 +53,24 @@ func (l *lowering) column(n *lang.Node) (value, error) {
 		return v, nil
 	}
 	col := l.v.Lang.Columns[n.Index]
-	var in Input
-	var err error
-	if col.Book != nil {
-		in = l.bookInput(col)
-	} else if in, err = l.ref(col.Name, col.Type); err != nil {
+	in, err := l.inputOf(col)
+	if err != nil {
 		return value{}, err
 	}
 	in.Reg = l.columns().reg()
 	l.v.Inputs = append(l.v.Inputs, in)
 	l.inputs[n.Index] = value{in.Reg, in.Kind}
 	return l.inputs[n.Index], nil
+}
+
+func (l *lowering) inputOf(col lang.Column) (Input, error) {
+	switch {
+	case col.Join > 0:
+		return l.joinRef(col)
+	case col.Book != nil:
+		return l.bookInput(col), nil
+	}
+	return l.ref(col.Name, col.Type)
 }
 
 // arg is the argument of an accumulator as it is folded.

@@ -50,8 +50,10 @@ type View struct {
 	Inputs []Input           // columns that Row reads
 	Book   []lang.BookColumn // columns of the book among them
 	Where  int               // register of the row filter, -1 for none
-	Filter Filter            // a form of the row filter that needs no program for each row
-	Args   []Arg             // of each accumulator
+	Late   bool              // the filter reads joined columns: it waits until the row is complete
+	Joins  []Join
+	Filter Filter // a form of the row filter that needs no program for each row
+	Args   []Arg  // of each accumulator
 	Accs   []op.Acc
 	Order  bool // some accumulator depends on the order of rows
 	Stride int  // words of a state record
@@ -122,6 +124,7 @@ const (
 	RowTime
 	AvailTime
 	Feature // feature Index of the parent's row
+	Joined  // column Index of what Input.Join keeps
 )
 
 // Ref is a column of the input.
@@ -144,6 +147,7 @@ type Input struct {
 	Round bool        // a ratio of the parent, as the float64 nearest to it
 	Cell  int         // its cell in a held row
 	Book  bool        // worked out from the book: Index counts on behind the payload
+	Join  int         // of Joined: which of View.Joins
 }
 
 // Arg is what an accumulator folds: registers of the row program, -1 for none.
@@ -167,6 +171,7 @@ const (
 	LoadColumn                    // row views, members: column Acc of Inputs
 	LoadRank                      // members: rank Acc of Ranks
 	LoadStatistic                 // Acc.Statistic of Stat
+	LoadJoined                    // windows: column Acc of Inputs, as of the row_ts of the row
 )
 
 // Load is one load of the finish program.

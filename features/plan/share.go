@@ -50,7 +50,7 @@ type paneGroup struct {
 }
 
 func (v *View) sharesPanes() bool {
-	return v.Shape == Rolling && !v.Rollup && !v.Hold && v.Row != nil && v.Scans == nil
+	return v.Shape == Rolling && !v.Rollup && !v.Hold && v.Row != nil && v.Scans == nil && len(v.Joins) == 0
 }
 
 // takes reports whether v folds what the group folds, and no view would get finer panes
@@ -100,6 +100,11 @@ func (p *Plan) order() {
 		done[i] = true
 		if v := p.Views[i]; v.Parent >= 0 {
 			visit(v.Parent)
+		}
+		for _, j := range p.Views[i].Joins {
+			if j.Source >= 0 {
+				visit(j.Source)
+			}
 		}
 		if k := p.Views[i].Clock; k != nil {
 			visit(k.View)

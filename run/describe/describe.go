@@ -108,11 +108,40 @@ func firstLine(doc string) string {
 	return line
 }
 
+// from names the inputs of a view, joined ones after a plus, each once.
 func (v *View) from() string {
-	if v.Lang.Parent != nil {
-		return v.Lang.Parent.Name
+	var names []string
+	for _, in := range v.inputs() {
+		names = append(names, in.name)
 	}
-	return v.Lang.Kind.String()
+	return strings.Join(names, " + ")
+}
+
+// source is a kind or view that a view reads.
+type source struct {
+	name string
+	view bool
+}
+
+// id is the box of the source in the graph.
+func (s source) id() string {
+	if s.view {
+		return "view:" + s.name
+	}
+	return "kind:" + s.name
+}
+
+func (v *View) inputs() []source {
+	list := []source{{v.Lang.Kind.String(), false}}
+	if v.Lang.Parent != nil {
+		list[0] = source{v.Lang.Parent.Name, true}
+	}
+	for _, j := range v.Lang.Joins {
+		if in := (source{j.Name(), j.View != nil}); !slices.Contains(list, in) {
+			list = append(list, in)
+		}
+	}
+	return list
 }
 
 // window words the window of a view.

@@ -38,11 +38,7 @@ func (c *Compiled) graph() []node {
 		if k := len(v.Alerts); k > 0 {
 			n.lines[3] += ", " + counted(k, "alert")
 		}
-		src := "view:" + v.from()
-		if v.Lang.Parent == nil {
-			src = "kind:" + v.from()
-		}
-		if p, ok := at[src]; ok {
+		if p, ok := at[v.inputs()[0].id()]; ok {
 			n.from = append(n.from, p)
 			n.level = ns[p].level + 1
 		} else if v.Lang.Kind != market.KindNone {
@@ -69,13 +65,17 @@ func counted(n int, thing string) string {
 
 // also names what a view looks things up in besides its input.
 func (v *View) also() []string {
+	var ids []string
+	for _, in := range v.inputs()[1:] {
+		ids = append(ids, in.id())
+	}
 	if c := v.Lang.Window.Clock; c != nil {
-		return []string{"view:" + c.Name}
+		ids = append(ids, "view:"+c.Name)
 	}
 	if u := v.Lang.Spec.Window.Opts["universe"]; u != nil && u.Text == "listed" {
-		return []string{"kind:" + market.KindInstrument.String()}
+		ids = append(ids, "kind:"+market.KindInstrument.String())
 	}
-	return nil
+	return ids
 }
 
 // DOT is the plan as Graphviz reads it.
