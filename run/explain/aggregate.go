@@ -41,7 +41,7 @@ func take(v *lang.View, a *lang.Agg, in *item) (value, bool) {
 		return true, true
 	}
 	x := eval(a.Args[0], leaf)
-	if r, ok := x.(*big.Rat); ok && a.Type.Kind == lang.TFloat && a.Fn != "std" && a.Fn != "quantile" {
+	if r, ok := x.(*big.Rat); ok && a.Type.Kind == lang.TFloat && a.Fn != "std" && a.Fn != "skew" && (a.Fn != "quantile" || a.Approx.M == 0) {
 		return float(r), true
 	}
 	return x, x != nil
@@ -49,6 +49,9 @@ func take(v *lang.View, a *lang.Agg, in *item) (value, bool) {
 
 // aggregate works one out over a window.
 func aggregate(v *lang.View, a *lang.Agg, w *window) result {
+	if len(a.Args) > 1 {
+		return pairs(v, a, w)
+	}
 	var xs []value
 	var at []*item
 	for i := range w.rows {
@@ -94,9 +97,15 @@ func some(a *lang.Agg, w *window, xs []value, at []*item, v *lang.View, res *res
 	case "mean", "var", "std":
 		res.v = moments(a, xs)
 	case "quantile":
-		res.v = quantile(a, xs)
+		if res.v = interpolated(xs, exact(a.P)); a.Approx.M != 0 {
+			res.v = quantile(a, xs)
+		}
+	case "skew", "kurt":
+		res.v = shape(a, xs)
+	case "any", "all":
+		res.v = slices.Contains(xs, value(a.Fn == "any")) == (a.Fn == "any")
 	case "median":
-		res.v = median(xs)
+		res.v = interpolated(xs, big.NewRat(1, 2))
 	case "time_mean":
 		res.v = timeMean(v, a, w, xs, at)
 	default:
@@ -142,19 +151,6 @@ func moments(a *lang.Agg, xs []value) value {
 		return squares
 	}
 	return root(squares)
-}
-
-// median is the middle value, of an even number the mean of the two.
-func median(xs []value) value {
-	sorted := slices.Clone(xs)
-	slices.SortStableFunc(sorted, compare)
-	n := len(sorted)
-	low, ok := sorted[(n-1)/2].(*big.Rat)
-	high, is := sorted[n/2].(*big.Rat)
-	if !ok || !is {
-		return unknown{}
-	}
-	return new(big.Rat).Mul(new(big.Rat).Add(low, high), big.NewRat(1, 2))
 }
 
 // quantile is the exact order statistic; the engine's differs from it by at most the
