@@ -247,7 +247,7 @@ func (e *explainer) leaveOut(ev *Event, verdict, why string) {
 func (e *explainer) pick(task *features.Task) error {
 	v := &e.rows.Views[e.at]
 	for i := range v.Len() {
-		if v.RowTS[i] != e.rowTS {
+		if !e.asked(v.Start[i], v.RowTS[i]) {
 			continue
 		}
 		names := slices.Clone(task.EntityNames(e.at, v.Entity[i]))
@@ -255,9 +255,12 @@ func (e *explainer) pick(task *features.Task) error {
 		if e.entity != nil && !slices.Equal(e.entity, names) {
 			continue
 		}
+		if begins(e.view) && slices.Contains(e.found, name) {
+			continue // of bars that meet at this instant the first
+		}
 		e.found = append(e.found, name)
 		e.names = names
-		e.row = engineRow{avail: v.Avail[i], flags: v.Flags[i], start: v.Start[i], end: v.End[i]}
+		e.row = engineRow{avail: v.Avail[i], flags: v.Flags[i], start: v.Start[i], end: v.End[i], rowTS: v.RowTS[i]}
 		for f := range v.Features {
 			e.row.vals = append(e.row.vals, stored(&e.plan.Outputs()[e.at].Fields[f], &v.Features[f], i))
 		}

@@ -83,9 +83,9 @@ func cell(f *market.Field, c *market.Col, i int) (value, string) {
 
 // engineRow is the row as the engine gave it.
 type engineRow struct {
-	start, end, avail int64
-	flags             uint8
-	vals              []storedValue
+	start, end, rowTS, avail int64
+	flags                    uint8
+	vals                     []storedValue
 }
 
 // storedValue is a value as it is stored: text as a result file has it, and exact where

@@ -226,8 +226,8 @@ func (e *explainer) prepare() error {
 		if len(v.Joins) > 0 {
 			return fault.Usage("explain_join", fmt.Sprintf("%s joins %s; explain takes views of one input", v.Name, v.Joins[0].Name()), "")
 		}
-		if k := v.Window.Kind; k != lang.Tumbling && k != lang.Rolling {
-			return fault.Usage("explain_window", fmt.Sprintf("%s has no window of time; explain takes tumbling and rolling views", v.Name), "")
+		if !e.explains(v) {
+			return fault.Usage("explain_window", fmt.Sprintf("explain does not follow the rows of %s; it takes tumbling and rolling windows, and of events sessions and whole bars", v.Name), "")
 		}
 		if v.HasScans() {
 			return fault.Usage("explain_scan", fmt.Sprintf("%s has scans, which reach beyond the rows of a window; explain does not follow them", v.Name), "")
@@ -246,6 +246,10 @@ func (e *explainer) prepare() error {
 // place finds the row's window.
 func (e *explainer) place() {
 	w, t := e.view.Window, e.cfg.Time
+	if begins(e.view) {
+		e.placeBegun()
+		return
+	}
 	if w.Kind == lang.Rolling {
 		e.rowTS = -market.FloorDiv(-t, w.Every) * w.Every
 		e.low, e.high = e.rowTS-w.Width+1, e.rowTS+1
@@ -266,6 +270,7 @@ func (e *explainer) one() error {
 	switch {
 	case len(e.found) == 1:
 		e.entity = e.names
+		e.settle()
 		return nil
 	case len(e.found) > 1:
 		slices.Sort(e.found)

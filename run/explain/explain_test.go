@@ -95,14 +95,14 @@ func TestExplain_Mistakes(t *testing.T) {
 	spec, trades := write(t, "hand.yaml", handSpec), write(t, "trades.csv", handTrades)
 	base := Config{View: "hand", Time: minute, Specs: []string{spec}, Inputs: []string{trades}}
 	for want, change := range map[string]func(c *Config){
-		"2 entities have a row then":                    func(*Config) {},
-		"did you mean kraken/spot/BTC-USDT?":            func(c *Config) { c.Entity = "kraken/spot/BTC-USD" },
-		"write exchange/market/symbol":                  func(c *Config) { c.Entity = "BTC-USDT" },
-		"did you mean hand?":                            func(c *Config) { c.View = "hend" },
-		"did you mean high?":                            func(c *Config) { c.Feature = "higgh" },
-		"hand has no row for 2025-11-10T17:27:20Z":      func(c *Config) { c.Time += 200 * market.Second },
-		"no input given":                                func(c *Config) { c.Inputs = nil },
-		"trade_flags has no window of time; explain ta": func(c *Config) { c.View, c.Specs = "trade_flags", nil },
+		"2 entities have a row then":                      func(*Config) {},
+		"did you mean kraken/spot/BTC-USDT?":              func(c *Config) { c.Entity = "kraken/spot/BTC-USD" },
+		"write exchange/market/symbol":                    func(c *Config) { c.Entity = "BTC-USDT" },
+		"did you mean hand?":                              func(c *Config) { c.View = "hend" },
+		"did you mean high?":                              func(c *Config) { c.Feature = "higgh" },
+		"hand has no row for 2025-11-10T17:27:20Z":        func(c *Config) { c.Time += 200 * market.Second },
+		"no input given":                                  func(c *Config) { c.Inputs = nil },
+		"does not follow the rows of trade_flags; it tak": func(c *Config) { c.View, c.Specs = "trade_flags", nil },
 	} {
 		c := base
 		change(&c)

@@ -151,6 +151,9 @@ func code(v *lang.View, name, word string) value {
 
 // windows works out the rows of one entity with from ≤ row_ts ≤ to.
 func windows(v *lang.View, g group, from, to, last int64) []computed {
+	if begins(v) {
+		return begun(v, g, from, to, last)
+	}
 	rolling := v.Window.Kind == lang.Rolling
 	step, origin := v.Window.Width, v.Window.Origin
 	if rolling {

@@ -17,7 +17,7 @@ import (
 func (e *explainer) report() (*Explanation, error) {
 	var c *computed
 	for _, r := range e.recompute(e.view, e.rowTS, e.rowTS) {
-		if slices.Equal(r.entity, e.entity) {
+		if e.same(&r) && (c == nil || !begins(e.view)) {
 			c = &r
 		}
 	}
@@ -32,7 +32,7 @@ func (e *explainer) report() (*Explanation, error) {
 	if e.view.Parent != nil {
 		low, high = e.parents(x, c)
 	}
-	src := e.base
+	src, used := e.base, e.used(c)
 	for _, ev := range e.events {
 		if !e.mine(ev) {
 			continue
@@ -45,8 +45,11 @@ func (e *explainer) report() (*Explanation, error) {
 			continue
 		}
 		in := fromEvent(src, ev)
+		if used != nil && !used[ev] && (ev.ts == e.low || ev.ts == e.high-1) && passes(src, in) {
+			continue // of another bar that meets this one at this instant
+		}
 		if src.Where != nil {
-			if ok, _ := eval(src.Where, func(n *lang.Node) value { return in.col(src.Columns[n.Index].Name) }).(bool); !ok {
+			if !passes(src, in) {
 				e.leaveOut(ev, "filtered", "where "+src.Spec.Where.String())
 				continue
 			}
@@ -66,6 +69,15 @@ func (e *explainer) report() (*Explanation, error) {
 	x.OutCount = len(e.out)
 	x.Out = append(x.Out, e.out[:cut(len(e.out), e.cfg.Limit)]...)
 	return x, nil
+}
+
+// passes reports whether a row is not filtered.
+func passes(v *lang.View, in item) bool {
+	if v.Where == nil {
+		return true
+	}
+	ok, _ := eval(v.Where, func(n *lang.Node) value { return in.col(v.Columns[n.Index].Name) }).(bool)
+	return ok
 }
 
 func cut(n, limit int) int {
