@@ -336,7 +336,7 @@ func (s *shipped) shards(t *testing.T, seed uint64, l *tapeLog, want []string, n
 	}
 	for i := range s.plan.Outputs() {
 		o := &s.plan.Outputs()[i]
-		if !s.ownAssets(i) {
+		if !ownAssets(s.set.Views[i]) {
 			continue
 		}
 		g := ofView(got, o.Name, 0, always)
@@ -346,13 +346,16 @@ func (s *shipped) shards(t *testing.T, seed uint64, l *tapeLog, want []string, n
 }
 
 // ownAssets is byAsset of a view and all that it reads.
-func (s *shipped) ownAssets(i int) bool {
-	for v := s.set.Views[i]; v != nil; v = v.Parent {
-		if !byAsset(v) {
+func ownAssets(v *lang.View) bool {
+	if !byAsset(v) || v.Window.Clock != nil {
+		return false
+	}
+	for _, j := range v.Joins {
+		if !slices.Contains(j.On, "symbol") && !slices.Contains(j.On, "base") || j.View != nil && !ownAssets(j.View) {
 			return false
 		}
 	}
-	return true
+	return v.Parent == nil || ownAssets(v.Parent)
 }
 
 // before: what lies further back than the lookback is not felt.
