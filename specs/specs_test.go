@@ -44,7 +44,7 @@ func TestShippedViews(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"trade_bars_1s", "trade_bars_1m", "trade_bars_1h", "trade_bars_1d", "liquidations_1m", "vwap_5m", "quote_bars_1s", "spread_1m", "trade_size_5m",
-		"fair_price_1s", "venue_deviation_1s", "notional_24h", "notional_rank", "breadth_1m",
+		"fair_price_1s", "venue_deviation_1s", "notional_24h", "notional_rank", "breadth_1m", "provider_ratio_1s",
 		"tick_bars", "volume_bars", "dollar_bars", "volume_imbalance_bars", "vpin_buckets", "btc_clock", "alts_per_btc"} {
 		if !strings.Contains(" "+strings.Join(names, " ")+" ", " "+want+" ") {
 			t.Errorf("%s is not shipped", want)
