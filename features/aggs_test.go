@@ -123,6 +123,48 @@ features:
   hy: hy(bid_price, ask_price)
   lead: lead(bid_price, ask_price, 1s, 1s)
 `},
+	"frames": {`
+view: frames
+version: 1
+from: quote
+by: [exchange, symbol]
+where: bid_quantity is null or bid_quantity < 1000000000
+features:
+  sk: skew(bid_price) over 1m
+  ku: kurt(bid_price) over 9 rows within 1h
+  co: corr(bid_price, ask_price) over 1m
+  cv: cov(bid_price, bid_quantity, ddof=0) over 6 rows within 10m
+  wm: wmedian(bid_price, bid_quantity) over 1m
+  med: median(bid_price / ask_price) over 1m
+  hy: hy(bid_price, ask_price) over 1m
+  hyn: hy(bid_price, ask_price) over 7 rows within 10m
+  lead: lead(bid_price, ask_price, max=2s, step=1s) over 1m
+  lo: argmin(bid_price, ask_price) over 1m
+  at: argmax(bid_price) over 5 rows within 10m
+  some: any(bid_price > 500) over 1m
+  each: all(bid_price > 500 where ask_price > 100) over 4 rows within 10m
+`},
+	"members": {`
+view: members
+version: 1
+from: quote
+by: [symbol]
+let:
+  mid: (bid_price + ask_price) / 2
+window: {latest: exchange, every: 2s, max_age: 30s}
+features:
+  sk: skew(mid)
+  ku: kurt(bid_price)
+  co: corr(bid_price, ask_price)
+  be: slope(mid, ask_price where bid_price > 200)
+  cheap: argmin(mid, exchange)
+  at: argmax(mid)
+  some: any(mid > 500)
+  each: all(mid > guard)
+  guard: median(mid)
+  p: quantile(mid / ask_price, 0.25)
+  wm: wmedian(mid, 1 where mid <= guard)
+`},
 	"moments": {`
 view: moments
 version: 1
