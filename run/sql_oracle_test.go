@@ -23,11 +23,28 @@ import (
 
 // The shipped views that SQL cannot promise, by what is said about them.
 var notSQL = map[string]string{
-	"feed_health_1m":     "quantile is a rank among buckets",
-	"momentum_15m":       "ln differs in its last bits",
-	"spread_1m":          "time_mean has no SQL",
-	"trade_bars_flat_1m": "empty: flat makes rows without events",
-	"trade_size_5m":      "quantile is a rank among buckets",
+	"alts_per_btc":          "empty: nulls makes rows without events",
+	"basis_1s":              "joins have no SQL",
+	"book_1s":               "books have levels",
+	"book_resyncs_5m":       "empty: nulls makes rows without events",
+	"breadth_1m":            "latest windows have no SQL",
+	"btc_clock":             "bar windows have no SQL",
+	"dollar_bars":           "bar windows have no SQL",
+	"fair_price_1s":         "latest windows have no SQL",
+	"feed_health_1m":        "quantile is a rank among buckets",
+	"funding_state":         "joins have no SQL",
+	"momentum_15m":          "ln differs in its last bits",
+	"notional_rank":         "latest windows have no SQL",
+	"silent_feeds_1m":       "empty: nulls makes rows without events",
+	"spread_1m":             "time_mean has no SQL",
+	"spread_median_5m":      "books have levels",
+	"tick_bars":             "bar windows have no SQL",
+	"trade_bars_flat_1m":    "empty: flat makes rows without events",
+	"trade_size_5m":         "quantile is a rank among buckets",
+	"venue_deviation_1s":    "latest windows have no SQL",
+	"volume_bars":           "bar windows have no SQL",
+	"volume_imbalance_bars": "bar windows have no SQL",
+	"vpin_buckets":          "bar windows have no SQL",
 }
 
 // Views of constructs that no shipped view with SQL has.
@@ -67,6 +84,24 @@ window: {rolling: 3m, every: 11s}
 features:
   n: count()
   last: last(close)
+`,
+	"s_stats": `view: s_stats
+version: 1
+from: trade
+by: [exchange, market, symbol]
+window: {tumbling: 1m}
+features:
+  med: median(price)
+  bought: median(quantity where side == buy)
+  wait: median(ingest_ts - event_ts)
+  cv: cov(price, quantity)
+  cv0: cov(price, quantity, ddof=0)
+  impact: slope(price, if(side == buy, quantity, -quantity) where side != unknown)
+  low_at: argmin(price)
+  low_id: argmin(price, id where side == sell)
+  most: argmax(quantity, price)
+  some: any(quantity > 1)
+  each: all(quantity > 0.01 where side == buy)
 `,
 	"s_kinds": `view: s_kinds
 version: 1
@@ -111,7 +146,7 @@ func TestOracle_SpecSQL(t *testing.T) {
 	dir := t.TempDir()
 	writeSQLInput(t, dir)
 	compared := map[string]*lang.View{}
-	for _, name := range append(specs.Names(), "s_hours", "s_kinds", "s_rare", "s_fine") {
+	for _, name := range append(specs.Names(), "s_hours", "s_kinds", "s_rare", "s_fine", "s_stats") {
 		arg := name
 		if text, ok := sqlSpecs[name]; ok {
 			arg = filepath.Join(dir, name+".yaml")

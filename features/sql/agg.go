@@ -13,15 +13,21 @@ func (w *writer) agg(b *strings.Builder, a *lang.Agg, i int, pos lang.Pos, sc sc
 	case "time_mean":
 		return w.refuse(pos, "time_mean has no SQL in this version", "leave the feature out of the view that is compared")
 	case "quantile":
+		if a.Approx.M == 0 {
+			return w.refuse(pos, "quantile_cont of DuckDB interpolates in DOUBLE", "want median, or leave the feature out of the view that is compared")
+		}
 		return w.refuse(pos, "quantile is a rank among buckets, which SQL does not have", "leave the feature out of the view that is compared")
 	}
-	filter := ""
+	filter, only := "", ""
 	if a.Where != nil {
 		cond := w.expr(a.Where, sc)
 		if cond.kind == vBad {
 			return cond
 		}
-		filter = " FILTER (WHERE " + cond.sql + ")"
+		filter, only = where(cond.sql), "("+cond.sql+")"
+	}
+	if len(a.Args) > 1 {
+		return w.pair(b, a, i, pos, only, sc)
 	}
 	if len(a.Args) == 0 {
 		return w.state(b, i, "", "count(*)"+filter, wholeValue(""))
@@ -36,6 +42,10 @@ func (w *writer) agg(b *strings.Builder, a *lang.Agg, i int, pos lang.Pos, sc sc
 	col := func(suffix, sql string, v value) value { return w.state(b, i, suffix, sql+filter, v) }
 	like := x
 	switch a.Fn {
+	case "any", "all":
+		return w.truth(b, a, i, pos, x, only)
+	case "median":
+		return w.median(b, i, pos, x, only)
 	case "count":
 		return col("", "count("+x.sql+")", wholeValue(""))
 	case "distinct":
@@ -72,7 +82,7 @@ func (w *writer) agg(b *strings.Builder, a *lang.Agg, i int, pos lang.Pos, sc sc
 		}
 		return v
 	}
-	return w.refuse(pos, a.Fn+" has no SQL in this version", "want count, sum, min, max, first, last, mean, var, std or distinct")
+	return w.refuse(pos, a.Fn+" has no SQL in this version", "want count, sum, min, max, first, last, mean, var, std, median, cov, slope, argmin, argmax, any, all or distinct")
 }
 
 // state writes one column of an aggregate.
