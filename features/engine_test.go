@@ -362,6 +362,38 @@ features:
   n: sum(n_1m)
   top: max(zret)
 `},
+	"by_event": {`
+view: by_event
+version: 1
+from: trade
+where: side != unknown
+by: [exchange, symbol]
+window: {rolling: 1m, every: event}
+reset: 30m
+let:
+  r: ln(price / prev(price))
+features:
+  n: count()
+  volume: sum(quantity where side == buy)
+  vwap: sum(price * quantity) / sum(quantity)
+  range: max(price) - min(price)
+  rv: sum(r * r)
+  smooth: last(ema(price, 3))
+  age: window_end - first(ts)
+  twap: time_mean(price)
+  from: window_start
+  p50: median(price)
+`, `
+view: by_event_of_rows
+version: 1
+from: by_event
+by: [symbol]
+window: {rolling: 5m, every: event}
+features:
+  rows: count()
+  vwap: last(vwap)
+  top: max(range)
+`},
 	"frames_of_bars": {barsSpec, `
 view: momentum
 version: 1

@@ -194,6 +194,9 @@ func (v *viewState) finishInstant(i int32, row *emitted, first bool, own op.Orig
 	v.scanBegin(r.m, i, row.rowTS, first, own)
 	v.scanLevel(r.m, i, 0)
 	r.from, r.young = r.m.Rows.Total(), r.m.Rows.Young
+	if v.p.Instants && r.young { // as in any window, for all rows of the window
+		r.from.Flags |= FlagWarmup
+	}
 	if v.nextHeld(i) != row.rowTS {
 		v.runInstant()
 	}
@@ -221,6 +224,9 @@ func (v *viewState) runInstant() {
 	fin := v.fin
 	for k := range now.n {
 		r := &now.rows[k]
+		if v.p.Instants && k+1 < now.n {
+			continue // the last row stands for all
+		}
 		v.fin = r.m
 		if r.young {
 			r.from.Flags |= FlagWarmup

@@ -217,6 +217,9 @@ func (v *viewState) emitHeld(i int32, row *emitted) {
 		m = v.toInstant(i)
 	}
 	row.start, row.end = int64(rec[plan.HeldStart]), int64(rec[plan.HeldEnd])
+	if v.p.Instants {
+		row.start, row.end = row.rowTS-v.p.Window.Width, row.rowTS
+	}
 	row.hold = int64(rec[plan.MetaHold])
 	row.flags = uint8(rec[plan.MetaFlags])
 	row.avail = max(row.end+row.hold, int64(rec[plan.MetaAvail]))

@@ -232,6 +232,16 @@ func cut(in []input, start, end int64) (lo, hi int) {
 func rollingRows(v, root *lang.View, in []input, s span) []refRow {
 	w, e := v.Window.Width, v.Window.Every
 	var rows []refRow
+	if v.Window.Event {
+		for i, x := range in {
+			if i+1 < len(in) && in[i+1].ts == x.ts || !s.closed && x.ts >= s.mark {
+				continue
+			}
+			lo, hi := cut(in, x.ts-w+1, x.ts+1)
+			rows = append(rows, windowRow(v, root, in[lo:hi], nil, x.ts-w, x.ts, x.ts))
+		}
+		return rows
+	}
 	stop := in[len(in)-1].ts + w + v.Window.Carry + 2*e
 	limit := int64(1<<62 - 1)
 	if s.closed {

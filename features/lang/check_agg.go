@@ -46,7 +46,7 @@ func (v *viewChecker) aggregate(e *Expr, args []*Expr, s scope) *Node {
 	if !v.aggOptions(e, agg, args) || bad || !v.aggType(e, agg) {
 		return v.badNode(e.Pos)
 	}
-	if e.Over != nil && agg.Fn != "count" {
+	if (e.Over != nil || v.byEvent()) && agg.Fn != "count" {
 		for _, n := range nodes {
 			if n.Type.Kind == TText || n.Type.Kind == TID {
 				v.unsupported(n.Pos, e.Text+" of text over rows is", "numbers, times, conditions, enums")

@@ -79,9 +79,15 @@ func (s *Spec) hasFrames() bool {
 	return found
 }
 
+// byEvent tells a rolling window for each instant that has rows.
+func (v *viewChecker) byEvent() bool {
+	e := v.spec.Window.Opts["every"]
+	return v.spec.Window.Kind == Rolling && e != nil && e.Op == OpName
+}
+
 // holdColumns makes columns of the parent that are ratios floats, where rows are held.
 func (v *viewChecker) holdColumns() {
-	if v.spec.Window.Kind != NoWindow || !v.spec.hasFrames() {
+	if !v.byEvent() && (v.spec.Window.Kind != NoWindow || !v.spec.hasFrames()) {
 		return
 	}
 	v.view.Holds = true

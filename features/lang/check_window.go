@@ -122,8 +122,12 @@ func (v *viewChecker) rolling() {
 	t.Width, _ = v.duration(w.Main, "rolling")
 	t.Carry = v.carry()
 	v.need("every", "every: 1s", "has no grid")
-	if e := w.Opts["every"]; e != nil && e.Op == OpName {
-		v.unsupported(e.Pos, "every: event is", "a grid such as every: 1s")
+	if v.byEvent() {
+		t.Event = true
+		if v.view.Empty != "omit" {
+			v.problem(v.spec.Places["empty"], "want empty: omit, or a grid such as every: 1s", "empty: %s in a window for each event: none is empty", v.view.Empty)
+		}
+		return
 	}
 	t.Every = v.option("every")
 	if t.Width > 0 && t.Every > t.Width {
@@ -210,6 +214,9 @@ func (v *viewChecker) bounds() {
 		if v.view.Reach <= market.Hour {
 			v.view.OnLate = "recompute"
 		}
+	}
+	if v.byEvent() && len(v.view.Aggs) == 0 && len(v.problems) == 0 && !v.spec.broken {
+		v.problem(v.spec.Window.Pos, "want a feature such as count()", "a window for each event without an aggregate")
 	}
 	if w.Kind != NoWindow {
 		v.ops[fmt.Sprintf("window.%s", w.Kind)] = true

@@ -100,8 +100,10 @@ func TestProblems_OfMissingBounds(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"rolling without every", view("window: {rolling: 5m}\n" + count),
 			"a.yaml:5:10: rolling window without every has no grid (want every: 1s)"},
-		{"rolling by event", view("window: {rolling: 5m, every: event}\n" + count),
-			"a.yaml:5:30: every: event is not supported by this version (supported: a grid such as every: 1s)"},
+		{"rolling by event without an aggregate", view("window: {rolling: 5m, every: event}\nfeatures:\n  n: window_end\n"),
+			"a.yaml:5:10: a window for each event without an aggregate (want a feature such as count())"},
+		{"rolling by event with empty rows", view("window: {rolling: 5m, every: event}\nempty: nulls\n" + count),
+			"a.yaml:6:1: empty: nulls in a window for each event: none is empty (want empty: omit, or a grid such as every: 1s)"},
 		{"rolling on a fine grid", view("window: {rolling: 365d, every: 1ms}\n" + count),
 			"a.yaml:5:32: 31536000000 grid points of 1ms in a window of 365d (want a larger every)"},
 		{"rolling with holes", view("window: {rolling: 1m, every: 5m}\n" + count),

@@ -82,6 +82,7 @@ type TypedWindow struct {
 	Kind    WindowKind
 	Width   int64  // tumbling, rolling; session: the gap that ends it
 	Every   int64  // rolling, latest: grid step
+	Event   bool   // rolling: a window for each instant that has rows, no grid
 	Origin  int64  // tumbling: start of a window
 	Member  string // latest: the column that tells members apart; Width is the greatest age
 	Listed  bool   // latest: members are those that instrument events list

@@ -101,6 +101,10 @@ func (l *lowering) window() error {
 		v.Shape, v.Pane, v.Shift = Tumbling, w.Width, w.Origin
 		return nil
 	case lang.Rolling:
+		if w.Event {
+			v.Shape, v.Instants = RowView, true
+			return nil
+		}
 		if w.Width <= 0 || w.Every <= 0 {
 			return fmt.Errorf("rolling window needs a width and a grid")
 		}

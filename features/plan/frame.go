@@ -59,7 +59,7 @@ type frameSpace struct {
 
 // overRows lowers an aggregate of a row view. Its accumulators are those of the frame and
 // its arguments are worked out in the finish program; make does the rest as for a window.
-func (l *lowering) overRows(g *lang.Agg, make func() (arg, error), finish func(arg) (value, error)) (value, error) {
+func (l *lowering) overRows(over lang.TypedFrame, make func() (arg, error), finish func(arg) (value, error)) (value, error) {
 	if l.rows == nil { // not from inside the argument of another frame
 		l.rows, l.row = l.row, l.fin
 		defer func() { l.row, l.rows = l.rows, nil }()
@@ -69,7 +69,7 @@ func (l *lowering) overRows(g *lang.Agg, make func() (arg, error), finish func(a
 		return value{}, err
 	}
 	level := 1 + max(l.levelOf(a.val.reg), l.levelOf(a.where.reg))
-	f, v := l.frameOf(g.Over, level), l.v
+	f, v := l.frameOf(over, level), l.v
 	accs, args, stride, loads := v.Accs, v.Args, v.Stride, v.Loads
 	accNames, loadNames := l.accs, l.loads
 	v.Accs, v.Args, v.Stride, v.Loads, l.accs, l.loads = f.Accs, f.Args, f.Stride, f.Loads, f.accs, f.loads

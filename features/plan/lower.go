@@ -210,8 +210,11 @@ func (l *lowering) agg(i int) (value, error) {
 	}
 	var v value
 	var err error
-	if g.Over.Span > 0 {
-		v, err = l.overRows(g, input, output)
+	if over := g.Over; over.Span > 0 || l.v.Instants {
+		if l.v.Instants {
+			over.Span = l.v.Window.Width
+		}
+		v, err = l.overRows(over, input, output)
 	} else {
 		var a arg
 		if a, err = input(); err != nil {

@@ -61,9 +61,12 @@ type View struct {
 	Bars   *Bars   // of shape Bar
 	Scans  *Scans  // nil when no program has steps or levels
 	Frames *Frames // nil when a row view has no aggregates
-	Clock  *Clock  // of shape ClockTicks
-	Ticks  bool    // its rows are ticks of others
-	KeyAt  int     // of a bar that ticks: place of the key of its last row in the record, 0 for none
+
+	Instants bool // a row view that gives one row for all rows of an instant: a rolling window for each event
+
+	Clock *Clock // of shape ClockTicks
+	Ticks bool   // its rows are ticks of others
+	KeyAt int    // of a bar that ticks: place of the key of its last row in the record, 0 for none
 
 	Finish *op.Prog
 	Loads  []Load

@@ -44,6 +44,9 @@ func (w *writer) view(v *lang.View) *table {
 		}
 		w.exact(t, src, cols, from)
 	case lang.Tumbling, lang.Rolling:
+		if v.Window.Event {
+			return w.bad(place(v, "window"), "every: event has no SQL in this version", "want a grid such as every: 1s")
+		}
 		aggs := w.states(v, src, cols, from)
 		aggs.by = v.By
 		w.exact(t, src, aggs, v.Name+".states")

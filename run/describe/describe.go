@@ -153,6 +153,9 @@ func (v *View) window() string {
 	case lang.Tumbling:
 		return run.FormatDuration(w.Width)
 	case lang.Rolling:
+		if w.Event {
+			return run.FormatDuration(w.Width) + " every event"
+		}
 		return run.FormatDuration(w.Width) + " every " + run.FormatDuration(w.Every)
 	case lang.Latest:
 		return "latest of each " + w.Member + " every " + run.FormatDuration(w.Every)

@@ -21,7 +21,7 @@ func begins(v *lang.View) bool {
 func (e *explainer) explains(v *lang.View) bool {
 	switch v.Window.Kind {
 	case lang.Tumbling, lang.Rolling:
-		return true
+		return !v.Window.Event
 	case lang.Session, lang.Bar:
 		return v == e.view && v.Parent == nil && !v.Window.Split
 	}
