@@ -11,7 +11,7 @@ import (
 )
 
 // bookTape is batches of deltas of two instruments with books of 1000 levels a side, each
-// changing six levels near the best prices, 50 messages a second and instrument. The
+// changing six levels near the best prices, all 1000 of a side within 10 bps, 50 messages a second and instrument. The
 // first batch has the snapshots.
 func bookTape(insts *market.Instruments, batches, rows int) []*market.Batch {
 	g := rand.New(rand.NewPCG(1, 2))
@@ -42,8 +42,9 @@ func bookTape(insts *market.Instruments, batches, rows int) []*market.Batch {
 				}
 				b.Cols[market.BookOrigin].AppendInt(market.OriginVenue)
 			} else {
-				for range 3 {
-					d := g.Int64N(4)*g.Int64N(4) + 1
+				d := int64(0)
+				for range 3 { // as venues send them: the best first
+					d += g.Int64N(6) + 1
 					p[0], p[1] = append(p[0], mid[k]+1-d), append(p[1], mid[k]+d)
 					q[0], q[1] = append(q[0], g.Int64N(5000)), append(q[1], g.Int64N(5000))
 				}

@@ -18,6 +18,8 @@ type books struct {
 	list  []lang.BookColumn
 	cols  []market.Col
 	deep  int       // levels that flow functions compare
+	nears []near    // the columns that are depths
+	place []int     // of each column among them
 	from  [][]int32 // slots by instrument; each of its feeds has one
 	slots []liveBook
 	named map[bookName]int32
@@ -39,6 +41,7 @@ type liveBook struct {
 	book     book.Book
 	live     bool
 	snapshot int64 // time of the last one
+	depths   []depth
 }
 
 func newBooks(t *Task, list []lang.BookColumn) *books {
@@ -47,8 +50,12 @@ func newBooks(t *Task, list []lang.BookColumn) *books {
 	}
 	b := &books{task: t, list: list, cols: make([]market.Col, len(list)), named: map[bookName]int32{}, evict: market.NoTime}
 	for _, c := range list {
-		if c.Fn == lang.BookOFI || c.Fn == lang.BookMLOFI {
+		b.place = append(b.place, len(b.nears))
+		switch c.Fn {
+		case lang.BookOFI, lang.BookMLOFI:
 			b.deep = max(b.deep, c.N)
+		case lang.BookDepth:
+			b.nears = append(b.nears, near{sideOf(c.Side), c.Arg})
 		}
 	}
 	b.before.alloc(b.deep)
@@ -113,6 +120,7 @@ func (b *books) apply(x *liveBook, in *market.Batch, i int) (flow bool) {
 	var err error
 	switch {
 	case in.Cols[market.BookOrigin].I64[i] != market.OriginDelta:
+		x.moved()
 		err = x.book.Replace(bids, asks)
 		x.live, x.snapshot = err == nil, in.TS[i]
 	case !x.live:
@@ -122,6 +130,7 @@ func (b *books) apply(x *liveBook, in *market.Batch, i int) (flow bool) {
 		return false
 	default:
 		flow = b.deep > 0 && b.before.take(&x.book)
+		b.follow(x, &bids, &asks)
 		err = x.book.Apply(bids, asks)
 	}
 	if err != nil {
@@ -129,7 +138,11 @@ func (b *books) apply(x *liveBook, in *market.Batch, i int) (flow bool) {
 		return false
 	}
 	if d := &in.Cols[market.BookDepth]; !d.IsNull(i) && d.I64[i] > 0 {
-		x.book.Truncate(int(min(d.I64[i], book.MaxLevels)))
+		n := int(min(d.I64[i], book.MaxLevels))
+		if x.book.Len(book.Bid) > n || x.book.Len(book.Ask) > n {
+			x.moved()
+		}
+		x.book.Truncate(n)
 	}
 	// A flagged snapshot ends a gap, or is itself not what the venue had.
 	if sum := &in.Cols[market.BookChecksum]; gap && !sum.IsNull(i) && !x.book.Agrees(x.exchange, sum.I64[i]) {
@@ -142,6 +155,7 @@ func (b *books) apply(x *liveBook, in *market.Batch, i int) (flow bool) {
 // void forgets a book until its next snapshot.
 func (x *liveBook) void() {
 	x.live = false
+	x.moved()
 	x.book.Reset()
 }
 
@@ -152,6 +166,11 @@ func (b *books) row(x *liveBook, i int, flow bool) {
 		col := &b.cols[k]
 		if !known {
 			setNull(col, i, false)
+			continue
+		}
+		if b.list[k].Fn == lang.BookDepth {
+			m, ok := b.depth(x, b.place[k])
+			setDec(col, i, m, x.book.QuantityScale(), ok)
 			continue
 		}
 		b.value(&b.list[k], x, col, i, flow)
@@ -169,10 +188,7 @@ func setNull(c *market.Col, i int, overflow bool) {
 }
 
 func (b *books) value(c *lang.BookColumn, x *liveBook, col *market.Col, i int, flow bool) {
-	side := book.Bid
-	if c.Side == lang.AskSide {
-		side = book.Ask
-	}
+	side := sideOf(c.Side)
 	k := &x.book
 	ps, qs := k.PriceScale(), k.QuantityScale()
 	p, q := k.Levels(side)
@@ -200,9 +216,6 @@ func (b *books) value(c *lang.BookColumn, x *liveBook, col *market.Col, i int, f
 	case lang.BookTotal:
 		m, ok := op.SumLast(q, c.N)
 		setDec(col, i, m, qs, ok)
-	case lang.BookDepth:
-		m, ok := op.BookDepth(k, side, c.Arg)
-		setDec(col, i, m, qs, ok)
 	case lang.BookOFI, lang.BookMLOFI:
 		first := c.N
 		if c.Fn == lang.BookMLOFI {
@@ -217,6 +230,13 @@ func (b *books) value(c *lang.BookColumn, x *liveBook, col *market.Col, i int, f
 	default:
 		b.wide(c, k, side, col, i)
 	}
+}
+
+func sideOf(s lang.BookSide) book.Side {
+	if s == lang.AskSide {
+		return book.Ask
+	}
+	return book.Bid
 }
 
 // wide writes one half of a value of two columns.

@@ -156,10 +156,14 @@ func (v *viewState) choose(c *cols) {
 	}
 	v.kernels.choose(v.fastNow)
 	v.vec.choose(c)
+	v.lasts.choose()
 }
 
 // foldRows folds row by row through the row program: the definition of every fold.
 func (v *viewState) foldRows(rec []uint64, c *cols, lo, hi int) {
+	if v.lasts.fold(rec, c, lo, hi) {
+		return
+	}
 	code := v.p.Row.Code
 	if len(v.slowNow) == len(v.slow) && !v.task.plan.plain {
 		code = v.p.Slow

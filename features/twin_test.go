@@ -44,6 +44,19 @@ features:
   buys: sum(quantity where side == buy)
   nbuys: count(where side == buy)
 `, `
+view: newest
+version: 1
+from: trade
+by: [symbol]
+window: {tumbling: 8s}
+features:
+  n: count()
+  ratio: last(quantity / price)
+  scaled: last(1000000 * (price - 500000) / (price + quantity * quantity))
+  wide: last(price * price * quantity * 1000000000000 - quantity)
+  sides: last(price * 1.5 where side == buy)
+  sum: sum(price - 100)
+`, `
 view: derived
 version: 1
 from: trade

@@ -38,6 +38,7 @@ type viewState struct {
 
 	row, fin *op.Machine
 	vec      vectors
+	lasts    lasts
 	slow     []int // accumulators that go through the row program
 	fast     []int // accumulators that kernels fold
 	slowNow  []int // slow, and those fast ones whose columns hold nulls in this batch
@@ -99,6 +100,7 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 	v.kernels.init(v)
 	v.cut.init(v)
 	v.vec.init(v)
+	v.lasts.init(v)
 	return v
 }
 

@@ -3,7 +3,6 @@ package op
 import (
 	"math"
 	"math/bits"
-	"sort"
 
 	"github.com/pinova-group/tidemark/market/book"
 	"github.com/pinova-group/tidemark/market/num"
@@ -22,40 +21,45 @@ func SumLast(m []int64, n int) (sum int64, ok bool) {
 	return int64(lo), hi == 0 && lo <= math.MaxInt64
 }
 
-// BookDepth is the quantity at prices within dist of mid, both ends included: for bids
-// 2·p·10^s ≥ (bid + ask)·(10^s − m), for dist = m·10^-s between 0 and 1.
-func BookDepth(b *book.Book, s book.Side, dist num.Dec) (sum int64, ok bool) {
+// Border is the price furthest from mid that is still within dist of it: the least p with
+// 2·p·10^s ≥ (bid + ask)·(10^s − m) for bids, the greatest with 2·p·10^s ≤ (bid +
+// ask)·(10^s + m) for asks, for dist = m·10^-s between 0 and 1. Both sides have levels.
+func Border(b *book.Book, s book.Side, dist num.Dec) int64 {
 	bids, _ := b.Levels(book.Bid)
 	asks, _ := b.Levels(book.Ask)
 	twice := uint64(bids[len(bids)-1]) + uint64(asks[len(asks)-1])
 	one := uint64(num.Pow10[dist.S])
-	p, q := b.Levels(s)
 	if s == book.Bid {
 		hi, lo := bits.Mul64(twice, one-uint64(dist.M))
 		border, rest := bits.Div64(hi, lo, 2*one)
 		if rest > 0 {
 			border++
 		}
-		return SumLast(q, len(p)-from(p, func(v int64) bool { return uint64(v) >= border }))
+		return int64(border)
 	}
 	hi, lo := bits.Mul64(twice, one+uint64(dist.M))
 	border, _ := bits.Div64(hi, lo, 2*one)
-	return SumLast(q, len(p)-from(p, func(v int64) bool { return uint64(v) <= border }))
+	return int64(min(border, math.MaxInt64))
 }
 
-// from is the place in p from which on near holds, galloping from the best level:
-// distances are short against books.
-func from(p []int64, near func(v int64) bool) int {
-	hi, step := len(p)-1, 1
-	if !near(p[hi]) {
-		return len(p)
-	}
-	for hi-step >= 0 && near(p[hi-step]) {
+// Place is the index in prices, the best last, from which on levels are at a price or
+// better. It gallops from the best level: distances are short against books.
+func Place(p []int64, s book.Side, price int64) int {
+	sign := 1 - 2*int64(s)
+	key, hi, step := price*sign, len(p), 1
+	for hi-step >= 0 && p[hi-step]*sign >= key {
 		hi -= step
 		step *= 2
 	}
-	lo := max(hi-step+1, 0) // p[hi] is near, p[lo-1] is not
-	return lo + sort.Search(hi-lo, func(i int) bool { return near(p[lo+i]) })
+	lo := max(hi-step+1, 0) // what is before lo is worse, what is from hi on is not
+	for lo < hi {
+		if m := int(uint(lo+hi) >> 1); p[m]*sign >= key {
+			hi = m
+		} else {
+			lo = m + 1
+		}
+	}
+	return lo
 }
 
 // Wide is an exact value of 125 bits in two columns: high · 2^62 + low.
