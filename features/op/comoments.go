@@ -112,13 +112,13 @@ func (a *Acc) comoment(v *Val, st []uint64, s Stat, ddof int64, sc *Scratch) {
 	b[5].Sub(&b[5], b[7].Mul(&b[0], &b[1])) // C
 	sx, sy := int(ex.scale()), int(ey.scale())
 	if s == StatCov {
-		sc.int(n).Mul(sc.int(n), b[6].SetInt64(n-ddof))
+		sc.pairsOf(n, n-ddof)
 		sc.ratio(v, &b[5], &b[8], sx+sy, a.Kind.QBits()+a.With.QBits())
 		return
 	}
 	b[6].Mul(&b[4], sc.int(n))
 	b[6].Sub(&b[6], b[7].Mul(&b[1], &b[1])) // Y
-	if b[6].Sign() == 0 {
+	if b[6].Sign() <= 0 {
 		v.setNull(false)
 		return
 	}
@@ -133,7 +133,7 @@ func (a *Acc) comoment(v *Val, st []uint64, s Stat, ddof int64, sc *Scratch) {
 	}
 	b[2].Mul(&b[2], sc.int(n))
 	b[2].Sub(&b[2], b[7].Mul(&b[0], &b[0])) // X
-	if b[2].Sign() == 0 {
+	if b[2].Sign() <= 0 {
 		v.setNull(false)
 		return
 	}

@@ -129,7 +129,7 @@ func (a *Acc) Statistic(v *Val, rec []uint64, ask Statistic, sc *Scratch) {
 	switch s {
 	case StatVar:
 		sc.central2(n)
-		sc.int(n * (n - ddof))
+		sc.pairsOf(n, n-ddof)
 		sc.ratio(v, &b[4], &b[8], int(2*extent(st[1]).scale()), 2*a.Kind.QBits())
 	case StatSkew:
 		sc.skew(v, n)
@@ -143,6 +143,11 @@ func (a *Acc) Statistic(v *Val, rec []uint64, ask Statistic, sc *Scratch) {
 
 func (sc *Scratch) int(i int64) *big.Int { return sc.big[8].SetInt64(i) }
 
+// pairsOf sets big[8] to n·m.
+func (sc *Scratch) pairsOf(n, m int64) {
+	sc.int(n).Mul(&sc.big[8], sc.big[7].SetInt64(m))
+}
+
 // central2 sets big[4] to n·S2 − S1² = n²·m2.
 func (sc *Scratch) central2(n int64) {
 	b := &sc.big
@@ -155,7 +160,7 @@ func (sc *Scratch) central2(n int64) {
 func (sc *Scratch) skew(v *Val, n int64) {
 	b := &sc.big
 	sc.central2(n)
-	if b[4].Sign() == 0 {
+	if b[4].Sign() <= 0 {
 		v.setNull(false)
 		return
 	}
@@ -177,7 +182,7 @@ func (sc *Scratch) skew(v *Val, n int64) {
 func (sc *Scratch) kurt(v *Val, n int64) {
 	b := &sc.big
 	sc.central2(n)
-	if b[4].Sign() == 0 {
+	if b[4].Sign() <= 0 {
 		v.setNull(false)
 		return
 	}

@@ -194,3 +194,58 @@ func TestMoments_RefuseWhatDoesNotFit(t *testing.T) {
 		t.Errorf("kurt is %v", &got)
 	}
 }
+
+// States that no inputs make, as a snapshot from elsewhere could hold, give numbers or null,
+// never a panic.
+func TestStatistics_OfHostileStates(t *testing.T) {
+	g := rand.New(rand.NewPCG(5, 6))
+	word := func() uint64 {
+		switch g.IntN(4) {
+		case 0:
+			return uint64(g.IntN(5))
+		case 1:
+			return -uint64(g.IntN(3))
+		case 2:
+			return uint64(g.IntN(40)) | uint64(g.IntN(1024))<<8
+		}
+		return g.Uint64() >> g.IntN(64)
+	}
+	valid := 0
+	for range 200_000 {
+		a := Acc{Fn: []Func{Moments, Comoments, Order, Weighted, Paths}[g.IntN(5)], Kind: KExact, With: KExact, Bits: 4}
+		var sc Scratch
+		st := make([]uint64, a.Words())
+		if a.Owner() {
+			for range 1 + g.IntN(4) {
+				if a.LoadEntry(st, &sc, word) {
+					valid++
+				}
+			}
+		} else {
+			for i := range st {
+				st[i] = word()
+			}
+			if !a.Valid(st) {
+				continue
+			}
+			valid++
+		}
+		var v Val
+		switch a.Fn {
+		case Order, Weighted:
+			a.Load(&v, st, 0, &sc)
+		case Paths:
+			a.Statistic(&v, st, Statistic{Stat: StatHY}, &sc)
+			a.Statistic(&v, st, Statistic{Stat: StatLead, Max: 4, Step: 2}, &sc)
+		default:
+			for _, s := range statsOf(a.Fn) {
+				if a.Statistic(&v, st, Statistic{Stat: s, DDof: 1}, &sc); s == StatVar || s == StatKurt || s == StatCov || s == StatSlope {
+					v.Float64(KRatio)
+				}
+			}
+		}
+	}
+	if valid < 20_000 {
+		t.Errorf("only %d states were valid", valid)
+	}
+}

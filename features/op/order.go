@@ -2,6 +2,7 @@ package op
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/pinova-group/tidemark/market/num"
@@ -59,16 +60,23 @@ func keyVal(v *Val, lo, hi uint64, k Kind) {
 	v.W = num.Int192{lo>>keyScaleBits | hi<<(64-keyScaleBits), uint64(int64(hi) >> keyScaleBits), uint64(int64(hi) >> 63)}
 }
 
+// maxCount bounds the number of inputs that an entry stands for, so that numbers and
+// weights add up without leaving their words.
+const maxCount = 1 << 40
+
 // orderValid checks an entry read from outside: its key must be the one of its value.
 func orderValid(a *Acc, e []uint64) bool {
 	var v Val
+	sum := num.Int192(e[3:6])
+	if e[2] > maxCount || sum.Sign() < 0 || sum.BitLen() > weightBits+bits.Len64(e[2]) {
+		return false
+	}
 	keyVal(&v, e[0], e[1], a.Kind)
 	if a.Kind == KFloat {
 		return e[1] == 0 && v.F-v.F == 0 && e[0] != 1<<63
 	}
 	lo, hi, ok := orderKey(&v, a.Kind)
-	sum := num.Int192(e[3:6])
-	return ok && v.S <= maxScale && lo == e[0] && hi == e[1] && sum.Sign() >= 0
+	return ok && v.S <= maxScale && lo == e[0] && hi == e[1]
 }
 
 func orderFold(a *Acc, st []uint64, v *Val, _ int64, sc *Scratch) bool {
