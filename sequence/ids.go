@@ -50,8 +50,10 @@ func newIDSet(limit int) *idSet {
 	return s
 }
 
-func (g *idGen) find(h, a uint64, b uint32) (stamp uint32, ok bool) {
-	if g.n == 0 {
+// find returns the slot of an id, or the empty one where it belongs; none has a table
+// without slots.
+func (g *idGen) find(h, a uint64, b uint32) (at uint64, ok bool) {
+	if len(g.tags) == 0 {
 		return 0, false
 	}
 	tag := tagOf(h)
@@ -60,40 +62,51 @@ func (g *idGen) find(h, a uint64, b uint32) (stamp uint32, ok bool) {
 		switch g.tags[i] {
 		case tag:
 			if x := &g.slots[i]; x.a == a && x.b == b {
-				return x.stamp, true
+				return i, true
 			}
 		case 0:
-			return 0, false
+			return i, false
 		}
 	}
 }
+
+// full reports whether the table must grow before an id is put.
+func (g *idGen) full() bool { return g.n*8 >= len(g.slots)*5 }
 
 // put adds an id or gives it a new stamp.
-func (g *idGen) put(h uint64, x idSlot) {
-	if g.n*8 >= len(g.slots)*5 {
+func (g *idGen) put(h, a uint64, b, stamp uint32) {
+	if g.full() {
 		g.rehash(max(minSlots, 2*len(g.slots)))
 	}
-	tag := tagOf(h)
-	mask := uint64(len(g.tags) - 1)
-	i := h & mask
-	for g.tags[i] != 0 {
-		if g.tags[i] == tag && g.slots[i].a == x.a && g.slots[i].b == x.b {
-			g.slots[i].stamp = x.stamp
-			return
-		}
-		i = (i + 1) & mask
-	}
-	g.tags[i], g.slots[i] = tag, x
-	g.n++
+	at, ok := g.find(h, a, b)
+	g.set(at, ok, tagOf(h), a, b, stamp)
 }
 
+// set fills the slot that find gave.
+func (g *idGen) set(at uint64, ok bool, tag uint8, a uint64, b, stamp uint32) {
+	g.tags[at] = tag
+	x := &g.slots[at]
+	x.a, x.b, x.stamp = a, b, stamp
+	if !ok {
+		g.n++
+	}
+}
+
+// rehash moves the ids to a table of another size.
 func (g *idGen) rehash(size int) {
 	tags, slots := g.tags, g.slots
-	g.tags, g.slots, g.n = make([]uint8, size), make([]idSlot, size), 0
-	for i, x := range slots {
-		if tags[i] != 0 {
-			g.put(mix(x.a, x.b), x)
+	g.tags, g.slots = make([]uint8, size), make([]idSlot, size)
+	mask := uint64(size - 1)
+	for i, tag := range tags {
+		if tag == 0 {
+			continue
 		}
+		x := &slots[i]
+		at := mix(x.a, x.b) & mask
+		for g.tags[at] != 0 {
+			at = (at + 1) & mask
+		}
+		g.tags[at], g.slots[at] = tag, *x
 	}
 }
 
@@ -160,9 +173,14 @@ func (g *idGen) clear(from int64) {
 func (s *idSet) known(id *market.ID, ts, forget int64) bool {
 	a, b := idParts(id)
 	h := mix(a, b)
-	stamp, ok := s.cur.find(h, a, b)
-	if !ok {
-		stamp, ok = s.old.find(h, a, b)
+	at, here := s.cur.find(h, a, b)
+	stamp, ok := uint32(0), here
+	if here {
+		stamp = s.cur.slots[at].stamp
+	} else if s.old.n > 0 {
+		if i, found := s.old.find(h, a, b); found {
+			stamp, ok = s.old.slots[i].stamp, true
+		}
 	}
 	if ok && (forget == market.NoTime || int32(stamp-stampOf(forget)) >= 0) {
 		return true
@@ -170,10 +188,15 @@ func (s *idSet) known(id *market.ID, ts, forget int64) bool {
 	if forget != market.NoTime && ts < forget {
 		return false // would be forgotten at once
 	}
-	if s.cur.n >= s.limit {
+	switch {
+	case s.cur.n >= s.limit:
 		s.swap(forget)
+		s.cur.put(h, a, b, stampOf(ts))
+	case s.cur.full():
+		s.cur.put(h, a, b, stampOf(ts))
+	default:
+		s.cur.set(at, here, tagOf(h), a, b, stampOf(ts))
 	}
-	s.cur.put(h, idSlot{a, b, stampOf(ts)})
 	s.cur.max = max(s.cur.max, ts)
 	return false
 }

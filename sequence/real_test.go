@@ -342,7 +342,13 @@ func BenchmarkRealStream(b *testing.B) {
 			p := &tape{insts: insts, bad: map[string]int{}}
 			chunks := p.decode(b, adapters.Env{Feeds: feeds, Insts: insts}, "binance", "rawstream/"+name+"_20240808.jsonl.gz")
 			var out sequence.Out
-			var cpu, done int64
+			var cpu, done, levels, rows int64
+			for _, c := range chunks {
+				rows += int64(c.Len())
+				if x := c.Batches[market.KindBook]; x != nil {
+					levels += int64(len(x.Cols[market.BookBidPrice].I64) + len(x.Cols[market.BookAskPrice].I64))
+				}
+			}
 			b.ReportAllocs()
 			b.ResetTimer()
 			for done < int64(b.N) {
@@ -360,6 +366,39 @@ func BenchmarkRealStream(b *testing.B) {
 				}
 				cpu += sequence.CPUTime(b) - at
 				done += s.Counts().In
+			}
+			b.ReportMetric(float64(cpu)/float64(done), "cpu-ns/op")
+			b.ReportMetric(float64(levels)/float64(rows), "levels/op")
+		})
+	}
+}
+
+// One op is one level of the recorded book rows, applied to a bare book: the part of
+// BenchmarkRealStream that no order, identity or copy can save.
+func BenchmarkRealBook(b *testing.B) {
+	for _, name := range []string{"binance_spot_btcusdt", "binance_usdm_btcusdt", "binance_cm_btcusd_perp"} {
+		b.Run(name, func(b *testing.B) {
+			feeds, insts := market.NewFeeds(), market.NewInstruments()
+			p := &tape{insts: insts, bad: map[string]int{}}
+			chunks := p.decode(b, adapters.Env{Feeds: feeds, Insts: insts}, "binance", "rawstream/"+name+"_20240808.jsonl.gz")
+			var cpu, done int64
+			b.ResetTimer()
+			for done < int64(b.N) {
+				var k book.Book
+				at := sequence.CPUTime(b)
+				for _, c := range chunks {
+					x := c.Batches[market.KindBook]
+					for i := 0; x != nil && i < x.N; i++ {
+						if x.Cols[market.BookOrigin].I64[i] != market.OriginDelta {
+							k.Reset()
+						}
+						if err := k.ApplyRow(x.Cols, i); err != nil {
+							b.Fatal(err)
+						}
+						done += int64(len(x.Cols[market.BookBidPrice].Decs(i)) + len(x.Cols[market.BookAskPrice].Decs(i)))
+					}
+				}
+				cpu += sequence.CPUTime(b) - at
 			}
 			b.ReportMetric(float64(cpu)/float64(done), "cpu-ns/op")
 		})
