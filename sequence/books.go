@@ -26,8 +26,12 @@ func (s *Sequencer) pushBooks(b *market.Batch) {
 	k := s.kinds[market.KindBook]
 	s.books.base = k.arena.N
 	appendRange(k.arena, b, 0, b.N) // nearly all are held; the others are dead rows of the arena
+	var fk *feedKind
+	var l *line
 	for i := range b.N {
-		fk := s.feedKind(k, b.Feed[i])
+		if fk == nil || fk.fs.id != b.Feed[i] {
+			fk, l = s.feedKind(k, b.Feed[i]), nil
+		}
 		fk.fs.counts.In++
 		if why := s.deadBook(fk, b, i); why != "" {
 			s.bury(fk.fs, b, i, why)
@@ -36,7 +40,10 @@ func (s *Sequencer) pushBooks(b *market.Batch) {
 		if b.Cols[market.BookOrigin].I64[i] == market.OriginREST {
 			s.pushREST(k, fk, b, i)
 		} else {
-			s.pushBook(k, s.line(k, b.Feed[i], b.Shard[i]), b, i)
+			if l == nil || l.shard != b.Shard[i] {
+				l = s.line(k, b.Feed[i], b.Shard[i])
+			}
+			s.pushBook(k, l, b, i)
 		}
 		if k.held > k.checkAt {
 			s.relieve(k)

@@ -52,9 +52,8 @@ func (o *ordered) add(x entry) {
 	if o.sorted == n && (o.head == n || !x.less(&o.e[n-1])) {
 		o.sorted++
 	}
-	// Field by field: a copy of the whole would wait for the fields just written.
-	o.e = append(o.e, entry{})
-	e := &o.e[n]
+	o.e = slices.Grow(o.e, 1)[:n+1]
+	e := &o.e[n] // field by field: a copy of the whole would wait for the fields just written
 	e.ts, e.si, e.seq, e.epoch, e.row = x.ts, x.si, x.seq, x.epoch, x.row
 }
 
