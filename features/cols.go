@@ -43,12 +43,20 @@ type want struct {
 }
 
 // add enters the inputs of a view.
-func (w *want) add(v *plan.View) {
+func (w *want) add(v *plan.View, kind market.Kind) {
 	if v.Keyed {
 		w.seq, w.inst, w.epoch = true, true, true
 	}
 	w.inst = w.inst || slices.ContainsFunc(v.Joins, func(j plan.Join) bool { return j.AtRows })
-	w.inputs(v.Inputs)
+	w.inputs(columnsOf(v, kind))
+}
+
+// columnsOf are the columns that a view reads of a kind: in a union each input has its own.
+func columnsOf(v *plan.View, kind market.Kind) []plan.Input {
+	if v.Union == nil {
+		return v.Inputs
+	}
+	return slices.DeleteFunc(slices.Clone(v.Inputs), func(in plan.Input) bool { return in.Union > 0 && v.Union[in.Union-1] != kind })
 }
 
 func (w *want) inputs(ins []plan.Input) {

@@ -38,6 +38,7 @@ func (v *viewState) advance(mark int64) {
 		v.advanceClock(mark)
 		return
 	}
+	v.sortUnion()
 	if mark > v.due {
 		v.drain(mark)
 		v.mergeRows(func(i int32) int64 {
@@ -378,6 +379,7 @@ func (v *viewState) load(ld *plan.Load, i int32, row *emitted) {
 // close emits what is left at the end of input at event time last.
 func (v *viewState) close(last int64) {
 	v.closing, v.last = true, last
+	v.sortUnion()
 	if v.p.Shape == plan.Latest {
 		v.advanceLatest(v.gridAfter(last) + 1)
 		return

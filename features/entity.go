@@ -21,7 +21,6 @@ type entities struct {
 	from   []int32        // number by instrument or entity of the parent, -1 when not met
 	feeds  [][]feedEntity // with a key that has the feed: the numbers by instrument
 	byFeed bool
-	last   []int64 // event time of the entity's last row: order is checked, not assumed
 	rank   []uint32
 	sorted bool
 	key    []byte
@@ -127,7 +126,6 @@ func (e *entities) number(ns []string) uint32 {
 		texts[i] = []byte(s)
 	}
 	e.texts = append(e.texts, texts)
-	e.last = append(e.last, 0)
 	e.sorted = false
 	return n
 }

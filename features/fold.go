@@ -230,7 +230,7 @@ func (t *Task) loadEvent(ins []plan.Input, regs []op.Val, c *cols, i int) {
 			x.W[0] = c.seq[i]
 		case plan.FeedName:
 			x.SetText(t.feeds.name(c.feed[i]))
-		case plan.Joined: // known when the row is complete
+		case plan.Joined, plan.Absent: // known when the row is complete, or never
 			x.SetNull()
 		default:
 			setWord(x, t.inst[c.inst[i]][in.Ref.Source-plan.Exchange], in)

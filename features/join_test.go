@@ -71,6 +71,41 @@ features:
   skew: last(bid_price) / last(ask_price)
   quotes: count()
 `},
+	// Several kinds, one of them twice, in the total order.
+	"unions": {`
+view: both
+version: 1
+from: {a: trade, b: quote, c: trade}
+where: a.price > 200 or b.bid_price is not null or c.side == buy and exchange != 'alpha'
+by: [market, base]
+window: {rolling: 20s, every: 5s}
+join:
+  q: {view: quote, on: [exchange, symbol], match: asof, max_age: 9s, strict: true}
+features:
+  n: count()
+  trades: count(a.price)
+  again: count(c.ts)
+  quotes: count(b.ts)
+  last_price: last(a.price)
+  last_any: last(coalesce(a.price, b.bid_price))
+  bought: sum(c.quantity where c.side == buy)
+  ids: distinct(a.id)
+  places: distinct(a.market)
+  lag: max(ts - q.ts)
+`, `
+view: each_row
+version: 1
+from: {a: trade, b: quote}
+by: [exchange, market, symbol]
+let:
+  mark: coalesce(a.price, b.bid_price)
+features:
+  is_trade: a.ts is not null
+  price: mark
+  step: mark - prev(mark, within=1m)
+  word: a.side
+  base_of: b.base
+`},
 	// Scans over what rows join: they step when the rows are complete.
 	"scans": {barsSpec, `
 view: beside
@@ -142,7 +177,7 @@ func specsOf(name string) []string {
 	return engineSpecs[name]
 }
 
-func joinNames() []string { return []string{"rows of events", "scans", "views", "windows"} }
+func joinNames() []string { return []string{"rows of events", "scans", "unions", "views", "windows"} }
 
 // The engine gives what a search through all joined rows gives.
 func TestJoin_MatchesReference(t *testing.T) {

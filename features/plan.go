@@ -112,8 +112,11 @@ func (p *Plan) addInput(v *plan.View) {
 	if v.Cross != nil && v.Cross.Universe != nil {
 		p.input(market.KindInstrument).read("delisted_ts", "listed_ts", "state")
 	}
-	if v.Parent < 0 {
+	if v.Parent < 0 && v.Union == nil {
 		p.columns(v.Kind, v.Inputs)
+	}
+	for _, k := range v.Union {
+		p.columns(k, columnsOf(v, k))
 	}
 	for i := range v.Joins {
 		if j := &v.Joins[i]; j.Source < 0 {

@@ -138,7 +138,7 @@ func (w *world) withJoins(v *lang.View, events []*event, from map[*lang.View][]r
 		}
 		ms := at(&in, in.ts, uses(v, among...))
 		in.col = func(name string) value {
-			if alias, c, ok := strings.Cut(name, "."); ok {
+			if alias, c, ok := strings.Cut(name, "."); ok && isJoin(v, alias) {
 				return joinedValue(v, ms, alias, c)
 			}
 			return col(name)
@@ -154,6 +154,39 @@ func (w *world) withJoins(v *lang.View, events []*event, from map[*lang.View][]r
 			}
 		}
 		return in
+	}
+}
+
+func isJoin(v *lang.View, alias string) bool {
+	return slices.ContainsFunc(v.Joins, func(j *lang.TypedJoin) bool { return j.Alias == alias })
+}
+
+// unionRows gives every event of a union once for each alias of its kind, in the total
+// order, then in that of the aliases.
+func (w *world) unionRows(v *lang.View, events []*event, add func(in input)) {
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b *event) int { return w.order(a).compare(w.order(b)) })
+	for _, e := range events {
+		for _, u := range v.Union {
+			if e.kind != u.Kind {
+				continue
+			}
+			in := w.fromEvent(v, e)
+			plain := in.col
+			in.col = func(name string) value {
+				alias, own, ok := strings.Cut(name, ".")
+				switch {
+				case !ok:
+					return plain(name)
+				case alias != u.Alias:
+					return nil
+				case own == "market":
+					return word(v, name, w.insts[e.inst].Venue.String())
+				}
+				return plain(own)
+			}
+			add(in)
+		}
 	}
 }
 

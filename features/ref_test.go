@@ -76,7 +76,9 @@ func (w *world) inputs(v *lang.View, events []*event, from map[*lang.View][]refR
 		k := strings.Join(ent, "\x00")
 		rows[k], names[k] = append(rows[k], in), ent
 	}
-	if v.Parent == nil {
+	if v.Union != nil {
+		w.unionRows(v, events, add)
+	} else if v.Parent == nil {
 		for _, e := range events {
 			if e.kind == v.Kind {
 				add(w.fromEvent(v, e))

@@ -82,6 +82,7 @@ func (v *viewState) save(w *writer) {
 		return
 	}
 	mark := v.task.mark(v.p)
+	v.sortUnion()
 	v.ents.ranks()
 	order := make([]int32, len(v.ents.names))
 	n := 0

@@ -22,12 +22,13 @@ type stage struct {
 	count    []int32
 	touched  []uint32
 	ent      []uint32
+	last     []int64 // event time of the last row of each entity: order is checked, not assumed
 }
 
 func (st *stage) add(v *viewState) {
 	st.views = append(st.views, v)
-	st.gathered.want.add(v.p)
-	v.picked.want.add(v.p)
+	st.gathered.want.add(v.p, st.kind)
+	v.picked.want.add(v.p, st.kind)
 }
 
 // sortBelow is the mean length of runs below which rows are grouped by entity before
@@ -50,7 +51,11 @@ func (st *stage) push(b *market.Batch, payload []market.Col) error {
 		return err
 	}
 	for _, v := range st.views {
-		v.push(c, st.runs)
+		if v.p.Union != nil {
+			v.holdUnion(st.kind, c, st.runs)
+		} else {
+			v.push(c, st.runs)
+		}
 	}
 	return nil
 }
@@ -165,7 +170,10 @@ func (st *stage) order(c *cols) error {
 		if *first == market.NoTime || ts[0] < *first {
 			*first = ts[0]
 		}
-		prev, falls := st.ents.last[r.ent], int64(0)
+		for int(r.ent) >= len(st.last) {
+			st.last = append(st.last, 0)
+		}
+		prev, falls := st.last[r.ent], int64(0)
 		for _, t := range ts {
 			falls |= t - prev // its sign, both being far from the ends of the range
 			prev = t
@@ -173,7 +181,7 @@ func (st *stage) order(c *cols) error {
 		if falls < 0 {
 			return fmt.Errorf("push %s: rows of %v go back in time", st.kind, st.ents.names[r.ent])
 		}
-		st.ents.last[r.ent] = prev
+		st.last[r.ent] = prev
 	}
 	return nil
 }

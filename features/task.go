@@ -3,6 +3,7 @@ package features
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
@@ -73,13 +74,26 @@ func (t *Task) addView(i int, v *plan.View) {
 	if v.Parent >= 0 {
 		return
 	}
+	if v.Union == nil {
+		t.addStage(s, v.Kind)
+		return
+	}
+	for k := range market.Kind(market.NumKinds) {
+		if slices.Contains(v.Union, k) {
+			t.addStage(s, k)
+		}
+	}
+}
+
+// addStage lets a view read a kind, beside those that read it under the same key.
+func (t *Task) addStage(s *viewState, kind market.Kind) {
 	for _, st := range t.stages {
-		if st.ents == s.keys {
+		if st.ents == s.keys && st.kind == kind {
 			st.add(s)
 			return
 		}
 	}
-	st := &stage{task: t, kind: v.Kind, ents: s.keys}
+	st := &stage{task: t, kind: kind, ents: s.keys}
 	st.add(s)
 	t.stages = append(t.stages, st)
 }

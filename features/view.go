@@ -21,7 +21,9 @@ type viewState struct {
 	children []*viewState
 	joiners  []*joinState // of views that join this one
 	joins    []*joinState
-	matched  [][]uint64 // what each join gives the row at hand, nil for no match
+	union    [][]plan.Input // the columns that rows of each alias have
+	unsorted bool           // rows of a union were held since they were sorted
+	matched  [][]uint64     // what each join gives the row at hand, nil for no match
 
 	slotOf []int32 // by entity, -1 for none
 	slots  []slot
@@ -85,6 +87,7 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 	for k := range p.Joins {
 		v.joins = append(v.joins, newJoinState(t, &p.Joins[k]))
 	}
+	v.initUnion()
 	v.matched = make([][]uint64, len(v.joins))
 	if p.Hold {
 		v.held = newArena(p.Held)
@@ -260,6 +263,7 @@ func (v *viewState) evict(i int32) {
 
 // newest is the event time of the newest row that is in the state.
 func (v *viewState) newest() int64 {
+	v.sortUnion()
 	t := market.NoTime
 	if v.latest != nil {
 		return v.newestLatest()

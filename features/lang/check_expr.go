@@ -461,6 +461,9 @@ func (v *viewChecker) method(e *Expr, s scope) *Node {
 	if jc := v.joined[recv.Text]; jc != nil {
 		return v.joinedName(e, s, jc)
 	}
+	if v.isUnion(recv.Text) {
+		return v.unionName(e, s)
+	}
 	switch {
 	case recv.Text == "book" && !v.isAlias("book"):
 		if !v.open {

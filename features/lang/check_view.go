@@ -97,15 +97,8 @@ func (v *viewChecker) rowView() bool { return v.spec.Window.Kind == NoWindow && 
 // from finds the input and its columns.
 func (v *viewChecker) from() {
 	if len(v.spec.From) != 1 || v.spec.From[0].Alias != "" {
-		v.open = true
-		for _, s := range v.spec.From {
-			if _, isKind := market.ParseKind(s.Name); !isKind && s.Name != "" && v.find(s) == nil {
-				v.problem(s.Pos, wantName(s.Name, v.sourceNames()), "unknown kind or view %q", s.Name)
-			}
-		}
-		if len(v.spec.From) > 0 {
-			v.unsupported(v.spec.Places["from"], "unions of sources are", "one kind or view")
-		}
+		v.open = len(v.spec.From) == 0
+		v.union()
 		return
 	}
 	v.view.Holds = v.holds()

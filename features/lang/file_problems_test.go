@@ -233,7 +233,6 @@ a.yaml:8:3: feature "symbol" has the name of an entity column (want another name
 			`a.yaml:9:26: "buy" is a word of this enum and a name (want another name for the column, let or feature)`},
 		{"second pass", tumble("m: mean(price)", "x: count(where price > m)"), `a.yaml:8:26: needs a second pass over the rows of the window (want columns, let and parameters inside an aggregate)`},
 		{"union", "view: v\nversion: 1\nfrom: {a: trade, b: trads}\nby: [symbol]\nwindow: {tumbling: 1m}\nfeatures:\n  x: count()\n", `
-a.yaml:3:1: unions of sources are not supported by this version (supported: one kind or view)
 a.yaml:3:18: unknown kind or view "trads" (want trade; known are trade quote book funding liquidation candle mark_price open_interest instrument …)`},
 		{"features and rollup", tumble("x: count()") + "rollup: all\n", `a.yaml:8:1: features and rollup in one view (want one of them)`},
 	} {

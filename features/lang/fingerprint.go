@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"sort"
+	"strings"
 
 	"github.com/pinova-group/tidemark/market"
 )
@@ -31,7 +32,7 @@ func (v *viewChecker) fingerprint() [32]byte {
 			put("%s", line)
 		}
 	}
-	for _, line := range v.joinLines() {
+	for _, line := range append(v.unionLines(), v.joinLines()...) {
 		put("%s", line)
 	}
 	if c := v.view.Window.Clock; c != nil {
@@ -56,8 +57,8 @@ func columnLines(kind market.Kind, cols []Column) []string {
 	}
 	var lines []string
 	for _, c := range cols {
-		if c.Join > 0 {
-			continue // of another input, see joinLines
+		if c.Join > 0 || strings.Contains(c.Name, ".") && c.Input > 0 {
+			continue // of another input, see joinLines and unionLines
 		}
 		if c.Book != nil {
 			lines = append(lines, "column "+c.Name)
@@ -74,6 +75,9 @@ func (v *viewChecker) operators() []string {
 	used := map[string]bool{"number": true}
 	for name := range v.ops {
 		used[name] = true
+	}
+	if v.view.Union != nil {
+		used["union"] = true
 	}
 	for _, j := range v.view.Joins {
 		if j.Exact {

@@ -65,6 +65,7 @@ type View struct {
 	Params   map[string]string // values in force, canonical text
 	Alerts   []*TypedAlert
 
+	Union    []UnionInput // the inputs of a union; Kind is that of the first
 	Joins    []*TypedJoin
 	Columns  []Column // input columns that Where and Aggs read, each once
 	Reset    int64    // µs: scans that remember begin anew at its multiples; Never; 0 for none
@@ -109,10 +110,11 @@ type TypedWindow struct {
 // column of the parent view (its entity columns, window_start, window_end, row_ts,
 // available_at, or a feature).
 type Column struct {
-	Name string
-	Type Type
-	Book *BookColumn // of the order book; nil for the others
-	Join int         // of alias.column: the place in View.Joins, counted from 1
+	Name  string
+	Type  Type
+	Book  *BookColumn // of the order book; nil for the others
+	Join  int         // of alias.column: the place in View.Joins, counted from 1
+	Input int         // of alias.column in a union: the place in View.Union, counted from 1
 }
 
 // Agg is one accumulator, shared by all features that use it: the function, its row
@@ -232,5 +234,5 @@ var Semantics = map[string]int{
 	"book.mid": 1, "book.spread": 1, "book.wmid": 1, "book.level": 1, "book.size": 1, "book.imbalance": 1, "book.depth": 1,
 	"book.fill": 1, "book.slippage": 1, "book.vwap": 1, "book.slope": 1, "book.ofi": 1, "book.mlofi": 1,
 
-	"join.asof": 1, "join.exact": 1,
+	"join.asof": 1, "join.exact": 1, "union": 1,
 }

@@ -46,6 +46,9 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 	} else {
 		v.Kinds = kindSet(v.Kind)
 	}
+	for _, u := range lv.Union {
+		v.Union, v.Kinds, v.Keyed = append(v.Union, u.Kind), v.Kinds|kindSet(u.Kind), true
+	}
 	l := &lowering{v: v, carry: carry, row: newCoder(), fin: newCoder(), views: done, inputs: map[int]value{},
 		accs: map[string]int{}, loads: map[string]value{}, aggs: map[int]value{}, feats: map[int]value{}}
 	if err := l.window(); err != nil {

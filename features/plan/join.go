@@ -151,3 +151,12 @@ func (l *lowering) joinAt(n *lang.Node, features bool) {
 		l.v.Joins[col.Join-1].AtRows = true
 	}
 }
+
+// unionRef finds alias.column of an input of a union.
+func (l *lowering) unionRef(col lang.Column) (Input, error) {
+	_, name, _ := strings.Cut(col.Name, ".")
+	side := &lowering{v: &View{Lang: l.v.Lang, Parent: -1, Kind: l.v.Union[col.Input-1]}}
+	in, err := side.ref(name, col.Type)
+	in.Union = col.Input
+	return in, err
+}

@@ -67,6 +67,8 @@ func (l *lowering) inputOf(col lang.Column) (Input, error) {
 	switch {
 	case col.Join > 0:
 		return l.joinRef(col)
+	case col.Input > 0:
+		return l.unionRef(col)
 	case col.Book != nil:
 		return l.bookInput(col), nil
 	}

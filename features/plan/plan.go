@@ -52,8 +52,9 @@ type View struct {
 	Where  int               // register of the row filter, -1 for none
 	Late   bool              // the filter reads joined columns: it waits until the row is complete
 	Joins  []Join
-	Filter Filter // a form of the row filter that needs no program for each row
-	Args   []Arg  // of each accumulator
+	Union  []market.Kind // by alias
+	Filter Filter        // a form of the row filter that needs no program for each row
+	Args   []Arg         // of each accumulator
 	Accs   []op.Acc
 	Order  bool // some accumulator depends on the order of rows
 	Stride int  // words of a state record
@@ -128,6 +129,7 @@ const (
 	AvailTime
 	Feature // feature Index of the parent's row
 	Joined  // column Index of what Input.Join keeps
+	Absent  // null: of another input of a union
 )
 
 // Ref is a column of the input.
@@ -151,6 +153,7 @@ type Input struct {
 	Cell  int         // its cell in a held row
 	Book  bool        // worked out from the book: Index counts on behind the payload
 	Join  int         // of Joined: which of View.Joins
+	Union int         // of one input of a union: which, counted from 1
 }
 
 // Arg is what an accumulator folds: registers of the row program, -1 for none.

@@ -22,6 +22,9 @@ func (w *writer) view(v *lang.View) *table {
 	if len(src.Joins) > 0 {
 		return w.bad(place(src, "join"), "joins have no SQL in this version", "want a view of one input")
 	}
+	if len(src.Union) > 0 {
+		return w.bad(place(src, "from"), "unions have no SQL in this version", "want a view of one input")
+	}
 	if src.Rollup { // its parent was not found, or itself: Check does not let that through
 		return w.bad(place(src, "rollup"), "a rollup without a parent", "want from: a view")
 	}

@@ -136,6 +136,11 @@ func (v *View) inputs() []source {
 	if v.Lang.Parent != nil {
 		list[0] = source{v.Lang.Parent.Name, true}
 	}
+	for _, u := range v.Lang.Union {
+		if in := (source{u.Kind.String(), false}); !slices.Contains(list, in) {
+			list = append(list, in)
+		}
+	}
 	for _, j := range v.Lang.Joins {
 		if in := (source{j.Name(), j.View != nil}); !slices.Contains(list, in) {
 			list = append(list, in)

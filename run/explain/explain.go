@@ -223,6 +223,9 @@ func (e *explainer) prepare() error {
 		e.books = books{}
 	}
 	for v := e.view; v != nil; v = v.Parent {
+		if len(v.Union) > 0 {
+			return fault.Usage("explain_join", fmt.Sprintf("%s reads several kinds; explain takes views of one input", v.Name), "")
+		}
 		if len(v.Joins) > 0 {
 			return fault.Usage("explain_join", fmt.Sprintf("%s joins %s; explain takes views of one input", v.Name, v.Joins[0].Name()), "")
 		}

@@ -1,0 +1,94 @@
+package features
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/pinova-group/tidemark/features/plan"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// unionAlias is where the word of a held row with its epoch has the place of the alias
+// that it comes under.
+const unionAlias = 32
+
+// initUnion lists, for each alias, the columns that its rows have; others are null.
+func (v *viewState) initUnion() {
+	for k := range v.p.Union {
+		ins := slices.Clone(v.p.Inputs)
+		for i := range ins {
+			if of := ins[i].Union; of > 0 && of != k+1 {
+				ins[i].Ref.Source = plan.Absent
+			}
+		}
+		v.union = append(v.union, ins)
+	}
+}
+
+// holdUnion keeps the rows of a kind, each once for each alias that has it.
+func (v *viewState) holdUnion(kind market.Kind, c *cols, runs []run) {
+	for _, r := range runs {
+		for i := r.lo; i < r.hi; i++ {
+			for k := range v.p.Union {
+				if v.p.Union[k] == kind {
+					v.holdAlias(k, c, r.ent, i)
+				}
+			}
+		}
+	}
+	v.unsorted = true
+}
+
+func (v *viewState) holdAlias(k int, c *cols, ent uint32, i int) {
+	v.task.loadEvent(v.union[k], v.row.Regs, c, i)
+	if !v.p.Late && !v.wanted() {
+		return
+	}
+	ts := c.ts[i]
+	rec := v.heldRec(ent, ts)
+	v.task.meta(rec, c, i, i+1)
+	rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(ts), uint64(ts)
+	rec[plan.HeldSrc] = uint64(market.MakeSrc(c.feed[i], v.p.Union[k]))<<32 | uint64(v.task.insts.Number(c.inst[i]))
+	rec[plan.HeldEpoch], rec[plan.HeldSeq] = uint64(c.epoch[i])|uint64(k)<<unionAlias, c.seq[i]
+	v.putCells(rec)
+	v.keyRow(rec, c, i)
+}
+
+// sortUnion brings the held rows of each entity into the total order, those of one event
+// into that of the aliases: kinds are pushed one after the other.
+func (v *viewState) sortUnion() {
+	if !v.unsorted {
+		return
+	}
+	v.unsorted = false
+	for i := range v.slots {
+		l := &v.slots[i].held
+		v.refs = v.refs[:0]
+		for r := l.head; r != 0; r = v.held.next(r) {
+			v.refs = append(v.refs, r)
+		}
+		if slices.IsSortedFunc(v.refs, v.heldOrder) {
+			continue
+		}
+		slices.SortStableFunc(v.refs, v.heldOrder)
+		*l = list{}
+		for _, r := range v.refs {
+			v.held.push(l, r)
+		}
+	}
+}
+
+// heldOrder compares two held rows by their keys and aliases.
+func (v *viewState) heldOrder(a, b uint32) int {
+	x, y := v.held.node(a), v.held.node(b)
+	if c := cmp.Compare(int64(x[nodeAt]), int64(y[nodeAt])); c != 0 {
+		return c
+	}
+	x, y = x[nodeHead:], y[nodeHead:]
+	return cmp.Or(
+		cmp.Compare(x[plan.HeldSrc], y[plan.HeldSrc]),
+		cmp.Compare(uint32(x[plan.HeldEpoch]), uint32(y[plan.HeldEpoch])),
+		cmp.Compare(x[plan.HeldSeq], y[plan.HeldSeq]),
+		cmp.Compare(x[plan.HeldEpoch]>>unionAlias, y[plan.HeldEpoch]>>unionAlias),
+	)
+}
