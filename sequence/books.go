@@ -256,7 +256,7 @@ func (s *Sequencer) catchUp(c *chain, point, lastKeyframe int64, force bool) {
 		patience = 0
 	}
 	for {
-		if x := c.continued(); x != nil && !s.books.plain && !(c.live && c.dirty && s.keyframeDue(c, x.ts, lastKeyframe)) {
+		if x := c.continued(); x != nil && !s.books.plain && !(c.live && s.keyframeDue(c, x.ts)) {
 			if x.ts > point {
 				return
 			}
@@ -296,10 +296,9 @@ func (s *Sequencer) catchUp(c *chain, point, lastKeyframe int64, force bool) {
 	}
 }
 
-// keyframeDue reports whether a keyframe of a chain comes before a row at ts.
-func (s *Sequencer) keyframeDue(c *chain, ts, last int64) bool {
-	g := s.books.grid.next(c.ts, s.cfg.KeyframeEvery)
-	return g <= ts && g <= last
+// keyframeDue reports whether a keyframe time of a chain comes before a row at ts.
+func (s *Sequencer) keyframeDue(c *chain, ts int64) bool {
+	return s.books.grid.next(c.ts, s.cfg.KeyframeEvery) <= ts
 }
 
 // catchUpBooks brings all chains to the release point.
