@@ -24,9 +24,15 @@ type shipped struct {
 	feeds *market.Feeds
 }
 
+// smallBars are sizes that the short logs fill.
+var smallBars = map[string]string{
+	"tick_bars.size": "7", "volume_bars.size": "1.5", "dollar_bars.size": "300", "volume_imbalance_bars.size": "0.8", "vpin_buckets.size": "4",
+	"btc_clock.n": "0.004", "alts_per_btc.n": "0.002",
+}
+
 func compileShipped(t *testing.T) *shipped {
 	t.Helper()
-	set, _, err := run.Check(specs.Names(), nil)
+	set, _, err := run.Check(specs.Names(), smallBars)
 	if err != nil {
 		t.Fatal(err)
 	}
