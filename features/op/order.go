@@ -123,7 +123,7 @@ func (a *Acc) entries(st []uint64, sc *Scratch) (n uint64) {
 	if st[0] == 0 {
 		return 0
 	}
-	t, size := s.table(st[0]), s.entryLen()
+	t, size, top := s.table(st[0]), s.entryLen(), int8(0)
 	for i := 0; i < len(t); i += size {
 		e := t[i : i+size]
 		if e[2] == 0 {
@@ -135,7 +135,13 @@ func (a *Acc) entries(st []uint64, sc *Scratch) (n uint64) {
 			r.sum = num.Int192(e[3:6])
 		}
 		n += e[2]
+		top = max(top, r.s)
 		sc.rank = append(sc.rank, r)
+	}
+	for i := range sc.rank { // one scale, so that most comparisons are of two words
+		if r := &sc.rank[i]; scaleUp(&r.w, int(top-r.s)) {
+			r.s = top
+		}
 	}
 	return n
 }
