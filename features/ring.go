@@ -6,6 +6,7 @@ package features
 type ring struct {
 	stride  int
 	words   []uint64
+	mask    uint64 // room for entries less one, a power of two
 	base, n uint64 // place of the oldest, number of entries
 }
 
@@ -19,8 +20,7 @@ func (r *ring) end() uint64 { return r.base + r.n }
 
 // at is the entry in a place from base to end.
 func (r *ring) at(place uint64) []uint64 {
-	size := uint64(len(r.words) / r.stride)
-	k := int(place&(size-1)) * r.stride
+	k := int(place&r.mask) * r.stride
 	return r.words[k : k+r.stride : k+r.stride]
 }
 
@@ -38,7 +38,7 @@ func (r *ring) push(ts int64, row uint64) []uint64 {
 
 func (r *ring) resize(size uint64) {
 	old := *r
-	r.words = make([]uint64, int(size)*r.stride)
+	r.words, r.mask = make([]uint64, int(size)*r.stride), size-1
 	for p := old.base; p < old.end(); p++ {
 		copy(r.at(p), old.at(p))
 	}
@@ -50,8 +50,8 @@ func (r *ring) drop(before uint64) {
 		k := min(before-r.base, r.n)
 		r.base, r.n = r.base+k, r.n-k
 	}
-	if size := uint64(len(r.words) / r.stride); size > 64 && r.n*8 < size {
-		r.resize(size / 4)
+	if r.mask >= 64 && r.n*8 < r.mask {
+		r.resize((r.mask + 1) / 4)
 	}
 }
 
