@@ -29,7 +29,7 @@ func simulated(t *testing.T, events int64) string {
 }
 
 func config(in string, views ...string) causal.Config {
-	cfg := causal.Config{Config: run.DefaultConfig(), Cuts: 8, Seed: 1}
+	cfg := causal.Config{Config: run.DefaultConfig(), Cuts: 6, Seed: 1}
 	cfg.Specs, cfg.Inputs = views, []string{in}
 	return cfg
 }
@@ -39,7 +39,7 @@ func env(t *testing.T) run.Env { return run.Env{Warn: func(m string) { t.Error(m
 // No shipped view looks ahead.
 func TestCheck_ShippedViewsDoNotLookAhead(t *testing.T) {
 	t.Parallel()
-	cfg := config(simulated(t, 6_000), specs.Names()...)
+	cfg := config(simulated(t, 3_000), specs.Names()...)
 	res, err := causal.Check(t.Context(), cfg, env(t))
 	if err != nil {
 		t.Fatal(err)

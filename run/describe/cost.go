@@ -108,6 +108,9 @@ func (c *Compiled) closure(want func(v *View) bool) *lang.Set {
 		need[v] = true
 		add(v.Parent)
 		add(v.Window.Clock)
+		for _, j := range v.Joins {
+			add(j.View)
+		}
 	}
 	for i := range c.Views {
 		if want(&c.Views[i]) {

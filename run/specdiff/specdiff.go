@@ -234,6 +234,13 @@ func (d *Diff) why() {
 	if x, y := lost(a.Operators, b.Operators), lost(b.Operators, a.Operators); len(x)+len(y) > 0 {
 		d.Why = append(d.Why, "the operators that they use differ"+sides(x, y))
 	}
+	for _, x := range a.Joins {
+		for _, y := range b.Joins {
+			if x.Alias == y.Alias && x.View != nil && y.View != nil && x.View.Fingerprint != y.View.Fingerprint {
+				d.Why = append(d.Why, fmt.Sprintf("the views joined as %s differ: %s and %s", x.Alias, named(x.View), named(y.View)))
+			}
+		}
+	}
 	if len(d.Why) == 0 {
 		d.Why = append(d.Why, "the views that they join, tick by or read besides differ")
 	}
