@@ -302,3 +302,34 @@ func noMarks() (m [market.NumKinds]int64) {
 	}
 	return m
 }
+
+// Each kind is read as far back as it is felt: older events of it change nothing, though
+// another kind is read further back.
+func TestJoin_LookbackByKind(t *testing.T) {
+	for _, name := range joinNames() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, joinSpecs[name]...)
+			back := map[market.Kind]int64{}
+			for _, in := range r.plan.Inputs() {
+				back[in.Kind] = in.Lookback
+			}
+			rapid.Check(t, func(rt *rapid.T) {
+				seed := rapid.Uint64().Draw(rt, "seed")
+				n := rapid.IntRange(2, 300).Draw(rt, "n")
+				events := r.events(seed, n)
+				from := events[rapid.IntRange(0, n-1).Draw(rt, "from")].ts
+				h := how{batch: 50, shards: 1, seed: seed, last: events[n-1].ts, from: from}
+				var near []*event
+				for _, e := range events {
+					if e.ts >= from-back[e.kind] {
+						near = append(near, e)
+					}
+				}
+				if len(near) > 0 {
+					r.same(fmt.Sprintf("%+v", h), r.drive(near, h), r.drive(events, h))
+				}
+			})
+		})
+	}
+}

@@ -58,6 +58,7 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 	if err := l.joins(at); err != nil {
 		return nil, err
 	}
+	l.lookBack()
 	for _, name := range lv.By {
 		in, err := l.ref(name, lang.Type{Kind: lang.TText})
 		if err != nil {

@@ -160,3 +160,40 @@ func (l *lowering) unionRef(col lang.Column) (Input, error) {
 	in.Union = col.Input
 	return in, err
 }
+
+// lookBack finds how far back a view that joins reads each kind: a slow one, joined with
+// a great age, does not make it read the others as far.
+func (l *lowering) lookBack() {
+	v := l.v
+	if len(v.Joins) == 0 || v.Lang.Window.Kind == lang.Clock || v.Union != nil {
+		return
+	}
+	inputs := int64(0)
+	if v.Parent >= 0 {
+		inputs = l.views[v.Parent].Lookback
+	}
+	for i := range v.Joins {
+		age := v.Joins[i].MaxAge
+		if src := v.Joins[i].Source; src >= 0 {
+			age += l.views[src].Lookback
+		}
+		inputs = max(inputs, age)
+	}
+	own := v.Lookback - inputs // of windows, scans and frames
+	v.Back = make([]int64, market.NumKinds)
+	add := func(src int, kind market.Kind, age int64) {
+		if src < 0 {
+			v.Back[kind] = max(v.Back[kind], own+age)
+			return
+		}
+		for k := range market.Kind(market.NumKinds) {
+			if l.views[src].Kinds.Has(k) {
+				v.Back[k] = max(v.Back[k], own+age+l.views[src].LookbackOf(k))
+			}
+		}
+	}
+	add(v.Parent, v.Kind, 0)
+	for i := range v.Joins {
+		add(v.Joins[i].Source, v.Joins[i].Kind, v.Joins[i].MaxAge)
+	}
+}

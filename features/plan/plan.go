@@ -81,7 +81,8 @@ type View struct {
 	Alerts Alerts
 
 	Lookback, Reach int64
-	Listing         int64 // lookback for instrument events, where they say who is listed
+	Back            []int64 // lookback by kind, of views that join; nil where it is Lookback
+	Listing         int64   // lookback for instrument events, where they say who is listed
 }
 
 // Filter is a row filter that reads the instrument alone (OfInstrument), or is Enum ==

@@ -93,5 +93,8 @@ func (v *View) LookbackOf(k market.Kind) int64 {
 	if k == market.KindInstrument {
 		return max(v.Lookback, v.Listing)
 	}
+	if v.Back != nil {
+		return v.Back[k]
+	}
 	return v.Lookback
 }
