@@ -196,9 +196,7 @@ func (c *Compiled) SVG() string {
 			if k >= len(n.from) {
 				dash = ` stroke-dasharray="5 4"`
 			}
-			x1, y1, x2, y2 := p.x+p.w, p.y+p.h/2, n.x, n.y+n.h/2
-			mid := (x1 + x2) / 2
-			fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="#7d8590" stroke-width="1.5"%s marker-end="url(#a)"/>`+"\n", x1, y1, mid, y1, mid, y2, x2, y2, dash)
+			fmt.Fprintf(&b, `<path d="%s" fill="none" stroke="#7d8590" stroke-width="1.5"%s marker-end="url(#a)"/>`+"\n", line(ns, p, &n), dash)
 		}
 	}
 	for _, n := range ns {
@@ -217,6 +215,39 @@ func (c *Compiled) SVG() string {
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+// line goes from the right side of a box to the left side of one that reads it. Past the
+// columns between them it keeps a height at which no box stands: that of one of its ends,
+// else below all.
+func line(ns []node, from, to *node) string {
+	x1, y1, x2, y2 := from.x+from.w, from.y+from.h/2, to.x, to.y+to.h/2
+	if to.level-from.level < 2 {
+		return fmt.Sprintf("M%d %d", x1, y1) + bend(x1, y1, x2, y2)
+	}
+	free := func(y int) bool {
+		return !slices.ContainsFunc(ns, func(n node) bool {
+			return n.level > from.level && n.level < to.level && y > n.y-boxGap/3 && y < n.y+n.h+boxGap/3
+		})
+	}
+	y := y1
+	for _, other := range []int{y2, from.y + from.h - boxPad, to.y + to.h - boxPad} {
+		if !free(y) {
+			y = other
+		}
+	}
+	if !free(y) {
+		for _, n := range ns {
+			y = max(y, n.y+n.h+boxGap/2)
+		}
+	}
+	return fmt.Sprintf("M%d %d", x1, y1) + bend(x1, y1, x1+levelGap, y) + fmt.Sprintf("H%d", x2-levelGap) + bend(x2-levelGap, y, x2, y2)
+}
+
+// bend is a curve that begins and ends level.
+func bend(x1, y1, x2, y2 int) string {
+	mid := (x1 + x2) / 2
+	return fmt.Sprintf("C%d %d %d %d %d %d", mid, y1, mid, y2, x2, y2)
 }
 
 func escape(s string) string {

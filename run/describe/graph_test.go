@@ -1,6 +1,7 @@
 package describe
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -49,5 +50,38 @@ func TestGraph_BoxesOfAllShippedViews(t *testing.T) {
 	}
 	if svg := c.SVG(); strings.Count(svg, "<rect") != len(ns) {
 		t.Error("not every box is drawn")
+	}
+}
+
+// Past the columns between its ends a line keeps a height at which no box stands.
+func TestGraph_LinesPassBoxes(t *testing.T) {
+	t.Parallel()
+	c, err := Compile(specs.Names(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := c.graph()
+	place(ns)
+	long := 0
+	for i := range ns {
+		for _, f := range append(ns[i].from, ns[i].also...) {
+			if ns[i].level-ns[f].level < 2 {
+				continue
+			}
+			long++
+			d := line(ns, &ns[f], &ns[i])
+			var x, y, x1, y1, cx, c1, cx2, c2, to int
+			if _, err := fmt.Sscanf(d, "M%d %dC%d %d %d %d %d %dH%d", &x, &y, &cx, &c1, &cx2, &c2, &x1, &y1, &to); err != nil {
+				t.Fatalf("%s: %v", d, err)
+			}
+			for k := range ns {
+				if n := &ns[k]; n.x < to && n.x+n.w > x1 && y1 >= n.y && y1 <= n.y+n.h {
+					t.Errorf("the line from %s to %s goes through %s", ns[f].id, ns[i].id, n.id)
+				}
+			}
+		}
+	}
+	if long == 0 {
+		t.Error("no line passes a column")
 	}
 }

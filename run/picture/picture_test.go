@@ -150,3 +150,22 @@ func TestNew_Mistakes(t *testing.T) {
 		t.Error("a text is drawn")
 	}
 }
+
+// The labels of an axis are round numbers within it, zero has no sign.
+func TestAxis_RoundLabels(t *testing.T) {
+	for _, c := range []struct {
+		lo, hi float64
+		want   string
+	}{
+		{-171, 127, "-150 -100 -50 0 50 100"}, {-1, 0.98, "-1.0 -0.5 0 0.5"}, {61556, 61855, "61600 61650 61700 61750 61800 61850"}, {0, 1302, "0 500 1000"},
+		{0.0016, 0.541, "0.2 0.4"}, {0.01, 0.0107, "0.0100 0.0102 0.0104 0.0106"}, {2.4, 65, "20 40 60"}, {3e12, 7e12, "3e+12 4e+12 5e+12 6e+12 7e+12"},
+	} {
+		step, got := round(c.hi-c.lo), []string(nil)
+		for v := math.Ceil(c.lo/step) * step; v <= c.hi; v += step {
+			got = append(got, digits(v, step))
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("from %v to %v: %s, want %s", c.lo, c.hi, s, c.want)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 
 // Measures in pixels.
 const (
-	left, right, top = 96, 24, 56
+	left, right, top = 96, 32, 56
 	width, height    = 860, 132 // of a panel
 	gap              = 26
 )
@@ -91,11 +91,11 @@ func (p *Picture) panel(b *strings.Builder, k, y int, from, to int64, names []st
 		pad := max(math.Abs(lo)/1000, 1e-9)
 		lo, hi = lo-pad, hi+pad
 	}
-	for i := range 3 {
-		v := lo + (hi-lo)*float64(i)/2
-		yy := y + height - i*height/2
+	step := round(hi - lo)
+	for v := math.Ceil(lo/step) * step; v <= hi; v += step {
+		yy := y + int(math.Round(height-(v-lo)/(hi-lo)*height))
 		fmt.Fprintf(b, `<path d="M%d %dh%d" stroke="#d0d7de" stroke-width="0.5"/>`+"\n", left, yy, width)
-		text(b, left-6, yy+4, "end", "#1b1f24", digits(v, hi-lo))
+		text(b, left-6, yy+4, "end", "#1b1f24", digits(v, step))
 	}
 	for i, n := range names {
 		l := p.lines[n]
@@ -167,7 +167,7 @@ func (p *Picture) clock(b *strings.Builder, y int, from, to int64) {
 		}
 	}
 	if step == 1 {
-		for _, s := range []int64{1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000, 31536000} {
+		for _, s := range []int64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000, 31536000} {
 			step = s * market.Second
 			if step*8 >= to-from {
 				break
@@ -190,10 +190,25 @@ func (p *Picture) clock(b *strings.Builder, y int, from, to int64) {
 	}
 }
 
-// digits prints a label with the digits that tell the axis apart.
-func digits(v, span float64) string {
+// round is the distance of the labels on an axis: 1, 2 or 5 times a power of ten, so that a
+// span has three to six of them.
+func round(span float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(span/4)))
+	for _, k := range []float64{5, 2} {
+		if unit*k <= span/2.5 {
+			return unit * k
+		}
+	}
+	return unit
+}
+
+// digits prints a label with the digits that tell it from the next one.
+func digits(v, step float64) string {
+	if math.Abs(v) < step/2 {
+		return "0"
+	}
 	d := 0
-	for s := span / 4; s < 1 && d < 9; s *= 10 {
+	for s := step; s < 0.999 && d < 9; s *= 10 {
 		d++
 	}
 	if math.Abs(v) >= 1e9 || d == 9 {
