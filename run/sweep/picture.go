@@ -66,33 +66,26 @@ const (
 	charWidth                = 7
 )
 
-// SVG draws the grid as a heat map, the best cell framed.
+// SVG draws the grid as a heat map, the best cell framed; over one parameter as bars.
 func (g *Grid) SVG(title string) string {
 	nx, ny := len(g.X.Values), len(g.Cells)
-	cw, ch := clampInt(widest/nx, 3, 64), clampInt(highest/ny, 3, 40)
-	if ny == 1 {
-		ch = 64
+	if len(g.Y.Values) == 0 {
+		return g.bars(title)
 	}
-	w, h := left+nx*cw+right, top+ny*ch+bottom
+	cw, ch := clampInt(widest/nx, 3, 64), clampInt(highest/ny, 3, 40)
 	lo, hi := g.bounds()
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" font-family="ui-monospace,Menlo,Consolas,monospace" font-size="12">`+"\n", w, h, w, h)
-	fmt.Fprintf(&b, "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", escape(title), w, h)
-	text := func(x, y int, anchor, fill, s string) {
-		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="%s" fill="%s">%s</text>`+"\n", x, y, anchor, fill, escape(s))
-	}
-	text(left, 20, "start", "#1b1f24", title)
-	best := number(g.Cells[g.BestY][g.BestX])
-	if best == "" {
-		best = "no variant has a value"
-	}
-	text(left, 38, "start", "#57606a", "best: "+best)
+	text := g.head(&b, title, left+nx*cw+right, top+ny*ch+bottom)
 	for y, row := range g.Cells {
 		for x, v := range row {
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left+x*cw, top+y*ch, cw, ch, colour(v, lo, hi))
 		}
 	}
-	g.axes(text, cw, ch)
+	g.axes(text, cw, ny*ch)
+	for _, i := range ticks(ny, (14+ch-1)/ch) {
+		text(left-8, top+i*ch+ch/2+4, "end", "#1b1f24", g.Y.Values[i])
+	}
+	text(left-8, top-8, "end", "#57606a", g.Y.Name)
 	if lo <= hi {
 		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="none" stroke="#d1242f" stroke-width="2"/>`+"\n",
 			left+g.BestX*cw, top+g.BestY*ch, cw, ch)
@@ -102,23 +95,32 @@ func (g *Grid) SVG(title string) string {
 	return b.String()
 }
 
-func (g *Grid) axes(text func(x, y int, anchor, fill, s string), cw, ch int) {
+// head begins a picture and returns what writes text into it.
+func (g *Grid) head(b *strings.Builder, title string, w, h int) func(x, y int, anchor, fill, s string) {
+	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" font-family="ui-monospace,Menlo,Consolas,monospace" font-size="12">`+"\n", w, h, w, h)
+	fmt.Fprintf(b, "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", escape(title), w, h)
+	text := func(x, y int, anchor, fill, s string) {
+		fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="%s" fill="%s">%s</text>`+"\n", x, y, anchor, fill, escape(s))
+	}
+	text(left, 20, "start", "#1b1f24", title)
+	best := number(g.Cells[g.BestY][g.BestX])
+	if best == "" {
+		best = "no variant has a value"
+	}
+	text(left, 38, "start", "#57606a", "best: "+best)
+	return text
+}
+
+// axes labels the values of the first parameter below cells or bars of some height.
+func (g *Grid) axes(text func(x, y int, anchor, fill, s string), cw, high int) {
 	longest := 0
 	for _, v := range g.X.Values {
 		longest = max(longest, len(v))
 	}
-	floor := top + len(g.Cells)*ch
 	for _, i := range ticks(len(g.X.Values), ((longest+1)*charWidth+cw-1)/cw) {
-		text(left+i*cw+cw/2, floor+18, "middle", "#1b1f24", g.X.Values[i])
+		text(left+i*cw+cw/2, top+high+18, "middle", "#1b1f24", g.X.Values[i])
 	}
-	text(left+len(g.X.Values)*cw/2, floor+42, "middle", "#57606a", g.X.Name)
-	if len(g.Y.Values) == 0 {
-		return
-	}
-	for _, i := range ticks(len(g.Y.Values), (14+ch-1)/ch) {
-		text(left-8, top+i*ch+ch/2+4, "end", "#1b1f24", g.Y.Values[i])
-	}
-	text(left-8, top-8, "end", "#57606a", g.Y.Name)
+	text(left+len(g.X.Values)*cw/2, top+high+42, "middle", "#57606a", g.X.Name)
 }
 
 // ticks are the indexes that are labelled, at least apart apart.
