@@ -70,8 +70,8 @@ rollup: all
 func TestCompile_RefusesWhatItCannotRun(t *testing.T) {
 	head := "version: 1\nfrom: trade\nby: [symbol]\nwindow: {tumbling: 1m}\nfeatures:\n"
 	for name, c := range map[string]struct{ text, want string }{
-		"a text is not kept": {"view: a\n" + head + "  x: last(id)\n", "text"},
-		"a row column":       {"view: a\nversion: 1\nfrom: trade\nby: [side]\nwindow: {tumbling: 1m}\nfeatures:\n  n: count()\n", "side"},
+		"a text has no order": {"view: a\n" + head + "  x: max(id)\n", "text"},
+		"a row column":        {"view: a\nversion: 1\nfrom: trade\nby: [side]\nwindow: {tumbling: 1m}\nfeatures:\n  n: count()\n", "side"},
 	} {
 		_, err := compile(c.text)
 		var ps lang.Problems

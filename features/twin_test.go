@@ -52,8 +52,8 @@ window: {tumbling: 8s}
 features:
   n: count()
   ratio: last(quantity / price)
-  scaled: last(1000000 * (price - 500000) / (price + quantity * quantity))
-  wide: last(price * price * quantity * 1000000000000 - quantity)
+  scaled: last(1000000 * (price - 500000) / (price * 0.5 + 3))
+  wide: last(price * price * quantity * 1000000000000)
   sides: last(price * 1.5 where side == buy)
   sum: sum(price - 100)
 `, `

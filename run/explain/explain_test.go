@@ -150,6 +150,9 @@ func number(t *testing.T, s string) int64 {
 	return n
 }
 
+// notExplained are the shipped views with a window of time that explain refuses, and why.
+var notExplained = map[string]string{"provider_ratio_1s": "joins", "realized_5m": "scans"}
+
 // Every feature of every shipped view with a window of time: the value shown is the one
 // that run writes, and working it out again gives the same bits.
 func TestExplain_IsWhatRunWrites(t *testing.T) {
@@ -182,6 +185,12 @@ func TestExplain_IsWhatRunWrites(t *testing.T) {
 				parts = append(parts, row[b])
 			}
 			x, err := Explain(t.Context(), Config{View: name, Time: number(t, row["row_ts"]), Entity: strings.Join(parts, "/"), Inputs: []string{dir}, Limit: 1})
+			if reason, refused := notExplained[name]; refused {
+				if err == nil || !strings.Contains(err.Error(), reason) {
+					t.Errorf("%s: %v, want a refusal: %s", name, err, reason)
+				}
+				continue
+			}
 			if err != nil {
 				t.Errorf("%s %v: %v", name, row, err)
 				continue
