@@ -37,6 +37,7 @@ var notSQL = map[string]string{
 	"funding_state":         "joins have no SQL",
 	"imbalance_100":         "aggregates with over have no SQL",
 	"indicators_1m":         "aggregates with over have no SQL",
+	"lead_lag_5m":           "unions have no SQL",
 	"momentum_15m":          "ln differs in its last bits",
 	"notional_rank":         "latest windows have no SQL",
 	"provider_ratio_1s":     "empty: flat makes rows without events",
