@@ -41,6 +41,7 @@ func rawPrices(t *testing.T, file string, from, to int64) (out []point) {
 		}
 		var m struct {
 			Data struct {
+				ID    int64  `json:"t"` // else encoding/json takes t for T
 				Price string `json:"p"`
 				Time  int64  `json:"T"`
 				Type  string `json:"X"`
