@@ -15,7 +15,8 @@ import (
 type Sets struct {
 	words []uint64
 	free  [33][]uint64 // by log2 of the capacity
-	ents  []Entry      // scratch
+	ents  []Entry      // of Sorted
+	kept  uint64       // set that ents is of, 0 when it may have changed
 	sums  bool         // an entry has a sum beside its count
 }
 
@@ -60,6 +61,7 @@ func (s *Sets) Free(h uint64) {
 	if h == 0 {
 		return
 	}
+	s.kept = 0
 	class := s.words[h-1] >> 32
 	clear(s.table(h))
 	s.free[class] = append(s.free[class], h)
@@ -100,6 +102,7 @@ func (s *Sets) AddSum(h, lo, hi, n uint64, w *num.Int192) uint64 {
 
 // place finds the entry of a key or makes one, whose count the caller must raise.
 func (s *Sets) place(h, lo, hi uint64) (uint64, []uint64) {
+	s.kept = 0
 	if h == 0 {
 		h = s.alloc(minClass)
 	}
@@ -143,6 +146,7 @@ func (s *Sets) Remove(h, lo, hi, n uint64, w *num.Int192) uint64 {
 }
 
 func (s *Sets) remove(h, lo, hi, n uint64, w *num.Int192) {
+	s.kept = 0
 	class := s.words[h-1] >> 32
 	t, mask, size := s.table(h), uint64(1)<<class-1, uint64(s.entryLen())
 	at := func(i uint64) []uint64 { return t[i*size : i*size+size] }
@@ -218,9 +222,13 @@ func (s *Sets) Sub(dst, src uint64) uint64 {
 }
 
 // Sorted returns the entries ordered by (Hi, Lo) as signed numbers; the slice is good
-// until the next call.
+// until the next call. Asked again for a set, as by several quantiles of one row, it sorts
+// once.
 func (s *Sets) Sorted(h uint64) []Entry {
-	s.ents = s.ents[:0]
+	if h != 0 && h == s.kept {
+		return s.ents
+	}
+	s.ents, s.kept = s.ents[:0], h
 	if h == 0 {
 		return s.ents
 	}
