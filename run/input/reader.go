@@ -198,11 +198,15 @@ type ending struct {
 // holds all others back.
 const maxEnding = 16
 
+// seam is how far behind its last event a file's lines end: kinds of one file may be in
+// different times. Binance's spot quotes bear the clock of who recorded them.
+const seam = 10 * market.Second
+
 // due reports whether a line that has ended may be told so: when what comes next lies
-// behind its last event. At the seam of two daily files, events of the second that come
-// from before the last event of the first would otherwise be late.
+// well behind its last event. At the seam of two daily files, events of the second that
+// come from before the last event of the first would otherwise be late.
 func (r *Reader) due(e *ending) bool {
-	return len(r.queue) == 0 || r.queue[0].key > e.last || e.chunks >= maxEnding
+	return len(r.queue) == 0 || r.queue[0].key > e.last+seam || e.chunks >= maxEnding
 }
 
 func (r *Reader) endable() bool {
