@@ -42,3 +42,26 @@ func (t *Task) JoinWords() int {
 	}
 	return n
 }
+
+// FastFrames is how many entities of all views have frames that go without programs, and
+// how many have to go with them for now.
+func (t *Task) FastFrames() (fast, slow int) {
+	for _, v := range t.views {
+		if v.frames == nil {
+			continue
+		}
+		for _, e := range v.frames.state {
+			switch {
+			case e == nil:
+			case e.fast != nil && e.fast.on:
+				fast++
+			default:
+				slow++
+			}
+		}
+	}
+	return fast, slow
+}
+
+// Quotient is how frames divide.
+func Quotient(n, den int64, scale int8) float64 { return quotient(n, den, scale) }

@@ -18,6 +18,7 @@ type framesState struct {
 	rings  []ring
 	bests  []best
 	frames []frameState
+	fast   *fastState // nil before the first row that could go so
 }
 
 // frameLevel is the rows that frames of one level can reach.
@@ -62,6 +63,8 @@ type frames struct {
 	state    []*framesState // by slot
 	x, y     op.Val
 	now      instant
+	fast     *fastFrames // nil when the view needs its programs
+	judged   bool        // fast is settled
 }
 
 // instant is the rows of one entity and time on their way through the levels, each with a

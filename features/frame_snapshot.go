@@ -27,8 +27,9 @@ func (v *viewState) saveFrames(w *writer, i int32) {
 			w.words(r.at(p)[ringHead:])
 		}
 	}
-	for k := range e.rings {
-		r := &e.rings[k]
+	rings := f.ringsOf(e)
+	for k := range rings {
+		r := &rings[k]
 		from := live(r, mark, f.ringKeep[k])
 		w.word(r.end() - from)
 		for p := from; p < r.end(); p++ {

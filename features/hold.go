@@ -202,6 +202,9 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 // emitHeld takes the entity's oldest row out of a row view. With frames it waits for the
 // last row of its instant.
 func (v *viewState) emitHeld(i int32, row *emitted) {
+	if v.frames != nil && v.emitFast(i, row) {
+		return
+	}
 	s, m := &v.slots[i], v.fin
 	r := v.held.pop(&s.held)
 	rec := v.held.rec(r)

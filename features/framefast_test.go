@@ -1,0 +1,122 @@
+package features_test
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// fastSpecs have frames that go without programs, over spans that a few rows fill and
+// over such that hold all rows.
+var fastSpecs = []string{`
+view: frames
+version: 1
+from: trade
+by: [exchange, symbol]
+features:
+  n: count() over 200ms
+  sum: sum(quantity) over 200ms
+  mean: mean(price) over 200ms
+  high: max(price) over 200ms
+  low: min(price) over 200ms
+  open: first(price) over 200ms
+  close: last(price) over 200ms
+  sum_2: sum(quantity) over 3s
+  mean_2: mean(quantity) over 3s
+  high_2: max(price) over 3s
+  high_q: max(quantity) over 1s
+  low_2: min(price) over 1s
+  open_2: first(quantity) over 1s
+`, `
+view: frames_typed
+version: 1
+from: trade
+by: [symbol]
+where: side == buy
+features:
+  sum: decimal(sum(quantity) over 500ms, 12)
+  printed: sum(prints) over 1s
+  high: decimal(max(price) over 1s, 2)
+  n: count() over 1s
+`, `
+view: frames_count
+version: 1
+from: quote
+by: [exchange]
+features:
+  n: count() over 1s
+  m: count() over 300ms
+`, `
+view: frames_instants
+version: 1
+from: trade
+by: [exchange, symbol]
+window: {rolling: 400ms, every: event}
+features:
+  n: count()
+  v: sum(quantity)
+  m: mean(price)
+  h: max(price)
+`}
+
+// Frames without programs give the states and rows of those with them, bit for bit, and
+// go on from each other's snapshots.
+func TestFrames_FastMatchPlain(t *testing.T) {
+	r := newRig(t, fastSpecs...)
+	plain := *r
+	plain.plan = r.plan.Plain()
+	fast, slow := 0, 0
+	counted := *r
+	counted.also = func(task *features.Task, _ *features.Rows) {
+		f, s := task.FastFrames()
+		fast, slow = fast+f, slow+s
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64().Draw(rt, "seed")
+		n := rapid.IntRange(1, 500).Draw(rt, "n")
+		events := r.twinEvents(seed, n)
+		if rapid.Bool().Draw(rt, "ties") {
+			for _, e := range events {
+				step := 10 * market.Millisecond
+				e.ts = e.ts / step * step
+			}
+		}
+		mark := events[rapid.IntRange(0, n-1).Draw(rt, "mark")].ts
+		size := rapid.SampledFrom([]int{1, 50, 5000}).Draw(rt, "batch")
+		if a, b := r.snapshot(events, mark, size, 1), plain.snapshot(events, mark, size, 1); string(a) != string(b) {
+			rt.Fatal("states differ")
+		}
+		h := how{batch: size, shards: 1, seed: seed, last: events[n-1].ts}
+		want := plain.drive(events, h)
+		h.restore = rapid.Bool().Draw(rt, "restore")
+		r.same(fmt.Sprintf("seed %d n %d %+v", seed, n, h), counted.drive(events, h), want)
+	})
+	if fast == 0 || slow == 0 {
+		t.Fatalf("%d states went without programs, %d with them: both ways must be tried", fast, slow)
+	}
+}
+
+// A division of floats is taken only where it rounds once.
+func TestFrames_QuotientRoundsOnce(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.OneOf(rapid.Int64(), rapid.Int64Range(-1<<54, 1<<54), rapid.SampledFrom([]int64{0, 1 << 53, 1<<53 + 1, -1<<53 - 1, math.MaxInt64, math.MinInt64})).Draw(rt, "n")
+		den := rapid.OneOf(rapid.Int64Range(1, 1<<40), rapid.Int64Range(1, 1000)).Draw(rt, "den")
+		scale := rapid.Int8Range(0, 18).Draw(rt, "scale")
+		if got, want := features.Quotient(n, den, scale), exactQuotient(n, den, scale); got != want {
+			rt.Fatalf("%d × 10^-%d / %d = %v, want %v", n, scale, den, got, want)
+		}
+	})
+}
+
+// exactQuotient rounds the ratio of big integers.
+func exactQuotient(n, den int64, scale int8) float64 {
+	d := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)
+	f, _ := new(big.Rat).SetFrac(big.NewInt(n), d.Mul(d, big.NewInt(den))).Float64()
+	return f
+}
