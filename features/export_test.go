@@ -65,3 +65,12 @@ func (t *Task) FastFrames() (fast, slow int) {
 
 // Quotient is how frames divide.
 func Quotient(n, den int64, scale int8) float64 { return quotient(n, den, scale) }
+
+// Families is the number of views in each family of bars.
+func (p *Plan) Families() []int {
+	var n []int
+	for _, f := range p.families {
+		n = append(n, len(f))
+	}
+	return n
+}

@@ -10,6 +10,9 @@ import (
 
 // push folds grouped rows into the view.
 func (v *viewState) push(c *cols, runs []run) {
+	if v.family != nil && v != v.family.views[0] {
+		return // the first folds for all
+	}
 	if v.p.Where >= 0 && !v.p.Late {
 		c, runs = v.pick(c, runs)
 	}
@@ -23,6 +26,10 @@ func (v *viewState) push(c *cols, runs []run) {
 				v.holdRow(c, r.ent, i)
 			}
 		}
+		return
+	}
+	if v.family != nil {
+		v.family.push(c, runs)
 		return
 	}
 	v.choose(c)

@@ -10,13 +10,14 @@ import (
 
 // Plan is a compiled set of views. It is immutable and shared by its tasks.
 type Plan struct {
-	views   []*plan.View // hidden ones behind the outputs
-	order   []int        // of evaluation
-	outputs []Output
-	inputs  []Input
-	book    []lang.BookColumn // worked out from the book, for all views
-	feeds   *market.Feeds
-	plain   bool // fold everything row by row: the twin that kernels are tested against
+	views    []*plan.View // hidden ones behind the outputs
+	order    []int        // of evaluation
+	outputs  []Output
+	inputs   []Input
+	book     []lang.BookColumn // worked out from the book, for all views
+	feeds    *market.Feeds
+	families [][]int // bar views whose rows are folded once
+	plain    bool    // fold everything row by row: the twin that kernels are tested against
 }
 
 // Compile reads and checks spec files and plans the views in them and those that they
@@ -57,7 +58,7 @@ func CompileSet(set *lang.Set, opt Options) (*Plan, error) {
 	if !opt.alone {
 		built.Share()
 	}
-	p := &Plan{views: built.Views, order: built.Order, book: built.Book, feeds: opt.Feeds}
+	p := &Plan{views: built.Views, order: built.Order, book: built.Book, families: built.Families, feeds: opt.Feeds}
 	if p.feeds == nil {
 		p.feeds = market.NewFeeds()
 	}

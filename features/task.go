@@ -43,6 +43,7 @@ func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
 		t.addView(i, p.views[i])
 		t.order = append(t.order, t.views[i])
 	}
+	t.addFamilies()
 	t.books = newBooks(t, p.book)
 	return t
 }

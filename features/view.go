@@ -47,6 +47,7 @@ type viewState struct {
 	fastNow  []int
 	kernels  kernels
 	cut      cutter
+	family   *family      // of bars that differ in size, nil for none
 	clock    *clock       // of a view that goes by ticks
 	members  []*viewState // that go by the rows of this one
 	tickRec  []uint64     // the tick of the row on its way out, nil for none

@@ -218,5 +218,7 @@ type Plan struct {
 
 	Book []lang.BookColumn // columns of the book that the views read, each once
 
+	Families [][]int // bar views that differ in size alone
+
 	groups []*paneGroup // while panes are shared
 }

@@ -39,6 +39,7 @@ func (p *Plan) Share() {
 		}
 	}
 	p.groups = nil
+	p.Families = p.families()
 	p.order()
 }
 
