@@ -242,7 +242,7 @@ func sideOf(s lang.BookSide) book.Side {
 // wide writes one half of a value of two columns.
 func (b *books) wide(c *lang.BookColumn, k *book.Book, side book.Side, col *market.Col, i int) {
 	var w op.Wide
-	ok, short := true, false
+	var ok, short bool
 	switch c.Fn {
 	case lang.BookCost:
 		w, short, ok = op.Cost(k, side, c.Arg)

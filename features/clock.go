@@ -2,6 +2,7 @@ package features
 
 import (
 	"math"
+	"strings"
 
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
@@ -47,10 +48,7 @@ func (v *viewState) initClock(of *viewState) {
 
 // key finds or registers an entity of the clock by its names.
 func (k *clock) key(names []string) int32 {
-	text := ""
-	for _, n := range names {
-		text += n + "\x00"
-	}
+	text := strings.Join(names, "\x00")
 	if i, ok := k.index[text]; ok {
 		return int32(i)
 	}

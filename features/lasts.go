@@ -94,10 +94,10 @@ func needed(code []op.Instr, regs []int) []op.Instr {
 		}
 	}
 	var out []op.Instr
-	for i := len(code) - 1; i >= 0; i-- {
-		if live[code[i].Dst] {
-			out = append(out, code[i])
-			for _, r := range []uint16{code[i].A, code[i].B, code[i].C} {
+	for _, in := range slices.Backward(code) {
+		if live[in.Dst] {
+			out = append(out, in)
+			for _, r := range []uint16{in.A, in.B, in.C} {
 				live[r] = true
 			}
 		}

@@ -130,12 +130,7 @@ func (s *scans) resets(n *lang.Node) bool {
 	case "cum", "ema", "wilder", "ewm", "decay_sum":
 		return true
 	}
-	for _, d := range s.direct(n.Args[0]) {
-		if s.resets(d) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.direct(n.Args[0]), s.resets)
 }
 
 // start is the first row that the state of a scan has seen.

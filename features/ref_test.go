@@ -76,15 +76,16 @@ func (w *world) inputs(v *lang.View, events []*event, from map[*lang.View][]refR
 		k := strings.Join(ent, "\x00")
 		rows[k], names[k] = append(rows[k], in), ent
 	}
-	if v.Union != nil {
+	switch {
+	case v.Union != nil:
 		w.unionRows(v, events, add)
-	} else if v.Parent == nil {
+	case v.Parent == nil:
 		for _, e := range events {
 			if e.kind == v.Kind {
 				add(w.fromEvent(v, e))
 			}
 		}
-	} else {
+	default:
 		for i := range from[v.Parent] {
 			add(fromRow(v, &from[v.Parent][i]))
 		}

@@ -101,9 +101,9 @@ func TestOracle_Aggregates(t *testing.T) {
 	for key, w := range want {
 		g := got[key]
 		for _, f := range []string{"med", "p90", "p333", "wm", "cov", "slope", "hy", "lead"} {
-			switch {
-			case w[f] == "skip":
-			case w[f] == "":
+			switch w[f] {
+			case "skip":
+			case "":
 				c.ratio(key, f, g[f], new(big.Rat), new(big.Rat))
 			default:
 				c.exact(key, f, g[f], rat(t, w[f]))

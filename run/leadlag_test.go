@@ -27,7 +27,7 @@ func rawPrices(t *testing.T, file string, from, to int64) (out []point) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
 		t.Fatal(err)

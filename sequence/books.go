@@ -256,7 +256,7 @@ func (s *Sequencer) catchUp(c *chain, point, lastKeyframe int64, force bool) {
 		patience = 0
 	}
 	for {
-		if x := c.continued(); x != nil && !s.books.plain && !(c.live && s.keyframeDue(c, x.ts)) {
+		if x := c.continued(); x != nil && !s.books.plain && (!c.live || !s.keyframeDue(c, x.ts)) {
 			if x.ts > point {
 				return
 			}

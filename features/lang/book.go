@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pinova-group/tidemark/market"
@@ -338,10 +339,5 @@ func (v *View) ReadsBook(n *Node) bool {
 	if n.Op == NColumn {
 		return v.Columns[n.Index].Book != nil
 	}
-	for _, a := range n.Args {
-		if v.ReadsBook(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Args, v.ReadsBook)
 }

@@ -57,7 +57,8 @@ func (v *viewChecker) alertCondition(e *Expr, s scope, key, alert string) *Node 
 
 func validTopic(name string) bool {
 	for _, r := range name {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.') {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !letter && r != '-' && r != '_' && r != '.' {
 			return false
 		}
 	}

@@ -78,7 +78,8 @@ func (v *viewChecker) instance(s *Spec) *Spec {
 		params[p.Name], names = p, append(names, p.Name)
 	}
 	with, other := map[string]*Expr{}, false
-	key := s.View.Text + "@" + s.File
+	var key strings.Builder
+	key.WriteString(s.View.Text + "@" + s.File)
 	for _, k := range sortedKeys(w.With) {
 		p, ok := params[k]
 		if !ok {
@@ -95,17 +96,17 @@ func (v *viewChecker) instance(s *Spec) *Spec {
 		}
 		with[k] = e
 		other = other || paramText(e) != v.inForce(s, p)
-		key += "\x00" + k + "=" + paramText(e)
+		key.WriteString("\x00" + k + "=" + paramText(e))
 	}
 	if !other {
 		return s
 	}
-	if v.instances[key] == nil {
+	if v.instances[key.String()] == nil {
 		c := *s
 		c.fixed = with
-		v.instances[key] = &c
+		v.instances[key.String()] = &c
 	}
-	return v.instances[key]
+	return v.instances[key.String()]
 }
 
 // inForce is the value of a parameter of a view that nobody instantiates, as text.

@@ -1,5 +1,7 @@
 package lang
 
+import "maps"
+
 // Macros are calls that stand for an expression over other functions. They are expanded
 // before types are checked and before the canonical text is printed, so that a view that
 // spells the expression out is the same view.
@@ -99,9 +101,7 @@ func withDefaults(e *Expr) *Expr {
 		return e
 	}
 	keys := map[string]*Expr{"within": {Pos: e.Pos, Op: OpDuration, Text: defaultWithin}}
-	for k, a := range e.Keys {
-		keys[k] = a
-	}
+	maps.Copy(keys, e.Keys)
 	e.Keys = keys
 	return e
 }

@@ -3,6 +3,7 @@ package op
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/pinova-group/tidemark/market/book"
 	"github.com/pinova-group/tidemark/market/num"
@@ -28,7 +29,7 @@ func Border(b *book.Book, s book.Side, dist num.Dec) int64 {
 	bids, _ := b.Levels(book.Bid)
 	asks, _ := b.Levels(book.Ask)
 	twice := uint64(bids[len(bids)-1]) + uint64(asks[len(asks)-1])
-	one := uint64(num.Pow10[dist.S])
+	one := num.Pow10[dist.S]
 	if s == book.Bid {
 		hi, lo := bits.Mul64(twice, one-uint64(dist.M))
 		border, rest := bits.Div64(hi, lo, 2*one)
@@ -85,20 +86,20 @@ func Cost(b *book.Book, s book.Side, want num.Dec) (cost Wide, short, ok bool) {
 	qs, up := b.QuantityScale(), uint64(1)
 	rest := uint64(want.M)
 	if want.S > qs {
-		up = uint64(num.Pow10[want.S-qs])
+		up = num.Pow10[want.S-qs]
 		qs = want.S
-	} else if hi, lo := bits.Mul64(rest, uint64(num.Pow10[qs-want.S])); hi == 0 {
+	} else if hi, lo := bits.Mul64(rest, num.Pow10[qs-want.S]); hi == 0 {
 		rest = lo
 	} else {
 		return Wide{}, false, false
 	}
 	var lo, hi uint64
-	for i := len(p) - 1; i >= 0; i-- {
+	for i, price := range slices.Backward(p) {
 		over, have := bits.Mul64(uint64(q[i]), up)
 		if over != 0 || have > rest {
 			have = rest
 		}
-		h, l := bits.Mul64(uint64(p[i]), have)
+		h, l := bits.Mul64(uint64(price), have)
 		var c uint64
 		lo, c = bits.Add64(lo, l, 0)
 		if hi, c = bits.Add64(hi, h, c); c != 0 {

@@ -6,10 +6,9 @@ import (
 	"github.com/pinova-group/tidemark/market/num"
 )
 
-// A cell holds one value: a word with 1 in bit 0 when there is one and the scale above
-// it, then the value: three words exact, one a float or truth value.
-// CellWords is the length of a cell for values of a kind; a text takes two words, whose
-// second is its holder's.
+// CellWords is the length of a cell for values of a kind. A cell holds one value: a word with
+// 1 in bit 0 when there is one and the scale above it, then the value: three words exact,
+// one a float or truth value; the second word of a text is its holder's.
 func CellWords(k Kind) int { return cellLen(k) }
 
 // PutCell keeps v, which is not null and neither a ratio nor a text.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/features/op"
@@ -163,12 +164,7 @@ func (l *lowering) differs(n *lang.Node) bool {
 		}
 		return d
 	}
-	for _, a := range n.Args {
-		if l.differs(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Args, l.differs)
 }
 
 // rank enters the rank of a row expression. A ratio is compared as the float64 nearest to it.

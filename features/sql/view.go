@@ -203,10 +203,10 @@ func (w *writer) fromParent(v *lang.View, p *table, name string) scope {
 	for _, c := range p.by {
 		sc.names[c] = value{kind: vText, sql: ident(c)}
 	}
-	derived := ""
+	var derived strings.Builder
 	for _, c := range []string{"base", "quote"} { // a symbol tells them
 		if _, taken := sc.names[c]; !taken && slices.Contains(p.by, "symbol") {
-			derived += ",\n    " + strings.TrimSuffix(w.by([]string{c}), ", ")
+			derived.WriteString(",\n    " + strings.TrimSuffix(w.by([]string{c}), ", "))
 			sc.names[c] = value{kind: vText, sql: ident(c)}
 		}
 	}
@@ -224,7 +224,7 @@ func (w *writer) fromParent(v *lang.View, p *table, name string) scope {
 	}
 	all := name[:len(name)-4] + "events"
 	w.ctes = append(w.ctes, cte{all, fmt.Sprintf("  SELECT * EXCLUDE (window_start, window_end, row_ts), row_ts AS ts,\n"+
-		"    window_start AS p_window_start, window_end AS p_window_end, row_ts AS p_row_ts%s\n  FROM %s\n", derived, ident(p.name))})
+		"    window_start AS p_window_start, window_end AS p_window_end, row_ts AS p_row_ts%s\n  FROM %s\n", derived.String(), ident(p.name))})
 	if v.Where == nil {
 		w.ctes[len(w.ctes)-1].name = name
 	} else {

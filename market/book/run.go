@@ -174,8 +174,7 @@ func (l *ladder) restructure(ops []op, price, quantity []int64) {
 		copy(l.q[worst+shift:], l.q[worst:end])
 	}
 	start := worst
-	for i := len(ops) - 1; i >= 0; i-- {
-		o := ops[i]
+	for _, o := range slices.Backward(ops) {
 		if shift < 0 {
 			copy(l.p[start+shift:], l.p[start:o.at])
 			copy(l.q[start+shift:], l.q[start:o.at])

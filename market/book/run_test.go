@@ -112,7 +112,7 @@ func TestPlace_EqualsPlain(t *testing.T) {
 		if s == Ask {
 			slices.Reverse(p)
 		}
-		for lo := range len(p) {
+		for lo := range p {
 			for hi := lo; hi <= len(p); hi++ {
 				for _, v := range append([]int64{2, 12, 100, 217, math.MaxInt64 - 1}, p...) {
 					want := lo

@@ -56,7 +56,7 @@ func Catalogue() (string, error) {
 // entry is one view of the catalogue.
 func (v *View) entry(b *strings.Builder) {
 	fmt.Fprintf(b, "\n### `%s`\n\n", v.Name)
-	for _, line := range strings.Split(strings.TrimSpace(v.Doc), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(v.Doc), "\n") {
 		b.WriteString(strings.TrimSpace(line) + "\n")
 		if strings.HasSuffix(line, ".") {
 			b.WriteString("\n")

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"math"
 	"strings"
@@ -48,7 +49,7 @@ func wellFormed(t *testing.T, svg string) {
 	t.Helper()
 	d := xml.NewDecoder(strings.NewReader(svg))
 	for {
-		if _, err := d.Token(); err == io.EOF {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
 			return
 		} else if err != nil {
 			t.Fatalf("not XML: %v", err)
@@ -72,7 +73,7 @@ func TestPicture_LinesAndGaps(t *testing.T) {
 	}
 	broken := 0
 	for _, part := range strings.Split(svg, `<path d="`)[1:] {
-		if d := part[:strings.Index(part, `"`)]; strings.Count(d, "M") == 2 {
+		if d, _, _ := strings.Cut(part, `"`); strings.Count(d, "M") == 2 {
 			broken++
 		}
 	}

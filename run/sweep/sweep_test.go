@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -272,12 +273,11 @@ func TestSweep_Mistakes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := do(t, c.file, tape, c.change)
-			var f *fault.Error
 			if err == nil {
 				t.Fatal("no error")
 			}
 			text := err.Error()
-			if f, _ = err.(*fault.Error); f != nil {
+			if f, ok := errors.AsType[*fault.Error](err); ok {
 				for _, p := range f.Parts {
 					text += "\n" + p.Message
 				}
