@@ -72,7 +72,11 @@ func (v *viewState) mergeRows(next func(i int32) int64) {
 		v.emit(d.slot, d.at)
 		if t := next(d.slot); t != never {
 			d.at = t
-			v.down(d)
+			if len(v.heap) > 1 {
+				v.down(d)
+			} else {
+				v.heap[0] = d
+			}
 			continue
 		}
 		last := v.heap[len(v.heap)-1]

@@ -96,9 +96,11 @@ func benchViews(b *testing.B, src []features.Source, count int, mixed bool) {
 	rows = 0
 	b.ReportAllocs()
 	b.ResetTimer()
+	before := cpuTime(b)
 	for i := range b.N {
 		step(i + 2*len(batches))
 	}
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N)/size, "cpu-ns/event")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/size, "ns/event")
 	b.ReportMetric(float64(rows)/float64(b.N)/size, "rows/event")
 }

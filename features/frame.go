@@ -455,15 +455,19 @@ func (l *frameLevel) origin(lo, hi uint64) (o op.Origin) {
 	for ; l.hi <= hi; l.hi++ {
 		e := l.rows.at(l.hi)
 		l.avail.next, l.hold.next = l.hi, l.hi
-		l.avail.take(func(p uint64) bool { return l.rows.at(p)[levelAvail] < e[levelAvail] })
-		l.hold.take(func(p uint64) bool { return l.rows.at(p)[levelHold] < e[levelHold] })
-		for b := range l.flags {
-			l.flags[b] += uint32(e[levelFlags] >> b & 1)
+		l.rows.takeMost(&l.avail, levelAvail)
+		l.rows.takeMost(&l.hold, levelHold)
+		if e[levelFlags] != 0 {
+			for b := range l.flags {
+				l.flags[b] += uint32(e[levelFlags] >> b & 1)
+			}
 		}
 	}
 	for ; l.lo < lo; l.lo++ {
-		for b := range l.flags {
-			l.flags[b] -= uint32(l.rows.at(l.lo)[levelFlags] >> b & 1)
+		if flags := l.rows.at(l.lo)[levelFlags]; flags != 0 {
+			for b := range l.flags {
+				l.flags[b] -= uint32(flags >> b & 1)
+			}
 		}
 	}
 	if p, ok := l.avail.from(lo); ok {

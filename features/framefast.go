@@ -18,9 +18,10 @@ type fastState struct {
 	bad   uint64 // rows before this number cannot be held so
 	cells ring   // of each row in reach: for each argument the sum of all rows before it
 	scale []int8
-	size  []uint64 // greatest magnitude seen
-	total []int64  // sum of all rows, in arithmetic that wraps around: differences are exact
-	start []uint64 // number of the first row of each frame
+	size  []uint64  // greatest magnitude seen
+	unit  []float64 // powers of ten of the scales
+	total []int64   // sum of all rows, in arithmetic that wraps around: differences are exact
+	start []uint64  // number of the first row of each frame
 	best  []fastQueue
 }
 
@@ -35,7 +36,7 @@ type fastQueue struct {
 
 func (p *fastFrames) empty() *fastState {
 	n := len(p.cells)
-	s := &fastState{cells: ring{stride: ringHead + n}, scale: make([]int8, n), size: make([]uint64, n),
+	s := &fastState{cells: ring{stride: ringHead + n}, scale: make([]int8, n), size: make([]uint64, n), unit: make([]float64, n),
 		total: make([]int64, n), start: make([]uint64, len(p.spans)), best: make([]fastQueue, len(p.queues))}
 	for k := range s.best {
 		s.best[k].at = make([]int, len(p.queues[k].frames))
@@ -217,25 +218,72 @@ func (v *viewState) fastRow(e *framesState, row *emitted, rec []uint64, from op.
 	row.hold, row.flags = int64(rec[plan.MetaHold]), uint8(rec[plan.MetaFlags])
 	row.avail = max(row.end+row.hold, int64(rec[plan.MetaAvail]))
 	row.scanOut(from)
-	o, s, p := v.out, e.fast, v.frames.fast
-	n, flags := o.Len(), row.flags
-	for k := range p.outs {
-		f, c, d := &p.outs[k], &o.Features[k], &v.p.Outs[k]
-		num, den, scale := s.value(e, f)
-		if d.As == plan.F64 {
-			c.F64 = append(c.F64, quotient(num, den, scale))
-			continue
-		}
-		x := &v.frames.x
-		x.SetDec(num, scale)
-		if !v.store(c, d, x, n) {
-			c.setNull(n)
-			flags |= FlagOverflow
-		}
-	}
+	o := v.out
+	flags := row.flags | v.fastOuts(e, o)
 	o.Entity = append(o.Entity, row.ent)
 	o.Start, o.End, o.RowTS = append(o.Start, row.start), append(o.End, row.end), append(o.RowTS, row.rowTS)
 	o.Avail, o.Flags = append(o.Avail, row.avail), append(o.Flags, flags)
+}
+
+// fastOuts appends the features. It returns FlagOverflow if one does not fit its type.
+func (v *viewState) fastOuts(e *framesState, o *ViewRows) (flags uint8) {
+	s, p := e.fast, v.frames.fast
+	exact := s.exact(e)
+	words, mask, stride := s.cells.words, s.cells.mask, s.cells.stride
+	for k := range p.outs {
+		f, c := &p.outs[k], &o.Features[k]
+		if !exact || f.as != plan.F64 || f.fn == fastCount {
+			flags |= v.fastOut(e, o, k)
+			continue
+		}
+		start := s.start[f.frame]
+		var n int64
+		d := s.unit[f.arg]
+		switch f.fn {
+		case fastMost:
+			q := &s.best[f.queue]
+			n = q.vals[q.at[f.use]]
+		case fastMean:
+			d *= float64(e.rows - start)
+			fallthrough
+		case fastSum:
+			n = s.total[f.arg] - int64(words[int(start&mask)*stride+ringHead+f.arg])
+		default:
+			n, _, _ = s.value(e, f)
+		}
+		c.F64 = append(c.F64, float64(n)/d)
+	}
+	return flags
+}
+
+// exact tells that every sum and every divisor of the instant is below 2^53, so that one
+// division of floats rounds once; it sets the units of the arguments.
+func (s *fastState) exact(e *framesState) bool {
+	rows := e.rows - s.cells.base
+	for a, m := range s.size {
+		s.unit[a] = pow10[s.scale[a]]
+		if bits.Len64(m)+bits.Len64(rows) > 53 || float64(rows)*s.unit[a] > 1<<53 {
+			return false
+		}
+	}
+	return true
+}
+
+// fastOut appends feature k whatever its type and size.
+func (v *viewState) fastOut(e *framesState, o *ViewRows, k int) (flags uint8) {
+	s, f, c, d := e.fast, &v.frames.fast.outs[k], &o.Features[k], &v.p.Outs[k]
+	n, den, scale := s.value(e, f)
+	if d.As == plan.F64 {
+		c.F64 = append(c.F64, quotient(n, den, scale))
+		return 0
+	}
+	x := &v.frames.x
+	x.SetDec(n, scale)
+	if !v.store(c, d, x, o.Len()) {
+		c.setNull(o.Len())
+		flags = FlagOverflow
+	}
+	return flags
 }
 
 // value is a feature: num × 10^-scale / den.

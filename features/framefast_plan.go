@@ -43,6 +43,7 @@ type fastOut struct {
 	fn         fastFn
 	frame, arg int
 	queue, use int
+	as         plan.Stored
 }
 
 // fastPlan finds out whether the view can be worked out so; nil when it cannot.
@@ -91,6 +92,7 @@ func (v *viewState) fastPlan() *fastFrames {
 		if !ok || o.fn == fastMean && d.As != plan.F64 {
 			return nil
 		}
+		o.as = d.As
 		p.outs = append(p.outs, o)
 	}
 	return p

@@ -72,6 +72,18 @@ func (b *best) take(worse func(place uint64) bool) {
 	b.next++
 }
 
+// takeMost lets a queue look at its next place of the ring for the greatest of a word. Of equal
+// ones it keeps the newest, so that a word that never falls makes a queue of one.
+func (r *ring) takeMost(b *best, word int) {
+	x := r.at(b.next)[word]
+	n := len(b.places)
+	for n > b.head && r.at(b.places[n-1])[word] <= x {
+		n--
+	}
+	b.places = append(b.places[:n], b.next)
+	b.next++
+}
+
 // from is the best place of those from lo on; false when there is none.
 func (b *best) from(lo uint64) (uint64, bool) {
 	i, n := b.head, len(b.places)

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package features_test
+
+import "testing"
+
+func cpuTime(*testing.B) int64 { return 0 }
