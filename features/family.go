@@ -22,6 +22,7 @@ type family struct {
 	piece  []int32   // by row of the block: pieces that end there or before
 	bounds []int32   // where pieces end
 	levels []pieces  // states of 1, 2, 4, … pieces
+	whole  []uint64  // state of all pieces
 	size   []running // by view, at the scale of the block
 }
 
@@ -260,6 +261,7 @@ func (f *family) reach(at int, need running) int {
 // fold folds the pieces of the block and gives each view its bars.
 func (f *family) fold(c *cols, r run) {
 	f.foldPieces(c, r)
+	f.foldWhole()
 	from := 0
 	for k, v := range f.views {
 		i, at, p := v.slotOf[r.ent], r.lo, 0

@@ -47,6 +47,14 @@ func (f *family) foldPieces(c *cols, r run) {
 	}
 }
 
+// foldWhole merges all pieces: most views need nothing else.
+func (f *family) foldWhole() {
+	v := f.views[0]
+	f.whole = grow(f.whole, v.p.Stride)
+	clear(f.whole)
+	f.mergeRange(v, f.whole, 0, len(f.bounds))
+}
+
 // level is n empty states for level k.
 func (f *family) level(k, n int) pieces {
 	if k == len(f.levels) {
@@ -59,8 +67,17 @@ func (f *family) level(k, n int) pieces {
 
 func (p pieces) at(i, stride int) []uint64 { return p[i*stride : (i+1)*stride : (i+1)*stride] }
 
-// merge adds pieces lo to hi to an open bar, in their order.
+// merge adds pieces lo to hi to an open bar.
 func (f *family) merge(v *viewState, rec []uint64, lo, hi int) {
+	if lo == 0 && hi == len(f.bounds) {
+		v.merge(rec, f.whole)
+		return
+	}
+	f.mergeRange(v, rec, lo, hi)
+}
+
+// mergeRange merges pieces in their order.
+func (f *family) mergeRange(v *viewState, rec []uint64, lo, hi int) {
 	for lo < hi {
 		k := bits.Len(uint(hi-lo)) - 1
 		if lo > 0 {
