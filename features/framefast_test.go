@@ -53,6 +53,15 @@ features:
   n: count() over 1s
   m: count() over 300ms
 `, `
+view: frames_nulls
+version: 1
+from: quote
+by: [exchange]
+features:
+  v: sum(bid_price) over 1s
+  m: mean(bid_quantity) over 300ms
+  h: max(bid_price) over 300ms
+`, `
 view: frames_instants
 version: 1
 from: trade
@@ -100,6 +109,25 @@ func TestFrames_FastMatchPlain(t *testing.T) {
 	if fast == 0 || slow == 0 {
 		t.Fatalf("%d states went without programs, %d with them: both ways must be tried", fast, slow)
 	}
+}
+
+// A price that falls makes the longest queue of greatest values, and at scale 18 the divisor
+// of a mean of some thousand rows is no float.
+func TestFrames_FastMatchPlainInLongFrames(t *testing.T) {
+	r := newRig(t, fastSpecs[0])
+	plain := *r
+	plain.plan = r.plan.Plain()
+	events := r.twinEvents(7, 9000)
+	ts := events[0].ts
+	for i, e := range events {
+		e.kind, e.inst, e.feed, e.ts, e.ingest = market.KindTrade, 0, 7, ts+int64(i)*market.Millisecond, ts+int64(i)*market.Millisecond
+		if i > 6000 {
+			e.ts += int64(i-6000) * 9 * market.Millisecond
+		}
+		e.cols = map[string]value{"price": decCell{int64(900_000 - 7*i), 18}, "quantity": decCell{int64(i * i % 1009), 18}, "side": intCell(1), "prints": intCell(1), "id": "x"}
+	}
+	h := how{batch: 700, shards: 1, seed: 3, last: events[len(events)-1].ts}
+	r.same("long frames", r.drive(events, h), plain.drive(events, h))
 }
 
 // A division of floats is taken only where it rounds once.
