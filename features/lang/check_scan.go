@@ -236,56 +236,97 @@ func (v *viewChecker) warmup() int64 {
 	return rows * step
 }
 
-// reachBack is how far before its row the value of a node depends on rows: it adds up
-// along the expression.
-func (v *View) reachBack(n *Node, known map[*Node]int64) int64 {
+// backs is how far rows reach back, level by level: a frame begins a level above its
+// argument, a scan stays on that of its argument. What a row comes from (available_at, flags)
+// is kept for each level as a whole, so the levels add up whatever is read of them.
+type backs struct {
+	known  map[*Node]back
+	frames []int64 // longest frame of a level
+	scans  []int64 // longest chain of scans on a level
+}
+
+// back is the level of a value and the chain of scans behind it on that level, in µs.
+type back struct {
+	level int
+	chain int64
+}
+
+func (b *backs) grow(level int) {
+	for len(b.frames) <= level {
+		b.frames, b.scans = append(b.frames, 0), append(b.scans, 0)
+	}
+}
+
+// above is the highest of two, and of one level the longer chain.
+func (x back) above(y back) back {
+	if x.level == y.level {
+		return back{x.level, max(x.chain, y.chain)}
+	}
+	if x.level > y.level {
+		return x
+	}
+	return y
+}
+
+// node enters what a node reads.
+func (b *backs) node(v *View, n *Node) back {
 	if n == nil {
-		return 0
+		return back{}
 	}
-	if us, ok := known[n]; ok {
-		return us
+	if x, ok := b.known[n]; ok {
+		return x
 	}
-	us := int64(0)
+	x := back{}
 	for _, a := range n.Args {
-		us = max(us, v.reachBack(a, known))
+		x = x.above(b.node(v, a))
 	}
 	switch n.Op {
 	case NScan:
 		if remembers(n.Fn) {
-			us += min(v.Reset, maxSpan) + v.Warmup
+			x.chain += min(v.Reset, maxSpan) + v.Warmup
 		} else {
-			us += n.Args[len(n.Args)-1].Const.Dec.M
+			x.chain += n.Args[len(n.Args)-1].Const.Dec.M
 		}
+		x.chain = min(x.chain, 1000*maxSpan)
+		b.grow(x.level)
+		b.scans[x.level] = max(b.scans[x.level], x.chain)
 	case NFeature:
-		us = v.reachBack(v.Features[n.Index].Node, known)
+		x = b.node(v, v.Features[n.Index].Node)
 	case NAgg:
-		us = v.aggBack(v.Aggs[n.Index], known)
+		x = b.agg(v, v.Aggs[n.Index])
 	}
-	us = min(us, 1000*maxSpan)
-	known[n] = us
-	return us
+	b.known[n] = x
+	return x
 }
 
-// aggBack is how far back the rows of an aggregate reach, besides its window.
-func (v *View) aggBack(a *Agg, known map[*Node]int64) int64 {
-	us := v.reachBack(a.Where, known)
-	for _, x := range a.Args {
-		us = max(us, v.reachBack(x, known))
+func (b *backs) agg(v *View, a *Agg) back {
+	x := b.node(v, a.Where)
+	for _, n := range a.Args {
+		x = x.above(b.node(v, n))
 	}
-	return us + a.Over.Span
+	if a.Over.Span == 0 {
+		return x
+	}
+	b.grow(x.level + 1)
+	b.frames[x.level+1] = max(b.frames[x.level+1], a.Over.Span)
+	return back{level: x.level + 1}
 }
 
-// scansBack is how far back the scans of the view reach.
+// scansBack is how far back the scans and frames of the view reach.
 func (v *viewChecker) scansBack() int64 {
-	known, us := map[*Node]int64{}, int64(0)
 	if v.spec.broken || len(v.problems) > 0 {
 		return 0
 	}
+	b := &backs{known: map[*Node]back{}}
 	for _, a := range v.view.Aggs {
-		us = max(us, v.view.aggBack(a, known))
+		b.agg(v.view, a)
 	}
 	for _, f := range v.view.Features {
-		us = max(us, v.view.reachBack(f.Node, known))
+		b.node(v.view, f.Node)
+	}
+	us := int64(0)
+	for l := range b.frames {
+		us += b.frames[l] + b.scans[l]
 	}
 	if us > 0 && us+v.view.Window.Width > maxSpan && v.view.Reset != Never {
 		v.problem(v.spec.View.Pos, fmt.Sprintf("want at most %s in all", shortDuration(maxSpan)), "scans and frames reach back %s", shortDuration(us))
