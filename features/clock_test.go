@@ -248,7 +248,7 @@ func TestClock_TwoTicksAndSilence(t *testing.T) {
 			got += fmt.Sprintln(row.ts-ts, row.vals)
 		}
 	}
-	day := int64(market.Day)
+	day := market.Day
 	want := fmt.Sprintf("7 [1 1000 10]\n7 [0 0 10]\n%d [0 0 10]\n", day-1)
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -273,7 +273,7 @@ func TestJoin_KeepsWhatMayBeMatched(t *testing.T) {
 	var out features.Rows
 	size := 0
 	for i := range int64(3000) {
-		at := int64(1_700_000_000+i) * market.Second
+		at := (1_700_000_000 + i) * market.Second
 		q := &event{kind: market.KindQuote, ts: at, ingest: at, feed: 7, cols: map[string]value{
 			"bid_price": decCell{100, 1}, "ask_price": decCell{101, 1}, "bid_quantity": decCell{1, 0}, "ask_quantity": decCell{1, 0}}}
 		if err := task.Push(r.batch(q)); err != nil {

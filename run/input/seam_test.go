@@ -17,7 +17,8 @@ func TestReader_LinesEndBehindTheSeam(t *testing.T) {
 		t.Fatalf("order is %v", res.times)
 	}
 	all := strings.Join(res.chunks, "")
-	if before := strings.Count(all[:strings.Index(all, ".")], "t"); before < 8 {
+	first, _, _ := strings.Cut(all, ".")
+	if before := strings.Count(first, "t"); before < 8 {
 		t.Errorf("a line ended after %d events, want it behind the one at 17: %s", before, all)
 	}
 }

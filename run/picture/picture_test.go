@@ -63,7 +63,7 @@ func TestPicture_LinesAndGaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := int64(market.Second)
+	second := market.Second
 	p.Add(rows("A<B", []int64{second, 2 * second, 3 * second, 4 * second, 5 * second}, []float64{1, 2, math.NaN(), 4, 5}))
 	p.Add(rows("C", []int64{second, 5 * second}, []float64{7, 7}))
 	svg := p.SVG("a & b")
