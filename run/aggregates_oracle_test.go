@@ -69,13 +69,7 @@ features:
 // and realised measures with sums of 60-digit logarithms: the exact ones in every bit, DuckDB's
 // doubles to the digits that they have.
 func TestOracle_Aggregates(t *testing.T) {
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_ORACLE_PYTHON is not set: run make test")
-		}
-		t.Skip("DuckDB is not installed: run make test, or set TIDEMARK_ORACLE_PYTHON to a python that has duckdb")
-	}
+	python := oraclePython(t)
 	dir := t.TempDir()
 	trades, _ := writeOracleInput(t, dir)
 	text, err := os.ReadFile(trades)

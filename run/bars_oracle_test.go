@@ -32,13 +32,7 @@ var barOracleSpecs = map[string]string{
 // Fractions. A trade of the clock that comes ten minutes late is left out of its bar, so no tick
 // that was served moves.
 func TestOracle_Bars(t *testing.T) {
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_ORACLE_PYTHON is not set: run make test")
-		}
-		t.Skip("no oracle: run make test, or set TIDEMARK_ORACLE_PYTHON to a python")
-	}
+	python := oraclePython(t)
 	dir := t.TempDir()
 	all, inTime := barTrades()
 	files := map[string]string{"all.csv": all, "in_time.csv": inTime}

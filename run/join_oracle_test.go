@@ -39,13 +39,7 @@ features:
 // JOIN over events that are a few µs apart: ties on both sides, ages at and one beyond the
 // bound, nulls in the match, keys of one side only, trades before the first quote.
 func TestOracle_Joins(t *testing.T) {
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_ORACLE_PYTHON is not set: run make test")
-		}
-		t.Skip("pandas is not installed: run make test, or set TIDEMARK_ORACLE_PYTHON to a python that has it")
-	}
+	python := oraclePython(t)
 	dir := t.TempDir()
 	trades, quotes := writeJoinInput(t, dir)
 	want := filepath.Join(dir, "want.csv")

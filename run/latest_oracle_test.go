@@ -41,13 +41,7 @@ features:
 // TestOracle_Latest compares latest windows with DuckDB's ASOF join and Fractions of Python:
 // who is alive, medians, weighted medians around a guard, ranks and shares, all exactly.
 func TestOracle_Latest(t *testing.T) {
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_ORACLE_PYTHON is not set: run make test")
-		}
-		t.Skip("DuckDB is not installed: run make test, or set TIDEMARK_ORACLE_PYTHON to a python that has duckdb")
-	}
+	python := oraclePython(t)
 	dir := t.TempDir()
 	quotes := filepath.Join(dir, "quotes.csv")
 	for name, text := range map[string]string{"quotes.csv": venueQuotes(), "o_group.yaml": oracleGroup, "o_members.yaml": oracleMembers} {

@@ -51,13 +51,7 @@ features:
 
 // TestOracle_Rows compares scans with TA-Lib and pandas, frames with DuckDB.
 func TestOracle_Rows(t *testing.T) {
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_ORACLE_PYTHON is not set: run make test")
-		}
-		t.Skip("no oracle: run make test, or set TIDEMARK_ORACLE_PYTHON to a python that has duckdb, pandas and TA-Lib")
-	}
+	python := oraclePython(t)
 	dir := t.TempDir()
 	trades := filepath.Join(dir, "trades.csv")
 	for name, text := range map[string]string{"trades.csv": rowTrades(), "o_rows.yaml": rowsOracleSpec, "o_bars_rows.yaml": barsOracleSpec} {

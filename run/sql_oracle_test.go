@@ -146,13 +146,7 @@ features:
 // TestOracle_SpecSQL compares every view that has SQL, all rows and features, with
 // DuckDB's run of that query over a simulated market.
 func TestOracle_SpecSQL(t *testing.T) {
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_ORACLE_PYTHON is not set: run make test")
-		}
-		t.Skip("DuckDB is not installed: run make test, or set TIDEMARK_ORACLE_PYTHON to a python that has duckdb")
-	}
+	python := oraclePython(t)
 	dir := t.TempDir()
 	writeSQLInput(t, dir)
 	compared := map[string]*lang.View{}
