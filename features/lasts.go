@@ -15,11 +15,11 @@ import (
 // a row left out could have shown.
 type lasts struct {
 	v      *viewState
-	accs   []int // that need no row but the newest with a value
-	newest part
+	accs   []int   // that need no row but the newest with a value
+	own    []part  // of each of them
+	newest part    // of all of them
 	others [2]part // of the other accumulators: those without a kernel, and all
 	rest   []int   // the others that are folded row by row for the columns at hand
-	left   []int
 	bounds []op.Bound
 }
 
@@ -45,6 +45,7 @@ func (l *lasts) init(v *viewState) {
 		}
 		if code := needed(v.p.Slow, []int{a.Reg}); len(code) > 0 && op.Boundable(code) && exactInputs(inputsOf(v, code, nil)) {
 			l.accs = append(l.accs, k)
+			l.own = append(l.own, l.part(v.p.Slow, []int{k}))
 		}
 	}
 	if len(l.accs) == 0 {
@@ -154,22 +155,36 @@ func (l *lasts) fold(rec []uint64, c *cols, lo, hi int) bool {
 			v.foldArgs(rec, l.rest, c.ts[i])
 		}
 	}
-	l.left = append(l.left[:0], l.accs...)
-	for i := hi - 1; i >= lo && len(l.left) > 0; i-- {
-		v.task.loadEvent(l.newest.inputs, v.row.Regs, c, i)
-		v.row.RunCode(l.newest.code)
-		n := 0
-		for _, k := range l.left {
-			if x := &v.row.Regs[v.p.Args[k].Reg]; x.Null {
-				l.left[n] = k
-				n++
-			} else {
+	for n, k := range l.accs {
+		p, x := &l.own[n], &v.row.Regs[v.p.Args[k].Reg]
+		for i := lastKnown(p.inputs, c, lo, hi-1); i >= lo; i = lastKnown(p.inputs, c, lo, i-1) {
+			v.task.loadEvent(p.inputs, v.row.Regs, c, i)
+			if v.row.RunCode(p.code); !x.Null {
 				v.p.Accs[k].Fold(rec, x, c.ts[i], &v.task.sc)
+				break
 			}
 		}
-		l.left = l.left[:n]
 	}
 	return true
+}
+
+// lastKnown is the last row from lo to i in which no input is null, less than lo when there
+// is none: an expression whose bounds are known is null where one of its inputs is.
+func lastKnown(inputs []plan.Input, c *cols, lo, i int) int {
+	for k := 0; k < len(inputs) && i >= lo; k++ {
+		at := inputs[k].Ref.Index
+		if !c.hasNull[at] {
+			continue
+		}
+		from := i
+		for i >= lo && c.c[at].IsNull(i) {
+			i--
+		}
+		if i < from {
+			k = -1 // the inputs before this one may be null here
+		}
+	}
+	return i
 }
 
 // fits finds the bounds of the inputs over rows lo to hi and asks whether they suffice.

@@ -1,6 +1,8 @@
 package op
 
 import (
+	"sort"
+
 	"github.com/pinova-group/tidemark/market/num"
 )
 
@@ -113,24 +115,30 @@ func (a *Acc) Quantile(v *Val, rec []uint64, p num.Dec, sc *Scratch) {
 		a.orderQuantile(v, rec, p, sc)
 		return
 	}
-	ents := sc.Sets.Sorted(a.state(rec)[0])
-	var n uint64
-	for i := range ents {
-		n += ents[i].N
-	}
-	if n == 0 {
+	h := a.state(rec)[0]
+	if h == 0 {
 		v.setNull(false)
 		return
 	}
-	rank := ceilMul(p, n)
+	v.Null, v.Ovf = false, false
+	v.W, v.S = middle(sc.Sets.rank(h, p), a.Bits), histDigits
+}
+
+// rank is the number of rank ceil(p·n) in a set of n numbers of 64 bits, which is not empty.
+func (s *Sets) rank(h uint64, p num.Dec) int64 {
+	if first, counts, ok := s.Line(h); ok {
+		rank := ceilMul(p, counts[len(counts)-1])
+		return first + int64(sort.Search(len(counts), func(i int) bool { return counts[i] >= rank }))
+	}
+	ents, n := s.Sorted(h), uint64(0)
 	for i := range ents {
-		if ents[i].N >= rank {
-			v.Null, v.Ovf = false, false
-			v.W, v.S = middle(int64(ents[i].Lo), a.Bits), histDigits
-			return
-		}
+		n += ents[i].N
+	}
+	rank, i := ceilMul(p, n), 0
+	for ; ents[i].N < rank; i++ {
 		rank -= ents[i].N
 	}
+	return int64(ents[i].Lo)
 }
 
 // ceilMul is ceil(p·n) in 1 … n.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"testing"
 
@@ -275,6 +276,38 @@ func TestHist_QuantileIsWithinTheError(t *testing.T) {
 			rt.Fatalf("quantile %v of %d: %v, want %v", p, len(all), ratOf(&v, KExact), want)
 		}
 	})
+}
+
+// The running totals of a line must be those of the sorted entries, and a set whose numbers
+// are far apart must give the same ranks without one.
+func TestSets_RankByLineAndBySorting(t *testing.T) {
+	lined, sorted := 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		var s Sets
+		h, width := uint64(0), rapid.SampledFrom([]int64{3, 50, 1000, 1 << 20, 1 << 62}).Draw(rt, "width")
+		var all []int64
+		for range rapid.IntRange(1, 60).Draw(rt, "n") {
+			x := rapid.Int64Range(-width, width).Draw(rt, "x")
+			all = append(all, x)
+			h = s.Add(h, uint64(x), uint64(x>>63), 1)
+			if rapid.IntRange(0, 9).Draw(rt, "look") == 0 {
+				s.rank(h, num.Dec{M: 5, S: 1}) // what it keeps must not outlive the next change
+			}
+		}
+		slices.Sort(all)
+		if _, _, ok := s.Line(h); ok {
+			lined++
+		} else {
+			sorted++
+		}
+		p := num.Dec{M: rapid.Int64Range(0, 100).Draw(rt, "p"), S: 2}
+		if got, want := s.rank(h, p), all[ceilMul(p, uint64(len(all)))-1]; got != want {
+			rt.Fatalf("quantile %v of %v: %d, want %d", p, all, got, want)
+		}
+	})
+	if lined == 0 || sorted == 0 {
+		t.Errorf("%d sets had a line and %d none", lined, sorted)
+	}
 }
 
 func TestHist_BucketsRise(t *testing.T) {

@@ -2,6 +2,7 @@ package op
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -16,7 +17,9 @@ type Sets struct {
 	words []uint64
 	free  [33][]uint64 // by log2 of the capacity
 	ents  []Entry      // of Sorted
-	kept  uint64       // set that ents is of, 0 when it may have changed
+	line  []uint64     // of Line
+	first int64        // number that line begins with
+	kept  uint64       // set that line is of, 0 when it may have changed
 	sums  bool         // an entry has a sum beside its count
 }
 
@@ -222,13 +225,9 @@ func (s *Sets) Sub(dst, src uint64) uint64 {
 }
 
 // Sorted returns the entries ordered by (Hi, Lo) as signed numbers; the slice is good
-// until the next call. Asked again for a set, as by several quantiles of one row, it sorts
-// once.
+// until the next call.
 func (s *Sets) Sorted(h uint64) []Entry {
-	if h != 0 && h == s.kept {
-		return s.ents
-	}
-	s.ents, s.kept = s.ents[:0], h
+	s.ents = s.ents[:0]
 	if h == 0 {
 		return s.ents
 	}
@@ -250,3 +249,42 @@ func (s *Sets) Sorted(h uint64) []Entry {
 	})
 	return s.ents
 }
+
+// Line returns how often each number occurs in a set of numbers of 64 bits, not empty, from
+// the least one on, as running totals: counts[i] inputs are at most first + i. It is good
+// until the next call; asked again for a set, as by several quantiles of one row, it counts
+// once. False for numbers too far apart.
+func (s *Sets) Line(h uint64) (first int64, counts []uint64, ok bool) {
+	if h == s.kept {
+		return s.first, s.line, true
+	}
+	t, size := s.table(h), s.entryLen()
+	least, most := int64(math.MaxInt64), int64(math.MinInt64)
+	for i := 0; i < len(t); i += size {
+		if t[i+2] != 0 {
+			x := int64(t[i])
+			least, most = min(least, x), max(most, x)
+		}
+	}
+	span := uint64(most) - uint64(least)
+	if span > uint64(len(t))*lineWords {
+		return 0, nil, false
+	}
+	s.line = slices.Grow(s.line[:0], int(span)+1)[:span+1]
+	clear(s.line)
+	for i := 0; i < len(t); i += size {
+		if t[i+2] != 0 {
+			s.line[int64(t[i])-least] += t[i+2]
+		}
+	}
+	n := uint64(0)
+	for i, k := range s.line {
+		n += k
+		s.line[i] = n
+	}
+	s.first, s.kept = least, h
+	return least, s.line, true
+}
+
+// lineWords is how long a line may be for a word of the set: longer ones are sorted.
+const lineWords = 4
