@@ -68,7 +68,7 @@ func (v *viewState) pickInstruments(c *cols, runs []run) []run {
 			for hi < r.hi && c.inst[hi] == x {
 				hi++
 			}
-			if v.passes(c, lo) {
+			if v.passes(x, v.p.Inputs, 0) {
 				if n := len(v.pickRuns); n > 0 && v.pickRuns[n-1].ent == r.ent && v.pickRuns[n-1].hi == lo {
 					v.pickRuns[n-1].hi = hi
 				} else {
@@ -81,26 +81,27 @@ func (v *viewState) pickInstruments(c *cols, runs []run) []run {
 	return v.pickRuns
 }
 
-// passes is the verdict on the instrument of row i, found once.
-func (v *viewState) passes(c *cols, i int) bool {
-	x := int(c.inst[i])
-	for len(v.verdicts) <= x {
+// passes is the verdict on an instrument, found once; of a union on its rows under an alias,
+// which have the columns ins.
+func (v *viewState) passes(x market.Inst, ins []plan.Input, alias int) bool {
+	at := int(x)*max(1, len(v.p.Union)) + alias
+	for len(v.verdicts) <= at {
 		v.verdicts = append(v.verdicts, unknown)
 	}
-	if v.verdicts[x] == unknown {
-		v.verdicts[x] = fails
-		v.loadInstrument(market.Inst(x))
+	if v.verdicts[at] == unknown {
+		v.verdicts[at] = fails
+		v.loadInstrument(x, ins)
 		if v.wanted() {
-			v.verdicts[x] = passes
+			v.verdicts[at] = passes
 		}
 	}
-	return v.verdicts[x] == passes
+	return v.verdicts[at] == passes
 }
 
 // loadInstrument loads the columns of an instrument; all else is null.
-func (v *viewState) loadInstrument(x market.Inst) {
-	for k := range v.p.Inputs {
-		in := &v.p.Inputs[k]
+func (v *viewState) loadInstrument(x market.Inst, ins []plan.Input) {
+	for k := range ins {
+		in := &ins[k]
 		reg := &v.row.Regs[in.Reg]
 		if in.Ref.OfInstrument() {
 			setWord(reg, v.task.inst[x][in.Ref.Source-plan.Exchange], in)

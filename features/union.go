@@ -40,8 +40,12 @@ func (v *viewState) holdUnion(kind market.Kind, c *cols, runs []run) {
 }
 
 func (v *viewState) holdAlias(k int, c *cols, ent uint32, i int) {
+	byInstrument := v.p.Filter.OfInstrument && !v.p.Late && !v.task.plan.plain
+	if byInstrument && !v.passes(c.inst[i], v.union[k], k) {
+		return
+	}
 	v.task.loadEvent(v.union[k], v.row.Regs, c, i)
-	if !v.p.Late && !v.wanted() {
+	if !byInstrument && !v.p.Late && !v.wanted() {
 		return
 	}
 	ts := c.ts[i]

@@ -133,8 +133,10 @@ func (sc *Scratch) series(h uint64) bool {
 
 // contrast is Σ (x[i] − x[i−1])·(y[j] − y[j−1]) over the pairs whose intervals (tᵢ₋₁, tᵢ] and
 // (uⱼ₋₁ − lag, uⱼ − lag] overlap. Those of an i are neighbours, so their sum is one difference:
-// from the last y at or before tᵢ₋₁ to the first one at or after tᵢ.
-func contrast(x, y []point, lag int64) (sum int384) {
+// from the last y at or before tᵢ₋₁ to the first one at or after tᵢ. Of short series all
+// differences have one word.
+func contrast(x, y []point, lag int64, short bool) (sum int384) {
+	var narrow num.Int192
 	from, to := 0, 0
 	for i := 1; i < len(x); i++ {
 		for from+1 < len(y) && y[from+1].ts-lag <= x[i-1].ts {
@@ -146,6 +148,10 @@ func contrast(x, y []point, lag int64) (sum int384) {
 		if to <= from {
 			continue
 		}
+		if short {
+			narrow.AddProd(int64(x[i].w[0]-x[i-1].w[0]), int64(y[to].w[0]-y[from].w[0]))
+			continue
+		}
 		dx, dy := x[i].w, y[to].w
 		dx.Sub(&x[i-1].w)
 		dy.Sub(&y[from].w)
@@ -153,18 +159,23 @@ func contrast(x, y []point, lag int64) (sum int384) {
 		p.mul(&q)
 		sum.add(&p)
 	}
+	if short {
+		return widen(&narrow)
+	}
 	return sum
 }
 
-// covers tells whether the sum of contrasts of two series fits 384 bits.
-func covers(x, y []point) bool {
+// covers tells whether the sum of contrasts of two series fits 384 bits, and whether their
+// differences have one word.
+func covers(x, y []point) (fits, short bool) {
 	longest := func(p []point) (n int) {
 		for i := range p {
 			n = max(n, p[i].w.BitLen())
 		}
 		return n + 1
 	}
-	return longest(x)+longest(y)+bits.Len(uint(len(x))) < 64*wideWords-2
+	a, b := longest(x), longest(y)
+	return a+b+bits.Len(uint(len(x))) < 64*wideWords-2, max(a, b) < 64
 }
 
 // path sets v to a statistic of two series: their Hayashi-Yoshida covariance, or the lag at
@@ -174,16 +185,17 @@ func covers(x, y []point) bool {
 func (a *Acc) path(v *Val, st []uint64, s Statistic, sc *Scratch) {
 	ok := sc.series(st[0])
 	x, y := sc.path[0], sc.path[1]
+	fits, short := covers(x, y)
 	switch {
 	case len(x) < 2 || len(y) < 2:
 		v.setNull(false)
 		return
-	case !ok || !covers(x, y):
+	case !ok || !fits:
 		v.setNull(true)
 		return
 	}
 	if s.Stat == StatHY {
-		sum := contrast(x, y, 0)
+		sum := contrast(x, y, 0, short)
 		sc.ratio(v, sum.big(&sc.big[0]), sc.big[8].SetInt64(1), int(sc.pathScale[0])+int(sc.pathScale[1]), a.Kind.QBits()+a.With.QBits())
 		return
 	}
@@ -191,7 +203,7 @@ func (a *Acc) path(v *Val, st []uint64, s Statistic, sc *Scratch) {
 	best.SetInt64(0)
 	for k := int64(0); k <= s.Max/s.Step; k++ {
 		for _, lag := range [2]int64{k * s.Step, -k * s.Step} {
-			sum := contrast(x, y, lag)
+			sum := contrast(x, y, lag, short)
 			if c := sum.big(&sc.big[0]); c.CmpAbs(best) > 0 {
 				best.Set(c)
 				lead = lag

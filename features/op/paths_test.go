@@ -37,7 +37,8 @@ func lastOfInstant(p []tick) (out []tick) {
 }
 
 // Hayashi-Yoshida and the lead against all pairs of returns in plain integers, over inputs
-// of one or both series, many at one instant, some taken off at the old end.
+// of one or both series, many at one instant, some taken off at the old end; now and then
+// of values that are longer than a word.
 func TestPaths_MatchAllPairs(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		g := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
@@ -50,10 +51,14 @@ func TestPaths_MatchAllPairs(t *testing.T) {
 		ts := int64(1000)
 		ins, at := make([]*Val, n), make([]int64, n)
 		unfold := rapid.Bool().Draw(rt, "unfold")
+		digits := rapid.SampledFrom([]int{0, 18, 20}).Draw(rt, "digits") // at the end of each value
 		for i := range n {
 			var u, w, in Val
 			u.SetDec(g.Int64N(100), int8(g.IntN(3)))
 			w.SetDec(g.Int64N(100), int8(g.IntN(3)))
+			plain := [2]int64{u.W.Int64() * int64(num.Pow10[2-u.S]), w.W.Int64() * int64(num.Pow10[2-w.S])}
+			u.W.MulPow10(digits)
+			w.W.MulPow10(digits)
 			switch g.IntN(5) {
 			case 0, 1:
 				u.SetNull()
@@ -74,10 +79,10 @@ func TestPaths_MatchAllPairs(t *testing.T) {
 				continue
 			}
 			if !u.Null {
-				x = append(x, tick{at[i], u.W.Int64() * int64(num.Pow10[2-u.S])})
+				x = append(x, tick{at[i], plain[0]})
 			}
 			if !w.Null {
-				y = append(y, tick{at[i], w.W.Int64() * int64(num.Pow10[2-w.S])})
+				y = append(y, tick{at[i], plain[1]})
 			}
 		}
 		for i := 0; i < gone && unfold; i++ {
@@ -92,7 +97,9 @@ func TestPaths_MatchAllPairs(t *testing.T) {
 		if got.Null {
 			return
 		}
-		if want := big.NewRat(plainContrast(x, y, 0), 10_000); ratOf(&got, KRatio).Cmp(want) != 0 {
+		want := big.NewRat(plainContrast(x, y, 0), 10_000)
+		want.Mul(want, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(2*digits)), nil)))
+		if ratOf(&got, KRatio).Cmp(want) != 0 {
 			rt.Fatalf("hy of %v %v: %v, want %v", x, y, ratOf(&got, KRatio), want)
 		}
 		best, lead := int64(0), int64(0)
