@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"market"},
 	{"market/book", "market/wire/pb", "internal/exdata", "internal/fault", "internal/term"},
 	{"market/adapters", "market/wire"},
-	{"market/canon"},
+	{"market/canon", "lake/file"},
 	{"specs", "features/lang"},
 	{"sequence", "features/op", "features/sql"},
 	{"features/plan"},
