@@ -11,7 +11,7 @@ N       ?= 1000
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt vet lint race fuzz bench demo gen oracle clean
+.PHONY: help build test check fmt vet lint race fuzz bench demo gen oracle servers clean
 
 help: ## this help
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,11 +26,15 @@ demo: build ## the tour: simulate a market, sequence it, compute bars, draw them
 test: oracle ## everything that guards main (under 10 minutes); installs what it needs
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt these files:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
+	@trap 'bash scripts/servers.sh stop' EXIT; env=$$(bash scripts/servers.sh start) && eval "$$env" && set -x && \
 	TIDEMARK_ORACLE_PYTHON=$(abspath $(VENV))/bin/python $(GO) test -timeout 15m ./...
 
-oracle: $(VENV)/ready ## install DuckDB, the independent oracle of the tests, into .cache/venv
+oracle: $(VENV)/ready ## install the independent oracles of the tests (DuckDB, PyIceberg, Spark, TA-Lib …) into .cache/venv
 $(VENV)/ready: scripts/oracle-requirements.txt
 	bash scripts/oracle.sh $(VENV)
+
+servers: ## start the real servers of the lake's tests (S3, PostgreSQL, REST catalog) and print their environment
+	@bash scripts/servers.sh start
 
 fmt: ## format
 	gofmt -w $$(git ls-files '*.go')

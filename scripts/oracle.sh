@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the independent oracles of the tests (DuckDB, pandas, TA-Lib for Python) into a folder that
+# Installs the independent oracles of the tests (DuckDB, pandas, TA-Lib, and other readers of our tables for Python) into a folder that
 # git ignores. Idempotent.
 set -euo pipefail
 venv=$1
@@ -18,5 +18,5 @@ if [ ! -x "$venv/bin/python" ]; then
 	"$py" -m venv "$venv" || { apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null && "$py" -m venv "$venv"; }
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$(dirname "$0")/oracle-requirements.txt"
-"$venv/bin/python" -c 'import duckdb, pandas, talib; print("oracle: DuckDB", duckdb.__version__, "pandas", pandas.__version__, "TA-Lib", talib.__version__)'
+"$venv/bin/python" -c 'import duckdb, pandas, talib, pyiceberg, pyspark; print("oracle: DuckDB", duckdb.__version__, "pandas", pandas.__version__, "TA-Lib", talib.__version__)'
 touch "$venv/ready"
