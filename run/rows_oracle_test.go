@@ -61,9 +61,11 @@ func TestOracle_Rows(t *testing.T) {
 	}
 	rows := runOracleView(t, dir, "o_rows", trades)
 	ofBars := runOracleView(t, dir, "o_bars_rows", trades)
-	if out, err := exec.Command(python, "testdata/rows_oracle.py", rows, ofBars).CombinedOutput(); err != nil {
+	out, err := exec.Command(python, "testdata/rows_oracle.py", rows, ofBars).CombinedOutput()
+	if err != nil {
 		t.Fatalf("oracle: %v\n%s", err, out)
 	}
+	t.Logf("%s", out)
 }
 
 // rowTrades are trades of one instrument with ties, silences and every minute a bar.
