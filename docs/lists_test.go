@@ -14,6 +14,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
+	"github.com/pinova-group/tidemark/specs"
 )
 
 // The page has a heading for each function that runs and names each one that does not, and
@@ -99,6 +100,50 @@ func TestLanguage_ListsKeysAndFlags(t *testing.T) {
 			t.Errorf("flag %s is not on the page", flag)
 		}
 	}
+}
+
+// Every shipped view has a row in the table of oracles, and the tests that it names exist.
+func TestOracles_EveryViewHasARow(t *testing.T) {
+	t.Parallel()
+	page := readPage(t, "oracles.md")
+	rows := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\| ([^|]+) \\| ([^|]+) \\| ([^|]+) \\|$").FindAllStringSubmatch(page, -1) {
+		rows[m[1]] = true
+		tests := regexp.MustCompile("`run\\.(Test\\w+)`").FindAllStringSubmatch(m[5], -1)
+		if len(tests) == 0 {
+			t.Errorf("%s names no test", m[1])
+		}
+		for _, name := range tests {
+			if !testOfRun(t, name[1]) {
+				t.Errorf("%s: package run has no %s", m[1], name[1])
+			}
+		}
+	}
+	shipped := map[string]bool{}
+	for _, name := range specs.Names() {
+		shipped[name] = true
+	}
+	sameNames(t, "views with an oracle", rows, shipped)
+	for _, m := range regexp.MustCompile("`(run|features|sequence|internal|market)/([\\w/*]+_test\\.go)`").FindAllStringSubmatch(page, -1) {
+		if found, err := filepath.Glob("../" + m[1] + "/" + m[2]); err != nil || len(found) == 0 {
+			t.Errorf("there is no test %s/%s", m[1], m[2])
+		}
+	}
+}
+
+// testOfRun reports whether package run has a test of that name.
+func testOfRun(t *testing.T, name string) bool {
+	t.Helper()
+	paths, err := filepath.Glob("../run/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if strings.Contains(readPage(t, path), "\nfunc "+name+"(t *testing.T)") {
+			return true
+		}
+	}
+	return false
 }
 
 // A table whose column is called message shows no message that no example gives.
