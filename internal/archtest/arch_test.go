@@ -116,7 +116,7 @@ func TestVendors_StayInTheirAdapters(t *testing.T) {
 		"github.com/jedib0t/go-pretty":   {"cmd/tidemark", "internal/term"},
 		"google.golang.org/protobuf":     {"market/wire"},
 		"go.yaml.in/yaml":                {"features/lang", "cmd/tidemark"},
-		"github.com/klauspost/compress":  {"run", "ingest/gen", "cmd/tidemark"},
+		"github.com/klauspost/compress":  {"run", "ingest/gen", "cmd/tidemark", "lake/file"},
 		"github.com/go-json-experiment/": {"market/adapters", "market/canon"},
 	}
 	for _, p := range list(t) {

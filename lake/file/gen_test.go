@@ -1,8 +1,13 @@
 package file
 
 import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
+	"testing"
 
 	"github.com/pinova-group/tidemark/market"
 )
@@ -87,4 +92,63 @@ func appendRandom(r *rand.Rand, c *market.Col, f *market.Field) {
 			c.AppendInt(number())
 		}
 	}
+}
+
+const tradeStart = 1_700_000_000_000_000
+
+// tradeBatch makes trades as an exchange has them: prices that walk, round quantities,
+// rising numbers, in the total order.
+func tradeBatch(insts *market.Instruments, feeds *market.Feeds, n, symbols int) *market.Batch {
+	r := rand.New(rand.NewPCG(7, 7))
+	b := market.NewBatch(market.KindTrade)
+	feed := feeds.Intern("binance-spot")
+	handles, price, number := make([]market.Inst, symbols), make([]int64, symbols), make([]int64, symbols)
+	for i := range handles {
+		handles[i] = insts.Intern("binance", market.Spot, fmt.Sprintf("C%02d-USDT", i))
+		price[i], number[i] = 1_000_000+r.Int64N(5_000_000), r.Int64N(1e9)
+	}
+	ts := int64(tradeStart)
+	var text []byte
+	for range n {
+		ts += r.Int64N(4) * r.Int64N(3600_000_000/int64(n)+1)
+		s := int(r.ExpFloat64()*float64(symbols)/4) % symbols
+		price[s] += r.Int64N(7)*r.Int64N(3) - 6
+		number[s]++
+		e := market.Envelope{
+			Feed: feed, Inst: handles[s], EventTS: ts, IngestTS: ts + 3000 + r.Int64N(20_000),
+			Seq: uint64(number[s]), HasSeq: true, RawBytes: uint32(100 + r.IntN(40)),
+		}
+		binary.LittleEndian.PutUint64(e.ID[:], r.Uint64())
+		binary.LittleEndian.PutUint64(e.ID[8:], r.Uint64())
+		b.AppendEnvelope(&e)
+		text = strconv.AppendInt(text[:0], number[s], 10)
+		b.Cols[market.TradeVenueID].AppendText(text)
+		b.Cols[market.TradeSide].AppendInt(1 + r.Int64N(2))
+		b.Cols[market.TradePrice].AppendDec(price[s], 2)
+		b.Cols[market.TradeQuantity].AppendDec(1+int64(r.ExpFloat64()*float64([]int64{1000, 50_000, 2_000_000}[r.IntN(3)])), 5)
+		b.Cols[market.TradePrints].AppendInt(1)
+	}
+	return b
+}
+
+// trades is a file of such trades.
+func trades(t testing.TB, insts *market.Instruments, feeds *market.Feeds, n, symbols int) []byte {
+	t.Helper()
+	p := NewPacker(market.KindTrade, false, insts, feeds)
+	w, err := NewWriter(p.Columns(), EventKeys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cols, err := p.Pack(tradeBatch(insts, feeds, n, symbols))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Append(cols, nil); err != nil {
+		t.Fatal(err)
+	}
+	var buf bytes.Buffer
+	if _, err := w.Finish(&buf); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
 }

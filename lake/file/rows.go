@@ -1,0 +1,265 @@
+package file
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Sizes of reads: ranges with gaps of less than gapBytes between them are read as one,
+// up to readBytes.
+const (
+	gapBytes  = 64 << 10
+	readBytes = 16 << 20
+)
+
+// Rows reads rows of a file in the order of the file. It holds the bytes of one row
+// group's columns and one decoded page of each column.
+type Rows struct {
+	r       *Reader
+	binds   []binding
+	cols    []*column // by binding; nil where the file lacks the column
+	at, end int64     // rows of the file
+	group   int       // at hand, -1 none
+	batch   Batch
+	bufs    [][]byte
+	masks   [][]uint64
+	void    Col // zeros and nulls, of columns that the file lacks
+	noWords *Dict
+}
+
+// Read reads rows lo..hi-1 of the file: columns by field id, or by name in a file without
+// ids. A nullable column that the file lacks is null in every row.
+func (r *Reader) Read(cols []Column, lo, hi int64) (*Rows, error) {
+	binds, err := r.bind(cols)
+	if err != nil {
+		return nil, err
+	}
+	return r.read(binds, lo, hi)
+}
+
+func (r *Reader) read(binds []binding, lo, hi int64) (*Rows, error) {
+	if lo < 0 || hi > r.Rows() || lo > hi {
+		return nil, fmt.Errorf("%s: rows %d to %d of %d", r.name, lo, hi, r.Rows())
+	}
+	s := &Rows{r: r, binds: binds, at: lo, end: hi, group: -1, cols: make([]*column, len(binds)), masks: make([][]uint64, len(binds)), noWords: NewDict()}
+	s.batch.Cols = make([]Col, len(binds))
+	for i, b := range binds {
+		if b.leaf >= 0 {
+			s.cols[i] = &column{r: r, b: b, leaf: &r.leaves[b.leaf], words: NewDict()}
+		}
+	}
+	return s, nil
+}
+
+// Next gives the next rows, at most a data page of them, or nil after the last one. The
+// batch is valid until the next call; values under nulls are 0. Columns of codes keep
+// their dictionary from batch to batch.
+func (s *Rows) Next() (*Batch, error) {
+	if s.at >= s.end {
+		return nil, nil
+	}
+	g, err := s.enter()
+	if err != nil {
+		return nil, err
+	}
+	row := s.at - g.first // of the group
+	n := min(s.end, g.first+g.rows) - s.at
+	for _, c := range s.cols {
+		if c == nil {
+			continue
+		}
+		if err := c.load(row); err != nil {
+			return nil, err
+		}
+		n = min(n, c.first+c.n-row)
+	}
+	n = min(n, 4*pageRows)
+	for i, c := range s.cols {
+		if c == nil {
+			s.missing(i, int(n))
+			continue
+		}
+		s.view(i, &c.out, int(row-c.first), int(n))
+	}
+	s.batch.N = int(n)
+	s.at += n
+	return &s.batch, nil
+}
+
+// enter takes up the row group of the next row.
+func (s *Rows) enter() (*group, error) {
+	if s.group >= 0 {
+		if g := &s.r.groups[s.group]; s.at < g.first+g.rows {
+			return g, nil
+		}
+	}
+	s.group, _ = slices.BinarySearchFunc(s.r.groups, s.at, func(g group, row int64) int {
+		switch {
+		case g.first+g.rows <= row:
+			return -1
+		case g.first > row:
+			return 1
+		}
+		return 0
+	})
+	g := &s.r.groups[s.group]
+	lo, hi := s.at-g.first, min(s.end-g.first, g.rows)
+	var wants []want
+	for i, c := range s.cols {
+		if c == nil {
+			continue
+		}
+		if err := c.enter(g); err != nil {
+			return nil, err
+		}
+		for k, sp := range c.need(lo, hi) {
+			wants = append(wants, want{span: sp, col: i, part: k})
+		}
+	}
+	if err := s.fetch(wants); err != nil {
+		return nil, err
+	}
+	for i, c := range s.cols {
+		if c == nil {
+			continue
+		}
+		var data []loaded
+		for _, w := range wants {
+			if w.col == i {
+				data = append(data, w.got) // in the order of parts
+			}
+		}
+		if err := c.ready(data); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// want is bytes that a column needs.
+type want struct {
+	span
+	col, part int
+	got       loaded
+}
+
+// fetch reads the wanted bytes, near ones at once.
+func (s *Rows) fetch(wants []want) error {
+	order := make([]int, len(wants))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return int(min(1, max(-1, wants[a].off-wants[b].off))) })
+	buf := 0
+	for i := 0; i < len(order); {
+		from := wants[order[i]].off
+		to := from + wants[order[i]].size
+		j := i + 1
+		for ; j < len(order); j++ {
+			w := &wants[order[j]]
+			end := max(to, w.off+w.size)
+			if w.off > to+gapBytes || end-from > readBytes {
+				break
+			}
+			to = end
+		}
+		if buf == len(s.bufs) {
+			s.bufs = append(s.bufs, nil)
+		}
+		b, err := s.r.bytes(from, to-from, s.bufs[buf])
+		if err != nil {
+			return fmt.Errorf("%s: column %s: %w", s.r.name, s.binds[wants[order[i]].col].col.Name, err)
+		}
+		if !s.r.inTail(from) {
+			s.bufs[buf] = b
+			buf++
+		}
+		for ; i < j; i++ {
+			w := &wants[order[i]]
+			w.got = loaded{off: w.off, b: b[w.off-from : w.off-from+w.size]}
+		}
+	}
+	return nil
+}
+
+func (r *Reader) inTail(off int64) bool { return off >= r.size-int64(len(r.tail)) }
+
+// view makes column i of the batch of n rows from x on of a page.
+func (s *Rows) view(i int, page *Col, x, n int) {
+	c := &s.batch.Cols[i]
+	*c = Col{Dict: page.Dict}
+	switch s.binds[i].form {
+	case formLong:
+		if s.binds[i].col.Type == LongList {
+			c.I64, c.Off = page.I64, page.Off[x:x+n+1]
+			break
+		}
+		c.I64 = page.I64[x : x+n]
+	case formInt, formBool, formCodes:
+		c.I32 = page.I32[x : x+n]
+	case formDouble:
+		c.F64 = page.F64[x : x+n]
+	case formDecimal:
+		c.Hi, c.Lo = page.Hi[x:x+n], page.Lo[x:x+n]
+	case formText:
+		c.Bytes, c.Off = page.Bytes, page.Off[x:x+n+1]
+	}
+	if len(page.Null) == 0 {
+		return
+	}
+	m := zeros(s.masks[i], (n+63)/64)
+	s.masks[i] = m
+	any := uint64(0)
+	for w := range m {
+		at := x>>6 + w
+		var v uint64
+		if at < len(page.Null) {
+			v = page.Null[at] >> (x & 63)
+		}
+		if x&63 != 0 && at+1 < len(page.Null) {
+			v |= page.Null[at+1] << (64 - x&63)
+		}
+		if left := n - w<<6; left < 64 {
+			v &= 1<<left - 1
+		}
+		m[w] = v
+		any |= v
+	}
+	if any != 0 {
+		c.Null = m
+	}
+}
+
+// missing makes column i of the batch null.
+func (s *Rows) missing(i, n int) {
+	v := &s.void
+	if len(v.I64) < n {
+		v.I64, v.I32, v.F64, v.Lo, v.Off = make([]int64, n), make([]int32, n), make([]float64, n), make([]uint64, n), make([]int32, n+1)
+	}
+	c := &s.batch.Cols[i]
+	switch s.binds[i].form {
+	case formLong:
+		*c = Col{I64: v.I64[:n]}
+		if s.binds[i].col.Type == LongList {
+			*c = Col{Off: v.Off[:n+1]}
+		}
+	case formInt, formBool:
+		*c = Col{I32: v.I32[:n]}
+	case formCodes:
+		*c = Col{I32: v.I32[:n], Dict: s.noWords}
+	case formDouble:
+		*c = Col{F64: v.F64[:n]}
+	case formDecimal:
+		*c = Col{Hi: v.I64[:n], Lo: v.Lo[:n]}
+	case formText:
+		*c = Col{Off: v.Off[:n+1]}
+	}
+	m := grown(s.masks[i], (n+63)/64)
+	for w := range m {
+		m[w] = ^uint64(0)
+		if left := n - w<<6; left < 64 {
+			m[w] = 1<<left - 1
+		}
+	}
+	s.masks[i], c.Null = m, m
+}

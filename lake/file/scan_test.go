@@ -1,0 +1,150 @@
+package file
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// scanned reads all that a query wants, as text, run after run.
+func scanned(t *testing.T, r *Reader, q Query) []string {
+	t.Helper()
+	s, err := r.Scan(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for i, run := range s.Runs() {
+		c, err := s.Open(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := int64(0)
+		for {
+			b, err := c.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b == nil {
+				break
+			}
+			n += int64(b.N)
+			out = append(out, rowText(s.Columns(), b)...)
+		}
+		if n != run.Rows {
+			t.Fatalf("run %v has %d rows, not %d", run.Key, n, run.Rows)
+		}
+	}
+	return out
+}
+
+// sortedBatch is the rows of a batch in the order of a file, by a sort of its own.
+func sortedBatch(p *Packer, b *market.Batch, insts *market.Instruments) *market.Batch {
+	numbers := insts.Numbers()
+	rows := make([]int, b.N)
+	for i := range rows {
+		rows[i] = i
+	}
+	slices.SortStableFunc(rows, func(x, y int) int {
+		if c := strings.Compare(insts.Get(b.Inst[x]).Symbol, insts.Get(b.Inst[y]).Symbol); c != 0 {
+			return c
+		}
+		return b.Key(x, numbers).Compare(b.Key(y, numbers))
+	})
+	out := market.NewBatch(b.Kind)
+	for _, i := range rows {
+		out.AppendRows(b, i, i+1)
+	}
+	return out
+}
+
+// TestScan_FindsWhatAFilterFinds compares scans by symbols and time with a filter over
+// all rows, sorted by market.Key; numbers beyond 2⁶³ are among them.
+func TestScan_FindsWhatAFilterFinds(t *testing.T) {
+	insts, feeds := market.NewInstruments(), market.NewFeeds()
+	r := rand.New(rand.NewPCG(3, 1))
+	all := randomEvents(r, market.KindTrade, 120_000, insts, feeds)
+	p := NewPacker(market.KindTrade, false, insts, feeds)
+	w, err := NewWriter(p.Columns(), EventKeys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _ := packed(t, w, p, all)
+	file, err := Open(bytes.NewReader(data), int64(len(data)), "x.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sorted := sortedBatch(p, all, insts)
+	b, err := p.Pack(sorted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"ts", "seq", "price_mantissa", "price_scale", "id", "symbol"}
+	var cols []Column
+	part := &Batch{N: b.N}
+	for _, n := range names {
+		i := slices.IndexFunc(p.Columns(), func(c Column) bool { return c.Name == n })
+		cols = append(cols, p.Columns()[i])
+		part.Cols = append(part.Cols, b.Cols[i])
+	}
+	text := rowText(cols, part)
+	first, last := sorted.TS[0], sorted.TS[0]
+	for _, ts := range sorted.TS {
+		first, last = min(first, ts), max(last, ts)
+	}
+	for range 40 {
+		q := Query{Table: p.Columns(), Columns: names, Keys: EventKeys()}
+		if r.IntN(3) > 0 {
+			q.From = first - 5 + r.Int64N(last-first+10)
+			q.To = q.From + r.Int64N(last-first)
+		}
+		if r.IntN(3) > 0 {
+			q.Where = map[string][]string{"symbol": []string{"ETH-USDT", "nothing", "A"}[:1+r.IntN(3)]}
+		}
+		var want []string
+		for i := range sorted.N {
+			symbol := insts.Get(sorted.Inst[i]).Symbol
+			if (q.To == 0 || sorted.TS[i] >= q.From && sorted.TS[i] < q.To) && (q.Where == nil || slices.Contains(q.Where["symbol"], symbol)) {
+				want = append(want, text[i])
+			}
+		}
+		if got := scanned(t, file, q); !slices.Equal(got, want) {
+			t.Fatalf("%d..%d of %v: %d rows, want %d", q.From, q.To, q.Where, len(got), len(want))
+		}
+	}
+}
+
+// counted counts the bytes that are read.
+type counted struct {
+	io.ReaderAt
+	n int
+}
+
+func (c *counted) ReadAt(b []byte, off int64) (int, error) {
+	c.n += len(b)
+	return c.ReaderAt.ReadAt(b, off)
+}
+
+// TestScan_ReadsLittle: one symbol of many, a short time and three columns take a small
+// part of the file's bytes.
+func TestScan_ReadsLittle(t *testing.T) {
+	insts, feeds := market.NewInstruments(), market.NewFeeds()
+	data := trades(t, insts, feeds, 600_000, 16)
+	src := &counted{ReaderAt: bytes.NewReader(data)}
+	r, err := Open(src, int64(len(data)), "x.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := scanned(t, r, Query{
+		Table: Events(market.KindTrade, false), Columns: []string{"ts", "price_mantissa", "price_scale", "quantity_mantissa", "quantity_scale"},
+		Keys: EventKeys(), Where: map[string][]string{"symbol": {"C07-USDT"}}, From: tradeStart, To: tradeStart + market.Minute,
+	})
+	if len(got) == 0 || src.n*20 > len(data) {
+		t.Fatalf("%d rows took %d bytes of %d", len(got), src.n, len(data))
+	}
+}
