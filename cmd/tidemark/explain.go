@@ -18,9 +18,14 @@ that went in (file, line, time, id, the columns read), and those left out and wh
 duplicate, filtered by where, rejected. Every value is worked out a second time, apart from the
 engine; "recomputed: equal" means that both agree to the last bit.
 
-TIME is any instant of the row's window; of a rolling view the row at or after it is taken.
-ENTITY is as binance/spot/BTC-USDT, in the order of the view's by; it may be left out when only
-one has such a row.`,
+Rows of other views that went in (the input of a view over a view, what is joined, the ticks of
+a clock, the members of a latest window) stand in a tree; --deep goes on down to their events.
+Of what scans and frames remember the last N rows are listed, with the state before them.
+
+TIME is any instant of the row's window; of a rolling or latest view the row at or after it is
+taken, of a row view without windows it is the very time of the row. ENTITY is as
+binance/spot/BTC-USDT, in the order of the view's by; it may be left out when only one has such
+a row.`,
 		Example: `  tidemark explain trade_bars_1m 2025-11-10T17:24:00Z binance/spot/BTC-USDT --input trades.csv.gz
   tidemark explain vwap_5m 2025-11-10T17:24:07Z --input trades.csv.gz --feature vwap --limit 5 --json`,
 		Annotations: map[string]string{"page": pageURL + "how-to/explain-a-value.md"},
@@ -33,6 +38,9 @@ one has such a row.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cfg.Limit < 0 {
 				return fault.Usage("flag_invalid", "--limit cannot be negative", "0 lists all")
+			}
+			if cfg.Nth < 1 {
+				return fault.Usage("flag_invalid", "--nth counts from 1", "")
 			}
 			t, err := run.ParseTime(args[1], a.now().UnixMicro())
 			if err != nil {
@@ -60,7 +68,8 @@ one has such a row.`,
 	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	f.StringVar(&cfg.Feature, "feature", "", "explain this `name` only")
 	f.IntVar(&cfg.Limit, "limit", cfg.Limit, "list at most `N` events, rows and left-out events; 0 lists all")
-	f.BoolVar(&cfg.Deep, "deep", false, "of a view over a view, also list the events behind the rows that went in")
+	f.BoolVar(&cfg.Deep, "deep", false, "take the rows of other views that went in apart, too, down to their events")
+	f.IntVar(&cfg.Nth, "nth", 1, "of several rows at one instant explain the `N`th")
 	complete(cmd, "spec", specs.Names())
 	return cmd
 }

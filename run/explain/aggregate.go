@@ -8,13 +8,6 @@ import (
 	"github.com/pinova-group/tidemark/features/lang"
 )
 
-// item is one row that a view reads: an event, or a row of its parent.
-type item struct {
-	ts  int64
-	col func(name string) value
-	ev  *Event // of an event
-}
-
 // result is the value of an aggregate, how many items it took, and the one that it is,
 // for first, last, min and max.
 type result struct {
@@ -23,24 +16,27 @@ type result struct {
 	point *item
 }
 
-// window is the stretch that is looked at; before are the entity's items ahead of it.
-type window struct {
-	rows, before      []item
-	start, end, carry int64
+// at evaluates an expression at row k of the series.
+func (w *window) at(n *lang.Node, k int) value { return w.s.value(n, k, w.s.served(k)) }
+
+// admits reports whether the filter of an aggregate takes row k.
+func (w *window) admits(a *lang.Agg, k int) bool {
+	if a.Where == nil {
+		return true
+	}
+	ok, _ := w.at(a.Where, k).(bool)
+	return ok
 }
 
-// take gives the value of an aggregate's argument, false when the item does not count.
-func take(v *lang.View, a *lang.Agg, in *item) (value, bool) {
-	leaf := func(n *lang.Node) value { return in.col(v.Columns[n.Index].Name) }
-	if a.Where != nil {
-		if ok, _ := eval(a.Where, leaf).(bool); !ok {
-			return nil, false
-		}
+// take gives the value of an aggregate's argument, false when row k does not count.
+func (w *window) take(a *lang.Agg, k int) (value, bool) {
+	if !w.admits(a, k) {
+		return nil, false
 	}
 	if len(a.Args) == 0 {
 		return true, true
 	}
-	x := eval(a.Args[0], leaf)
+	x := w.at(a.Args[0], k)
 	if r, ok := x.(*big.Rat); ok && a.Type.Kind == lang.TFloat && a.Fn != "std" && a.Fn != "skew" && (a.Fn != "quantile" || a.Approx.M == 0) {
 		return float(r), true
 	}
@@ -50,13 +46,13 @@ func take(v *lang.View, a *lang.Agg, in *item) (value, bool) {
 // aggregate works one out over a window.
 func aggregate(v *lang.View, a *lang.Agg, w *window) result {
 	if len(a.Args) > 1 {
-		return pairs(v, a, w)
+		return pairs(a, w)
 	}
 	var xs []value
 	var at []*item
-	for i := range w.rows {
-		if x, ok := take(v, a, &w.rows[i]); ok {
-			xs, at = append(xs, x), append(at, &w.rows[i])
+	for k := w.lo; k < w.hi; k++ {
+		if x, ok := w.take(a, k); ok {
+			xs, at = append(xs, x), append(at, &w.s.rows[k])
 		}
 	}
 	res := result{used: len(xs)}
@@ -176,16 +172,16 @@ func timeMean(v *lang.View, a *lang.Agg, w *window, xs []value, at []*item) valu
 		time += to - from
 	}
 	if v.ReadsBook(a.Args[0]) {
-		if xs, at = withVoids(v, a, w.rows); len(at) == 0 {
+		if xs, at = withVoids(v, a, w); len(at) == 0 {
 			return nil
 		}
 	}
-	for i := len(w.before) - 1; i >= 0 && w.start-w.before[i].ts <= w.carry; i-- {
-		x, ok := take(v, a, &w.before[i])
+	for k := w.lo - 1; k >= 0 && w.start-w.s.rows[k].ts <= w.carry; k-- {
+		x, ok := w.take(a, k)
 		if ok {
 			hold(x, w.start, at[0].ts)
 		}
-		if ok || ends(v, a, &w.before[i]) {
+		if ok || ends(v, a, w, k) {
 			break
 		}
 	}
@@ -202,22 +198,17 @@ func timeMean(v *lang.View, a *lang.Agg, w *window, xs []value, at []*item) valu
 	return area.Quo(area, whole(time))
 }
 
-// ends tells that an item without a value ends the one before it: that of a book does.
-func ends(v *lang.View, a *lang.Agg, in *item) bool {
-	if a.Where != nil {
-		if ok, _ := eval(a.Where, func(n *lang.Node) value { return in.col(v.Columns[n.Index].Name) }).(bool); !ok {
-			return false
-		}
-	}
-	return v.ReadsBook(a.Args[0])
+// ends tells that a row without a value ends the one before it: that of a book does.
+func ends(v *lang.View, a *lang.Agg, w *window, k int) bool {
+	return w.admits(a, k) && v.ReadsBook(a.Args[0])
 }
 
-// withVoids lists the values in a window and, as null, the items that end one.
-func withVoids(v *lang.View, a *lang.Agg, rows []item) (xs []value, at []*item) {
-	for i := range rows {
-		x, ok := take(v, a, &rows[i])
-		if ok || ends(v, a, &rows[i]) {
-			xs, at = append(xs, x), append(at, &rows[i])
+// withVoids lists the values in a window and, as null, the rows that end one.
+func withVoids(v *lang.View, a *lang.Agg, w *window) (xs []value, at []*item) {
+	for k := w.lo; k < w.hi; k++ {
+		x, ok := w.take(a, k)
+		if ok || ends(v, a, w, k) {
+			xs, at = append(xs, x), append(at, &w.s.rows[k])
 		}
 	}
 	return xs, at
@@ -228,9 +219,9 @@ func withVoids(v *lang.View, a *lang.Agg, rows []item) (xs []value, at []*item) 
 func carried(v *lang.View, a *lang.Agg, w *window) result {
 	switch a.Fn {
 	case "first", "last", "min", "max", "mean", "median":
-		for i := len(w.before) - 1; i >= 0 && w.start-w.before[i].ts <= w.carry; i-- {
-			if x, ok := take(v, a, &w.before[i]); ok {
-				return result{v: x, point: &w.before[i]}
+		for k := w.lo - 1; k >= 0 && w.start-w.s.rows[k].ts <= w.carry; k-- {
+			if x, ok := w.take(a, k); ok {
+				return result{v: x, point: &w.s.rows[k]}
 			}
 		}
 		return result{}

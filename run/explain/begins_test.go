@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/pinova-group/tidemark/ingest/gen"
@@ -62,18 +61,6 @@ func TestExplain_BarsAndSessions(t *testing.T) {
 					t.Errorf("%s row %d %v: %s is %s, recomputed %s", name, i, row, y.Name, y.Value, y.Recomputed)
 				}
 			}
-		}
-	}
-}
-
-// What explain does not follow is told before anything is read.
-func TestExplain_RefusesOtherWindows(t *testing.T) {
-	t.Parallel()
-	split := write(t, "s.yaml", "view: v\nversion: 1\nfrom: trade\nby: [symbol]\nwindow: {bar: sum(quantity), size: 5, cut: split, reset: 1d}\nfeatures:\n  n: count()\n")
-	for _, c := range []Config{{View: "v", Specs: []string{split}}, {View: "fair_price_1s"}} {
-		c.Inputs = []string{"none.csv"}
-		if _, err := Explain(context.Background(), c); err == nil || !strings.Contains(err.Error(), "does not follow the rows of "+c.View) {
-			t.Error(err)
 		}
 	}
 }

@@ -11,11 +11,12 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/run/input"
 	"github.com/pinova-group/tidemark/sequence"
 )
 
-// maxEvents bounds the events that are kept in memory.
+// maxEvents bounds the events that are kept in memory, a quarter of a GB or so.
 const maxEvents = 1 << 19
 
 // maxBad bounds the rejected records that are kept.
@@ -23,6 +24,7 @@ const maxBad = 10_000
 
 // identity is what a row is found by when it leaves the sequencer.
 type identity struct {
+	kind  market.Kind
 	id    market.ID
 	ts    int64
 	feed  market.FeedID
@@ -31,7 +33,7 @@ type identity struct {
 }
 
 func identify(b *market.Batch, i int) identity {
-	return identity{b.ID[i], b.EventTS[i], b.Feed[i], b.Inst[i], b.Shard[i]}
+	return identity{b.Kind, b.ID[i], b.EventTS[i], b.Feed[i], b.Inst[i], b.Shard[i]}
 }
 
 // arrival is a row on its way through the sequencer.
@@ -44,6 +46,7 @@ type arrival struct {
 type line struct {
 	feed  market.FeedID
 	shard uint16
+	kind  market.Kind
 }
 
 // read takes the whole input through the sequencer and the engine.
@@ -82,10 +85,6 @@ func (e *explainer) read(ctx context.Context, r *input.Reader) error {
 	return e.step(task, &out, true)
 }
 
-// reaches reports whether a time can matter: one that lies in the window or in what the
-// window looks back on.
-func (e *explainer) reaches(ts int64) bool { return ts >= e.from && ts <= e.rowTS }
-
 // arrive notes the places of what a chunk holds.
 func (e *explainer) arrive(ch *input.Chunk) error {
 	for i := range ch.Bad {
@@ -99,18 +98,25 @@ func (e *explainer) arrive(ch *input.Chunk) error {
 			e.bad = append(e.bad, badRecord{b.Input, b.Line, detail})
 		}
 	}
-	b := ch.Batches[e.kind]
-	if b == nil {
-		return nil
-	}
-	for i := range b.N {
-		l := line{b.Feed[i], b.Shard[i]}
-		ts := b.EventTS[i]
-		if e.reaches(ts) && e.wanted(b, i) {
-			if e.arrived++; e.arrived > 2*maxEvents {
-				return tooMany()
+	for kind, r := range e.reads {
+		if b := ch.Batches[kind]; b != nil {
+			if err := e.arriving(ch, r, b); err != nil {
+				return err
 			}
-			p := ch.Place(e.kind, i)
+		}
+	}
+	return nil
+}
+
+func (e *explainer) arriving(ch *input.Chunk, r *reads, b *market.Batch) error {
+	for i := range b.N {
+		l := line{b.Feed[i], b.Shard[i], b.Kind}
+		ts := b.EventTS[i]
+		if e.reaches(r, ts) && e.wanted(r, b, i) {
+			if e.arrived++; e.arrived > 2*maxEvents {
+				return e.tooMany()
+			}
+			p := ch.Place(b.Kind, i)
 			at := arrival{place: fmt.Sprintf("%s:%d", p.Input, p.Line)}
 			if newest, ok := e.newest[l]; ok && newest > ts {
 				at.behind = newest - ts
@@ -125,9 +131,25 @@ func (e *explainer) arrive(ch *input.Chunk) error {
 	return nil
 }
 
-func tooMany() error {
-	return &fault.Error{Code: "explain_too_many", Message: fmt.Sprintf("more than %d events are in reach of the row", maxEvents),
-		Remedy: "name the ENTITY, or explain a row of a shorter window", Exit: fault.ExitFailed}
+// tooMany says what reaches so far back that not all of it can be kept.
+func (e *explainer) tooMany() error {
+	why := fmt.Sprintf("a row of %s depends on", e.view.Name)
+	for i, in := range e.plan.Inputs() {
+		if i > 0 {
+			why += ","
+		}
+		back := "all"
+		if in.Lookback < market.Day*3660 {
+			back = run.FormatDuration(in.Lookback) + " of"
+		}
+		why += fmt.Sprintf(" %s %s events", back, in.Kind)
+	}
+	remedy := "give --input only the files of this stretch and entity"
+	if e.entity == nil {
+		remedy = "name the ENTITY: then only its events are kept"
+	}
+	return &fault.Error{Code: "explain_too_many", Message: fmt.Sprintf("more than %d events are in reach, and all are kept in memory: %s", maxEvents, why),
+		Remedy: remedy, Exit: fault.ExitFailed}
 }
 
 // leave takes the oldest arrival of a row; one that the sequencer made itself has none.
@@ -168,64 +190,86 @@ func (e *explainer) step(task *features.Task, out *sequence.Out, closed bool) er
 	if err != nil {
 		return fmt.Errorf("advance: %w", err)
 	}
-	return e.pick(task)
+	e.pick(task)
+	return nil
 }
 
 // verdicts keeps the events that matter, with their places.
 func (e *explainer) verdicts(out *sequence.Out) error {
-	if b := out.Rows.Batches[e.kind]; b != nil {
-		for i := range b.N {
-			e.seen(b, i)
-			if !e.wanted(b, i) {
-				continue
+	for kind, r := range e.reads {
+		if b := out.Rows.Batches[kind]; b != nil {
+			if err := e.applied(r, b); err != nil {
+				return err
 			}
-			var book *plainBook
-			if e.books != nil {
-				book = e.books.take(b, i)
-			}
-			if b.TS[i] < e.from || b.TS[i] > e.rowTS {
-				continue
-			}
-			if len(e.events) == maxEvents {
-				return tooMany()
-			}
-			ev := e.event(b, i, book)
-			if at, ok := e.leave(identify(b, i)); ok {
-				ev.Place = at.place
-			} else {
-				ev.Place = "(written by the sequencer)"
-			}
-			e.events = append(e.events, ev)
-			e.placeOf[b.ID[i]] = ev.Place
 		}
-	}
-	if b := out.Late.Batches[e.kind]; b != nil {
-		for i := range b.N {
-			if at, ok := e.leave(identify(b, i)); ok {
-				ev := e.event(b, i, &plainBook{})
-				ev.Place = at.place
-				e.placeOf[b.ID[i]] = ev.Place
-				e.leaveOut(ev, "late", fmt.Sprintf("%s behind the newest event of its line", span(at.behind)))
+		if b := out.Late.Batches[kind]; b != nil {
+			for i := range b.N {
+				if at, ok := e.leave(identify(b, i)); ok {
+					ev := e.event(r, b, i, &plainBook{})
+					ev.Place = at.place
+					e.placeOf[b.ID[i]] = ev.Place
+					e.leaveOut(ev, "late", fmt.Sprintf("%s behind the newest event of its line", ago(at.behind)))
+				}
 			}
 		}
 	}
 	for i := range out.Dead {
 		d := &out.Dead[i]
-		if d.Kind != e.kind {
+		if e.reads[d.Kind] == nil {
 			continue
 		}
-		if at, ok := e.leave(identity{d.ID, d.EventTS, d.Feed, d.Inst, d.Shard}); ok {
-			e.leaveOut(&Event{Place: at.place, ts: d.EventTS, Time: market.FormatTime(d.EventTS)}, "rejected", d.Reason)
+		if at, ok := e.leave(identity{d.Kind, d.ID, d.EventTS, d.Feed, d.Inst, d.Shard}); ok {
+			e.leaveOut(&Event{Place: at.place, kind: d.Kind, ts: d.EventTS, Time: market.FormatTime(d.EventTS)}, "rejected", d.Reason)
 		}
 	}
 	return nil
+}
+
+// applied keeps the events of a batch that are in reach.
+func (e *explainer) applied(r *reads, b *market.Batch) error {
+	for i := range b.N {
+		if !e.wanted(r, b, i) {
+			e.other(b.Kind, b.TS[i])
+			continue
+		}
+		var book *plainBook
+		if b.Kind == market.KindBook {
+			book = e.books.take(b, i)
+		}
+		if !e.reaches(r, b.TS[i]) {
+			continue
+		}
+		if e.kept++; e.kept > maxEvents {
+			return e.tooMany()
+		}
+		ev := e.event(r, b, i, book)
+		if at, ok := e.leave(identify(b, i)); ok {
+			ev.Place = at.place
+		} else {
+			ev.Place = "(written by the sequencer)"
+		}
+		e.eval.events[b.Kind] = append(e.eval.events[b.Kind], ev)
+		e.placeOf[b.ID[i]] = ev.Place
+	}
+	return nil
+}
+
+// other notes an event of another entity that the view reads itself.
+func (e *explainer) other(k market.Kind, ts int64) {
+	if !slices.Contains(kindsOf(e.view), k) {
+		return
+	}
+	if len(e.others) == 2*maxEvents {
+		e.others = append(e.others[:0], e.others[maxEvents:]...)
+	}
+	e.others = append(e.others, ts)
 }
 
 // duplicates are the arrivals that never left.
 func (e *explainer) duplicates() {
 	for k, ats := range e.open {
 		for _, at := range ats {
-			ev := &Event{Place: at.place, ts: k.ts, Time: market.FormatTime(k.ts), ID: fmt.Sprintf("%x", k.id)}
+			ev := &Event{Place: at.place, kind: k.kind, ts: k.ts, Time: market.FormatTime(k.ts), ID: fmt.Sprintf("%x", k.id)}
 			why := "its identity was known"
 			if of, ok := e.placeOf[k.id]; ok {
 				why = "of " + of
@@ -235,35 +279,44 @@ func (e *explainer) duplicates() {
 	}
 }
 
-// leaveOut keeps an event of the window that does not count.
+// leaveOut keeps an event that does not count.
 func (e *explainer) leaveOut(ev *Event, verdict, why string) {
-	if ev.ts < e.low || ev.ts >= e.high {
-		return
-	}
 	e.out = append(e.out, LeftOut{Event: *ev, Verdict: verdict, Why: why})
 }
 
-// pick keeps the engine's row.
-func (e *explainer) pick(task *features.Task) error {
+// pick keeps the engine's rows of the time that was asked for.
+func (e *explainer) pick(task *features.Task) {
 	v := &e.rows.Views[e.at]
 	for i := range v.Len() {
-		if !e.asked(v.Start[i], v.RowTS[i]) {
-			continue
-		}
-		names := slices.Clone(task.EntityNames(e.at, v.Entity[i]))
-		name := strings.Join(names, "/")
+		names := task.EntityNames(e.at, v.Entity[i])
 		if e.entity != nil && !slices.Equal(e.entity, names) {
 			continue
 		}
-		if begins(e.view) && slices.Contains(e.found, name) {
-			continue // of bars that meet at this instant the first
+		if !e.asked(v.Start[i], v.RowTS[i]) {
+			if t := v.RowTS[i]; t < e.cfg.Time {
+				e.rowBefore = max(e.rowBefore, t)
+			} else if e.rowAfter == market.NoTime {
+				e.rowAfter = t
+			}
+			continue
 		}
-		e.found = append(e.found, name)
-		e.names = names
-		e.row = engineRow{avail: v.Avail[i], flags: v.Flags[i], start: v.Start[i], end: v.End[i], rowTS: v.RowTS[i]}
+		name := strings.Join(names, "/")
+		have := e.found[name]
+		if len(have) > 0 && have[0].rowTS != v.RowTS[i] {
+			continue // of rows that meet at this instant the first
+		}
+		row := engineRow{entity: slices.Clone(names), avail: v.Avail[i], flags: v.Flags[i], start: v.Start[i], end: v.End[i], rowTS: v.RowTS[i]}
+		for k := range have {
+			if have[k].start == row.start {
+				row.twins++
+			}
+		}
 		for f := range v.Features {
-			e.row.vals = append(e.row.vals, stored(&e.plan.Outputs()[e.at].Fields[f], &v.Features[f], i))
+			row.vals = append(row.vals, stored(&e.plan.Outputs()[e.at].Fields[f], &v.Features[f], i))
+		}
+		e.found[name] = append(have, row)
+		if e.entity != nil {
+			e.rowTS = row.rowTS // what comes later does not matter
 		}
 	}
-	return nil
 }

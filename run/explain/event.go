@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
@@ -15,12 +17,56 @@ import (
 	"github.com/pinova-group/tidemark/run/rowfile"
 )
 
-// event copies what a view may read of a row; book is that after it, where the view
-// reads books.
-func (e *explainer) event(b *market.Batch, i int, book *plainBook) *Event {
-	ev := &Event{ts: b.TS[i], Time: market.FormatTime(b.EventTS[i]), ID: fmt.Sprintf("%x", b.ID[i]), names: e.envelope(b, i), cols: map[string]value{}}
+// Event is one input event.
+type Event struct {
+	Role    string   `json:"role,omitempty"` // how it went in when it is no row of the view's input: joined as f, …
+	Place   string   `json:"place"`          // file:line
+	Time    string   `json:"event_ts"`
+	ID      string   `json:"id"`
+	Age     string   `json:"age,omitempty"` // of what is joined, at the time of the row
+	Columns []Column `json:"columns,omitempty"`
+
+	kind        market.Kind
+	inst        market.Inst
+	ts          int64
+	key         market.Key
+	avail, hold int64
+	gap         bool
+	vals        []value // of Columns
+	names       map[string]string
+}
+
+// Column is a value that the view reads.
+type Column struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// value is a column of the event or a name of its instrument.
+func (ev *Event) value(name string) value {
+	for i := range ev.Columns {
+		if ev.Columns[i].Name == name {
+			return ev.vals[i]
+		}
+	}
+	if s, ok := ev.names[name]; ok {
+		return s
+	}
+	return nil
+}
+
+// event copies what views may read of a row; book is that after it.
+func (e *explainer) event(r *reads, b *market.Batch, i int, book *plainBook) *Event {
+	src := market.MakeSrc(b.Feed[i], b.Kind)
+	ev := &Event{Time: market.FormatTime(b.EventTS[i]), ID: fmt.Sprintf("%x", b.ID[i]), names: e.envelope(b, i), kind: b.Kind, inst: b.Inst[i], ts: b.TS[i],
+		key:   market.Key{TS: b.TS[i], Src: src, Inst: e.insts.Number(b.Inst[i]), Epoch: b.Epoch[i], Seq: b.Seq[i]},
+		avail: b.IngestTS[i], gap: b.Flags[i]&market.FlagGap != 0}
+	feed := e.feeds.Get(b.Feed[i])
+	if ev.hold = feed.Disorder; ev.avail == market.NoTime {
+		ev.avail = b.TS[i] + feed.AssumedLag
+	}
 	schema := market.Schema(b.Kind)
-	for _, c := range e.base.Columns {
+	for _, c := range r.columns {
 		var v value
 		text := ""
 		switch c.Name {
@@ -51,7 +97,7 @@ func (e *explainer) event(b *market.Batch, i int, book *plainBook) *Event {
 				}
 			}
 		}
-		ev.cols[c.Name] = v
+		ev.vals = append(ev.vals, v)
 		ev.Columns = append(ev.Columns, Column{c.Name, text})
 	}
 	return ev
@@ -83,6 +129,9 @@ func cell(f *market.Field, c *market.Col, i int) (value, string) {
 
 // engineRow is the row as the engine gave it.
 type engineRow struct {
+	entity                   []string
+	twins                    int // rows before it that only their place tells from it
+	of                       int // rows of the entity at this instant
 	start, end, rowTS, avail int64
 	flags                    uint8
 	vals                     []storedValue
@@ -192,19 +241,22 @@ func show(v value, t lang.Type) string {
 
 func span(us int64) string { return run.FormatDuration(us) }
 
+// ago is a duration for people: 1.583266s.
+func ago(us int64) string { return (time.Duration(us) * time.Microsecond).String() }
+
 var infix = map[lang.NodeOp]string{
 	lang.NAnd: " and ", lang.NOr: " or ", lang.NEq: " == ", lang.NNe: " != ", lang.NLt: " < ", lang.NLe: " <= ",
 	lang.NGt: " > ", lang.NGe: " >= ", lang.NAdd: " + ", lang.NSub: " - ", lang.NMul: " * ", lang.NDiv: " / ", lang.NMod: " % ",
 }
 
-// formula prints an expression; name gives the text of what is no operator.
-func formula(n *lang.Node, name func(*lang.Node) string, top bool) string {
-	if len(n.Args) == 0 {
-		return name(n)
+// formula prints an expression; name gives the text of what is not to be taken apart.
+func formula(n *lang.Node, name func(*lang.Node) (string, bool), top bool) string {
+	if s, ok := name(n); ok {
+		return s
 	}
 	var args []string
 	for _, a := range n.Args {
-		args = append(args, formula(a, name, n.Op == lang.NCall || n.Op == lang.NIf))
+		args = append(args, formula(a, name, n.Op == lang.NCall || n.Op == lang.NScan || n.Op == lang.NRank || n.Op == lang.NIf))
 	}
 	s := ""
 	switch o, ok := infix[n.Op]; {
@@ -222,6 +274,10 @@ func formula(n *lang.Node, name func(*lang.Node) string, top bool) string {
 		s = args[0] + " in (" + strings.Join(args[1:], ", ") + ")"
 	case n.Op == lang.NIf:
 		return "if(" + strings.Join(args, ", ") + ")"
+	case n.Op == lang.NRank:
+		return "rank(" + args[0] + ")"
+	case n.Op == lang.NScan:
+		return scanText(n, args)
 	default:
 		return n.Fn + "(" + strings.Join(args, ", ") + ")"
 	}
@@ -229,4 +285,20 @@ func formula(n *lang.Node, name func(*lang.Node) string, top bool) string {
 		return s
 	}
 	return "(" + s + ")"
+}
+
+// scanText prints a scan with its constants as one writes them.
+func scanText(n *lang.Node, args []string) string {
+	switch n.Fn {
+	case "prev":
+		if args[1] == "1" {
+			args = slices.Delete(args, 1, 2)
+		}
+		args[len(args)-1] = "within=" + args[len(args)-1]
+	case "since":
+		args[1] = "within=" + args[1]
+	case "ewm", "decay_sum":
+		args[1] = "halflife=" + args[1]
+	}
+	return n.Fn + "(" + strings.Join(args, ", ") + ")"
 }

@@ -9,75 +9,134 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/internal/fault"
-	"github.com/pinova-group/tidemark/internal/term"
 	"github.com/pinova-group/tidemark/market"
 )
 
+// Explanation is what is known about one row.
+type Explanation struct {
+	View     string    `json:"view"`
+	Version  int       `json:"version"`
+	Entity   string    `json:"entity"`
+	Start    string    `json:"window_start"`
+	End      string    `json:"window_end"`
+	RowTS    string    `json:"row_ts"`
+	Nth      int       `json:"nth,omitempty"`    // of several rows at one instant: which this is, from 1
+	Of       int       `json:"nth_of,omitempty"` // and how many there are
+	Avail    string    `json:"available_at"`
+	Flags    []string  `json:"flags"`
+	Features []Feature `json:"features"`
+	Inputs
+	Out      []LeftOut `json:"left_out"`
+	OutCount int       `json:"left_out_total"`
+	Others   int       `json:"other_entities_total"` // events of the row's time that are of other entities
+	Before   *Event    `json:"before,omitempty"`     // the entity's last event in reach before the window
+	Rejected int64     `json:"rejected_in_input"`
+}
+
+// Inputs are what a row was computed from. Events of a view over views are those behind its
+// rows: they stand with these, and only their number here.
+type Inputs struct {
+	Rows     []Row     `json:"rows,omitempty"` // rows of other views
+	RowCount int       `json:"rows_total"`
+	Events   []Event   `json:"events"`
+	Count    int       `json:"events_total"`
+	Carried  []Carried `json:"carried,omitempty"` // what scans remembered before the first row that is listed
+
+	own, other, direct int // rows of the view's input, other rows, events that are no row's
+}
+
+// Row is a row of another view.
+type Row struct {
+	Role     string    `json:"role,omitempty"` // how it went in when it is no row of the view's input: joined as f, tick
+	View     string    `json:"view"`
+	Entity   string    `json:"entity"`
+	Start    string    `json:"window_start"`
+	End      string    `json:"window_end"`
+	RowTS    string    `json:"row_ts"`
+	Age      string    `json:"age,omitempty"` // of what is joined and of members, at the time of the row
+	Values   []Column  `json:"values"`        // those that are read
+	Features []Feature `json:"features,omitempty"`
+	*Inputs
+
+	when string // the instant or stretch that people know the row by
+}
+
+// Carried is the state of a scan before the rows that are listed: from it they lead to the
+// value of the row.
+type Carried struct {
+	Scan   string `json:"scan"`
+	Value  string `json:"value"`
+	Weight string `json:"weight,omitempty"` // ewm: the value is a sum over it
+	Sum    string `json:"sum,omitempty"`    // ema, wilder: of the first values, before there are n
+	RowTS  string `json:"row_ts"`           // of the last row in it
+	Inputs int    `json:"inputs"`           // how many values are in it
+}
+
+// Feature is one value and how it was worked out.
+type Feature struct {
+	Name       string      `json:"name"`
+	Formula    string      `json:"formula"`
+	Numbers    string      `json:"numbers"`
+	Value      string      `json:"value"`                // as the row has it; null is empty
+	Recomputed string      `json:"recomputed,omitempty"` // of the row that is explained
+	Aggregates []Aggregate `json:"aggregates"`
+}
+
+// Aggregate is one accumulator or scan of a feature.
+type Aggregate struct {
+	Text  string `json:"aggregate"`
+	Value string `json:"value"`
+	Used  int    `json:"used"`
+	Place string `json:"place,omitempty"` // of the very event or row that first, last, min, max or prev is
+}
+
+// LeftOut is an event or record that was not used.
+type LeftOut struct {
+	Event
+	Verdict string `json:"verdict"` // late, duplicate, filtered, rejected
+	Why     string `json:"why"`
+}
+
 // report puts the explanation together.
 func (e *explainer) report() (*Explanation, error) {
+	x := e.eval
+	x.to, x.last = e.rowTS, e.last
+	x.want(e.view, e.rowTS)
 	var c *computed
-	for _, r := range e.recompute(e.view, e.rowTS, e.rowTS) {
-		if e.same(&r) && (c == nil || !begins(e.view)) {
-			c = &r
+	twin := 0
+	for _, r := range x.rows(e.view) {
+		if r.rowTS == e.rowTS && r.start == e.row.start && slices.Equal(r.entity, e.entity) {
+			if twin == e.row.twins {
+				c = r
+			}
+			twin++
 		}
 	}
 	if c == nil {
 		return nil, &fault.Error{Code: "explain_difference", Message: "the engine has the row, working it out again gives none", Exit: fault.ExitDifference}
 	}
-	x := &Explanation{View: e.view.Name, Version: e.view.Version, Entity: strings.Join(e.entity, "/"),
+	out := &Explanation{View: e.view.Name, Version: e.view.Version, Entity: strings.Join(e.entity, "/"),
 		Start: market.FormatTime(e.row.start), End: market.FormatTime(e.row.end), RowTS: market.FormatTime(e.rowTS), Avail: market.FormatTime(e.row.avail),
-		Flags: features.FlagNames([]string{}, e.row.flags), Events: []Event{}, Out: []LeftOut{}, Rejected: e.badCount}
-	e.features(x, c)
-	low, high := e.low, e.high
-	if e.view.Parent != nil {
-		low, high = e.parents(x, c)
+		Flags: features.FlagNames([]string{}, e.row.flags), Out: []LeftOut{}, Rejected: e.badCount}
+	if e.row.of > 1 {
+		out.Nth, out.Of = max(e.cfg.Nth, 1), e.row.of
 	}
-	src, used := e.base, e.used(c)
-	for _, ev := range e.events {
-		if !e.mine(ev) {
+	names := map[string]bool{}
+	if e.cfg.Feature != "" {
+		names[e.cfg.Feature] = true
+	}
+	fields := e.plan.Outputs()[e.at].Fields
+	for i, f := range e.view.Features {
+		if len(names) > 0 && !names[f.Name] {
 			continue
 		}
-		if ev.ts < low {
-			x.Before = ev
-			continue
-		}
-		if ev.ts >= high {
-			continue
-		}
-		in := fromEvent(src, ev)
-		if used != nil && !used[ev] && (ev.ts == e.low || ev.ts == e.high-1) && passes(src, in) {
-			continue // of another bar that meets this one at this instant
-		}
-		if src.Where != nil {
-			if !passes(src, in) {
-				e.leaveOut(ev, "filtered", "where "+src.Spec.Where.String())
-				continue
-			}
-		}
-		x.Count++
-		if (e.view.Parent == nil || e.view.Rollup || e.cfg.Deep) && (e.cfg.Limit == 0 || len(x.Events) < e.cfg.Limit) {
-			x.Events = append(x.Events, *ev)
-		}
+		y := feature(c, i)
+		y.Value, y.Recomputed = e.row.vals[i].text, agree(&fields[i], e.row.vals[i], c.vals[i], e.row.flags)
+		out.Features = append(out.Features, y)
 	}
-	e.rejectedNearby()
-	slices.SortStableFunc(e.out, func(a, b LeftOut) int {
-		if a.ts != b.ts {
-			return int(max(min(a.ts-b.ts, 1), -1))
-		}
-		return cmp.Or(strings.Compare(a.Place, b.Place), strings.Compare(a.ID, b.ID), strings.Compare(a.Verdict, b.Verdict))
-	})
-	x.OutCount = len(e.out)
-	x.Out = append(x.Out, e.out[:cut(len(e.out), e.cfg.Limit)]...)
-	return x, nil
-}
-
-// passes reports whether a row is not filtered.
-func passes(v *lang.View, in item) bool {
-	if v.Where == nil {
-		return true
-	}
-	ok, _ := eval(v.Where, func(n *lang.Node) value { return in.col(v.Columns[n.Index].Name) }).(bool)
-	return ok
+	out.Inputs = *e.inputs(c, e.cfg.Deep)
+	e.leftOut(out, c)
+	return out, nil
 }
 
 func cut(n, limit int) int {
@@ -87,205 +146,362 @@ func cut(n, limit int) int {
 	return n
 }
 
-// mine reports whether an event belongs to the entity.
-func (e *explainer) mine(ev *Event) bool {
-	for i, c := range e.view.By {
-		if name, ok := ev.names[c]; ok && name != e.entity[i] {
+// feature explains a value as it was worked out.
+func feature(c *computed, i int) Feature {
+	src := c.s.v
+	f := src.Features[i]
+	y := Feature{Name: f.Name, Value: show(c.vals[i], f.Type), Formula: src.Spec.Features[i].Expr.String(), Aggregates: []Aggregate{}}
+	y.Numbers = formula(f.Node, func(n *lang.Node) (string, bool) {
+		switch n.Op {
+		case lang.NConst:
+			return n.String(), true
+		case lang.NColumn, lang.NAgg, lang.NFeature, lang.NScan, lang.NRank, lang.NClock, lang.NWindowStart, lang.NWindowEnd:
+			return show(c.leaf(n), n.Type), true
+		}
+		return "", false
+	}, true)
+	seen := map[string]bool{}
+	var walk func(n *lang.Node)
+	walk = func(n *lang.Node) {
+		switch n.Op {
+		case lang.NFeature:
+			walk(src.Features[n.Index].Node)
+		case lang.NAgg, lang.NScan, lang.NRank:
+			z := c.accumulator(n)
+			if !seen[z.Text] {
+				seen[z.Text] = true
+				y.Aggregates = append(y.Aggregates, z)
+			}
+		}
+		for _, a := range n.Args {
+			walk(a)
+		}
+	}
+	walk(f.Node)
+	return y
+}
+
+// accumulator explains an aggregate or a scan.
+func (c *computed) accumulator(n *lang.Node) Aggregate {
+	if n.Op == lang.NScan {
+		k := c.lo
+		t := c.s.trace(n, c.s.served(k))
+		z := Aggregate{Text: text(c.s.v, n), Value: show(t.vals[k], n.Type), Used: t.at[k]}
+		if n.Fn == "prev" || n.Fn == "since" {
+			if z.Used = 0; t.at[k] >= 0 {
+				z.Used, z.Place = 1, place(&c.s.rows[t.at[k]])
+			}
+		}
+		return z
+	}
+	if n.Op == lang.NRank {
+		return Aggregate{Text: text(c.s.v, n), Value: show(c.leaf(n), n.Type), Used: len(c.s.rows)}
+	}
+	a := c.s.v.Aggs[n.Index]
+	var r result
+	if len(c.aggs) > 0 {
+		r = c.aggs[n.Index]
+	} else {
+		r = c.s.frame(a, c.lo)
+	}
+	z := Aggregate{Text: aggregateText(c.s.v, a), Value: show(r.v, a.Type), Used: r.used}
+	if r.point != nil {
+		z.Place = place(r.point)
+	}
+	return z
+}
+
+// place names a row: an event by its file and line.
+func place(in *item) string {
+	switch {
+	case in.ev != nil:
+		return in.ev.Place
+	case in.row != nil:
+		return strings.Join(in.row.entity, "/") + " " + market.FormatTime(in.row.start)
+	}
+	return ""
+}
+
+// text prints an expression of a view.
+func text(v *lang.View, n *lang.Node) string {
+	return formula(n, func(n *lang.Node) (string, bool) {
+		switch n.Op {
+		case lang.NAgg:
+			return aggregateText(v, v.Aggs[n.Index]), true
+		case lang.NFeature:
+			return v.Features[n.Index].Name, true
+		}
+		return n.String(), len(n.Args) == 0
+	}, true)
+}
+
+func aggregateText(v *lang.View, a *lang.Agg) string {
+	var args []string
+	for _, x := range a.Args {
+		args = append(args, text(v, x))
+	}
+	if a.Fn == "quantile" {
+		args = append(args, a.P.String())
+	}
+	if a.Fn == "lead" {
+		args = append(args, "max="+span(a.Max), "step="+span(a.Step))
+	}
+	s := strings.Join(args, ", ")
+	if a.Where != nil {
+		s = strings.TrimSpace(s + " where " + text(v, a.Where))
+	}
+	s = a.Fn + "(" + s + ")"
+	switch f := a.Over; {
+	case f.Rows > 0:
+		s += fmt.Sprintf(" over %d rows within %s", f.Rows, span(f.Span))
+	case f.Span > 0:
+		s += " over " + span(f.Span)
+	}
+	return s
+}
+
+// read tells which columns of its input a view reads.
+func read(v *lang.View) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range source(v).Columns {
+		if c.Join == 0 {
+			out[c.Name] = true
+		}
+	}
+	return out
+}
+
+// inputs lists what went into a row; deep goes on down to the events. Of what scans and
+// frames took the last rows are listed, with what scans remembered before.
+func (e *explainer) inputs(c *computed, deep bool) *Inputs {
+	out := &Inputs{Events: []Event{}}
+	list := c.taken()
+	behind := map[*Event]bool{}
+	c.behind(behind, map[*computed]bool{})
+	out.Count = len(behind)
+	limit := func(n int) bool { return e.cfg.Limit == 0 || n <= e.cfg.Limit }
+	skip := 0
+	if c.v.Window.Kind == lang.NoWindow && e.cfg.Limit > 0 {
+		for _, p := range list {
+			skip += one(p.role == "")
+		}
+		if skip = max(skip-e.cfg.Limit, 0); skip > 0 {
+			out.Carried = c.carried(list[skip-1].k, func(name string) bool { return c.v != e.view || e.cfg.Feature == "" || name == e.cfg.Feature })
+		}
+	}
+	columns := read(c.v)
+	for i, p := range list {
+		switch {
+		case p.in.ev != nil:
+			if out.direct++; i >= skip && limit(len(out.Events)+1) {
+				ev := *p.in.ev
+				ev.Role, ev.Age = p.role, p.age
+				ev.Columns = p.columns(c.s)
+				out.Events = append(out.Events, ev)
+			}
+		case p.in.row != nil && p.role == "":
+			if out.own++; i >= skip && limit(len(out.Rows)+1) {
+				y := e.child(p, columns, deep)
+				y.Values = append(y.Values, p.joined(c.s.v)...)
+				out.Rows = append(out.Rows, y)
+			}
+		case p.in.row != nil:
+			if out.other++; p.expand || deep || p.role == "tick before" {
+				out.Rows = append(out.Rows, e.child(p, p.reads, deep))
+			}
+		}
+	}
+	if c.v.Rollup { // the events are merged, its rows are those of the parent
+		for _, r := range e.eval.between(c.v.Parent, c.start, c.end-1) {
+			if !under(c, r) {
+				continue
+			}
+			if out.own++; limit(len(out.Rows) + 1) {
+				out.Rows = append(out.Rows, e.child(part{in: &item{row: r}}, nil, false))
+			}
+		}
+	}
+	out.RowCount = out.own + out.other
+	return out
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// child is a row of another view that went in.
+func (e *explainer) child(p part, columns map[string]bool, deep bool) Row {
+	r := p.in.row
+	y := Row{Role: p.role, View: r.v.Name, Entity: strings.Join(r.entity, "/"), Start: market.FormatTime(r.start), End: market.FormatTime(r.end),
+		RowTS: market.FormatTime(r.rowTS), Age: p.age, Values: []Column{}}
+	switch r.v.Window.Kind {
+	case lang.Rolling, lang.Latest:
+		y.when = y.End
+	case lang.Bar, lang.Session, lang.Clock:
+		y.when = y.Start + " to " + y.End
+	default:
+		y.when = y.Start
+	}
+	for i, f := range r.v.Features {
+		if columns != nil && !columns[f.Name] {
+			continue
+		}
+		y.Values = append(y.Values, Column{f.Name, show(r.vals[i], f.Type)})
+		if p.expand || deep {
+			y.Features = append(y.Features, feature(r, i))
+		}
+	}
+	if p.expand || deep {
+		y.Inputs = e.inputs(r, deep)
+	}
+	return y
+}
+
+// between works out the rows of a view in a stretch of time.
+func (x *evaluator) between(v *lang.View, from, to int64) []*computed {
+	y := *x
+	y.to, y.need, y.done = to, map[*lang.View]int64{}, map[*lang.View][]*computed{}
+	y.filtered, y.passed = map[*lang.View][]item{}, map[*Event]bool{}
+	y.want(v, from)
+	return y.rows(v)
+}
+
+// under reports whether a row of a rollup's parent is merged into its row.
+func under(c, r *computed) bool {
+	for i, b := range c.v.By {
+		if r.entity[slices.Index(r.v.By, b)] != c.entity[i] {
 			return false
 		}
 	}
 	return true
 }
 
-// rejectedNearby adds the records that could not be read and stand among the events of
-// the window in their file: their own time and entity are not known.
-func (e *explainer) rejectedNearby() {
+// leftOut finds what of the stretch of the row did not count.
+func (e *explainer) leftOut(out *Explanation, c *computed) {
+	low := map[market.Kind]int64{}
+	own := kindsOf(e.view)
+	start, high := c.start, e.rowTS
+	if c.rowTS == c.end && c.start < c.end && !begins(c.v) {
+		start++ // (start, end]
+	}
+	for k := range e.reads {
+		low[k] = start
+	}
+	behind, rows := map[*Event]bool{}, map[*computed]bool{}
+	alone := *c
+	alone.tick, alone.before = nil, nil
+	alone.behind(behind, rows)
+	for ev := range behind {
+		low[ev.kind] = min(low[ev.kind], ev.ts)
+	}
+	c.behind(behind, rows)
+	var all []LeftOut
+	for i := range e.out {
+		if o := &e.out[i]; o.ts >= low[o.kind] && o.ts <= high {
+			all = append(all, *o)
+		}
+	}
+	for v := e.view; v != nil; v = v.Parent {
+		for _, in := range e.eval.filtered[v] {
+			if !e.mine(&in) || in.ts > high {
+				continue
+			}
+			o := LeftOut{Verdict: "filtered", Why: "where " + v.Spec.Where.String()}
+			switch {
+			case in.ev != nil && in.ts >= low[in.ev.kind] && !e.eval.passed[in.ev] && in.input <= firstInput(v, in.ev.kind):
+				o.Event = *in.ev
+			case in.row != nil && in.ts >= start && !rows[in.row]:
+				o.Event = Event{Place: in.row.v.Name + " " + strings.Join(in.row.entity, "/"), ts: in.ts, Time: market.FormatTime(in.ts)}
+			default:
+				continue
+			}
+			all = append(all, o)
+		}
+	}
+	for _, k := range own {
+		for _, ev := range e.eval.events[k] {
+			if e.mineEvent(ev) && ev.ts < start && !behind[ev] && (out.Before == nil || ev.key.Compare(out.Before.key) > 0) {
+				out.Before = ev
+			}
+		}
+	}
+	all = append(all, e.rejectedNearby(low, high)...)
+	slices.SortStableFunc(all, func(a, b LeftOut) int {
+		return cmp.Or(cmp.Compare(a.ts, b.ts), strings.Compare(a.Place, b.Place), strings.Compare(a.ID, b.ID), strings.Compare(a.Verdict, b.Verdict))
+	})
+	out.OutCount = len(all)
+	for _, t := range e.others {
+		out.Others += one(t >= start && t <= high)
+	}
+	out.Out = append(out.Out, all[:cut(len(all), e.cfg.Limit)]...)
+}
+
+// begins reports whether windows of a view begin with a row.
+func begins(v *lang.View) bool { return v.Window.Kind == lang.Bar || v.Window.Kind == lang.Session }
+
+// firstInput is the first alias of a union that takes a kind, 0 where there is no union.
+func firstInput(v *lang.View, k market.Kind) int {
+	return slices.IndexFunc(v.Union, func(u lang.UnionInput) bool { return u.Kind == k }) + 1
+}
+
+// kindsOf are the kinds of events that a view is made of, without what it joins.
+func kindsOf(v *lang.View) []market.Kind {
+	for v.Parent != nil {
+		v = v.Parent
+	}
+	if len(v.Union) == 0 {
+		return []market.Kind{v.Kind}
+	}
+	var out []market.Kind
+	for _, u := range v.Union {
+		if !slices.Contains(out, u.Kind) {
+			out = append(out, u.Kind)
+		}
+	}
+	return out
+}
+
+// mine reports whether a row that a view reads belongs to the entity.
+func (e *explainer) mine(in *item) bool {
+	for i, c := range e.view.By {
+		if name := in.text(c); name != "" && name != e.entity[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *explainer) mineEvent(ev *Event) bool { return e.mine(&item{ev: ev}) }
+
+// rejectedNearby are the records that could not be read and stand among the events of the
+// row in their file: their own time and entity are not known.
+func (e *explainer) rejectedNearby(low map[market.Kind]int64, high int64) (out []LeftOut) {
 	type stretch struct{ first, last int64 }
 	files := map[string]stretch{}
-	for _, ev := range e.events {
-		i := strings.LastIndexByte(ev.Place, ':')
-		if ev.ts < e.low || ev.ts >= e.high || i < 0 {
-			continue
+	for k, events := range e.eval.events {
+		for _, ev := range events {
+			i := strings.LastIndexByte(ev.Place, ':')
+			if ev.ts < low[k] || ev.ts > high || i < 0 {
+				continue
+			}
+			var n int64
+			if _, err := fmt.Sscan(ev.Place[i+1:], &n); err != nil {
+				continue
+			}
+			s, ok := files[ev.Place[:i]]
+			if !ok {
+				s = stretch{n, n}
+			}
+			files[ev.Place[:i]] = stretch{min(s.first, n), max(s.last, n)}
 		}
-		var n int64
-		if _, err := fmt.Sscan(ev.Place[i+1:], &n); err != nil {
-			continue
-		}
-		s, ok := files[ev.Place[:i]]
-		if !ok {
-			s = stretch{n, n}
-		}
-		files[ev.Place[:i]] = stretch{min(s.first, n), max(s.last, n)}
 	}
 	for _, b := range e.bad {
 		if s, ok := files[b.file]; ok && b.line >= s.first-1 && b.line <= s.last+1 {
-			e.out = append(e.out, LeftOut{Event: Event{Place: fmt.Sprintf("%s:%d", b.file, b.line), ts: e.high}, Verdict: "rejected", Why: b.why})
+			out = append(out, LeftOut{Event: Event{Place: fmt.Sprintf("%s:%d", b.file, b.line), ts: high + 1}, Verdict: "rejected", Why: b.why})
 		}
 	}
-}
-
-// features explains the values.
-func (e *explainer) features(x *Explanation, c *computed) {
-	src := source(e.view)
-	out := e.plan.Outputs()[e.at]
-	for i, f := range src.Features {
-		if e.cfg.Feature != "" && f.Name != e.cfg.Feature {
-			continue
-		}
-		have := e.row.vals[i]
-		y := Feature{Name: f.Name, Value: have.text, Formula: src.Spec.Features[i].Expr.String(), Aggregates: []Aggregate{},
-			Recomputed: agree(&out.Fields[i], have, c.vals[i], e.row.flags)}
-		y.Numbers = formula(f.Node, func(n *lang.Node) string {
-			if n.Op == lang.NConst {
-				return n.String()
-			}
-			return show(c.leaf(n), n.Type)
-		}, true)
-		used := map[int]bool{}
-		aggregates(f.Node, src, used)
-		for k, a := range src.Aggs {
-			if !used[k] {
-				continue
-			}
-			r := c.aggs[k]
-			z := Aggregate{Text: aggregateText(src, a), Value: show(r.v, a.Type), Used: r.used}
-			if r.point != nil && r.point.ev != nil {
-				z.Place = r.point.ev.Place
-			}
-			y.Aggregates = append(y.Aggregates, z)
-		}
-		x.Features = append(x.Features, y)
-	}
-}
-
-// aggregates finds those that a feature needs, through other features too.
-func aggregates(n *lang.Node, v *lang.View, used map[int]bool) {
-	switch n.Op {
-	case lang.NAgg:
-		used[n.Index] = true
-	case lang.NFeature:
-		aggregates(v.Features[n.Index].Node, v, used)
-	}
-	for _, a := range n.Args {
-		aggregates(a, v, used)
-	}
-}
-
-func aggregateText(v *lang.View, a *lang.Agg) string {
-	text := func(n *lang.Node) string {
-		return formula(n, func(n *lang.Node) string { return n.String() }, true)
-	}
-	var args []string
-	for _, x := range a.Args {
-		args = append(args, text(x))
-	}
-	if a.Fn == "quantile" {
-		args = append(args, a.P.String())
-	}
-	s := strings.Join(args, ", ")
-	if a.Where != nil {
-		s = strings.TrimSpace(s + " where " + text(a.Where))
-	}
-	return a.Fn + "(" + s + ")"
-}
-
-// parents lists the rows of the parent that went in and tells the stretch of events that
-// they were computed from.
-func (e *explainer) parents(x *Explanation, c *computed) (low, high int64) {
-	p := e.view.Parent
-	low, high = e.low, e.high
-	for _, r := range e.recompute(p, e.low, e.high-1) {
-		same := true
-		for i, b := range e.view.By {
-			if k := slices.Index(p.By, b); k >= 0 && r.entity[k] != e.entity[i] {
-				same = false
-			}
-		}
-		if !same {
-			continue
-		}
-		low = min(low, r.start)
-		x.RowCount++
-		if e.cfg.Limit > 0 && len(x.Rows) >= e.cfg.Limit {
-			continue
-		}
-		y := Parent{Entity: strings.Join(r.entity, "/"), Start: market.FormatTime(r.start), End: market.FormatTime(r.end)}
-		for i, f := range p.Features {
-			y.Values = append(y.Values, Column{f.Name, show(r.vals[i], f.Type)})
-		}
-		x.Rows = append(x.Rows, y)
-	}
-	return low, high
-}
-
-// Text draws the explanation as a tree.
-func (x *Explanation) Text(st term.Style) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", st.Bold(fmt.Sprintf("%s v%d", x.View, x.Version)), x.Entity)
-	fmt.Fprintf(&b, "  window        %s to %s\n  available_at  %s\n", x.Start, x.End, x.Avail)
-	if len(x.Flags) > 0 {
-		fmt.Fprintf(&b, "  flags         %s\n", strings.Join(x.Flags, ", "))
-	}
-	for _, f := range x.Features {
-		v := f.Value
-		if v == "" {
-			v = "null"
-		}
-		fmt.Fprintf(&b, "%s = %s  (recomputed: %s)\n  = %s\n", st.Bold(f.Name), v, f.Recomputed, f.Formula)
-		if f.Numbers != v {
-			fmt.Fprintf(&b, "  = %s\n", f.Numbers)
-		}
-		for _, a := range f.Aggregates {
-			at := fmt.Sprintf("over %d", a.Used)
-			if a.Place != "" {
-				at += ", at " + a.Place
-			}
-			fmt.Fprintf(&b, "    %s = %s  %s\n", a.Text, a.Value, st.Faint(at))
-		}
-	}
-	if x.RowCount > 0 {
-		fmt.Fprintf(&b, "%s\n", st.Bold(fmt.Sprintf("computed from %d rows", x.RowCount)))
-		for _, r := range x.Rows {
-			fmt.Fprintf(&b, "  %s  %s%s\n", r.Start, r.Entity, columns(r.Values))
-		}
-		more(&b, x.RowCount-len(x.Rows))
-	}
-	fmt.Fprintf(&b, "%s\n", st.Bold(fmt.Sprintf("computed from %d events", x.Count)))
-	for i := range x.Events {
-		writeEvent(&b, &x.Events[i])
-	}
-	if x.RowCount > 0 && len(x.Events) == 0 {
-		b.WriteString("  behind these rows (--deep lists them)\n")
-	} else {
-		more(&b, x.Count-len(x.Events))
-	}
-	fmt.Fprintf(&b, "%s\n", st.Bold(fmt.Sprintf("left out %d", x.OutCount)))
-	for i := range x.Out {
-		o := &x.Out[i]
-		fmt.Fprintf(&b, "  %s  %s %s  %s\n", o.Place, o.Verdict, o.Why, o.Time)
-	}
-	more(&b, x.OutCount-len(x.Out))
-	if x.Before != nil {
-		b.WriteString("before the window\n")
-		writeEvent(&b, x.Before)
-	}
-	return b.String()
-}
-
-func writeEvent(b *strings.Builder, ev *Event) {
-	fmt.Fprintf(b, "  %s  %s  %s%s\n", ev.Place, ev.Time, ev.ID, columns(ev.Columns))
-}
-
-func columns(cs []Column) string {
-	var b strings.Builder
-	for _, c := range cs {
-		fmt.Fprintf(&b, "  %s=%s", c.Name, c.Value)
-	}
-	return b.String()
-}
-
-func more(b *strings.Builder, n int) {
-	if n > 0 {
-		fmt.Fprintf(b, "  … %d more (--limit 0 lists all)\n", n)
-	}
+	return out
 }

@@ -9,19 +9,16 @@ import (
 
 // pairs works out an aggregate of two arguments over the items where neither is null, or
 // for series, where one is not.
-func pairs(v *lang.View, a *lang.Agg, w *window) result {
+func pairs(a *lang.Agg, w *window) result {
 	var xs, ys []value
 	var at []*item
 	var x, y []point
-	for i := range w.rows {
-		in := &w.rows[i]
-		leaf := func(n *lang.Node) value { return in.col(v.Columns[n.Index].Name) }
-		if a.Where != nil {
-			if ok, _ := eval(a.Where, leaf).(bool); !ok {
-				continue
-			}
+	for k := w.lo; k < w.hi; k++ {
+		in := &w.s.rows[k]
+		if !w.admits(a, k) {
+			continue
 		}
-		p, q := eval(a.Args[0], leaf), eval(a.Args[1], leaf)
+		p, q := w.at(a.Args[0], k), w.at(a.Args[1], k)
 		if p != nil && q != nil {
 			xs, ys, at = append(xs, p), append(ys, q), append(at, in)
 		}

@@ -32,7 +32,7 @@ func eval(n *lang.Node, leaf func(*lang.Node) value) value {
 	switch n.Op {
 	case lang.NConst:
 		return constant(n)
-	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd:
+	case lang.NColumn, lang.NAgg, lang.NFeature, lang.NWindowStart, lang.NWindowEnd, lang.NRank, lang.NScan, lang.NClock:
 		return leaf(n)
 	}
 	args := make([]value, len(n.Args))
@@ -235,6 +235,8 @@ func call(n *lang.Node, args []value) value {
 		return r
 	case "sqrt":
 		return root(args[0])
+	case "exp":
+		return num.Exp(float(args[0]))
 	}
 	x, ok := args[0].(*big.Rat)
 	if !ok {
