@@ -133,17 +133,15 @@ func (e *explainer) arriving(ch *input.Chunk, r *reads, b *market.Batch) error {
 
 // tooMany says what reaches so far back that not all of it can be kept.
 func (e *explainer) tooMany() error {
-	why := fmt.Sprintf("a row of %s depends on", e.view.Name)
-	for i, in := range e.plan.Inputs() {
-		if i > 0 {
-			why += ","
-		}
+	var reach []string
+	for _, in := range e.plan.Inputs() {
 		back := "all"
 		if in.Lookback < market.Day*3660 {
 			back = run.FormatDuration(in.Lookback) + " of"
 		}
-		why += fmt.Sprintf(" %s %s events", back, in.Kind)
+		reach = append(reach, fmt.Sprintf("%s %s events", back, in.Kind))
 	}
+	why := fmt.Sprintf("a row of %s depends on %s", e.view.Name, strings.Join(reach, ", "))
 	remedy := "give --input only the files of this stretch and entity"
 	if e.entity == nil {
 		remedy = "name the ENTITY: then only its events are kept"

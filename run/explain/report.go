@@ -404,23 +404,7 @@ func (e *explainer) leftOut(out *Explanation, c *computed) {
 			all = append(all, *o)
 		}
 	}
-	for v := e.view; v != nil; v = v.Parent {
-		for _, in := range e.eval.filtered[v] {
-			if !e.mine(&in) || in.ts > high {
-				continue
-			}
-			o := LeftOut{Verdict: "filtered", Why: "where " + v.Spec.Where.String()}
-			switch {
-			case in.ev != nil && in.ts >= low[in.ev.kind] && !e.eval.passed[in.ev] && in.input <= firstInput(v, in.ev.kind):
-				o.Event = *in.ev
-			case in.row != nil && in.ts >= start && !rows[in.row]:
-				o.Event = Event{Place: in.row.v.Name + " " + strings.Join(in.row.entity, "/"), ts: in.ts, Time: market.FormatTime(in.ts)}
-			default:
-				continue
-			}
-			all = append(all, o)
-		}
-	}
+	all = append(all, e.filtered(rows, low, start, high)...)
 	for _, k := range own {
 		for _, ev := range e.eval.events[k] {
 			if e.mineEvent(ev) && ev.ts < start && !behind[ev] && (out.Before == nil || ev.key.Compare(out.Before.key) > 0) {
@@ -437,6 +421,28 @@ func (e *explainer) leftOut(out *Explanation, c *computed) {
 		out.Others += one(t >= start && t <= high)
 	}
 	out.Out = append(out.Out, all[:cut(len(all), e.cfg.Limit)]...)
+}
+
+// filtered are the rows of the view and of those below it that a where did not take.
+func (e *explainer) filtered(used map[*computed]bool, low map[market.Kind]int64, start, high int64) (out []LeftOut) {
+	for v := e.view; v != nil; v = v.Parent {
+		for _, in := range e.eval.filtered[v] {
+			if !e.mine(&in) || in.ts > high {
+				continue
+			}
+			o := LeftOut{Verdict: "filtered", Why: "where " + v.Spec.Where.String()}
+			switch {
+			case in.ev != nil && in.ts >= low[in.ev.kind] && !e.eval.passed[in.ev] && in.input <= firstInput(v, in.ev.kind):
+				o.Event = *in.ev
+			case in.row != nil && in.ts >= start && !used[in.row]:
+				o.Event = Event{Place: in.row.v.Name + " " + strings.Join(in.row.entity, "/"), ts: in.ts, Time: market.FormatTime(in.ts)}
+			default:
+				continue
+			}
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // begins reports whether windows of a view begin with a row.

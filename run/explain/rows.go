@@ -453,11 +453,7 @@ func (x *evaluator) fill(c *computed) {
 		}
 	}
 	if _, after := joinsRead(src); len(after) > 0 {
-		of := c.lo // the row that names the entity
-		if c.hi > c.lo {
-			of = c.hi
-		}
-		c.joined = x.match(src, after, &c.s.rows[max(of-1, 0)], c.rowTS)
+		c.joined = x.match(src, after, &c.s.rows[max(c.lo, c.hi)-1], c.rowTS) // any row has the entity's names
 	}
 	c.known(c.lo == c.hi || slices.ContainsFunc(src.Aggs, func(a *lang.Agg) bool { return a.Fn == "time_mean" }))
 	for _, f := range src.Features {

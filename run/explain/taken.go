@@ -96,7 +96,7 @@ func (c *computed) taken() (out []part) {
 func (c *computed) window() (out []int) {
 	s := c.s
 	rowView := c.v.Window.Kind == lang.NoWindow
-	if s.cross || !s.v.HasScans() && !(rowView && len(s.v.Aggs) > 0) {
+	if frames := rowView && len(s.v.Aggs) > 0; s.cross || !s.v.HasScans() && !frames {
 		for k := c.lo; k < c.hi; k++ {
 			out = append(out, k)
 		}
