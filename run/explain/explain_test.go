@@ -237,13 +237,13 @@ func listedAlone(t *testing.T, c Config, v *lang.View, x *Explanation, row map[s
 		}
 		lines := strings.SplitAfter(string(text), "\n")
 		at := slices.Index(strings.Split(strings.TrimSpace(lines[0]), ","), "event_ts")
-		kept := lines[0]
+		kept := []string{lines[0]}
 		for i, line := range lines[1 : len(lines)-1] {
 			if places[fmt.Sprintf("%s:%d", f, i+2)] || number(t, strings.Split(line, ",")[at]) > number(t, row["row_ts"]) {
-				kept += line
+				kept = append(kept, line)
 			}
 		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f)), []byte(kept), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f)), []byte(strings.Join(kept, "")), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
