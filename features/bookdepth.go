@@ -1,6 +1,8 @@
 package features
 
 import (
+	"math"
+
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/market/book"
 	"github.com/pinova-group/tidemark/market/num"
@@ -55,7 +57,6 @@ func (d *depth) change(k *book.Book, s book.Side, in *book.Levels) bool {
 	if in.PriceScale != d.ps || in.QuantityScale != d.qs || len(in.Price) != len(in.Quantity) {
 		return false
 	}
-	p, q := k.Levels(s)
 	sign := 1 - 2*int64(s)
 	for i, v := range in.Price {
 		if i > 1 && (v > in.Price[i-1]) != (in.Price[1] > in.Price[0]) || i > 0 && v == in.Price[i-1] {
@@ -64,10 +65,7 @@ func (d *depth) change(k *book.Book, s book.Side, in *book.Levels) bool {
 		if v*sign < d.border*sign {
 			continue
 		}
-		was := int64(0)
-		if at := op.Place(p, s, v); at < len(p) && p[at] == v {
-			was = q[at]
-		}
+		was := k.Quantity(s, v)
 		if was > plainQuantity || in.Quantity[i] > plainQuantity || d.sum > plainQuantity {
 			return false
 		}
@@ -82,28 +80,42 @@ func (b *books) depth(x *liveBook, i int) (int64, bool) {
 		x.depths = make([]depth, len(b.nears))
 	}
 	d, n, k := &x.depths[i], &b.nears[i], &x.book
-	border := op.Border(k, n.side, n.dist)
-	p, q := k.Levels(n.side)
-	at := op.Place(p, n.side, border)
-	if !d.known || d.ps != k.PriceScale() || d.qs != k.QuantityScale() {
-		sum, ok := op.SumLast(q, len(q)-at)
-		*d = depth{known: ok && sum < plainQuantity, border: border, sum: sum, ps: k.PriceScale(), qs: k.QuantityScale()}
+	border := op.Border(x.top.p[book.Bid][0], x.top.p[book.Ask][0], n.side, n.dist)
+	if !d.known || d.ps != x.top.ps || d.qs != x.top.qs {
+		sum, _, ok := total(k.From(n.side), n.side, border)
+		*d = depth{known: ok && sum < plainQuantity, border: border, sum: sum, ps: x.top.ps, qs: x.top.qs}
 		return sum, ok
 	}
 	if border != d.border {
-		was := op.Place(p, n.side, d.border)
-		for _, v := range q[min(at, was):max(at, was)] {
-			if v > plainQuantity || d.sum > plainQuantity {
-				d.known = false
-				return b.depth(x, i)
-			}
-			if at > was {
-				v = -v
-			}
-			d.sum += v
+		better, worse, sign := d.border, border, int64(1)
+		if (border > d.border) == (n.side == book.Bid) {
+			better, worse, sign = border, d.border, -1
 		}
+		sum, great, _ := total(k.After(n.side, better), n.side, worse)
+		if great || d.sum > plainQuantity {
+			d.known = false
+			return b.depth(x, i)
+		}
+		d.sum += sign * sum
 		d.border = border
 	}
 	d.known = d.sum < plainQuantity
 	return d.sum, true
+}
+
+// total adds the levels from a place on down to a price. great tells that sums cannot be
+// followed with it.
+func total(from book.Cursor, s book.Side, worst int64) (sum int64, great, ok bool) {
+	var p, q [16]int64
+	sign, ok := 1-2*int64(s), true
+	for n := from.Next(p[:], q[:]); n > 0; n = from.Next(p[:], q[:]) {
+		for i, v := range p[:n] {
+			if v*sign < worst*sign {
+				return sum, sum > plainQuantity, ok
+			}
+			ok = ok && q[i] <= math.MaxInt64-sum
+			sum += q[i]
+		}
+	}
+	return sum, sum > plainQuantity || !ok, ok
 }

@@ -8,10 +8,9 @@ import (
 	"github.com/pinova-group/tidemark/market/num"
 )
 
-// top is the best levels of a book, best first, for the functions that compare two
-// states.
+// top is the best levels of a book, best first.
 type top struct {
-	n      int // levels that both sides have, at most those asked for
+	n      [2]int // levels of each side, at most those asked for
 	ps, qs int8
 	p, q   [2][]int64
 }
@@ -22,21 +21,25 @@ func (t *top) alloc(deep int) {
 	}
 }
 
-// take copies the best levels; false when the book is crossed or has an empty side.
-func (t *top) take(b *book.Book) bool {
-	t.n = min(len(t.p[0]), b.Len(book.Bid), b.Len(book.Ask))
-	if t.n == 0 || b.Crossed() {
-		return false
-	}
+// take copies the best levels of a book.
+func (t *top) take(b *book.Book) {
 	t.ps, t.qs = b.PriceScale(), b.QuantityScale()
-	for s := range t.p {
-		p, q := b.Levels(book.Side(s))
-		last := len(p) - 1
-		for k := range t.n {
-			t.p[s][k], t.q[s][k] = p[last-k], q[last-k]
-		}
+	for s := range t.n {
+		from := b.From(book.Side(s))
+		t.n[s] = from.Next(t.p[s], t.q[s])
 	}
-	return true
+}
+
+// both is how many levels both sides have.
+func (t *top) both() int { return min(t.n[0], t.n[1]) }
+
+// whole reports whether there are two sides and they do not cross.
+func (t *top) whole() bool { return t.both() > 0 && t.p[book.Bid][0] < t.p[book.Ask][0] }
+
+// best is the best n levels of a side, or all that were taken.
+func (t *top) best(s book.Side, n int) (p, q []int64) {
+	n = min(n, t.n[s])
+	return t.p[s][:n], t.q[s][:n]
 }
 
 // imbalance is Σ over levels first to last of Cont, Kukanov and Stoikov's
@@ -81,7 +84,7 @@ func imbalance(was, is *top, first, last int) (m int64, s int8, ok bool) {
 func (t *top) raise(ps, qs int8) bool {
 	ok := true
 	for s := range t.p {
-		ok = scaled(t.p[s][:t.n], ps-t.ps) && scaled(t.q[s][:t.n], qs-t.qs) && ok
+		ok = scaled(t.p[s][:t.n[s]], ps-t.ps) && scaled(t.q[s][:t.n[s]], qs-t.qs) && ok
 	}
 	t.ps, t.qs = ps, qs
 	return ok

@@ -18,6 +18,7 @@ type books struct {
 	list  []lang.BookColumn
 	cols  []market.Col
 	deep  int       // levels that flow functions compare
+	want  int       // levels that functions of the best ones read
 	nears []near    // the columns that are depths
 	place []int     // of each column among them
 	from  [][]int32 // slots by instrument; each of its feeds has one
@@ -25,8 +26,8 @@ type books struct {
 	named map[bookName]int32
 	evict int64 // mark at which books are looked through again
 
-	before, after top
-	out           []market.Col // columns of the batch and those worked out
+	before top
+	out    []market.Col // columns of the batch and those worked out
 }
 
 // bookName is what a book is known by across processes.
@@ -42,6 +43,8 @@ type liveBook struct {
 	live     bool
 	snapshot int64 // time of the last one
 	depths   []depth
+	top      top
+	taken    bool // top is of the book as it is
 }
 
 func newBooks(t *Task, list []lang.BookColumn) *books {
@@ -51,6 +54,7 @@ func newBooks(t *Task, list []lang.BookColumn) *books {
 	b := &books{task: t, list: list, cols: make([]market.Col, len(list)), named: map[bookName]int32{}, evict: market.NoTime}
 	for _, c := range list {
 		b.place = append(b.place, len(b.nears))
+		b.want = max(b.want, c.N, 1)
 		switch c.Fn {
 		case lang.BookOFI, lang.BookMLOFI:
 			b.deep = max(b.deep, c.N)
@@ -58,8 +62,7 @@ func newBooks(t *Task, list []lang.BookColumn) *books {
 			b.nears = append(b.nears, near{sideOf(c.Side), c.Arg})
 		}
 	}
-	b.before.alloc(b.deep)
-	b.after.alloc(b.deep)
+	b.before.alloc(b.want)
 	return b
 }
 
@@ -108,13 +111,16 @@ func (b *books) number(n bookName) int32 {
 		k = int32(len(b.slots))
 		b.named[n] = k
 		b.slots = append(b.slots, liveBook{bookName: n})
+		b.slots[k].top.alloc(b.want)
 	}
 	return k
 }
 
 // apply changes a book by row i. flow tells that the row is a message of a chain that
-// was and is live: then before and after have the levels that flow functions compare.
+// was and is live: then before has the levels that flow functions compare.
 func (b *books) apply(x *liveBook, in *market.Batch, i int) (flow bool) {
+	was := x.taken
+	x.taken = false
 	bids, asks := book.LevelsOf(in.Cols, i)
 	gap := in.Flags[i]&market.FlagGap != 0
 	var err error
@@ -129,7 +135,13 @@ func (b *books) apply(x *liveBook, in *market.Batch, i int) (flow bool) {
 		x.void()
 		return false
 	default:
-		flow = b.deep > 0 && b.before.take(&x.book)
+		if b.deep > 0 {
+			if !was {
+				x.top.take(&x.book)
+			}
+			b.before, x.top = x.top, b.before
+			flow = b.before.whole()
+		}
 		b.follow(x, &bids, &asks)
 		err = x.book.Apply(bids, asks)
 	}
@@ -145,11 +157,11 @@ func (b *books) apply(x *liveBook, in *market.Batch, i int) (flow bool) {
 		x.book.Truncate(n)
 	}
 	// A flagged snapshot ends a gap, or is itself not what the venue had.
-	if sum := &in.Cols[market.BookChecksum]; gap && !sum.IsNull(i) && !x.book.Agrees(x.exchange, sum.I64[i]) {
+	if sum := &in.Cols[market.BookChecksum]; gap && !sum.IsNull(i) && !x.book.Agrees(book.ChecksumOf(x.exchange), sum.I64[i]) {
 		x.void()
 		return false
 	}
-	return flow && b.after.take(&x.book)
+	return flow
 }
 
 // void forgets a book until its next snapshot.
@@ -161,7 +173,12 @@ func (x *liveBook) void() {
 
 // row writes the columns of row i.
 func (b *books) row(x *liveBook, i int, flow bool) {
-	known := x.live && x.book.Len(book.Bid) > 0 && x.book.Len(book.Ask) > 0 && !x.book.Crossed()
+	known := false
+	if x.live {
+		x.top.take(&x.book)
+		x.taken = true
+		known = x.top.whole()
+	}
 	for k := range b.list {
 		col := &b.cols[k]
 		if !known {
@@ -189,14 +206,11 @@ func setNull(c *market.Col, i int, overflow bool) {
 
 func (b *books) value(c *lang.BookColumn, x *liveBook, col *market.Col, i int, flow bool) {
 	side := sideOf(c.Side)
-	k := &x.book
-	ps, qs := k.PriceScale(), k.QuantityScale()
-	p, q := k.Levels(side)
+	ps, qs := x.top.ps, x.top.qs
+	p, q := x.top.best(side, c.N)
 	switch c.Fn {
 	case lang.BookMid, lang.BookSpread:
-		bids, _ := k.Levels(book.Bid)
-		asks, _ := k.Levels(book.Ask)
-		bid, ask := bids[len(bids)-1], asks[len(asks)-1]
+		bid, ask := x.top.p[book.Bid][0], x.top.p[book.Ask][0]
 		if c.Fn == lang.BookSpread {
 			col.I64[i], col.Scale[i] = ask-bid, ps
 			return
@@ -209,26 +223,26 @@ func (b *books) value(c *lang.BookColumn, x *liveBook, col *market.Col, i int, f
 			return
 		}
 		if c.Fn == lang.BookPrice {
-			col.I64[i], col.Scale[i] = p[len(p)-c.N], ps
+			col.I64[i], col.Scale[i] = p[c.N-1], ps
 		} else {
-			col.I64[i], col.Scale[i] = q[len(q)-c.N], qs
+			col.I64[i], col.Scale[i] = q[c.N-1], qs
 		}
 	case lang.BookTotal:
-		m, ok := op.SumLast(q, c.N)
+		m, ok := op.Total(q)
 		setDec(col, i, m, qs, ok)
 	case lang.BookOFI, lang.BookMLOFI:
 		first := c.N
 		if c.Fn == lang.BookMLOFI {
 			first = 1
 		}
-		if !flow || c.N > b.before.n || c.N > b.after.n {
+		if !flow || c.N > b.before.both() || c.N > x.top.both() {
 			setNull(col, i, false)
 			return
 		}
-		m, s, ok := imbalance(&b.before, &b.after, first, c.N)
+		m, s, ok := imbalance(&b.before, &x.top, first, c.N)
 		setDec(col, i, m, s, ok)
 	default:
-		b.wide(c, k, side, col, i)
+		b.wide(c, x, side, col, i)
 	}
 }
 
@@ -240,18 +254,20 @@ func sideOf(s lang.BookSide) book.Side {
 }
 
 // wide writes one half of a value of two columns.
-func (b *books) wide(c *lang.BookColumn, k *book.Book, side book.Side, col *market.Col, i int) {
+func (b *books) wide(c *lang.BookColumn, x *liveBook, side book.Side, col *market.Col, i int) {
 	var w op.Wide
 	var ok, short bool
+	p, q := x.top.best(side, c.N)
+	ps, qs, twice := x.top.ps, x.top.qs, uint64(x.top.p[book.Bid][0])+uint64(x.top.p[book.Ask][0])
 	switch c.Fn {
 	case lang.BookCost:
-		w, short, ok = op.Cost(k, side, c.Arg)
+		w, short, ok = op.Cost(&x.book, side, c.Arg)
 	case lang.BookNotional:
-		w, ok = op.Notional(k, side, c.N)
+		w, ok = op.Notional(p, q, ps+qs)
 	case lang.BookRise:
-		w, _, ok = op.Regression(k, side, c.N)
+		w, _, ok = op.Regression(p, q, side, twice, ps, qs)
 	default:
-		_, w, ok = op.Regression(k, side, c.N)
+		_, w, ok = op.Regression(p, q, side, twice, ps, qs)
 	}
 	if short {
 		setNull(col, i, false)

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/book"
 )
 
 // books are all chains.
@@ -147,7 +148,7 @@ func (s *Sequencer) chainOf(fk *feedKind, b *market.Batch, i int) *chain {
 func (s *Sequencer) newChain(fk *feedKind, inst market.Inst) *chain {
 	c := &chain{
 		fk: fk, inst: inst, num: s.nums[inst], ts: market.NoTime, crossed: market.NoTime,
-		sum: checksumOf(s.cfg.Insts.Get(inst).Exchange),
+		sum: book.ChecksumOf(s.cfg.Insts.Get(inst).Exchange),
 	}
 	fk.chain[inst] = c
 	s.books.chains = append(s.books.chains, c)

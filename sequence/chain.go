@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/book"
 )
 
 // chain is the book of one feed and instrument and what is known of its links.
@@ -33,7 +34,7 @@ type chain struct {
 	num  uint32
 
 	chained bool // by update ids; decided by the first row
-	sum     checksum
+	sum     book.Checksum
 
 	live  bool // LIVE
 	was   bool // has been LIVE
@@ -58,7 +59,7 @@ type chain struct {
 
 	shard   uint16 // that brought the last row held
 	lastRow keyframeOf
-	book    level2
+	book    book.Book
 	active  bool
 }
 

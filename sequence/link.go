@@ -76,11 +76,14 @@ func (s *Sequencer) apply(c *chain, x *link, gap bool) {
 // change applies a row to the book and reports whether it could.
 func (s *Sequencer) change(c *chain, row uint32, replace bool) bool {
 	a := s.kinds[market.KindBook].arena
-	if err := c.book.apply(a, int(row), replace); err != nil {
+	if replace {
+		c.book.Reset()
+	}
+	if err := c.book.ApplyRow(a.Cols, int(row)); err != nil {
 		return false
 	}
 	if d := &a.Cols[market.BookDepth]; !d.IsNull(int(row)) && d.I64[row] > 0 {
-		c.book.truncate(int(min(d.I64[row], 1<<30)))
+		c.book.Truncate(int(min(d.I64[row], 1<<30)))
 	}
 	return true
 }
@@ -92,12 +95,12 @@ func (s *Sequencer) changed(c *chain, row uint32, ok bool) {
 		s.lose(c, row, market.StatusGap, "levels do not fit a book", 0, 0)
 		return
 	}
-	if sum := &a.Cols[market.BookChecksum]; !sum.IsNull(int(row)) && !c.book.verify(c.sum, sum.I64[row]) {
+	if sum := &a.Cols[market.BookChecksum]; !sum.IsNull(int(row)) && !c.book.Agrees(c.sum, sum.I64[row]) {
 		s.lose(c, row, market.StatusChecksum, "checksum differs", 0, 0)
 		return
 	}
 	switch {
-	case !c.book.crossed():
+	case !c.book.Crossed():
 		c.crossed = market.NoTime
 	case c.crossed == market.NoTime:
 		c.crossed = c.ts
@@ -114,7 +117,7 @@ func (s *Sequencer) lose(c *chain, row uint32, state int64, why string, from, to
 	s.writeStatus(a, int(row), a.TS[row], state, why, from, to)
 	c.live, c.crossed = false, market.NoTime
 	c.kept = c.kept[:0]
-	c.book.reset()
+	c.book.Reset()
 }
 
 // replace makes the book what a snapshot row says.
@@ -196,7 +199,7 @@ func (s *Sequencer) rest(c *chain, x link, at int64) {
 		ok = ok && s.change(c, y.row, false)
 	}
 	if !ok {
-		c.book.reset()
+		c.book.Reset()
 		s.filter(c)
 		s.writeStatus(k.arena, int(x.row), max(at, c.ts), market.StatusGap, "levels do not fit a book", 0, 0)
 		return
@@ -225,7 +228,7 @@ func (s *Sequencer) bookRow(c *chain, origin int64, e market.Envelope) uint32 {
 	a.Cols[market.BookPrevSeq].AppendNull(false)
 	a.Cols[market.BookChecksum].AppendNull(false)
 	a.Cols[market.BookDepth].AppendNull(false)
-	c.book.appendTo(a.Cols)
+	c.book.AppendTo(a.Cols)
 	return uint32(a.N - 1)
 }
 
@@ -299,7 +302,7 @@ func (s *Sequencer) breakBooks(feed market.FeedID, shard uint16) {
 func (s *Sequencer) breakChain(c *chain) {
 	c.live, c.cut, c.crossed = false, true, market.NoTime
 	c.kept = c.kept[:0]
-	c.book.reset()
+	c.book.Reset()
 }
 
 // forceCompactBooks moves the rows that are still referred to into the spare arena,

@@ -265,7 +265,7 @@ func (d *dec) chain(s *Sequencer, fk *feedKind) {
 	if d.bad {
 		return
 	}
-	rest, err := c.book.restore(d.b)
+	rest, err := c.book.Restore(d.b)
 	if err != nil {
 		d.fail()
 		return

@@ -283,5 +283,5 @@ func (e *enc) chain(c *chain) {
 	e.u(uint64(c.lastRow.shard))
 	e.i(c.lastRow.ingest)
 	e.b = append(e.b, c.lastRow.id[:]...)
-	e.b = c.book.appendSnapshot(e.b)
+	e.b = c.book.AppendSnapshot(e.b)
 }

@@ -3,19 +3,18 @@ package op
 import (
 	"math"
 	"math/bits"
-	"slices"
 
 	"github.com/pinova-group/tidemark/market/book"
 	"github.com/pinova-group/tidemark/market/num"
 )
 
 // What views read of an order book. Levels are slices of mantissas with the best level
-// last. ok is false when the result does not fit.
+// first. ok is false when the result does not fit.
 
-// SumLast adds the last n of a list, or all that there are.
-func SumLast(m []int64, n int) (sum int64, ok bool) {
+// Total adds a list.
+func Total(m []int64) (sum int64, ok bool) {
 	var lo, hi, c uint64
-	for _, v := range m[max(0, len(m)-n):] {
+	for _, v := range m {
 		lo, c = bits.Add64(lo, uint64(v), 0)
 		hi += c
 	}
@@ -24,11 +23,9 @@ func SumLast(m []int64, n int) (sum int64, ok bool) {
 
 // Border is the price furthest from mid that is still within dist of it: the least p with
 // 2·p·10^s ≥ (bid + ask)·(10^s − m) for bids, the greatest with 2·p·10^s ≤ (bid +
-// ask)·(10^s + m) for asks, for dist = m·10^-s between 0 and 1. Both sides have levels.
-func Border(b *book.Book, s book.Side, dist num.Dec) int64 {
-	bids, _ := b.Levels(book.Bid)
-	asks, _ := b.Levels(book.Ask)
-	twice := uint64(bids[len(bids)-1]) + uint64(asks[len(asks)-1])
+// ask)·(10^s + m) for asks, for dist = m·10^-s between 0 and 1.
+func Border(bid, ask int64, s book.Side, dist num.Dec) int64 {
+	twice := uint64(bid) + uint64(ask)
 	one := num.Pow10[dist.S]
 	if s == book.Bid {
 		hi, lo := bits.Mul64(twice, one-uint64(dist.M))
@@ -41,26 +38,6 @@ func Border(b *book.Book, s book.Side, dist num.Dec) int64 {
 	hi, lo := bits.Mul64(twice, one+uint64(dist.M))
 	border, _ := bits.Div64(hi, lo, 2*one)
 	return int64(min(border, math.MaxInt64))
-}
-
-// Place is the index in prices, the best last, from which on levels are at a price or
-// better. It gallops from the best level: distances are short against books.
-func Place(p []int64, s book.Side, price int64) int {
-	sign := 1 - 2*int64(s)
-	key, hi, step := price*sign, len(p), 1
-	for hi-step >= 0 && p[hi-step]*sign >= key {
-		hi -= step
-		step *= 2
-	}
-	lo := max(hi-step+1, 0) // what is before lo is worse, what is from hi on is not
-	for lo < hi {
-		if m := int(uint(lo+hi) >> 1); p[m]*sign >= key {
-			hi = m
-		} else {
-			lo = m + 1
-		}
-	}
-	return lo
 }
 
 // Wide is an exact value of 125 bits in two columns: high · 2^62 + low.
@@ -82,7 +59,6 @@ func wide(w *num.Int192, scale int8) (Wide, bool) {
 // Cost is what a quantity takes from a side, level by level: Σ price · quantity. short
 // tells that the side has less.
 func Cost(b *book.Book, s book.Side, want num.Dec) (cost Wide, short, ok bool) {
-	p, q := b.Levels(s)
 	qs, up := b.QuantityScale(), uint64(1)
 	rest := uint64(want.M)
 	if want.S > qs {
@@ -94,52 +70,49 @@ func Cost(b *book.Book, s book.Side, want num.Dec) (cost Wide, short, ok bool) {
 		return Wide{}, false, false
 	}
 	var lo, hi uint64
-	for i, price := range slices.Backward(p) {
-		over, have := bits.Mul64(uint64(q[i]), up)
-		if over != 0 || have > rest {
-			have = rest
-		}
-		h, l := bits.Mul64(uint64(price), have)
-		var c uint64
-		lo, c = bits.Add64(lo, l, 0)
-		if hi, c = bits.Add64(hi, h, c); c != 0 {
-			return Wide{}, false, false
-		}
-		if rest -= have; rest == 0 {
-			cost, ok = wide(&num.Int192{lo, hi, 0}, b.PriceScale()+qs)
-			return cost, false, ok
+	var p, q [16]int64
+	from := b.From(s)
+	for n := from.Next(p[:], q[:]); n > 0; n = from.Next(p[:], q[:]) {
+		for i, price := range p[:n] {
+			over, have := bits.Mul64(uint64(q[i]), up)
+			if over != 0 || have > rest {
+				have = rest
+			}
+			h, l := bits.Mul64(uint64(price), have)
+			var c uint64
+			lo, c = bits.Add64(lo, l, 0)
+			if hi, c = bits.Add64(hi, h, c); c != 0 {
+				return Wide{}, false, false
+			}
+			if rest -= have; rest == 0 {
+				cost, ok = wide(&num.Int192{lo, hi, 0}, b.PriceScale()+qs)
+				return cost, false, ok
+			}
 		}
 	}
 	return Wide{}, true, true
 }
 
-// Notional is Σ price · quantity of the best n levels, or of all that there are.
-func Notional(b *book.Book, s book.Side, n int) (Wide, bool) {
-	p, q := b.Levels(s)
+// Notional is Σ price · quantity of levels; scale is that of a price and of a quantity together.
+func Notional(p, q []int64, scale int8) (Wide, bool) {
 	var lo, hi, c uint64
-	for i := max(0, len(p)-n); i < len(p); i++ {
-		h, l := bits.Mul64(uint64(p[i]), uint64(q[i]))
+	for i, price := range p {
+		h, l := bits.Mul64(uint64(price), uint64(q[i]))
 		lo, c = bits.Add64(lo, l, 0)
 		if hi, c = bits.Add64(hi, h, c); c != 0 {
 			return Wide{}, false
 		}
 	}
-	return wide(&num.Int192{lo, hi, 0}, b.PriceScale()+b.QuantityScale())
+	return wide(&num.Int192{lo, hi, 0}, scale)
 }
 
 // Regression is the parts of the least-squares slope of y, the cumulative quantity, on
-// x = |2·price − bid − ask| over the best n levels, or all that there are: rise =
-// n·Σxy − Σx·Σy with the scales of price and quantity, run = n·Σx² − (Σx)² with that of
-// price twice.
-func Regression(b *book.Book, s book.Side, n int) (rise, run Wide, ok bool) {
-	bids, _ := b.Levels(book.Bid)
-	asks, _ := b.Levels(book.Ask)
-	twice := uint64(bids[len(bids)-1]) + uint64(asks[len(asks)-1])
-	p, q := b.Levels(s)
-	n = min(n, len(p))
+// x = |2·price − bid − ask| over levels of a side: rise = n·Σxy − Σx·Σy with the scales of
+// price and quantity, run = n·Σx² − (Σx)² with that of price twice. twice is bid + ask.
+func Regression(p, q []int64, s book.Side, twice uint64, ps, qs int8) (rise, run Wide, ok bool) {
 	var x, y, sx, sy, sxx, sxy num.Int192
-	for i := len(p) - 1; i >= len(p)-n; i-- {
-		d := twice - 2*uint64(p[i])
+	for i, price := range p {
+		d := twice - 2*uint64(price)
 		if s == book.Ask {
 			d = -d
 		}
@@ -156,12 +129,11 @@ func Regression(b *book.Book, s book.Side, n int) (rise, run Wide, ok bool) {
 		sxx.Add(&xx)
 		sxy.Add(&xy)
 	}
-	up, okUp := lessProduct(&sxy, &sx, &sy, n)
-	down, okDown := lessProduct(&sxx, &sx, &sx, n)
+	up, okUp := lessProduct(&sxy, &sx, &sy, len(p))
+	down, okDown := lessProduct(&sxx, &sx, &sx, len(p))
 	if !okUp || !okDown {
 		return rise, run, false
 	}
-	ps, qs := b.PriceScale(), b.QuantityScale()
 	rise, okUp = wide(&up, ps+qs)
 	run, okDown = wide(&down, 2*ps)
 	return rise, run, okUp && okDown

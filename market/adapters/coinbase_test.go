@@ -60,7 +60,8 @@ func TestCoinbase_BooksAndTakers(t *testing.T) {
 			if k == nil {
 				continue
 			}
-			bid, _, ask, _, _ := k.Best()
+			bids, asks, _ := k.Best()
+			bid, ask := num.Dec{M: bids, S: k.PriceScale()}, num.Dec{M: asks, S: k.PriceScale()}
 			p := num.Dec{M: b.Cols[market.TradePrice].I64[i], S: b.Cols[market.TradePrice].Scale[i]}
 			sells := b.Cols[market.TradeSide].I64[i] == market.SideSell
 			switch {

@@ -142,8 +142,10 @@ func TestVenues_BooksEqualPlainReading(t *testing.T) {
 				if k.Len(side) != len(p[side]) {
 					t.Errorf("%s %v: %d levels, plain reading %d", name, side, k.Len(side), len(p[side]))
 				}
-				for i := range k.Len(side) {
-					price, qty := k.Level(side, i)
+				m, q := make([]int64, k.Len(side)), make([]int64, k.Len(side))
+				from := k.From(side)
+				for i := range from.Next(m, q) {
+					price, qty := num.Dec{M: m[i], S: k.PriceScale()}, num.Dec{M: q[i], S: k.QuantityScale()}
 					if q := p[side][rat(price).RatString()]; q == nil || q.Cmp(rat(qty)) != 0 {
 						t.Fatalf("%s %v level %d: %v at %v, plain reading %v", name, side, i, qty, price, q)
 					}

@@ -1,10 +1,7 @@
 package book
 
 import (
-	"slices"
-
 	"github.com/pinova-group/tidemark/market"
-	"github.com/pinova-group/tidemark/market/num"
 )
 
 // Levels is one side of a message or of the book: price and quantity mantissas, each
@@ -19,12 +16,12 @@ type Levels struct {
 // the venue sent them. The zero Book is empty and ready. One goroutine
 // at a time.
 type Book struct {
-	sides  [2]ladder
+	sides  [2]side
 	ps, qs int8
-	in     ladder // scratch: sorted input of a merge
+	in     sorted // scratch: sorted input of a merge
 	inP    []int64
 	inQ    []int64
-	merged ladder
+	merged sorted
 	ops    []op   // scratch of a run
 	text   []byte // scratch of the checksums
 }
@@ -48,46 +45,29 @@ func (b *Book) PriceScale() int8 { return b.ps }
 // QuantityScale is the number of digits after the point of all quantity mantissas.
 func (b *Book) QuantityScale() int8 { return b.qs }
 
-// Levels returns the mantissas of a side, the best level LAST: most changes come at
-// the best prices, and there the slices are cheap to change. Valid until the book is
-// changed; not to be written to.
-func (b *Book) Levels(s Side) (prices, quantities []int64) {
-	l := &b.sides[s]
-	return l.p[l.lo:], l.q[l.lo:]
-}
+// Quantity is the mantissa of the level of a side at a price, 0 when there is none.
+func (b *Book) Quantity(s Side, price int64) int64 { return b.sides[s].quantity(price, s.mask()) }
 
-// Level returns price and quantity of level k of a side, 0 the best; k must be below Len.
-func (b *Book) Level(s Side, k int) (price, quantity num.Dec) {
-	l := &b.sides[s]
-	i := len(l.p) - 1 - k
-	return num.Dec{M: l.p[i], S: b.ps}, num.Dec{M: l.q[i], S: b.qs}
-}
-
-// Best returns the best level of both sides; ok is false when a side is empty.
-func (b *Book) Best() (bidPrice, bidQuantity, askPrice, askQuantity num.Dec, ok bool) {
+// Best returns the best prices; ok is false when a side is empty.
+func (b *Book) Best() (bid, ask int64, ok bool) {
 	if b.Len(Bid) == 0 || b.Len(Ask) == 0 {
-		return bidPrice, bidQuantity, askPrice, askQuantity, false
+		return 0, 0, false
 	}
-	bidPrice, bidQuantity = b.Level(Bid, 0)
-	askPrice, askQuantity = b.Level(Ask, 0)
-	return bidPrice, bidQuantity, askPrice, askQuantity, true
+	return b.sides[Bid].best(), b.sides[Ask].best(), true
 }
 
 // Crossed reports whether the best bid is at or above the best ask, which no matching
 // engine leaves standing.
 func (b *Book) Crossed() bool {
-	bp, ap := b.sides[Bid].p, b.sides[Ask].p
-	return b.Len(Bid) > 0 && b.Len(Ask) > 0 && bp[len(bp)-1] >= ap[len(ap)-1]
+	bid, ask, ok := b.Best()
+	return ok && bid >= ask
 }
 
 // Truncate drops all but the best depth levels of each side. Venues that maintain a
 // fixed depth (Kraken) never say that a level fell out of it.
 func (b *Book) Truncate(depth int) {
 	for i := range b.sides {
-		l := &b.sides[i]
-		if drop := l.len() - max(depth, 0); drop > 0 {
-			l.lo += drop
-		}
+		b.sides[i].truncate(max(depth, 0))
 	}
 }
 
@@ -124,13 +104,6 @@ func (b *Book) ApplyRow(cols []market.Col, i int) error {
 	return nil
 }
 
-// From this many changes in one message on, a walk is cheaper than single insertions
-// when they are a run, and a merge when they are not.
-const (
-	runFrom   = 4
-	mergeFrom = 128
-)
-
 func (b *Book) apply(s Side, price, quantity []int64, ps, qs int8) error {
 	if len(price) != len(quantity) {
 		return ErrShape
@@ -141,41 +114,87 @@ func (b *Book) apply(s Side, price, quantity []int64, ps, qs int8) error {
 	if len(price) == 0 {
 		return nil
 	}
-	bad, rising, falling := shape(price, quantity)
-	if bad {
-		return ErrLevel
-	}
 	if ps != b.ps || qs != b.qs {
+		if bad, _, _ := shape(price, quantity); bad {
+			return ErrLevel
+		}
 		in := Levels{price, quantity, ps, qs}
 		if err := b.fit(&in); err != nil {
 			return err
 		}
 		price, quantity = in.Price, in.Quantity
 	}
-	l := &b.sides[s]
-	switch {
-	case len(price) >= runFrom && (rising || falling):
-		b.change(l, price, quantity, s.mask(), rising == (s == Bid))
-	case len(price) >= mergeFrom:
-		b.merge(l, &Levels{Price: price, Quantity: quantity}, s.sign())
-	default:
-		l.setAll(price, quantity, s.mask())
+	d := &b.sides[s]
+	d.changes += len(price)
+	n, bad := d.near.apply(price, quantity)
+	if !bad && n < len(price) {
+		bad = b.applyRest(s, price[n:], quantity[n:])
 	}
-	if l.len() > MaxLevels {
+	if bad {
+		return ErrLevel
+	}
+	if d.len() > MaxLevels {
 		return ErrTooDeep
 	}
 	return nil
+}
+
+// applyRest applies changes of which the first is not in the window.
+func (b *Book) applyRest(s Side, price, quantity []int64) (bad bool) {
+	bad, rising, falling := shape(price, quantity)
+	if bad {
+		return true
+	}
+	d, mask := &b.sides[s], s.mask()
+	if d.len() == 0 {
+		d.changes = 0 // a snapshot is cheap as it is, and many venues send nothing else
+	}
+	run, reverse := rising || falling, rising == (s == Bid)
+	for len(price) > 0 && d.near.on() {
+		n := d.outside(price, mask)
+		if n == 0 { // a price above the window, or off its tick
+			d.flatten()
+			break
+		}
+		d.misses += n
+		b.applySorted(&d.far, price[:n], quantity[:n], mask, run, reverse)
+		price, quantity = price[n:], quantity[n:]
+		n, _ = d.near.apply(price, quantity)
+		price, quantity = price[n:], quantity[n:]
+	}
+	if len(price) > 0 {
+		b.applySorted(&d.far, price, quantity, mask, run, reverse)
+	}
+	d.settle(s)
+	return false
+}
+
+// From this many changes in one message on, a walk is cheaper than single insertions
+// when they are a run, and a merge when they are not.
+const (
+	runFrom   = 4
+	mergeFrom = 128
+)
+
+func (b *Book) applySorted(l *sorted, price, quantity []int64, mask int64, run, reverse bool) {
+	switch {
+	case len(price) >= runFrom && run:
+		b.change(l, price, quantity, mask, reverse)
+	case len(price) >= mergeFrom:
+		b.merge(l, price, quantity, mask)
+	default:
+		l.setAll(price, quantity, mask)
+	}
 }
 
 // AppendTo writes the book as the four lists of a KindBook row, best level first; the
 // caller writes the row's other columns.
 func (b *Book) AppendTo(cols []market.Col) {
 	for s, c := range [2]int{market.BookBidPrice, market.BookAskPrice} {
-		p, q := b.Levels(Side(s))
-		b.inP = append(b.inP[:0], p...)
-		b.inQ = append(b.inQ[:0], q...)
-		slices.Reverse(b.inP)
-		slices.Reverse(b.inQ)
+		n := b.Len(Side(s))
+		b.inP, b.inQ = grown(b.inP, n), grown(b.inQ, n)
+		from := b.From(Side(s))
+		from.Next(b.inP, b.inQ)
 		cols[c].AppendDecs(b.inP, b.ps)
 		cols[c+1].AppendDecs(b.inQ, b.qs)
 	}

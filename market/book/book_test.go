@@ -25,9 +25,12 @@ func levels(ps, qs int8, pq ...int64) Levels {
 // dump lists price, quantity of a side, best first.
 func dump(b *Book, s Side) []int64 {
 	out := []int64{}
-	for k := range b.Len(s) {
-		p, q := b.Level(s, k)
-		out = append(out, p.M, q.M)
+	var p, q [3]int64
+	from := b.From(s)
+	for n := from.Next(p[:], q[:]); n > 0; n = from.Next(p[:], q[:]) {
+		for k := range n {
+			out = append(out, p[k], q[k])
+		}
 	}
 	return out
 }
@@ -41,7 +44,7 @@ func wantSide(t *testing.T, b *Book, s Side, want ...int64) {
 
 func TestBook_Apply(t *testing.T) {
 	var b Book
-	if _, _, _, _, ok := b.Best(); ok || b.Crossed() {
+	if _, _, ok := b.Best(); ok || b.Crossed() {
 		t.Fatal("an empty book has a best price or is crossed")
 	}
 	must(t, b.Replace(levels(1, 3, 1000, 5, 999, 7, 998, 0), levels(1, 3, 1001, 2, 1003, 4)))
@@ -51,9 +54,11 @@ func TestBook_Apply(t *testing.T) {
 	must(t, b.Apply(levels(1, 3, 1000, 0, 997, 1, 990, 0), levels(1, 3, 1002, 9, 1001, 8, 1000, 1)))
 	wantSide(t, &b, Bid, 999, 7, 997, 1)
 	wantSide(t, &b, Ask, 1000, 1, 1001, 8, 1002, 9, 1003, 4)
-	bp, bq, ap, aq, ok := b.Best()
-	if !ok || bp.M != 999 || bp.S != 1 || bq.M != 7 || bq.S != 3 || ap.M != 1000 || aq.M != 1 {
-		t.Errorf("best: %v %v %v %v %v", bp, bq, ap, aq, ok)
+	if bid, ask, ok := b.Best(); !ok || bid != 999 || ask != 1000 {
+		t.Errorf("best: %v %v %v", bid, ask, ok)
+	}
+	if b.Quantity(Bid, 999) != 7 || b.Quantity(Bid, 998) != 0 || b.Quantity(Ask, 1003) != 4 {
+		t.Errorf("quantities %d, %d, %d", b.Quantity(Bid, 999), b.Quantity(Bid, 998), b.Quantity(Ask, 1003))
 	}
 
 	must(t, b.Apply(levels(1, 3, 1000, 1), Levels{}))
@@ -101,6 +106,8 @@ func TestBook_Refuses(t *testing.T) {
 		bids Levels
 		want error
 	}{
+		"price zero near":   {levels(0, 0, MaxLevels, 1, MaxLevels-1, 1, 0, 1), ErrLevel},
+		"negative near":     {levels(0, 0, MaxLevels, 1, MaxLevels-1, -1, MaxLevels-2, 1), ErrLevel},
 		"price zero":        {levels(0, 0, 0, 1), ErrLevel},
 		"price negative":    {levels(0, 0, -5, 1), ErrLevel},
 		"quantity negative": {levels(0, 0, 5, -1), ErrLevel},
@@ -116,11 +123,19 @@ func TestBook_Refuses(t *testing.T) {
 		if b.Len(Bid) != MaxLevels {
 			t.Fatalf("full side has %d levels", b.Len(Bid))
 		}
-		if err := b.Apply(c.bids, Levels{}); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", name, err, c.want)
-		}
-		if b.Len(Bid) != 0 {
-			t.Errorf("%s: book not empty after the error", name)
+		for _, window := range []bool{false, true} {
+			if window {
+				must(t, b.Replace(full, Levels{}))
+				for len(full.Price) > b.sides[Bid].changes && !b.sides[Bid].near.on() {
+					must(t, b.Apply(levels(0, 0, MaxLevels, 5), Levels{}))
+				}
+			}
+			if err := b.Apply(c.bids, Levels{}); !errors.Is(err, c.want) {
+				t.Errorf("%s: got %v, want %v, window %v", name, err, c.want, window)
+			}
+			if b.Len(Bid) != 0 {
+				t.Errorf("%s: book not empty after the error", name)
+			}
 		}
 	}
 }
@@ -148,14 +163,14 @@ func (m model) check(t *rapid.T, b *Book, s Side) {
 		t.Fatalf("%v: %d levels, model has %d", s, b.Len(s), len(m))
 	}
 	var last *big.Rat
-	for k := range b.Len(s) {
-		p, q := b.Level(s, k)
-		rp := rat(p.M, p.S)
-		if want := m[rp.RatString()]; want == nil || want.Cmp(rat(q.M, q.S)) != 0 {
-			t.Fatalf("%v: level %v has %v, model %v", s, p, q, want)
+	l := dump(b, s)
+	for i := 0; i < len(l); i += 2 {
+		rp := rat(l[i], b.PriceScale())
+		if want := m[rp.RatString()]; want == nil || want.Cmp(rat(l[i+1], b.QuantityScale())) != 0 {
+			t.Fatalf("%v: level %v has %v, model %v", s, l[i], l[i+1], want)
 		}
 		if last != nil && last.Cmp(rp)*(1-2*int(s)) <= 0 {
-			t.Fatalf("%v: level %d out of order", s, k)
+			t.Fatalf("%v: level %d out of order", s, i/2)
 		}
 		last = rp
 	}

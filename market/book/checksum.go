@@ -11,11 +11,12 @@ import (
 // those of the pair, which Kraken sends in full, so the book's mantissas are the text.
 func ChecksumKraken(b *Book) uint32 {
 	t := b.text[:0]
+	var p, q [10]int64
 	for _, s := range [2]Side{Ask, Bid} {
-		p, q := b.Levels(s)
-		for k := range min(10, len(p)) {
-			t = strconv.AppendInt(t, p[len(p)-1-k], 10)
-			t = strconv.AppendInt(t, q[len(q)-1-k], 10)
+		from := b.From(s)
+		for k := range from.Next(p[:], q[:]) {
+			t = strconv.AppendInt(t, p[k], 10)
+			t = strconv.AppendInt(t, q[k], 10)
 		}
 	}
 	b.text = t
@@ -29,14 +30,18 @@ func ChecksumKraken(b *Book) uint32 {
 func ChecksumOKX(b *Book) int32 {
 	const depth = 25
 	t := b.text[:0]
+	var p, q [2][depth]int64
+	var n [2]int
+	for s := range n {
+		from := b.From(Side(s))
+		n[s] = from.Next(p[s][:], q[s][:])
+	}
 	for k := range depth {
-		for _, s := range [2]Side{Bid, Ask} {
-			p, q := b.Levels(s)
-			if k >= len(p) {
-				continue
+		for s := range n {
+			if k < n[s] {
+				t = append(appendPlain(t, p[s][k], b.ps), ':')
+				t = append(appendPlain(t, q[s][k], b.qs), ':')
 			}
-			t = append(appendPlain(t, p[len(p)-1-k], b.ps), ':')
-			t = append(appendPlain(t, q[len(q)-1-k], b.qs), ':')
 		}
 	}
 	b.text = t
@@ -63,14 +68,35 @@ func appendPlain(dst []byte, m int64, scale int8) []byte {
 	return dst[:len(dst)-1]
 }
 
-// Agrees reports whether the book has the checksum that an exchange sent with a row;
-// true where the exchange sends none that can be verified. OKX sends 0 since it stopped
-// computing them.
-func (b *Book) Agrees(exchange string, sum int64) bool {
+// Checksum is the rule by which an exchange lets its books be verified. The zero
+// Checksum verifies nothing.
+type Checksum uint8
+
+// The rules.
+const (
+	NoChecksum Checksum = iota
+	KrakenChecksum
+	OKXChecksum
+)
+
+// ChecksumOf is the rule of an exchange.
+func ChecksumOf(exchange string) Checksum {
 	switch exchange {
 	case "kraken":
-		return ChecksumKraken(b) == uint32(sum)
+		return KrakenChecksum
 	case "okx":
+		return OKXChecksum
+	}
+	return NoChecksum
+}
+
+// Agrees reports whether the book has the checksum that came with a row. OKX sends 0
+// since it stopped computing them.
+func (b *Book) Agrees(rule Checksum, sum int64) bool {
+	switch rule {
+	case KrakenChecksum:
+		return ChecksumKraken(b) == uint32(sum)
+	case OKXChecksum:
 		return sum == 0 || uint32(ChecksumOKX(b)) == uint32(sum)
 	}
 	return true

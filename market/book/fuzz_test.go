@@ -47,10 +47,10 @@ func FuzzBook_Apply(f *testing.F) {
 			}
 			_ = b.Apply(l[Bid], l[Ask])
 			for s := range l {
-				p, q := b.Levels(Side(s))
-				for i := range p {
-					if p[i] <= 0 || q[i] <= 0 || i > 0 && p[i]*Side(s).sign() <= p[i-1]*Side(s).sign() {
-						t.Fatalf("%v side broken at %d: %v %v", Side(s), i, p, q)
+				l := dump(&b, Side(s))
+				for i := 0; i < len(l); i += 2 {
+					if l[i] <= 0 || l[i+1] <= 0 || i > 0 && l[i]*Side(s).sign() >= l[i-2]*Side(s).sign() {
+						t.Fatalf("%v side broken at %d: %v", Side(s), i/2, l)
 					}
 				}
 			}

@@ -5,7 +5,7 @@ import "slices"
 // A message is nearly always a run: its prices rise or fall strictly. Then one walk
 // from the best level finds all places, each search starting where the last one ended,
 // and the levels between two places are moved at most once, however many levels come
-// and go. (*ladder).set, change by change, is the plain twin.
+// and go. (*sorted).set, change by change, is the plain twin.
 
 // op is a level that comes in before place at, or the level there that goes.
 type op struct {
@@ -67,7 +67,7 @@ func shape(price, quantity []int64) (bad, rising, falling bool) {
 
 // change applies a run. reverse says that its last level is the best one. What is found
 // decides no branch: whether a level comes, goes or changes is hard to guess.
-func (b *Book) change(l *ladder, price, quantity []int64, mask int64, reverse bool) {
+func (b *Book) change(l *sorted, price, quantity []int64, mask int64, reverse bool) {
 	n := len(price)
 	l.room(n + 1)
 	if l.len() == 0 {
@@ -105,9 +105,9 @@ func (b *Book) change(l *ladder, price, quantity []int64, mask int64, reverse bo
 	}
 }
 
-// fill takes the levels of a run into an empty ladder, for which there is room. reverse
+// fill takes the levels of a run into an empty list, for which there is room. reverse
 // says that the last level of the run is the worst one.
-func (l *ladder) fill(price, quantity []int64, reverse bool) {
+func (l *sorted) fill(price, quantity []int64, reverse bool) {
 	n := len(price)
 	l.lo = 0
 	ps, qs := l.p[:n+1], l.q[:n+1]
@@ -127,7 +127,7 @@ func (l *ladder) fill(price, quantity []int64, reverse bool) {
 }
 
 // room makes place for n levels behind the best one.
-func (l *ladder) room(n int) {
+func (l *sorted) room(n int) {
 	if len(l.p)+n <= cap(l.p) && len(l.q)+n <= cap(l.q) {
 		return
 	}
@@ -141,11 +141,11 @@ func (l *ladder) room(n int) {
 }
 
 // restructure lets levels come and go; ops go from the best place to the worst, and
-// there is room for all that come. The ops part the ladder into segments; each moves as
+// there is room for all that come. The ops part the levels into segments; each moves as
 // a whole, by what comes and goes between it and the end that stays. Between one that
 // moves up and one that moves down there is one that stays, so those that move up can go
 // first, from above, and then those that move down, from below.
-func (l *ladder) restructure(ops []op, price, quantity []int64) {
+func (l *sorted) restructure(ops []op, price, quantity []int64) {
 	net := 0
 	for _, o := range ops {
 		net += o.step()

@@ -15,7 +15,7 @@ type plainBook struct{ Book }
 
 func (b *plainBook) apply(in [2]Levels) {
 	for s := range in {
-		b.sides[s].setAll(in[s].Price, in[s].Quantity, Side(s).mask())
+		b.sides[s].far.setAll(in[s].Price, in[s].Quantity, Side(s).mask())
 	}
 }
 
@@ -86,7 +86,7 @@ func TestRun_EveryPattern(t *testing.T) {
 				plain.apply(start)
 				for i := range start {
 					if len(in.Price) > 0 {
-						fast.change(&fast.sides[i], in.Price, in.Quantity, Side(i).mask(), Side(i) == Bid)
+						fast.change(&fast.sides[i].far, in.Price, in.Quantity, Side(i).mask(), Side(i) == Bid)
 					}
 				}
 				plain.apply([2]Levels{in, in})
@@ -136,7 +136,7 @@ func TestRun_MemoryIsBounded(t *testing.T) {
 		must(t, b.Apply(levels(0, 0, 10+2*i, 1, 11+2*i, 1), Levels{}))
 		b.Truncate(100)
 	}
-	if n := cap(b.sides[Bid].p); n > 1000 {
+	if n := cap(b.sides[Bid].far.p); n > 1000 {
 		t.Errorf("room for %d levels in a book of 100", n)
 	}
 }

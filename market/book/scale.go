@@ -82,10 +82,11 @@ func (b *Book) raise(by int8, quantity bool) bool {
 	up := pow10[by]
 	var lists [2][]int64
 	for i := range b.sides {
-		p, q := b.Levels(Side(i))
-		lists[i] = p
+		d := &b.sides[i]
+		d.flatten()
+		lists[i] = d.far.p[d.far.lo:]
 		if quantity {
-			lists[i] = q
+			lists[i] = d.far.q[d.far.lo:]
 		}
 		for _, v := range lists[i] {
 			if v > math.MaxInt64/up {

@@ -3,7 +3,6 @@ package book
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 
 	"github.com/pinova-group/tidemark/market/num"
 )
@@ -20,18 +19,17 @@ func (b *Book) AppendSnapshot(dst []byte) []byte {
 		ps, qs = 0, 0
 	}
 	dst = append(dst, snapshotVersion, byte(ps), byte(qs))
+	var p, q [64]int64
 	for i := range b.sides {
-		p, q := b.Levels(Side(i))
-		dst = binary.AppendUvarint(dst, uint64(len(p)))
+		dst = binary.AppendUvarint(dst, uint64(b.Len(Side(i))))
 		last := int64(0)
-		for k, v := range slices.Backward(p) {
-			step := v - last
-			if step < 0 {
-				step = -step
+		from := b.From(Side(i))
+		for n := from.Next(p[:], q[:]); n > 0; n = from.Next(p[:], q[:]) {
+			for k, v := range p[:n] {
+				dst = binary.AppendUvarint(dst, uint64(max(v-last, last-v)))
+				dst = binary.AppendUvarint(dst, uint64(q[k]))
+				last = v
 			}
-			dst = binary.AppendUvarint(dst, uint64(step))
-			dst = binary.AppendUvarint(dst, uint64(q[k]))
-			last = v
 		}
 	}
 	return dst
@@ -48,7 +46,7 @@ func (b *Book) Restore(src []byte) (rest []byte, err error) {
 	src = src[3:]
 	for i := range b.sides {
 		var ok bool
-		if src, ok = b.sides[i].restore(src, Side(i).sign()); !ok {
+		if src, ok = b.sides[i].far.restore(src, Side(i).sign()); !ok {
 			b.Reset()
 			return nil, ErrCorrupt
 		}
@@ -60,7 +58,7 @@ func (b *Book) Restore(src []byte) (rest []byte, err error) {
 	return src, nil
 }
 
-func (l *ladder) restore(src []byte, sign int64) ([]byte, bool) {
+func (l *sorted) restore(src []byte, sign int64) ([]byte, bool) {
 	n, src, ok := uvarint(src)
 	if !ok || n > MaxLevels || n > int64(len(src)/2) {
 		return nil, false
