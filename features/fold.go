@@ -73,9 +73,9 @@ func (v *viewState) foldSegment(i int32, rec []uint64, c *cols, lo, hi int) {
 	case v.p.Scans != nil:
 		v.foldScanned(i, rec, c, lo, hi)
 	case len(v.slowNow) == 0:
-	case v.vec.on:
+	case v.vec.on && len(v.lasts.accs) == 0:
 		v.vec.fold(rec, c, lo, hi)
-	default:
+	case !v.lasts.fold(rec, c, lo, hi):
 		v.foldRows(rec, c, lo, hi)
 	}
 }
@@ -168,9 +168,6 @@ func (v *viewState) choose(c *cols) {
 
 // foldRows folds row by row through the row program: the definition of every fold.
 func (v *viewState) foldRows(rec []uint64, c *cols, lo, hi int) {
-	if v.lasts.fold(rec, c, lo, hi) {
-		return
-	}
 	code := v.p.Row.Code
 	if len(v.slowNow) == len(v.slow) && !v.task.plan.plain {
 		code = v.p.Slow
@@ -179,6 +176,15 @@ func (v *viewState) foldRows(rec []uint64, c *cols, lo, hi int) {
 		v.loadRow(c, i)
 		v.row.RunCode(code)
 		v.foldArgs(rec, v.slowNow, c.ts[i])
+	}
+}
+
+// foldRowsOf is foldRows for some accumulators of a part.
+func (v *viewState) foldRowsOf(rec []uint64, c *cols, lo, hi int, p *part, accs []int) {
+	for i := lo; i < hi; i++ {
+		v.task.loadEvent(p.inputs, v.row.Regs, c, i)
+		v.row.RunCode(p.code)
+		v.foldArgs(rec, accs, c.ts[i])
 	}
 }
 

@@ -23,8 +23,9 @@ type lasts struct {
 	bounds []op.Bound
 }
 
-// part is a part of the row program and the inputs that it reads.
+// part is what some accumulators need of the row program, and the inputs that they read.
 type part struct {
+	accs   []int
 	code   []op.Instr
 	inputs []plan.Input
 }
@@ -45,19 +46,19 @@ func (l *lasts) init(v *viewState) {
 		}
 		if code := needed(v.p.Slow, []int{a.Reg}); len(code) > 0 && op.Boundable(code) && exactInputs(inputsOf(v, code, nil)) {
 			l.accs = append(l.accs, k)
-			l.own = append(l.own, l.part(v.p.Slow, []int{k}))
+			l.own = append(l.own, v.part(v.p.Slow, []int{k}))
 		}
 	}
 	if len(l.accs) == 0 {
 		return
 	}
-	l.newest = l.part(v.p.Slow, l.accs)
-	l.others[0] = l.part(v.p.Slow, l.without(v.slow))
+	l.newest = v.part(v.p.Slow, l.accs)
+	l.others[0] = v.part(v.p.Slow, l.without(v.slow))
 	all := make([]int, len(v.p.Accs))
 	for k := range all {
 		all[k] = k
 	}
-	l.others[1] = l.part(v.p.Row.Code, l.without(all))
+	l.others[1] = v.part(v.p.Row.Code, l.without(all))
 	l.bounds = make([]op.Bound, v.p.Row.Regs)
 	for i := range v.p.Row.Consts {
 		c := &v.p.Row.Consts[i]
@@ -76,14 +77,14 @@ func (l *lasts) without(accs []int) []int {
 	return slices.DeleteFunc(slices.Clone(accs), func(k int) bool { return slices.Contains(l.accs, k) })
 }
 
-// part is the code and the inputs that some accumulators need.
-func (l *lasts) part(code []op.Instr, accs []int) part {
+// part is the part of some code that some accumulators need.
+func (v *viewState) part(code []op.Instr, accs []int) part {
 	var regs []int
 	for _, k := range accs {
-		regs = append(regs, l.v.p.Args[k].Reg, l.v.p.Args[k].Where)
+		regs = append(regs, v.p.Args[k].Reg, v.p.Args[k].Where)
 	}
 	code = needed(code, regs)
-	return part{code, inputsOf(l.v, code, regs)}
+	return part{accs, code, inputsOf(v, code, regs)}
 }
 
 // needed is the instructions that some registers need.
@@ -98,7 +99,7 @@ func needed(code []op.Instr, regs []int) []op.Instr {
 	for _, in := range slices.Backward(code) {
 		if live[in.Dst] {
 			out = append(out, in)
-			for _, r := range []uint16{in.A, in.B, in.C} {
+			for _, r := range in.Operands() {
 				live[r] = true
 			}
 		}
@@ -114,7 +115,7 @@ func inputsOf(v *viewState, code []op.Instr, regs []int) (inputs []plan.Input) {
 		read[r] = true
 	}
 	for i := range code {
-		for _, r := range []uint16{code[i].A, code[i].B, code[i].C} {
+		for _, r := range code[i].Operands() {
 			read[int(r)] = true
 		}
 	}
@@ -144,16 +145,14 @@ func (l *lasts) fold(rec []uint64, c *cols, lo, hi int) bool {
 		return false
 	}
 	v := l.v
-	if len(l.rest) > 0 {
-		p := &l.others[0]
-		if len(v.slowNow) != len(v.slow) {
-			p = &l.others[1]
-		}
-		for i := lo; i < hi; i++ {
-			v.task.loadEvent(p.inputs, v.row.Regs, c, i)
-			v.row.RunCode(p.code)
-			v.foldArgs(rec, l.rest, c.ts[i])
-		}
+	switch {
+	case len(l.rest) == 0:
+	case v.vec.on:
+		v.vec.fold(rec, c, lo, hi)
+	case len(v.slowNow) == len(v.slow):
+		v.foldRowsOf(rec, c, lo, hi, &l.others[0], l.rest)
+	default:
+		v.foldRowsOf(rec, c, lo, hi, &l.others[1], l.rest)
 	}
 	for n, k := range l.accs {
 		p, x := &l.own[n], &v.row.Regs[v.p.Args[k].Reg]

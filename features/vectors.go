@@ -6,51 +6,40 @@ import (
 	"github.com/pinova-group/tidemark/market"
 )
 
-// vectors runs the row program for the accumulators without a kernel on many rows at
-// once, where that gives what row by row would.
+// vectors runs the row program for accumulators without a kernel on many rows at once,
+// where that gives what row by row would.
 type vectors struct {
 	v      *viewState
-	m      *op.Vector   // nil when the program has an operation without lanes
-	inputs []plan.Input // what the program reads
-	scaled []int        // decimal columns among them
-	on     bool         // for the columns at hand
+	m      *op.Vector // nil when the program has an operation without lanes
+	of     part       // what runs on lanes
+	scaled []int      // decimal columns among its inputs
+	on     bool       // for the columns at hand
 }
 
-// init finds out whether the program can run on lanes.
-func (x *vectors) init(v *viewState) {
-	x.v = v
-	if v.p.Parent >= 0 || v.p.Hold || v.p.Shape == plan.Latest || len(v.slow) == 0 || v.task.plan.plain {
+// init finds out whether some accumulators can be folded on lanes.
+func (x *vectors) init(v *viewState, of part) {
+	x.v, x.of = v, of
+	if v.p.Parent >= 0 || v.p.Hold || v.p.Shape == plan.Latest || len(of.accs) == 0 || v.task.plan.plain {
 		return
 	}
-	read := map[int]bool{}
-	for _, k := range v.slow {
+	for _, k := range of.accs {
 		for _, r := range []int{v.p.Args[k].Reg, v.p.Args[k].Where} {
 			if r >= 0 && r < len(v.p.Row.Consts) {
 				return // a constant that no instruction reads has no lanes
 			}
 		}
-		read[v.p.Args[k].Reg], read[v.p.Args[k].Where] = true, true
-	}
-	for i := range v.p.Slow {
-		for _, r := range v.p.Slow[i].Operands() {
-			read[int(r)] = true
-		}
 	}
 	kinds := map[int]op.Kind{}
-	for _, in := range v.p.Inputs {
-		if !read[in.Reg] {
-			continue
-		}
+	for _, in := range of.inputs {
 		if in.Ref.Source > plan.IngestTime || in.Kind != op.KExact && in.Kind != op.KBool {
 			return
 		}
 		kinds[in.Reg] = in.Kind
-		x.inputs = append(x.inputs, in)
 		if in.Ref.Source == plan.Payload && in.Type == market.TypeDec {
 			x.scaled = append(x.scaled, in.Ref.Index)
 		}
 	}
-	if m, ok := op.NewVector(v.p.Row, v.p.Slow, kinds); ok {
+	if m, ok := op.NewVector(v.p.Row, of.code, kinds); ok {
 		x.m = m
 	}
 }
@@ -58,7 +47,7 @@ func (x *vectors) init(v *viewState) {
 // choose settles whether these columns have nulls that lanes cannot hold.
 func (x *vectors) choose(c *cols) {
 	x.on = x.m != nil && len(x.v.slowNow) == len(x.v.slow)
-	for _, in := range x.inputs {
+	for _, in := range x.of.inputs {
 		switch in.Ref.Source {
 		case plan.Payload:
 			x.on = x.on && !c.hasNull[in.Ref.Index]
@@ -79,15 +68,15 @@ func (x *vectors) fold(rec []uint64, c *cols, lo, hi int) {
 		if x.m.Run(n) {
 			x.foldLanes(rec, c.ts[lo:lo+n])
 		} else {
-			x.v.foldRows(rec, c, lo, lo+n)
+			x.v.foldRowsOf(rec, c, lo, lo+n, &x.of, x.of.accs)
 		}
 		lo += n
 	}
 }
 
 func (x *vectors) load(c *cols, lo, hi int) {
-	for i := range x.inputs {
-		in := &x.inputs[i]
+	for i := range x.of.inputs {
+		in := &x.of.inputs[i]
 		switch in.Ref.Source {
 		case plan.Payload:
 			col, s := &c.c[in.Ref.Index], int8(0)
@@ -110,7 +99,7 @@ func (x *vectors) load(c *cols, lo, hi int) {
 }
 
 func (x *vectors) foldLanes(rec []uint64, ts []int64) {
-	for _, k := range x.v.slow {
+	for _, k := range x.of.accs {
 		a := &x.v.p.Args[k]
 		var mask []uint8
 		var arg *op.Lanes

@@ -103,9 +103,23 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 	v.frames = newFrames(p)
 	v.kernels.init(v)
 	v.cut.init(v)
-	v.vec.init(v)
-	v.lasts.init(v)
+	v.initParts()
 	return v
+}
+
+// initParts settles how the accumulators without a kernel are folded: all on lanes, or last(…)
+// by the newest row and the others on lanes, as far as they can.
+func (v *viewState) initParts() {
+	if v.p.Row == nil {
+		return
+	}
+	v.vec.init(v, v.part(v.p.Slow, v.slow))
+	if v.vec.m == nil {
+		v.lasts.init(v)
+	}
+	if len(v.lasts.accs) > 0 {
+		v.vec.init(v, v.lasts.others[0])
+	}
 }
 
 // slot returns the slot of an entity, making one when it has none.

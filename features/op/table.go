@@ -123,6 +123,8 @@ type Scratch struct {
 	queues    Queues
 	path      [2][]point
 	pathScale [2]int8
+
+	held, stood [VectorRows]int64 // values of lanes, and how long each held
 }
 
 // sets is where an accumulator that owns a set has it.

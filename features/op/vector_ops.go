@@ -169,7 +169,20 @@ func (a *Acc) FoldLanes(rec []uint64, x *Lanes, mask []uint8, ts []int64, sc *Sc
 			a.cellLanes(a.state(rec), x, mask, ts)
 			return true
 		}
+	case Integral, LiveIntegral:
+		if mask == nil && n > 1 && x.Hi != nil && x.bits <= 63 {
+			ok := a.foldLanes(rec, x, nil, ts[:1], sc)
+			if ok || a.Fn == LiveIntegral {
+				a.integralLanes(rec, x, ts, sc)
+				return ok
+			}
+		}
 	}
+	return a.foldLanes(rec, x, mask, ts, sc)
+}
+
+// foldLanes folds lanes one by one.
+func (a *Acc) foldLanes(rec []uint64, x *Lanes, mask []uint8, ts []int64, sc *Scratch) bool {
 	ok := true
 	v := &sc.v
 	for i, t := range ts {
@@ -179,6 +192,23 @@ func (a *Acc) FoldLanes(rec []uint64, x *Lanes, mask []uint8, ts []int64, sc *Sc
 		}
 	}
 	return ok
+}
+
+// integralLanes folds the lanes after the first, which the state has: each value holds until
+// the time of the next lane. Values are of one word, so every product fits.
+func (a *Acc) integralLanes(rec []uint64, x *Lanes, ts []int64, sc *Scratch) {
+	st, last := a.state(rec), len(ts)-1
+	at, cell := integralLast, integralCell
+	if a.Fn == LiveIntegral {
+		at, cell = liveLast, liveCell
+		st[liveCovered] += uint64(ts[last] - ts[0])
+	}
+	for i, t := range ts[1:] {
+		sc.held[i], sc.stood[i] = int64(x.Lo[i]), t-ts[i]
+	}
+	num.SumAddProdRun(st, sc.held[:last], sc.stood[:last], x.S, 0)
+	st[at] = uint64(ts[last])
+	setCell(st[cell:], int64(x.Lo[last]), x.S)
 }
 
 // val sets v to lane i.
