@@ -17,7 +17,7 @@ type sequenced struct {
 	events  int
 }
 
-func sequencedMarket(b *testing.B, feeds *market.Feeds, insts *market.Instruments, events, rate int64) *sequenced {
+func sequencedMarket(b testing.TB, feeds *market.Feeds, insts *market.Instruments, events, rate int64) *sequenced {
 	b.Helper()
 	cfg := gen.DefaultConfig()
 	cfg.Events, cfg.Rate, cfg.Seed = events, rate, 3

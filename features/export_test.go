@@ -1,6 +1,10 @@
 package features
 
-import "github.com/pinova-group/tidemark/market"
+import (
+	"reflect"
+
+	"github.com/pinova-group/tidemark/market"
+)
 
 // Plain returns the plan with every kernel off: all folds go row by row through the row
 // program, the definition that kernels are tested against.
@@ -71,6 +75,61 @@ func (p *Plan) Families() []int {
 	var n []int
 	for _, f := range p.families {
 		n = append(n, len(f))
+	}
+	return n
+}
+
+// LiveBytes is the memory of the state of each view, in the order of Costs, with the most
+// entities that it had at once, and the memory of the multisets of all: every slice with its
+// room, by reflection over the fields that have something for each entity.
+func (t *Task) LiveBytes() (views []StateSize, sets int) {
+	for _, v := range t.views {
+		n, ents := 0, len(v.slots)
+		for _, name := range []string{"slotOf", "slots", "idle", "open", "tail", "scans", "panes", "held", "texts"} {
+			n += reach(reflect.ValueOf(v).Elem().FieldByName(name))
+		}
+		if v.frames != nil {
+			n += reach(reflect.ValueOf(v.frames.state))
+		}
+		if l := v.latest; l != nil {
+			n += reach(reflect.ValueOf(l.members)) + reach(reflect.ValueOf(l.rows))
+			ents = len(l.members)
+		}
+		if c := v.clock; c != nil {
+			n += reach(reflect.ValueOf(c.ticks)) + reach(reflect.ValueOf(c.members))
+		}
+		for _, j := range v.joins {
+			n += reach(reflect.ValueOf(j.keys))
+		}
+		n += reach(reflect.ValueOf(v.alerts.of))
+		views = append(views, StateSize{Entities: ents, Bytes: n})
+	}
+	sc := reflect.ValueOf(&t.sc).Elem()
+	for _, name := range []string{"Sets", "bags", "queues"} {
+		sets += reach(sc.FieldByName(name).FieldByName("words"))
+	}
+	return views, sets
+}
+
+// reach is the memory behind a value, without itself.
+func reach(x reflect.Value) (n int) {
+	switch x.Kind() {
+	case reflect.Pointer:
+		if !x.IsNil() {
+			n = int(x.Elem().Type().Size()) + reach(x.Elem())
+		}
+	case reflect.Slice:
+		n = x.Cap() * int(x.Type().Elem().Size())
+		switch x.Type().Elem().Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Struct:
+			for i := range x.Len() {
+				n += reach(x.Index(i))
+			}
+		}
+	case reflect.Struct:
+		for i := range x.NumField() {
+			n += reach(x.Field(i))
+		}
 	}
 	return n
 }

@@ -18,6 +18,16 @@ type SampleResult struct {
 	Rows, Bytes []int64
 	ByKind      [market.NumKinds]int64
 	State       []features.StateSize // the largest seen of each view, in the order of Costs
+	Lag         int64                // µs, the most that the marks of what is read were behind the newest event
+}
+
+// lag measures how far the marks are behind when a step's events are in.
+func (r *SampleResult) lag(inputs []features.Input, marks *[market.NumKinds]int64, newest int64) {
+	mark := newest
+	for _, in := range inputs {
+		mark = min(mark, marks[in.Kind])
+	}
+	r.Lag = max(r.Lag, newest-max(mark, r.First))
 }
 
 // peakState measures the state after 1, 2, 4, 8 … steps and at the end, and keeps the
@@ -73,7 +83,7 @@ func Sample(ctx context.Context, cfg Config, env Env) (*SampleResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	steps := 0
+	steps, newest, marks := 0, market.NoTime, noMarks()
 	err = p.run(ctx, func(out *sequence.Out, closed bool) error {
 		for k, b := range out.Rows.Batches {
 			if b != nil {
@@ -82,7 +92,14 @@ func Sample(ctx context.Context, cfg Config, env Env) (*SampleResult, error) {
 			if b != nil && b.N > 0 && (res.First == market.NoTime || b.TS[0] < res.First) {
 				res.First = b.TS[0]
 			}
+			if b != nil && b.N > 0 {
+				newest = max(newest, b.TS[b.N-1])
+			}
 		}
+		if newest != market.NoTime {
+			res.lag(j.plan.Inputs(), &marks, newest)
+		}
+		marks = out.Marks
 		if err := j.step(out, closed); err != nil {
 			return err
 		}
@@ -124,6 +141,14 @@ func withoutFooter(o *features.Output, size int64) (int64, error) {
 		return 0, err
 	}
 	return max(0, size-empty), nil
+}
+
+// noMarks are marks that say nothing.
+func noMarks() (marks [market.NumKinds]int64) {
+	for k := range marks {
+		marks[k] = market.NoTime
+	}
+	return marks
 }
 
 type discard struct{}

@@ -216,9 +216,10 @@ func newSpecPlan(a *app) *cobra.Command {
 	cfg := run.DefaultConfig()
 	cmd := &cobra.Command{
 		Use: "plan NAME|FILE...", Short: "lookback, reach, state, inputs; from a sample also rows, bytes and shared cost",
-		Long: `plan prints what views need: how far they look back, what they read, how much state an entity takes at most, and
+		Long: `plan prints what views need: how far they look back, what they read, how much state an entity takes by itself, and
 which views share the grouping of events. From a sample it also prints what they give (rows per second of event time, bytes
-per day as Parquet), the state an entity really took, and what each view costs alone and adds to the others, in operations:
+per day as Parquet), the memory an entity is predicted to take with that many rows (held rows, rings and sets, too) and the
+state it really took, as in a snapshot, and what each view costs alone and adds to the others, in operations:
 instructions, accumulators and groupings, counted, so that the same sample gives the same numbers everywhere.`,
 		Example: "  tidemark spec plan trade_bars_1h\n  tidemark spec plan trade_bars_1m vwap_5m --input trades.csv.gz",
 		Args:    atLeast(1, "spec to plan"),

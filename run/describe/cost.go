@@ -8,6 +8,7 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/internal/term"
+	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 )
 
@@ -139,20 +140,26 @@ func operations(p *features.Plan, rows map[string]int64, s *run.SampleResult) in
 		o := p.Outputs()[c.Output]
 		return rows[viewKey(o.Name, o.Version)]
 	}
-	for _, c := range costs {
-		in := s.ByKind[c.Kind]
+	for i, c := range costs {
 		if c.Parent < 0 && !grouped[c.Group] {
 			grouped[c.Group] = true
-			total += in
+			total += s.ByKind[c.Kind]
 		}
-		if c.Parent >= 0 {
-			if in = made(costs[c.Parent]); costs[c.Parent].Output < 0 {
-				in = made(c) // panes of a hidden view: about one for each row
-			}
-		}
-		total += in*int64(c.In) + made(c)*int64(c.Out)
+		total += rowsIn(costs, i, made, s)*int64(c.In) + made(c)*int64(c.Out)
 	}
 	return total
+}
+
+// rowsIn is how many rows of the sample a view takes; made gives how many one makes.
+func rowsIn(costs []features.Cost, i int, made func(c features.Cost) int64, s *run.SampleResult) int64 {
+	switch c := costs[i]; {
+	case c.Parent < 0:
+		return s.ByKind[c.Kind]
+	case costs[c.Parent].Output < 0: // panes of a hidden view: about one for each row
+		return made(c)
+	default:
+		return made(costs[c.Parent])
+	}
 }
 
 // text prints the costs for people.
@@ -176,13 +183,25 @@ func groupsText(gs []Group, st term.Style) string {
 	return st.Table([]term.Column{{Head: "groups"}, {Head: "by"}, {Head: "once for"}}, rows)
 }
 
-// state is the measured state of the views over the sample.
-func (p *Plan) state(s *run.SampleResult) {
+// state is the measured state of the views over the sample, and what the plan predicts for
+// the rows that the sample had.
+func (p *Plan) state(plan *features.Plan, s *run.SampleResult) {
+	costs := plan.Costs()
+	made := func(c features.Cost) int64 {
+		if c.Output < 0 {
+			return 0
+		}
+		return s.Rows[c.Output]
+	}
+	age := max(s.Last-s.First, 1)
 	for i := range p.Stages {
 		if i >= len(s.State) || s.State[i].Entities == 0 {
 			continue
 		}
-		p.Stages[i].Entities = s.State[i].Entities
-		p.Stages[i].Measured = (s.State[i].Bytes + s.State[i].Entities - 1) / s.State[i].Entities
+		st, n := &p.Stages[i], s.State[i].Entities
+		st.Entities = n
+		st.Measured = (s.State[i].Bytes + n - 1) / n
+		rate := float64(market.Second) / float64(age) / float64(n)
+		st.Predicted = plan.StateBytes(i, features.Traffic{In: float64(rowsIn(costs, i, made, s)) * rate, Out: float64(s.Rows[i]) * rate, Age: age, Lag: s.Lag})
 	}
 }

@@ -74,5 +74,8 @@ func TestMakePlan_StateWithinTheBound(t *testing.T) {
 		if st.Entities == 0 || st.Measured == 0 || st.Measured > st.State+names {
 			t.Errorf("%s: %d entities, measured %d bytes each, predicted %d", st.View, st.Entities, st.Measured, st.State)
 		}
+		if st.Predicted < st.Measured/3 || st.Predicted > 5*st.Measured { // memory with its spare room
+			t.Errorf("%s: measured %d bytes for each entity in a snapshot, predicted %d in memory", st.View, st.Measured, st.Predicted)
+		}
 	}
 }

@@ -31,6 +31,7 @@ type Compiled struct {
 	Views  []View
 	Inputs []features.Input
 	Given  []string // names of the views of the specs that were named
+	plan   *features.Plan
 }
 
 // Compile reads and compiles specs, names of shipped views or files.
@@ -48,7 +49,7 @@ func Compile(args, set []string) (*Compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Compiled{Inputs: plan.Inputs()}
+	c := &Compiled{Inputs: plan.Inputs(), plan: plan}
 	for _, o := range plan.Outputs() {
 		i := slices.IndexFunc(checked.Views, func(v *lang.View) bool { return v.Name == o.Name && v.Version == o.Version })
 		if i < 0 {
