@@ -15,6 +15,7 @@ type sequenced struct {
 	batches [][]*market.Batch
 	marks   [][market.NumKinds]int64
 	events  int
+	last    int64 // time of the newest event
 }
 
 func sequencedMarket(b testing.TB, feeds *market.Feeds, insts *market.Instruments, events, rate int64) *sequenced {
@@ -41,6 +42,7 @@ func sequencedMarket(b testing.TB, feeds *market.Feeds, insts *market.Instrument
 				c.AppendRows(x, 0, x.N)
 				list = append(list, c)
 				s.events += x.N
+				s.last = max(s.last, x.TS[x.N-1])
 			}
 		}
 		s.batches, s.marks = append(s.batches, list), append(s.marks, out.Marks)
@@ -105,7 +107,12 @@ func runSequenced(b *testing.B, feeds *market.Feeds, insts *market.Instruments, 
 				done += x.N
 			}
 			rows.Reset()
-			if err := task.Advance(&s.marks[i], &rows); err != nil {
+			if i < len(s.batches)-1 {
+				err = task.Advance(&s.marks[i], &rows)
+			} else { // the end of the input is no mark: days of empty windows would follow
+				err = task.Close(s.last, &rows)
+			}
+			if err != nil {
 				b.Fatal(err)
 			}
 			total += rows.Len()

@@ -150,6 +150,12 @@ func (a *Acc) Owner() bool { return Table[a.Fn].Owner }
 
 // Fold takes one input, see Operator.
 func (a *Acc) Fold(rec []uint64, v *Val, ts int64, sc *Scratch) bool {
+	switch a.Fn { // the most frequent ones without a call through the table, here and below
+	case Count:
+		return countFold(a, rec[a.Off:], v, ts, sc)
+	case Sum:
+		return sumFold(a, rec[a.Off:], v, ts, sc)
+	}
 	return Table[a.Fn].Fold(a, a.state(rec), v, ts, sc)
 }
 
@@ -170,7 +176,7 @@ func (a *Acc) Void(rec []uint64, ts int64) bool {
 
 // Merge adds the state of newer to that of older, see Operator.
 func (a *Acc) Merge(older, newer []uint64, sc *Scratch) bool {
-	switch a.Fn { // the most frequent ones without a call through the table
+	switch a.Fn {
 	case Count:
 		older[a.Off] += newer[a.Off]
 		return true
@@ -188,7 +194,16 @@ func (a *Acc) Sub(rec, part []uint64, sc *Scratch) {
 
 // Load sets v to the value held, see Operator.
 func (a *Acc) Load(v *Val, rec []uint64, rows int64, sc *Scratch) {
-	Table[a.Fn].Load(a, a.state(rec), v, rows, sc)
+	switch a.Fn {
+	case Count:
+		countLoad(a, rec[a.Off:], v, rows, sc)
+	case Sum:
+		sumLoad(a, rec[a.Off:], v, rows, sc)
+	case First, Last, Min, Max:
+		cellLoad(a, rec[a.Off:], v, rows, sc)
+	default:
+		Table[a.Fn].Load(a, a.state(rec), v, rows, sc)
+	}
 }
 
 // Valid checks words read from outside, see Operator.
