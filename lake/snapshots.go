@@ -288,3 +288,80 @@ func (t *Table) DropRef(ctx context.Context, name string) (*Table, error) {
 		return nil, nil, nil
 	})
 }
+
+// DataFile is one file of a snapshot.
+type DataFile struct {
+	Path      string
+	Rows      int64
+	Bytes     int64
+	Partition []any             // values of the partition fields, as files were committed with
+	Bounds    map[string][2]any // lowest and highest value by column: int64, int32, float64, bool, string or []byte; texts may be cut off
+	Nulls     map[string]int64
+}
+
+// Files lists the files of a snapshot, by path; 0 is main's head.
+func (t *Table) Files(ctx context.Context, snapshot int64) ([]DataFile, error) {
+	if snapshot == 0 {
+		snapshot = t.head(Main)
+	}
+	var out []DataFile
+	for df, err := range t.dataFiles(ctx, snapshot) {
+		if err != nil {
+			return nil, err
+		}
+		if df.ContentType() != iceberg.EntryContentData {
+			return nil, fmt.Errorf("table %s: file %s holds deletes of another tool, which this lake does not apply", t.Name(), df.FilePath())
+		}
+		f, err := t.describe(df)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: file %s: %w", t.Name(), df.FilePath(), err)
+		}
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b DataFile) int { return strings.Compare(a.Path, b.Path) })
+	return out, nil
+}
+
+func (t *Table) describe(df iceberg.DataFile) (DataFile, error) {
+	f := DataFile{Path: df.FilePath(), Rows: df.Count(), Bytes: df.FileSizeBytes(), Bounds: map[string][2]any{}, Nulls: map[string]int64{}}
+	spec := t.inner.Metadata().PartitionSpecByID(int(df.SpecID()))
+	if spec == nil {
+		return f, fmt.Errorf("partition spec %d is not in the table", df.SpecID())
+	}
+	for p := range spec.NumFields() {
+		f.Partition = append(f.Partition, df.Partition()[spec.Field(p).FieldID])
+	}
+	lower, upper, nulls := df.LowerBoundValues(), df.UpperBoundValues(), df.NullValueCounts()
+	for _, c := range t.inner.Schema().Fields() {
+		if n, ok := nulls[c.ID]; ok {
+			f.Nulls[c.Name] = n
+		}
+		lo, hi := lower[c.ID], upper[c.ID]
+		if lo == nil || hi == nil {
+			continue
+		}
+		var b [2]any
+		for i, raw := range [2][]byte{lo, hi} {
+			lit, err := iceberg.LiteralFromBytes(c.Type, raw)
+			if err != nil {
+				return f, fmt.Errorf("bounds of %s: %w", c.Name, err)
+			}
+			b[i] = plain(lit.Any())
+		}
+		f.Bounds[c.Name] = b
+	}
+	return f, nil
+}
+
+// plain turns Iceberg's named types into Go's own.
+func plain(v any) any {
+	switch v := v.(type) {
+	case iceberg.Timestamp:
+		return int64(v)
+	case iceberg.Date:
+		return int32(v)
+	case iceberg.Time:
+		return int64(v)
+	}
+	return v
+}
