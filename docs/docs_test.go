@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,7 +67,7 @@ func pages(t *testing.T) []string {
 	return append([]string{"language.md"}, list...)
 }
 
-var viewName = regexp.MustCompile(`(?m)^view: (\S+)`)
+var viewName = regexp.MustCompile(`(?m)^(?:view|kind): (\S+)`)
 
 func nameOf(b block) string {
 	if m := viewName.FindStringSubmatch(b.text); m != nil {
@@ -90,6 +91,7 @@ func TestPages_ViewsCheck(t *testing.T) {
 	t.Parallel()
 	for _, page := range pages(t) {
 		seen := map[string]string{}
+		var kinds []features.Source
 		for _, b := range pageBlocks(t, page) {
 			if b.lang != "yaml" || b.role == "error" {
 				continue
@@ -102,9 +104,14 @@ func TestPages_ViewsCheck(t *testing.T) {
 			if _, twice := seen[name]; twice {
 				t.Errorf("%s:%d: view %s is on the page twice", page, b.line, name)
 			}
-			_, err := features.Compile([]features.Source{{Name: name + ".yaml", Text: []byte(b.text)}}, features.Options{Find: finder(seen)})
+			src := features.Source{Name: name + ".yaml", Text: []byte(b.text)}
+			_, err := features.Compile(append(slices.Clone(kinds), src), features.Options{Find: finder(seen)})
 			if err != nil {
 				t.Errorf("%s:%d: %v", page, b.line, err)
+			}
+			if strings.HasPrefix(b.text, "kind:") {
+				kinds = append(kinds, src)
+				continue
 			}
 			seen[name] = b.text
 		}

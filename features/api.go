@@ -58,6 +58,7 @@ type Output struct {
 // payload fields by their name, besides the envelope.
 type Input struct {
 	Kind     market.Kind
+	Name     string // of the kind
 	Columns  []string
 	Lookback int64 // the longest of the views fed by it
 }

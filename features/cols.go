@@ -109,13 +109,13 @@ func (c *cols) view(b *market.Batch, payload []market.Col) {
 
 // check reports the first column whose length is not that of the batch, or whose
 // offsets would reach outside it.
-func checkBatch(b *market.Batch) error {
+func checkBatch(b *market.Batch, fields []market.Field) error {
 	n := b.N
 	if n < 0 || len(b.TS) != n || len(b.EventTS) != n || len(b.IngestTS) != n || len(b.Feed) != n ||
-		len(b.Flags) != n || len(b.Seq) != n || len(b.Epoch) != n || len(b.Inst) != n || len(b.Cols) != len(market.Schema(b.Kind)) {
+		len(b.Flags) != n || len(b.Seq) != n || len(b.Epoch) != n || len(b.Inst) != n || len(b.Cols) != len(fields) {
 		return fmt.Errorf("push %s: envelope columns differ in length", b.Kind)
 	}
-	for i, f := range market.Schema(b.Kind) {
+	for i, f := range fields {
 		c := &b.Cols[i]
 		var ok bool
 		switch f.Type {
@@ -138,7 +138,7 @@ func checkBatch(b *market.Batch) error {
 }
 
 // gather fills c with the rows of src in the order of perm, as far as they are wanted.
-func (c *cols) gather(src *cols, kind market.Kind, perm []int32) {
+func (c *cols) gather(src *cols, fields []market.Field, perm []int32) {
 	n := len(perm)
 	c.n, c.oneFeed, c.anyFlags, c.bulk, c.gaps = n, src.oneFeed, src.anyFlags, src.bulk, src.gaps
 	c.ts = take(c.ts, src.ts, perm)
@@ -172,11 +172,10 @@ func (c *cols) gather(src *cols, kind market.Kind, perm []int32) {
 	for len(c.c) < len(src.c) {
 		c.c = append(c.c, market.Col{})
 	}
-	schema := market.Schema(kind)
 	for _, k := range c.want.payload {
 		t := market.TypeDec // of the book
-		if k < len(schema) {
-			t = schema[k].Type
+		if k < len(fields) {
+			t = fields[k].Type
 		}
 		gatherCol(&c.c[k], &src.c[k], t, perm, src.hasNull[k])
 	}

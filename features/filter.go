@@ -34,7 +34,7 @@ func (v *viewState) pick(c *cols, runs []run) (*cols, []run) {
 			v.pickRuns = append(v.pickRuns, run{r.ent, lo, n})
 		}
 	}
-	v.picked.gather(c, v.p.Kind, v.pickPerm)
+	v.picked.gather(c, v.task.plan.kinds.Fields(v.p.Kind), v.pickPerm)
 	return &v.picked, v.pickRuns
 }
 

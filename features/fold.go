@@ -269,6 +269,8 @@ func loadPayload(x *op.Val, in *plan.Input, c *cols, i int) {
 		x.SetBool(col.I64[i] != 0)
 	case op.KText:
 		x.SetText(col.Text(i))
+	case op.KFloat:
+		x.SetFloat(col.F64[i])
 	}
 }
 

@@ -16,6 +16,7 @@ type Plan struct {
 	inputs   []Input
 	book     []lang.BookColumn // worked out from the book, for all views
 	feeds    *market.Feeds
+	kinds    *market.Kinds
 	families [][]int // bar views whose rows are folded once
 	plain    bool    // fold everything row by row: the twin that kernels are tested against
 }
@@ -58,7 +59,7 @@ func CompileSet(set *lang.Set, opt Options) (*Plan, error) {
 	if !opt.alone {
 		built.Share()
 	}
-	p := &Plan{views: built.Views, order: built.Order, book: built.Book, families: built.Families, feeds: opt.Feeds}
+	p := &Plan{views: built.Views, order: built.Order, book: built.Book, families: built.Families, feeds: opt.Feeds, kinds: set.Kinds}
 	if p.feeds == nil {
 		p.feeds = market.NewFeeds()
 	}
@@ -131,7 +132,7 @@ func (p *Plan) columns(kind market.Kind, ins []plan.Input) {
 	in := p.input(kind)
 	var w want
 	w.inputs(ins)
-	schema := market.Schema(kind)
+	schema := p.kinds.Fields(kind)
 	for _, c := range w.payload {
 		if c < len(schema) {
 			in.read(schema[c].Name)
@@ -156,13 +157,16 @@ func (p *Plan) input(kind market.Kind) *Input {
 	k := slices.IndexFunc(p.inputs, func(in Input) bool { return in.Kind == kind })
 	if k < 0 {
 		k = len(p.inputs)
-		p.inputs = append(p.inputs, Input{Kind: kind})
+		p.inputs = append(p.inputs, Input{Kind: kind, Name: p.kinds.Name(kind)})
 	}
 	return &p.inputs[k]
 }
 
 // Outputs lists the views, parents first.
 func (p *Plan) Outputs() []Output { return p.outputs }
+
+// Kinds is the table of kinds that the plan was made with: batches and drivers go by it.
+func (p *Plan) Kinds() *market.Kinds { return p.kinds }
 
 // Inputs lists the kinds that the plan reads, by kind.
 func (p *Plan) Inputs() []Input { return p.inputs }

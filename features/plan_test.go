@@ -47,7 +47,7 @@ rollup: all
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []features.Input{{Kind: market.KindTrade, Columns: []string{"price", "quantity", "side"}, Lookback: market.Hour}}
+	want := []features.Input{{Kind: market.KindTrade, Name: "trade", Columns: []string{"price", "quantity", "side"}, Lookback: market.Hour}}
 	if got := p.Inputs(); !reflect.DeepEqual(got, want) {
 		t.Errorf("inputs %+v, want %+v", got, want)
 	}

@@ -19,7 +19,7 @@ var (
 
 // A snapshot is, in little-endian words and length-prefixed texts:
 //
-//	magic, fingerprint of each view, from, marks and first times by kind,
+//	magic, fingerprint of each view, names of the user-defined kinds, from, marks and first times by kind,
 //	where views read books the live ones, by instrument and feed,
 //	for each view its entities in the order of names: names, then the slot;
 //	its alerts and those of them that are not quiet, in the same order,
@@ -27,7 +27,7 @@ var (
 //
 // Numbers of entities, slots and records differ from task to task and are not in it;
 // what nothing depends on any more is left out whether or not it has been forgotten yet. So the bytes are a function of the input and the marks alone.
-const snapshotMagic = "tmfeat05"
+const snapshotMagic = "tmfeat06"
 
 // AppendSnapshot appends the exact state. The same input history and marks give the same
 // bytes, however they were cut into calls.
@@ -38,6 +38,7 @@ func (t *Task) AppendSnapshot(dst []byte) []byte {
 	for _, o := range t.plan.outputs {
 		w.b = append(w.b, o.Fingerprint[:]...)
 	}
+	w.names(t.plan.kinds)
 	w.word(uint64(t.from))
 	for k := range t.marks {
 		w.word(uint64(t.marks[k]))
@@ -211,6 +212,9 @@ func (p *Plan) decode(insts *market.Instruments, body []byte) (*Task, error) {
 			return nil, ErrSnapshotMismatch
 		}
 	}
+	if !r.names(p.kinds) {
+		return nil, ErrSnapshotMismatch
+	}
 	t := newTask(p, insts, int64(r.word()))
 	for k := range t.marks {
 		t.marks[k], t.first[k] = int64(r.word()), int64(r.word())
@@ -226,6 +230,30 @@ func (p *Plan) decode(insts *market.Instruments, body []byte) (*Task, error) {
 		return nil, ErrCorrupt
 	}
 	return t, nil
+}
+
+// names writes the user-defined kinds: their numbers, which keys of held rows have, follow
+// from all names together.
+func (w *writer) names(kinds *market.Kinds) {
+	list := kinds.Defined()
+	w.word(uint64(len(list)))
+	for _, k := range list {
+		w.text(kinds.Name(k))
+	}
+}
+
+// names reports whether the snapshot is of a plan with these user-defined kinds.
+func (r *reader) names(kinds *market.Kinds) bool {
+	list := kinds.Defined()
+	if r.word() != uint64(len(list)) {
+		return false
+	}
+	for _, k := range list {
+		if string(r.text()) != kinds.Name(k) {
+			return false
+		}
+	}
+	return true
 }
 
 // reader takes words and texts off; after the first that is not there all are zero.

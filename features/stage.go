@@ -155,7 +155,7 @@ func (st *stage) group(b *market.Batch) error {
 	for _, e := range st.touched {
 		st.count[e] = 0
 	}
-	st.gathered.gather(&st.direct, st.kind, st.perm)
+	st.gathered.gather(&st.direct, st.task.plan.kinds.Fields(st.kind), st.perm)
 	return nil
 }
 

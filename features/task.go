@@ -126,7 +126,7 @@ func (t *Task) Push(b *market.Batch) error {
 	if b.N == 0 {
 		return nil
 	}
-	if err := checkBatch(b); err != nil {
+	if err := checkBatch(b, t.plan.kinds.Fields(b.Kind)); err != nil {
 		return t.fail(err)
 	}
 	payload := b.Cols

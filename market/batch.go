@@ -48,12 +48,15 @@ type Batch struct {
 	Epoch []uint32
 	Flags []uint8
 
-	Cols []Col // payload, by Schema(Kind)
+	Fields []Field // of the payload: what the kind's table says
+	Cols   []Col   // payload, by Fields
 }
 
-// NewBatch makes an empty batch of a kind.
-func NewBatch(k Kind) *Batch {
-	return &Batch{Kind: k, Cols: make([]Col, len(Schema(k)))}
+// NewBatch makes an empty batch of a kind of the release; Kinds.NewBatch makes one of any kind.
+func NewBatch(k Kind) *Batch { return newBatch(k, Schema(k)) }
+
+func newBatch(k Kind, fields []Field) *Batch {
+	return &Batch{Kind: k, Fields: fields, Cols: make([]Col, len(fields))}
 }
 
 // Reset empties the batch and keeps its memory.
@@ -129,6 +132,15 @@ func (c *Col) AppendNull(dec bool) {
 	}
 }
 
+// AppendFloat appends a float, not NaN and not -0.
+func (c *Col) AppendFloat(v float64) { c.F64 = append(c.F64, v) }
+
+// AppendNullFloat appends a null to a column of floats.
+func (c *Col) AppendNullFloat() {
+	c.SetNull(len(c.F64))
+	c.F64 = append(c.F64, 0)
+}
+
 // AppendText appends a text; an empty one is not null.
 func (c *Col) AppendText(s []byte) {
 	if len(c.Off) == 0 {
@@ -181,10 +193,13 @@ type Chunk struct {
 	Batches [NumKinds]*Batch
 }
 
-// Batch returns the batch of a kind, made when first asked for.
-func (c *Chunk) Batch(k Kind) *Batch {
+// Batch returns the batch of a kind of the release, made when first asked for.
+func (c *Chunk) Batch(k Kind) *Batch { return c.BatchOf(k, Schema(k)) }
+
+// BatchOf returns the batch of a kind with these columns, made when first asked for.
+func (c *Chunk) BatchOf(k Kind, fields []Field) *Batch {
 	if c.Batches[k] == nil {
-		c.Batches[k] = NewBatch(k)
+		c.Batches[k] = newBatch(k, fields)
 	}
 	return c.Batches[k]
 }

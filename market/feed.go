@@ -12,7 +12,7 @@ import (
 // derived from the name of a feed that the table does not know.
 type FeedID uint16
 
-// MaxFeeds bounds feed numbers: they take 12 bits of Src.
+// MaxFeeds bounds feed numbers: they take 12 bits.
 const MaxFeeds = 4096
 
 // Dedup says by what a feed's duplicates are known.

@@ -26,9 +26,9 @@ func PayloadID(buf, prefix, payload []byte, ordinal uint32) (ID, []byte) {
 }
 
 // IDPrefix is the part of the hashed text that all events of a feed, instrument and kind share.
-func IDPrefix(feed, exchange string, v Venue, symbol string, k Kind) []byte {
+func IDPrefix(feed, exchange string, v Venue, symbol, kind string) []byte {
 	var b []byte
-	for _, s := range []string{feed, exchange, v.String(), symbol, k.String()} {
+	for _, s := range []string{feed, exchange, v.String(), symbol, kind} {
 		b = append(append(b, s...), 0)
 	}
 	return b

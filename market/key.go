@@ -1,18 +1,18 @@
 package market
 
-// Src is feed and kind in one permanent number: feed<<4 | kind. It does not name the
+// Src is feed and kind in one number: feed<<8 | kind. It does not name the
 // transport: socket, REST and bulk file of one feed share it, so that a gap filled
 // over REST sorts into its place.
-type Src uint16
+type Src uint32
 
 // MakeSrc joins a feed and a kind.
-func MakeSrc(f FeedID, k Kind) Src { return Src(uint16(f)<<4 | uint16(k)) }
+func MakeSrc(f FeedID, k Kind) Src { return Src(uint32(f)<<8 | uint32(k)) }
 
 // Feed is the feed part.
-func (s Src) Feed() FeedID { return FeedID(s >> 4) }
+func (s Src) Feed() FeedID { return FeedID(s >> 8) }
 
 // Kind is the kind part.
-func (s Src) Kind() Kind { return Kind(s & 15) }
+func (s Src) Kind() Kind { return Kind(s & 255) }
 
 // Key is the total order of events, compared in this order: TS, Src, Inst, Epoch, Seq.
 // No part of it is a wall clock or a rank. Inst is the permanent number of the

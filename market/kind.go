@@ -2,8 +2,8 @@ package market
 
 import "fmt"
 
-// Kind is the kind of an event batch. Numbers are permanent: they are part of Src
-// and so of the total order.
+// Kind is the kind of an event batch. Numbers are part of Src and so of the total order. Those
+// of the release are permanent; those of user-defined kinds follow from their names, see Kinds.
 //
 // KindBook carries two wire kinds, orderbook.delta and orderbook.snapshot: both are
 // links of one chain per instrument and must keep their order among each other.
@@ -25,10 +25,13 @@ const (
 	KindStatus       Kind = 10
 	KindWatermark    Kind = 11
 
-	NumKinds = 12
+	firstDefined = 12 // of user-defined kinds, see Kinds
+
+	// NumKinds bounds the numbers of kinds, those of user-defined ones included.
+	NumKinds = 20
 )
 
-var kindNames = [NumKinds]string{
+var kindNames = [firstDefined]string{
 	"", "trade", "quote", "book", "funding", "liquidation", "candle",
 	"mark_price", "open_interest", "instrument", "status", "watermark",
 }
@@ -48,7 +51,7 @@ func ParseKind(s string) (Kind, bool) {
 	case "orderbook.snapshot", "orderbook.delta":
 		return KindBook, true
 	}
-	for i := 1; i < NumKinds; i++ {
+	for i := 1; i < firstDefined; i++ {
 		if kindNames[i] == s {
 			return Kind(i), true
 		}

@@ -19,7 +19,7 @@ func (b *Batch) AppendRows(src *Batch, lo, hi int) {
 	b.TS = append(b.TS, src.TS[lo:hi]...)
 	b.Epoch = append(b.Epoch, src.Epoch[lo:hi]...)
 	b.Flags = append(b.Flags, src.Flags[lo:hi]...)
-	for i, f := range Schema(b.Kind) {
+	for i, f := range b.Fields {
 		b.Cols[i].appendRows(&src.Cols[i], f.Type, at, lo, hi)
 	}
 }
@@ -69,7 +69,7 @@ func (b *Batch) Truncate(n int) {
 	b.EventTS, b.IngestTS = b.EventTS[:n], b.IngestTS[:n]
 	b.Seq, b.HasSeq, b.ID, b.RawBytes = b.Seq[:n], b.HasSeq[:n], b.ID[:n], b.RawBytes[:n]
 	b.TS, b.Epoch, b.Flags = b.TS[:n], b.Epoch[:n], b.Flags[:n]
-	for i, f := range Schema(b.Kind) {
+	for i, f := range b.Fields {
 		b.Cols[i].truncate(f.Type, n)
 	}
 }

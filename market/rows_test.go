@@ -77,7 +77,7 @@ func values(b *Batch) [][]any {
 
 func TestBatch_AppendRowsAndTruncateKeepValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		k := Kind(rapid.IntRange(1, NumKinds-1).Draw(t, "kind"))
+		k := Kind(rapid.IntRange(1, int(KindWatermark)).Draw(t, "kind"))
 		src := drawBatch(t, k, rapid.IntRange(1, 90).Draw(t, "n"))
 		dst := drawBatch(t, k, rapid.IntRange(0, 70).Draw(t, "m"))
 		lo := rapid.IntRange(0, src.N).Draw(t, "lo")

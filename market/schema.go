@@ -13,7 +13,7 @@ const (
 	TypeBool                  // I64, 0 or 1
 	TypeText                  // Bytes, Off
 	TypeDecs                  // list of decimals: I64 mantissas, Off, one Scale a row
-	TypeFloat                 // F64, only in rows of views, never NaN or -0
+	TypeFloat                 // F64, only in rows of views and user-defined kinds, never NaN or -0
 )
 
 // Field describes one column. Its position in the schema is its permanent id; fields
@@ -158,7 +158,7 @@ const (
 	StatusToSeq   = 3
 )
 
-var schemas = [NumKinds][]Field{
+var schemas = [firstDefined][]Field{
 	KindTrade: {
 		{Name: "id", Type: TypeText, Nullable: true, Doc: "trade id of the venue"},
 		{Name: "side", Type: TypeEnum, Words: SideWords, Doc: "side of the taker"},
@@ -237,9 +237,10 @@ var schemas = [NumKinds][]Field{
 	KindWatermark: {},
 }
 
-// Schema returns the payload columns of a kind, in field-id order. The caller must not change it.
+// Schema returns the payload columns of a kind of the release, in field-id order; Kinds has
+// those of user-defined kinds, a Batch its own. The caller must not change it.
 func Schema(k Kind) []Field {
-	if int(k) >= NumKinds {
+	if int(k) >= len(schemas) {
 		return nil
 	}
 	return schemas[k]

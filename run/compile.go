@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -141,10 +142,11 @@ func SpecFault(err error) error {
 // written finds the view that is written: the one asked for, or that of the last spec.
 func written(p *features.Plan, src []features.Source, view string) (int, error) {
 	want := view
-	if want == "" && len(src) > 0 {
-		last := src[len(src)-1]
-		if s, problems := lang.Parse(last.Name, last.Text); len(problems) == 0 {
+	if want == "" {
+		if s, _, ok := LastView(src); ok {
 			want = s.View.Text
+		} else {
+			return 0, fault.Usage("view_missing", "these specs define kinds and no view", "name a view, too: --spec kind.yaml,view.yaml")
 		}
 	}
 	var names []string
@@ -159,6 +161,17 @@ func written(p *features.Plan, src []features.Source, view string) (int, error) 
 		return 0, fault.Usage("view_unknown", fmt.Sprintf("no view is called %q in these specs", want), fault.DidYouMean(want, names))
 	}
 	return at, nil
+}
+
+// LastView is the last of some specs that is a view, not the definition of a kind. They have
+// been checked.
+func LastView(src []features.Source) (*lang.Spec, features.Source, bool) {
+	for _, s := range slices.Backward(src) {
+		if spec, _ := lang.Parse(s.Name, s.Text); spec != nil && spec.Kind == nil {
+			return spec, s, true
+		}
+	}
+	return nil, features.Source{}, false
 }
 
 // Schema is the columns of a view's result rows.

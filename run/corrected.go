@@ -25,13 +25,13 @@ type lateRows struct {
 
 // add keeps late rows of a chunk.
 func (l *lateRows) add(late *market.Chunk) error {
-	for k, b := range late.Batches {
+	for _, b := range late.Batches {
 		if b == nil || b.N == 0 {
 			continue
 		}
 		for i := range b.N {
 			if l.wanted(b, i) {
-				l.rows.Batch(market.Kind(k)).AppendRows(b, i, i+1)
+				l.rows.BatchOf(b.Kind, b.Fields).AppendRows(b, i, i+1)
 				l.n++
 			}
 		}
@@ -77,7 +77,7 @@ func (l *lateRows) merge(k market.Kind, b *market.Batch, mark int64) *market.Bat
 		return b
 	}
 	l.next[k] = to
-	out := l.merged.Batch(k)
+	out := l.merged.BatchOf(k, b.Fields)
 	out.Reset()
 	at := 0
 	for _, row := range l.order[k][from:to] {

@@ -13,6 +13,7 @@ import (
 
 // InspectConfig says what to look at.
 type InspectConfig struct {
+	Specs  []string // files that define kinds
 	Inputs []string
 	Format string
 	Feed   string
@@ -86,9 +87,17 @@ func Inspect(ctx context.Context, cfg InspectConfig, env Env) (*Inspection, erro
 	if err != nil {
 		return nil, err
 	}
+	var kinds *market.Kinds
+	if len(cfg.Specs) > 0 {
+		set, _, err := Check(cfg.Specs, nil)
+		if err != nil {
+			return nil, err
+		}
+		kinds = set.Kinds
+	}
 	feeds, insts := market.NewFeeds(), market.NewInstruments()
 	r, err := input.Open(input.Config{
-		Paths: paths, Adapters: Formats(), Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Stdin: env.Stdin,
+		Paths: paths, Adapters: Formats(), Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin,
 	})
 	if err != nil {
 		return nil, err
@@ -98,7 +107,7 @@ func Inspect(ctx context.Context, cfg InspectConfig, env Env) (*Inspection, erro
 		progress := r.Progress
 		env.Meter.bytes.Store(&progress)
 	}
-	p := &inspector{feeds: feeds, lines: map[market.Src]*lineStat{}, running: map[runKey]int64{}, bad: map[string]*BadInfo{}}
+	p := &inspector{feeds: feeds, kinds: kinds, lines: map[market.Src]*lineStat{}, running: map[runKey]int64{}, bad: map[string]*BadInfo{}}
 	var ch input.Chunk
 	for {
 		err := r.Next(ctx, &ch)
@@ -130,6 +139,7 @@ type runKey struct {
 // inspector gathers what Inspect tells.
 type inspector struct {
 	feeds   *market.Feeds
+	kinds   *market.Kinds
 	lines   map[market.Src]*lineStat
 	running map[runKey]int64 // greatest event time of a line
 	perInst []int64
@@ -171,7 +181,7 @@ func (p *inspector) line(f market.FeedID, k market.Kind) *lineStat {
 	st := p.lines[src]
 	if st == nil {
 		st = &lineStat{feed: p.feeds.Get(f), newest: market.NoTime}
-		st.Feed, st.Kind, st.first, st.last = st.feed.Name, k.String(), math.MaxInt64, math.MinInt64
+		st.Feed, st.Kind, st.first, st.last = st.feed.Name, p.kinds.Name(k), math.MaxInt64, math.MinInt64
 		p.lines[src] = st
 	}
 	return st

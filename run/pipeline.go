@@ -43,7 +43,9 @@ func newPass(icfg input.Config, strict bool, dlq *deadLetters, meter *Meter) (*p
 	if err != nil {
 		return nil, err
 	}
-	seq, err := sequence.New(sequence.DefaultConfig(icfg.Feeds, icfg.Insts))
+	scfg := sequence.DefaultConfig(icfg.Feeds, icfg.Insts)
+	scfg.Kinds = icfg.Kinds
+	seq, err := sequence.New(scfg)
 	if err != nil {
 		r.Close()
 		return nil, err

@@ -130,7 +130,7 @@ func (j *job) prepare() error {
 	}
 	j.input = input.Config{
 		Paths: paths, Adapters: Formats(), Format: j.cfg.Format, Feed: j.cfg.Feed,
-		Feeds: j.feeds, Insts: j.insts, Stdin: j.env.Stdin,
+		Feeds: j.feeds, Insts: j.insts, Kinds: j.plan.Kinds(), Stdin: j.env.Stdin,
 	}
 	j.sel = newSelection(&j.cfg, j.plan, j.insts)
 	j.task = j.plan.NewTask(j.insts, j.cfg.From)
@@ -205,7 +205,7 @@ func (j *job) step(out *sequence.Out, closed bool) error {
 			continue
 		}
 		if err := j.task.Push(b); err != nil {
-			return fmt.Errorf("push %s events: %w", kind, err)
+			return fmt.Errorf("push %s events: %w", j.plan.Kinds().Name(kind), err)
 		}
 	}
 	if closed {

@@ -92,7 +92,7 @@ func (s *selection) apply(b *market.Batch) *market.Batch {
 	if !s.active {
 		return b
 	}
-	kept := s.keep.Batch(b.Kind)
+	kept := s.keep.BatchOf(b.Kind, b.Fields)
 	kept.Reset()
 	for lo := 0; lo < b.N; {
 		if !s.has(b, lo) {

@@ -141,7 +141,7 @@ func (e *enc) batch(b *market.Batch) {
 		e.u(uint64(b.Epoch[i]))
 		e.b = append(e.b, b.Flags[i])
 	}
-	for k, f := range market.Schema(b.Kind) {
+	for k, f := range b.Fields {
 		c := &b.Cols[k]
 		for i := range b.N {
 			e.bools(c.IsNull(i))
@@ -185,7 +185,7 @@ func (d *dec) batch(b *market.Batch) {
 			return
 		}
 	}
-	for k, f := range market.Schema(b.Kind) {
+	for k, f := range b.Fields {
 		for i := range n {
 			d.value(&b.Cols[k], f.Type, i)
 			if d.bad {
@@ -214,7 +214,11 @@ func (d *dec) value(c *market.Col, t market.Type, i int) {
 		}
 		c.AppendDecs(list, s)
 	case market.TypeFloat:
-		c.F64 = append(c.F64, math.Float64frombits(d.u()))
+		f := math.Float64frombits(d.u())
+		if f-f != 0 {
+			d.fail() // not a number
+		}
+		c.AppendFloat(f)
 	default:
 		c.AppendInt(d.i())
 	}

@@ -12,6 +12,7 @@ var (
 	ErrClosed  = errors.New("sequencer is closed")
 	ErrBatch   = errors.New("batch is malformed")
 	ErrCorrupt = errors.New("sequencer snapshot is corrupt")
+	ErrKinds   = errors.New("sequencer snapshot is of other user-defined kinds")
 )
 
 // Config is what a sequencer needs besides its input. Two runs give the same output
@@ -19,6 +20,7 @@ var (
 type Config struct {
 	Feeds *market.Feeds
 	Insts *market.Instruments
+	Kinds *market.Kinds // nil: those of the release
 
 	// KeyframeEvery is the grid of book keyframes in µs of event time, aligned to the
 	// epoch; the start of each hour is always on it. 0: 5 minutes.

@@ -52,10 +52,10 @@ type feedKind struct {
 	chain []*chain // by instrument
 }
 
-func newKindState(k market.Kind, limit int) *kindState {
+func newKindState(kinds *market.Kinds, k market.Kind, limit int) *kindState {
 	return &kindState{
 		kind: k, least: market.NoTime, max: market.NoTime, at: market.NoTime, done: market.NoTime,
-		checkAt: limit, compactAt: compactFrom, arena: market.NewBatch(k), spare: market.NewBatch(k), late: *market.NewBatch(k),
+		checkAt: limit, compactAt: compactFrom, arena: kinds.NewBatch(k), spare: kinds.NewBatch(k), late: *kinds.NewBatch(k),
 	}
 }
 
@@ -211,7 +211,7 @@ func (f *feedState) line(k market.Kind, shard uint16) *line {
 // dropCarrier takes all lines of a shard out of their minima.
 func (s *Sequencer) dropCarrier(feed market.FeedID, shard uint16) {
 	s.feed(feed).carrier(shard).live = false
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		if l := s.feed(feed).line(k, shard); l != nil {
 			s.kinds[k].drop(l)
 		}
@@ -222,7 +222,7 @@ func (s *Sequencer) dropCarrier(feed market.FeedID, shard uint16) {
 // wakeCarrier puts the lines of a shard back.
 func (s *Sequencer) wakeCarrier(feed market.FeedID, shard uint16) {
 	s.feed(feed).carrier(shard).live = true
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		if l := s.feed(feed).line(k, shard); l != nil {
 			s.wake(s.kinds[k], l)
 		}
@@ -233,7 +233,7 @@ func (s *Sequencer) wakeCarrier(feed market.FeedID, shard uint16) {
 func (s *Sequencer) liftCarrier(feed market.FeedID, shard uint16, t int64) {
 	c := s.feed(feed).carrier(shard)
 	c.base = max(c.base, t-1)
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		if l := s.feed(feed).line(k, shard); l != nil {
 			s.kinds[k].raise(l, c.base)
 		}
@@ -253,7 +253,7 @@ func (s *Sequencer) moveIdle() {
 			}
 		}
 	}
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		if ks := s.kinds[k]; len(ks.lines) == 0 {
 			ks.at = max(ks.at, least)
 		}

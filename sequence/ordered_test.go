@@ -83,7 +83,7 @@ func drawBatch(t *rapid.T, k market.Kind, n int) *market.Batch {
 func TestGather_AgreesWithRowByRow(t *testing.T) {
 	w := newWorld()
 	rapid.Check(t, func(t *rapid.T) {
-		k := market.Kind(rapid.IntRange(1, market.NumKinds-2).Draw(t, "kind"))
+		k := market.Kind(rapid.IntRange(1, int(market.KindStatus)).Draw(t, "kind"))
 		b := drawBatch(t, k, rapid.IntRange(1, 40).Draw(t, "n"))
 		var rows []uint32
 		for range rapid.IntRange(0, 6).Draw(t, "runs") {
@@ -104,8 +104,8 @@ func TestGather_AgreesWithRowByRow(t *testing.T) {
 		for _, r := range rows {
 			appendRange(want, b, int(r), int(r)+1)
 		}
-		if got.N != want.N || checkBatch(got, w.feeds, 1) != nil {
-			t.Fatalf("%d rows, want %d: %v", got.N, want.N, checkBatch(got, w.feeds, 1))
+		if got.N != want.N || checkBatch(got, got.Fields, w.feeds, 1) != nil {
+			t.Fatalf("%d rows, want %d: %v", got.N, want.N, checkBatch(got, got.Fields, w.feeds, 1))
 		}
 		for i := range got.N {
 			src := i
@@ -123,7 +123,7 @@ func TestGather_AgreesWithRowByRow(t *testing.T) {
 func TestCodec_BatchRoundTrip(t *testing.T) {
 	w := newWorld()
 	rapid.Check(t, func(t *rapid.T) {
-		k := market.Kind(rapid.IntRange(1, market.NumKinds-2).Draw(t, "kind"))
+		k := market.Kind(rapid.IntRange(1, int(market.KindStatus)).Draw(t, "kind"))
 		b := drawBatch(t, k, rapid.IntRange(0, 20).Draw(t, "n"))
 		e := &enc{feeds: make([]int32, market.MaxFeeds), insts: make([]int32, 1)}
 		e.batch(b)

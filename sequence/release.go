@@ -13,7 +13,7 @@ const compactFrom = 256
 func (s *Sequencer) release(k *kindState, bound int64, out *Out) {
 	rows := k.ord.upTo(bound)
 	if len(rows) > 0 {
-		dst := out.Rows.Batch(k.kind)
+		dst := out.Rows.BatchOf(k.kind, k.arena.Fields)
 		base := dst.N
 		gather(dst, k.arena, rows)
 		s.number(k, dst, base)

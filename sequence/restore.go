@@ -10,7 +10,7 @@ import (
 )
 
 // Restore makes the sequencer that wrote a snapshot. Feeds and instruments are found by
-// name in cfg's registries and added where they are new. Any damage gives ErrCorrupt.
+// name in cfg's registries and added where they are new. Any damage gives ErrCorrupt, another set of user-defined kinds ErrKinds.
 func Restore(cfg Config, src []byte) (*Sequencer, error) {
 	s, err := New(cfg)
 	if err != nil {
@@ -22,6 +22,9 @@ func Restore(cfg Config, src []byte) (*Sequencer, error) {
 		return nil, ErrCorrupt
 	}
 	d := &dec{b: src[len(snapshotMagic)+1 : n]}
+	if !d.defined(cfg.Kinds) {
+		return nil, ErrKinds
+	}
 	d.names(&s.cfg)
 	if d.bad {
 		return nil, ErrCorrupt
@@ -32,7 +35,10 @@ func Restore(cfg Config, src []byte) (*Sequencer, error) {
 	s.books.keyframeAt = d.i()
 	d.bools(&s.closed)
 	s.dead = d.deadLetters()
-	for k := market.KindTrade; k < market.KindWatermark && !d.bad; k++ {
+	for _, k := range s.sequenced {
+		if d.bad {
+			break
+		}
 		d.kind(s, s.kinds[k])
 	}
 	for _, id := range d.feeds {
@@ -49,7 +55,7 @@ func Restore(cfg Config, src []byte) (*Sequencer, error) {
 
 // known reports whether every row held is of a feed and kind that has a state.
 func (s *Sequencer) known() bool {
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		for _, id := range s.kinds[k].arena.Feed {
 			if s.byID[id] == nil || s.byID[id].kinds[k] == nil {
 				return false
@@ -69,6 +75,20 @@ func (d *dec) text() string {
 		return ""
 	}
 	return string(d.raw(n))
+}
+
+// defined reports whether the snapshot is of these user-defined kinds.
+func (d *dec) defined(kinds *market.Kinds) bool {
+	list := kinds.Defined()
+	if d.n(1) != len(list) {
+		return false
+	}
+	for _, k := range list {
+		if string(d.raw(d.n(1))) != kinds.Definition(k).String() {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *dec) names(cfg *Config) {
@@ -145,7 +165,10 @@ func (d *dec) feedState(s *Sequencer, f *feedState) {
 			return
 		}
 	}
-	for k := market.KindTrade; k < market.KindWatermark && !d.bad; k++ {
+	for _, k := range s.sequenced {
+		if d.bad {
+			return
+		}
 		var has bool
 		if d.bools(&has); has {
 			d.feedKind(s, s.kinds[k], s.feedKind(s.kinds[k], f.id))

@@ -10,7 +10,7 @@ import (
 
 // checkBatch reports whether all columns of a batch have N well-formed rows, so that
 // the loops below need no checks.
-func checkBatch(b *market.Batch, feeds *market.Feeds, insts int) error {
+func checkBatch(b *market.Batch, schema []market.Field, feeds *market.Feeds, insts int) error {
 	n := b.N
 	fail := func(what string) error { return fmt.Errorf("%w: %s, kind %v", ErrBatch, what, b.Kind) }
 	if len(b.Feed) != n || len(b.Shard) != n || len(b.Inst) != n || len(b.EventTS) != n || len(b.IngestTS) != n ||
@@ -18,7 +18,6 @@ func checkBatch(b *market.Batch, feeds *market.Feeds, insts int) error {
 		len(b.Epoch) != n || len(b.Flags) != n {
 		return fail("envelope columns differ in length")
 	}
-	schema := market.Schema(b.Kind)
 	if len(b.Cols) != len(schema) {
 		return fail("wrong number of payload columns")
 	}
@@ -87,9 +86,9 @@ func appendRange(dst, src *market.Batch, i, j int) {
 	dst.TS = append(dst.TS, src.TS[i:j]...)
 	dst.Epoch = append(dst.Epoch, src.Epoch[i:j]...)
 	dst.Flags = append(dst.Flags, src.Flags[i:j]...)
-	for k := range market.Schema(src.Kind) {
+	for k := range dst.Fields {
 		s, d := &src.Cols[k], &dst.Cols[k]
-		switch market.Schema(src.Kind)[k].Type {
+		switch dst.Fields[k].Type {
 		case market.TypeDec:
 			d.I64 = append(d.I64, s.I64[i:j]...)
 			d.Scale = append(d.Scale, s.Scale[i:j]...)
@@ -188,7 +187,7 @@ func gather(dst, src *market.Batch, rows []uint32) {
 	dst.TS = take(dst.TS, src.TS, rows)
 	dst.Epoch = take(dst.Epoch, src.Epoch, rows)
 	dst.Flags = take(dst.Flags, src.Flags, rows)
-	for k, f := range market.Schema(src.Kind) {
+	for k, f := range dst.Fields {
 		gatherCol(&dst.Cols[k], &src.Cols[k], f.Type, base, rows)
 	}
 }

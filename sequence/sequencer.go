@@ -10,10 +10,12 @@ import (
 type Sequencer struct {
 	cfg   Config
 	kinds [market.NumKinds]*kindState
-	feeds []*feedState // in order of appearance
-	byID  [market.MaxFeeds]*feedState
-	nums  []uint32 // permanent numbers by handle
-	books books
+	// sequenced are the kinds that have a state: all but watermark.
+	sequenced []market.Kind
+	feeds     []*feedState // in order of appearance
+	byID      [market.MaxFeeds]*feedState
+	nums      []uint32 // permanent numbers by handle
+	books     books
 
 	dead       []Dead
 	statusMark int64 // status rows at or below it have left
@@ -46,7 +48,11 @@ func New(cfg Config) (*Sequencer, error) {
 	}
 	s := &Sequencer{cfg: cfg, statusMark: market.NoTime}
 	for k := market.KindTrade; k < market.KindWatermark; k++ {
-		s.kinds[k] = newKindState(k, cfg.MaxPending)
+		s.sequenced = append(s.sequenced, k)
+	}
+	s.sequenced = append(s.sequenced, cfg.Kinds.Defined()...)
+	for _, k := range s.sequenced {
+		s.kinds[k] = newKindState(cfg.Kinds, k, cfg.MaxPending)
 	}
 	s.books.keyframeAt = math.MaxInt64
 	return s, nil
@@ -63,10 +69,10 @@ func (s *Sequencer) Push(c *market.Chunk) error {
 		if b == nil || b.N == 0 {
 			continue
 		}
-		if b.Kind != market.Kind(k) || b.Kind == market.KindNone {
+		if b.Kind != market.Kind(k) || s.kinds[k] == nil && b.Kind != market.KindWatermark {
 			return ErrBatch
 		}
-		if err := checkBatch(b, s.cfg.Feeds, n); err != nil {
+		if err := checkBatch(b, s.cfg.Kinds.Fields(b.Kind), s.cfg.Feeds, n); err != nil {
 			return err
 		}
 	}
@@ -98,9 +104,12 @@ func (s *Sequencer) Advance(out *Out) {
 		return
 	}
 	s.flushVerdicts(out)
-	for k := market.KindTrade; k < market.KindStatus; k++ {
+	for _, k := range s.sequenced {
 		ks := s.kinds[k]
-		if k == market.KindBook {
+		switch k {
+		case market.KindStatus:
+			continue // last, see below
+		case market.KindBook:
 			ks.done = s.releaseBooks(out, ks.point(), false)
 			continue
 		}
@@ -118,12 +127,15 @@ func (s *Sequencer) Close(out *Out) {
 	if s.closed {
 		return
 	}
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		s.kinds[k].endAll()
 	}
 	s.flushVerdicts(out)
-	for k := market.KindTrade; k < market.KindStatus; k++ {
-		if k == market.KindBook {
+	for _, k := range s.sequenced {
+		switch k {
+		case market.KindStatus:
+			continue
+		case market.KindBook:
 			s.releaseBooks(out, s.kinds[k].point(), true)
 			continue
 		}
@@ -139,7 +151,7 @@ func (s *Sequencer) Close(out *Out) {
 // a line that starts behind what others have released finds its rows late.
 func (s *Sequencer) OpenLine(feed market.FeedID, shard uint16, kinds ...market.Kind) {
 	for _, k := range kinds {
-		if k > market.KindNone && k < market.KindWatermark {
+		if s.kinds[k] != nil {
 			s.wake(s.kinds[k], s.line(s.kinds[k], feed, shard))
 		}
 	}
@@ -156,9 +168,9 @@ func (s *Sequencer) Raised() int64 { return s.raised }
 
 // flushVerdicts hands out late rows and dead letters.
 func (s *Sequencer) flushVerdicts(out *Out) {
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		if late := &s.kinds[k].late; late.N > 0 {
-			appendRange(out.Late.Batch(k), late, 0, late.N)
+			appendRange(out.Late.BatchOf(k, late.Fields), late, 0, late.N)
 			late.Reset()
 		}
 	}
@@ -167,7 +179,10 @@ func (s *Sequencer) flushVerdicts(out *Out) {
 }
 
 func (s *Sequencer) setMarks(out *Out) {
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for k := range out.Marks {
+		out.Marks[k] = market.NoTime
+	}
+	for _, k := range s.sequenced {
 		at := s.kinds[k].done
 		if k == market.KindStatus {
 			at = s.statusMark
@@ -180,8 +195,6 @@ func (s *Sequencer) setMarks(out *Out) {
 		}
 		out.Marks[k] = at
 	}
-	out.Marks[market.KindNone] = market.NoTime
-	out.Marks[market.KindWatermark] = market.NoTime
 }
 
 // feed returns the state of a feed that the registry knows, made when first met.

@@ -11,11 +11,11 @@ import (
 	"github.com/pinova-group/tidemark/market"
 )
 
-// Format of a snapshot: magic, version, feed names, instruments, then the state in the
+// Format of a snapshot: magic, version, user-defined kinds, feed names, instruments, then the state in the
 // order of the functions below, and at the end xxh3-64 of all before it, big endian.
 const (
 	snapshotMagic   = "TMSQ"
-	snapshotVersion = 2
+	snapshotVersion = 3
 )
 
 // AppendSnapshot appends the whole state to dst, rows held and verdicts not yet handed
@@ -23,7 +23,7 @@ const (
 // them gives from then on the same output as this one.
 func (s *Sequencer) AppendSnapshot(dst []byte) []byte {
 	start := len(dst)
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		if ks := s.kinds[k]; k == market.KindBook {
 			s.forceCompactBooks()
 		} else {
@@ -33,17 +33,18 @@ func (s *Sequencer) AppendSnapshot(dst []byte) []byte {
 	e := &enc{b: append(append(dst, snapshotMagic...), snapshotVersion)}
 	feeds := slices.Clone(s.feeds)
 	slices.SortFunc(feeds, func(a, b *feedState) int { return strings.Compare(a.feed.Name, b.feed.Name) })
+	e.defined(s.cfg.Kinds)
 	e.names(s, feeds)
 	e.i(s.statusMark)
 	e.i(s.raised)
 	e.i(s.books.keyframeAt)
 	e.bools(s.closed)
 	e.deadLetters(s.dead)
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		e.kind(s.kinds[k])
 	}
 	for _, f := range feeds {
-		e.feed(f)
+		e.feed(s, f)
 	}
 	return binary.BigEndian.AppendUint64(e.b, xxh3.Hash(e.b[start:]))
 }
@@ -52,6 +53,15 @@ func (k *kindState) compact() {
 	k.ord.compact(k.arena, k.spare)
 	k.arena, k.spare = k.spare, k.arena
 	k.compactAt = 3*k.arena.N + compactFrom
+}
+
+// defined writes the user-defined kinds, on whose names and columns the state depends.
+func (e *enc) defined(kinds *market.Kinds) {
+	list := kinds.Defined()
+	e.n(len(list))
+	for _, k := range list {
+		e.bytes([]byte(kinds.Definition(k).String()))
+	}
 }
 
 // names writes the tables of feeds and of the instruments that the state refers to.
@@ -66,7 +76,7 @@ func (e *enc) names(s *Sequencer, feeds []*feedState) {
 	for i := range s.dead {
 		used[s.dead[i].Inst] = true
 	}
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		for _, b := range []*market.Batch{s.kinds[k].arena, &s.kinds[k].late} {
 			for _, inst := range b.Inst {
 				used[inst] = true
@@ -150,7 +160,7 @@ func (e *enc) kind(k *kindState) {
 	}
 }
 
-func (e *enc) feed(f *feedState) {
+func (e *enc) feed(s *Sequencer, f *feedState) {
 	c := &f.counts
 	for _, v := range []int64{c.In, c.Applied, c.Late, c.Duplicate, c.DLQ, c.Filtered, c.Pending} {
 		e.i(v)
@@ -162,7 +172,7 @@ func (e *enc) feed(f *feedState) {
 		e.i(f.carriers[shard].base)
 		e.bools(f.carriers[shard].live)
 	}
-	for k := market.KindTrade; k < market.KindWatermark; k++ {
+	for _, k := range s.sequenced {
 		fk := f.kinds[k]
 		e.bools(fk != nil)
 		if fk != nil {

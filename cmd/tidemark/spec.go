@@ -140,11 +140,11 @@ func newSpecList(a *app) *cobra.Command {
 func newSpecShow(a *app) *cobra.Command {
 	var set []string
 	cmd := &cobra.Command{
-		Use: "show NAME|FILE", Short: "the manual page of a view",
-		Long:    "show prints what a view computes: columns with types and formulas, window, lookback, reach, fingerprint.",
-		Example: "  tidemark spec show trade_bars_1m\n  tidemark spec show my_view.yaml --set n=20", Args: exactly(1, "spec to show"),
+		Use: "show NAME|FILE...", Short: "the manual page of a view or kind",
+		Long:    "show prints what a view computes: columns with types and formulas, window, lookback, reach, fingerprint; or the columns of\na kind that a file defines. Of several specs it shows the last; the others are what that one refers to.",
+		Example: "  tidemark spec show trade_bars_1m\n  tidemark spec show my_view.yaml --set n=20", Args: atLeast(1, "spec to show"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := describe.Show(args[0], set)
+			m, err := describe.Show(args, set)
 			if err != nil {
 				return err
 			}

@@ -185,9 +185,10 @@ type Alert struct {
 	To, Severity     string
 }
 
-// Spec is one parsed view.
+// Spec is one parsed file: a view, or the definition of a kind.
 type Spec struct {
 	File       string
+	Kind       *KindSpec // nil for a view; the rest but File and Places is empty when not
 	View       Name
 	Version    int
 	Doc        string

@@ -65,8 +65,8 @@ var bookFuncNames = [...]string{
 }
 
 var bookUnits = [...]unit{
-	BookMid: {1, -1, 0}, BookSpread: {1, -1, 0}, BookPrice: {1, -1, 0}, BookSize: {0, 1, 0}, BookTotal: {0, 1, 0}, BookDepth: {0, 1, 0},
-	BookOFI: {0, 1, 0}, BookMLOFI: {0, 1, 0}, BookCost: {1, 0, 0}, BookNotional: {1, 0, 0}, BookRise: {1, 0, 0}, BookRun: {2, -2, 0},
+	BookMid: {quote: 1, base: -1}, BookSpread: {quote: 1, base: -1}, BookPrice: {quote: 1, base: -1}, BookSize: {base: 1}, BookTotal: {base: 1}, BookDepth: {base: 1},
+	BookOFI: {base: 1}, BookMLOFI: {base: 1}, BookCost: {quote: 1}, BookNotional: {quote: 1}, BookRise: {quote: 1}, BookRun: {quote: 2, base: -2},
 }
 
 // String is the name of the column: equal columns have equal names.

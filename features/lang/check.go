@@ -18,6 +18,7 @@ type CheckOptions struct {
 // checker holds what the views of one Check share.
 type checker struct {
 	opt       CheckOptions
+	kinds     *market.Kinds
 	specs     []*Spec
 	broken    bool
 	given     map[string][]*Spec
@@ -45,21 +46,27 @@ func Check(specs []*Spec, opt CheckOptions) (*Set, Problems) {
 	if !c.checkAll() {
 		return nil, c.problems
 	}
-	return &Set{Views: c.order}, nil
+	return &Set{Views: c.order, Kinds: c.kinds}, nil
 }
 
 func newChecker(specs []*Spec, opt CheckOptions) *checker {
 	c := &checker{
 		opt: opt, given: map[string][]*Spec{}, known: map[string]*Spec{}, states: map[*Spec]*viewState{}, instances: map[string]*Spec{}, used: map[string]bool{},
 	}
+	var kinds []*Spec
 	for _, s := range specs {
 		if s == nil {
 			c.broken = true
 			continue
 		}
+		if s.Kind != nil {
+			kinds = append(kinds, s)
+			continue
+		}
 		c.specs = append(c.specs, s)
 		c.given[s.View.Text] = append(c.given[s.View.Text], s)
 	}
+	c.kindTable(kinds)
 	return c
 }
 
@@ -86,7 +93,7 @@ func (c *checker) problem(pos Pos, remedy, format string, args ...any) {
 
 // header looks at a view among the others.
 func (c *checker) header(s *Spec) {
-	if _, isKind := market.ParseKind(s.View.Text); isKind {
+	if _, isKind := c.kinds.Parse(s.View.Text); isKind {
 		c.problem(s.View.Pos, "want another name", "view %q has the name of a kind", s.View.Text)
 	}
 	for _, o := range c.given[s.View.Text] {
@@ -132,10 +139,11 @@ func (c *checker) find(ref Source) *Spec {
 // sourceNames are what from may name, for remedies.
 func (c *checker) sourceNames() []string {
 	var names []string
-	for k := market.Kind(1); k < market.NumKinds; k++ {
-		if k != market.KindWatermark {
-			names = append(names, k.String())
-		}
+	for k := market.KindTrade; k < market.KindWatermark; k++ {
+		names = append(names, k.String())
+	}
+	for _, k := range c.kinds.Defined() {
+		names = append(names, c.kinds.Name(k))
 	}
 	names = append(names, sortedKeys(c.given)...)
 	return append(names, c.opt.Names...)

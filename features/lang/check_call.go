@@ -168,11 +168,11 @@ func (v *viewChecker) rowCall(e *Expr, args []*Expr, s scope) *Node {
 
 // rootUnit halves the powers of a unit; a unit without a root is dropped.
 func rootUnit(s string) string {
-	u := parseUnit(s)
-	if u.quote%2 != 0 || u.base%2 != 0 || u.time%2 != 0 {
+	u, even := parseUnit(s).root()
+	if !even {
 		return ""
 	}
-	return unit{u.quote / 2, u.base / 2, u.time / 2}.String()
+	return u.String()
 }
 
 // ln is exact to 60 fraction bits, and is defined for what has no unit: ln(close / open).
@@ -204,10 +204,7 @@ func (v *viewChecker) round(e *Expr, n *Node, digits *Expr) *Node {
 		v.problem(e.Pos, "want a number", "round of %s", typeName(x))
 		return v.badNode(e.Pos)
 	}
-	n.Type = Type{Kind: TDec, Unit: x.Unit, Nullable: x.Nullable}
-	if x.Kind == TFloat {
-		n.Type.Kind = TFloat
-	}
+	n.Type = Type{Kind: TDec, Unit: x.Unit, Nullable: x.Nullable || x.Kind == TFloat} // a large float is no decimal
 	n.Args = append(n.Args, v.intNode(e.Pos, d))
 	return v.mk(n)
 }

@@ -14,6 +14,7 @@ import (
 type TypedJoin struct {
 	Alias  string
 	Kind   market.Kind // KindNone when the joined rows are those of a view
+	Events string      // the name of Kind
 	View   *View       // nil when they are events
 	On     []string    // entity columns of both sides
 	Exact  bool
@@ -33,7 +34,7 @@ func (j *TypedJoin) Name() string {
 	if j.View != nil {
 		return j.View.Name
 	}
-	return j.Kind.String()
+	return j.Events
 }
 
 // joinColumns is a join while its view is checked.
@@ -159,13 +160,13 @@ func (v *viewChecker) join(j Join) (*TypedJoin, []Column) {
 	t := &TypedJoin{Alias: j.Alias, Exact: j.Match == "exact", Strict: j.Strict}
 	var cols []Column
 	var keys []string
-	if kind, ok := market.ParseKind(j.View.Name); ok {
+	if kind, ok := v.kinds.Parse(j.View.Name); ok {
 		if kind == market.KindWatermark || j.View.Version != 0 {
 			v.problem(j.View.Pos, "want a kind such as funding, or a view", "cannot join %s", refText(j.View))
 			return nil, nil
 		}
-		t.Kind, keys = kind, entityColumns
-		cols = kindColumns(kind)
+		t.Kind, t.Events, keys = kind, v.kinds.Name(kind), entityColumns
+		cols = v.kindColumns(kind)
 	} else {
 		s := v.find(j.View)
 		if s == nil {
@@ -353,6 +354,14 @@ func (v *viewChecker) joinBounds() (lookback, reach int64) {
 	return lookback, reach
 }
 
+// joinedKind is what a fingerprint says of a joined kind.
+func (v *viewChecker) joinedKind(k market.Kind) string {
+	if v.kinds.Definition(k) != nil {
+		return v.kindText(k)
+	}
+	return k.String()
+}
+
 // joinLines are the lines of a fingerprint about the joined sides.
 func (v *viewChecker) joinLines() []string {
 	var lines []string
@@ -362,7 +371,7 @@ func (v *viewChecker) joinLines() []string {
 			continue
 		}
 		cols := append(append([]Column(nil), j.Columns...), j.Kept...)
-		lines = append(lines, "join "+j.Alias+" kind "+j.Kind.String()+" "+strings.Join(columnLines(j.Kind, cols), " "))
+		lines = append(lines, "join "+j.Alias+" kind "+v.joinedKind(j.Kind)+" "+strings.Join(v.columnLines(j.Kind, cols), " "))
 	}
 	return lines
 }

@@ -24,7 +24,7 @@ func (v *viewChecker) union() {
 	v.view.Holds = true
 	v.setColumns(append(append([]Column(nil), envelope...), envelopeTail...))
 	for _, s := range v.spec.From {
-		kind, ok := market.ParseKind(s.Name)
+		kind, ok := v.kinds.Parse(s.Name)
 		switch {
 		case s.Name == "":
 			v.open = true
@@ -41,7 +41,7 @@ func (v *viewChecker) union() {
 			v.problem(s.Pos, "want another alias", "%q means something else before a point", s.Alias)
 		}
 		v.view.Union = append(v.view.Union, UnionInput{s.Alias, kind})
-		for _, c := range kindColumns(kind) {
+		for _, c := range v.kindColumns(kind) {
 			c.Name, c.Type.Nullable, c.Input = s.Alias+"."+c.Name, true, len(v.view.Union)
 			v.setColumns([]Column{c})
 		}
@@ -96,7 +96,7 @@ func (v *viewChecker) unionLines() []string {
 				cols = append(cols, c)
 			}
 		}
-		lines = append(lines, fmt.Sprintf("input %s %s %d %s", u.Alias, u.Kind, schemaMajor, strings.Join(columnLines(u.Kind, cols), " ")))
+		lines = append(lines, fmt.Sprintf("input %s %s %s", u.Alias, v.kindText(u.Kind), strings.Join(v.columnLines(u.Kind, cols), " ")))
 	}
 	return lines
 }

@@ -40,7 +40,7 @@ type definition struct {
 func newViewChecker(c *checker, s *Spec) *viewChecker {
 	return &viewChecker{
 		checker: c, spec: s,
-		view:   &View{Spec: s, Name: instanceName(s), Version: s.Version, Doc: strings.TrimSpace(s.Doc), Params: map[string]string{}},
+		view:   &View{Spec: s, Kinds: c.kinds, Name: instanceName(s), Version: s.Version, Doc: strings.TrimSpace(s.Doc), Params: map[string]string{}},
 		cols:   map[string]Column{},
 		params: map[string]*paramValue{}, lets: map[string]*definition{}, feats: map[string]*definition{},
 		joined: map[string]*joinColumns{},
@@ -107,7 +107,7 @@ func (v *viewChecker) from() {
 		v.open = true
 		return
 	}
-	if kind, ok := market.ParseKind(src.Name); ok {
+	if kind, ok := v.kinds.Parse(src.Name); ok {
 		if kind == market.KindWatermark {
 			v.problem(src.Pos, "want status for outages", "watermark events have no columns to compute with")
 		}
@@ -115,7 +115,7 @@ func (v *viewChecker) from() {
 			v.problem(src.Pos, "want "+src.Name, "a kind has no version")
 		}
 		v.view.Kind = kind
-		v.setColumns(kindColumns(kind))
+		v.setColumns(v.kindColumns(kind))
 		return
 	}
 	parent := v.find(src)

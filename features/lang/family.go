@@ -50,7 +50,7 @@ func CheckFamily(specs []*Spec, of *Spec, values map[string]string, opt CheckOpt
 	if c.problems = slices.Compact(c.problems); len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	f.Set = &Set{Views: c.order}
+	f.Set = &Set{Views: c.order, Kinds: c.kinds}
 	return f, nil
 }
 
@@ -243,6 +243,7 @@ func (c *checker) holds(s *Spec) bool {
 		return true
 	}
 	quiet := newChecker(nil, c.opt)
+	quiet.kinds = c.kinds
 	v := newViewChecker(quiet, s)
 	v.checkParams()
 	return len(quiet.problems) == 0

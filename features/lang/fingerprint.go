@@ -27,7 +27,7 @@ func (v *viewChecker) fingerprint() [32]byte {
 	if v.view.Parent != nil {
 		put("parent %x", v.view.Parent.Fingerprint)
 	} else {
-		put("kind %s %d", v.view.Kind, schemaMajor)
+		put("kind %s", v.kindText(v.view.Kind))
 		for _, line := range v.fieldLines() {
 			put("%s", line)
 		}
@@ -47,24 +47,24 @@ func (v *viewChecker) fingerprint() [32]byte {
 
 // fieldLines names the columns that are read: payload fields by id, the envelope by name.
 func (v *viewChecker) fieldLines() []string {
-	return columnLines(v.view.Kind, v.view.Columns)
+	return v.columnLines(v.view.Kind, v.view.Columns)
 }
 
-func columnLines(kind market.Kind, cols []Column) []string {
+func (c *checker) columnLines(kind market.Kind, cols []Column) []string {
 	ids := map[string]int{}
-	for i, f := range market.Schema(kind) {
+	for i, f := range c.kinds.Fields(kind) {
 		ids[f.Name] = i + 1
 	}
 	var lines []string
-	for _, c := range cols {
-		if c.Join > 0 || strings.Contains(c.Name, ".") && c.Input > 0 {
+	for _, col := range cols {
+		if col.Join > 0 || strings.Contains(col.Name, ".") && col.Input > 0 {
 			continue // of another input, see joinLines and unionLines
 		}
-		if c.Book != nil {
-			lines = append(lines, "column "+c.Name)
+		if col.Book != nil {
+			lines = append(lines, "column "+col.Name)
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("column %d %s", ids[c.Name], c.Name))
+		lines = append(lines, fmt.Sprintf("column %d %s", ids[col.Name], col.Name))
 	}
 	sort.Strings(lines)
 	return lines

@@ -23,7 +23,15 @@ func Format(file string, src []byte) ([]byte, Problems) {
 	w := &specWriter{spec: spec}
 	w.around = f.write
 	f.header()
+	if spec.Kind != nil {
+		for _, key := range kindKeys {
+			w.kindKey(key)
+		}
+	}
 	for _, key := range topKeys {
+		if spec.Kind != nil {
+			break
+		}
 		if key == "tests" && spec.HasTests {
 			f.tests(spec.Places[key])
 			continue
@@ -72,7 +80,7 @@ func (f *formatter) collect(root *yaml.Node) {
 	f.each(root, func(k, v *yaml.Node) {
 		f.entries = append(f.entries, entry{entryID{k.Value, ""}, k.Line, f.lastLine(v, k.Line)})
 		switch k.Value {
-		case "join", "params", "let", "features", "alert":
+		case "join", "params", "let", "features", "alert", "columns":
 			f.each(v, func(name, v *yaml.Node) {
 				f.entries = append(f.entries, entry{entryID{k.Value, name.Value}, name.Line, f.lastLine(v, name.Line)})
 			})

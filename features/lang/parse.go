@@ -37,8 +37,12 @@ func (s *source) parse() (*Spec, *yaml.Node) {
 		return nil, nil
 	}
 	p := &fileParser{source: s, spec: &Spec{File: s.file, Places: map[string]Pos{}}}
-	p.top(root)
-	p.missing(root)
+	if isKind(root) {
+		p.kind(root)
+	} else {
+		p.top(root)
+		p.missing(root)
+	}
 	s.problems.Sort()
 	p.spec.broken = len(s.problems) > 0
 	return p.spec, root

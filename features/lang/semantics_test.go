@@ -23,7 +23,7 @@ func TestUnit_ReadsWhatItPrints(t *testing.T) {
 	for q := -3; q <= 3; q++ {
 		for b := -3; b <= 3; b++ {
 			for s := -2; s <= 2; s++ {
-				u := unit{q, b, s}
+				u := unit{q, b, s, ""}
 				if back := parseUnit(u.String()); back != u {
 					t.Errorf("%v prints %q, read as %v", u, u.String(), back)
 				}

@@ -50,9 +50,10 @@ type View struct {
 	Name     string
 	Version  int
 	Doc      string
-	Kind     market.Kind // input kind, KindNone when the input is a view
-	Parent   *View       // input view, nil when the input is a kind
-	By       []string    // entity columns
+	Kind     market.Kind   // input kind, KindNone when the input is a view
+	Kinds    *market.Kinds // the table that Kind and those of Union and Joins are of
+	Parent   *View         // input view, nil when the input is a kind
+	By       []string      // entity columns
 	Window   TypedWindow
 	Where    *Node // row filter, nil for none
 	Aggs     []*Agg
@@ -210,6 +211,7 @@ type Value struct {
 // Set is what Check returns: the views in evaluation order, parents first.
 type Set struct {
 	Views []*View
+	Kinds *market.Kinds // those of the release and those that the specs define
 }
 
 // Semantics numbers what operators compute. A change of what one of them returns raises
@@ -223,7 +225,7 @@ var Semantics = map[string]int{
 	"median": 1, "wmedian": 1, "skew": 1, "kurt": 1, "cov": 1, "corr": 1, "slope": 1,
 	"hy": 1, "lead": 1, "argmin": 1, "argmax": 1, "any": 1, "all": 1,
 
-	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 1, "floor": 1, "sqrt": 1, "ln": 2, "exp": 1, "coalesce": 1,
+	"abs": 1, "sign": 1, "min_of": 1, "max_of": 1, "clamp": 1, "round": 2, "floor": 1, "sqrt": 1, "ln": 2, "exp": 1, "coalesce": 1,
 
 	"prev": 1, "cum": 1, "ema": 1, "wilder": 1, "ewm": 1, "decay_sum": 1, "since": 1,
 

@@ -11,19 +11,70 @@ import (
 // unit is what a number counts, as powers of quote money, base units and µs. A price is
 // quote/base, so price * quantity is quote and notional / volume a price again. A plain
 // number has no unit.
-type unit struct{ quote, base, time int }
+type unit struct {
+	quote, base, time int
+	own               string // of user-defined kinds: names with their powers, "celsius^1 m^-2", sorted
+}
 
 func (u unit) times(v unit, sign int) unit {
-	return unit{u.quote + sign*v.quote, u.base + sign*v.base, u.time + sign*v.time}
+	return unit{u.quote + sign*v.quote, u.base + sign*v.base, u.time + sign*v.time, timesOwn(u.own, v.own, sign)}
+}
+
+// ownPowers splits the names of a unit from their powers.
+func ownPowers(own string) map[string]int {
+	powers := map[string]int{}
+	for _, w := range strings.Fields(own) {
+		name, power, _ := strings.Cut(w, "^")
+		powers[name], _ = strconv.Atoi(power) // written by joinOwn
+	}
+	return powers
+}
+
+func joinOwn(powers map[string]int) string {
+	var words []string
+	for _, name := range sortedKeys(powers) {
+		if powers[name] != 0 {
+			words = append(words, name+"^"+strconv.Itoa(powers[name]))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func timesOwn(a, b string, sign int) string {
+	if b == "" {
+		return a
+	}
+	powers := ownPowers(a)
+	for name, p := range ownPowers(b) {
+		powers[name] += sign * p
+	}
+	return joinOwn(powers)
+}
+
+// root halves the powers; false when one is odd.
+func (u unit) root() (unit, bool) {
+	powers := ownPowers(u.own)
+	even := u.quote%2 == 0 && u.base%2 == 0 && u.time%2 == 0
+	for name, p := range powers {
+		even = even && p%2 == 0
+		powers[name] = p / 2
+	}
+	return unit{u.quote / 2, u.base / 2, u.time / 2, joinOwn(powers)}, even
 }
 
 // String prints quote, base, quote/base, quote^2*base …; a plain number is "".
 func (u unit) String() string {
 	var up, down []string
-	for _, f := range []struct {
+	type factor struct {
 		name  string
 		power int
-	}{{"quote", u.quote}, {"base", u.base}, {"us", u.time}} {
+	}
+	factors := []factor{{"quote", u.quote}, {"base", u.base}, {"us", u.time}}
+	own := ownPowers(u.own)
+	for _, name := range sortedKeys(own) {
+		factors = append(factors, factor{name, own[name]})
+	}
+	for _, f := range factors {
 		power := f.power
 		list := &up
 		if power < 0 {
@@ -48,7 +99,14 @@ func (u unit) String() string {
 
 // parseUnit reads what String prints.
 func parseUnit(s string) unit {
-	var u unit
+	u, _ := readUnit(s)
+	return u
+}
+
+// readUnit reads names with powers, * between them and / before those that divide.
+func readUnit(s string) (u unit, ok bool) {
+	own := map[string]int{}
+	ok = true
 	sign, rest := 1, s
 	for rest != "" {
 		end := strings.IndexAny(rest, "*/")
@@ -62,12 +120,12 @@ func parseUnit(s string) unit {
 		} else {
 			rest = ""
 		}
-		name, power, _ := strings.Cut(word, "^")
+		name, power, raised := strings.Cut(word, "^")
 		n := 1
-		if power != "" {
-			if v, err := strconv.Atoi(power); err == nil {
-				n = v
-			}
+		if raised {
+			v, err := strconv.Atoi(power)
+			ok = ok && err == nil && v >= 1 && v <= maxPower
+			n = v
 		}
 		switch name {
 		case "quote":
@@ -76,11 +134,20 @@ func parseUnit(s string) unit {
 			u.base += sign * n
 		case "us":
 			u.time += sign * n
+		case "1":
+			ok = ok && sign == 1 && !raised && rest != ""
+		default:
+			ok = ok && isIdent(name)
+			own[name] += sign * n
 		}
 		sign = next
 	}
-	return u
+	u.own = joinOwn(own)
+	return u, ok && s != "" && !strings.HasSuffix(s, "*") && !strings.HasSuffix(s, "/")
 }
+
+// maxPower bounds the powers in the unit of a column.
+const maxPower = 9
 
 // fieldType is the type of a column of a kind. The schema calls the unit of prices and of
 // amounts of money "quote"; only amounts are called notional.
@@ -143,18 +210,3 @@ var envelopeTail = []Column{
 
 // entityColumns are the columns that by may name when rows come from events.
 var entityColumns = []string{"exchange", "market", "symbol", "base", "quote", "feed"}
-
-// kindColumns are the input columns of a kind: envelope, numbers, the rest.
-func kindColumns(k market.Kind) []Column {
-	cols := append([]Column(nil), envelope...)
-	var rest []Column
-	for _, f := range market.Schema(k) {
-		c := Column{Name: f.Name, Type: fieldType(f)}
-		if c.Type.Kind == TDec {
-			cols = append(cols, c)
-		} else {
-			rest = append(rest, c)
-		}
-	}
-	return append(append(cols, rest...), envelopeTail...)
-}

@@ -46,7 +46,7 @@ const (
 	SignF
 	MinF
 	MaxF
-	RoundF
+	RoundF // a float to the exact value of N digits nearest to it
 	FloorF
 	CmpX // N is the comparison
 	CmpR

@@ -150,16 +150,13 @@ func (m *Machine) float(in *Instr, d, a, b *Val) {
 	}
 }
 
-// roundFloat is the float nearest to the decimal of some digits nearest to x. From 2^52
-// on a float is a whole number.
+// roundFloat is the decimal of some digits nearest to x, ties to even.
 func (m *Machine) roundFloat(d *Val, x float64, digits int) {
-	if digits == 0 || math.Abs(x) >= 1<<52 {
-		d.setFloat(math.RoundToEven(x))
+	if !ratOfFloat(&m.r, x) {
+		d.setNull(true)
 		return
 	}
-	ratOfFloat(&m.r, x)
-	f, _ := m.r.Round(&m.r, digits).Float64()
-	d.setFloat(f)
+	d.toExact(m.r.Round(&m.r, digits))
 }
 
 func (m *Machine) compare(in *Instr, a, b *Val) bool {

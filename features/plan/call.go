@@ -180,7 +180,10 @@ func (c *coder) round(n *lang.Node, a value) (value, error) {
 	if a.kind.QBits() > 0 {
 		a, _ = c.convert(a, op.KRatio)
 	}
-	code := codes{op.RoundX, op.RoundR, op.RoundF}.of(a.kind)
+	if a.kind == op.KFloat {
+		return c.emit(op.KExact, op.Instr{Op: op.RoundF, A: uint16(a.reg), N: d}), nil
+	}
+	code := codes{op.RoundX, op.RoundR, 0}.of(a.kind)
 	return c.exact(c.emit(a.kind, op.Instr{Op: code, A: uint16(a.reg), N: d})), nil
 }
 

@@ -92,7 +92,7 @@ func (l *lowering) payload(n *lang.Node, t market.Type) (int, bool) {
 	if c := l.v.Lang.Columns[n.Index].Book; c != nil {
 		return l.bookColumn(*c), t == market.TypeDec
 	}
-	for i, f := range market.Schema(l.v.Kind) {
+	for i, f := range l.v.Lang.Kinds.Fields(l.v.Kind) {
 		if f.Name == l.v.Lang.Columns[n.Index].Name && f.Type == t {
 			return i, true
 		}

@@ -17,7 +17,7 @@ const (
 )
 
 // Kinds is a set of kinds of events.
-type Kinds uint16
+type Kinds uint32
 
 // Has reports whether a kind is in the set.
 func (s Kinds) Has(k market.Kind) bool { return s>>k&1 == 1 }

@@ -20,7 +20,7 @@ func (l *lowering) ref(name string, t lang.Type) (Input, error) {
 	if l.v.Parent >= 0 {
 		return l.parentRef(name, t)
 	}
-	for i, f := range market.Schema(l.v.Kind) {
+	for i, f := range l.v.Lang.Kinds.Fields(l.v.Kind) {
 		if f.Name == name {
 			in := Input{Ref: Ref{Source: Payload, Index: i, Name: name}, Type: f.Type}
 			switch f.Type {
@@ -28,6 +28,8 @@ func (l *lowering) ref(name string, t lang.Type) (Input, error) {
 				in.Kind = op.KExact
 			case market.TypeBool:
 				in.Kind = op.KBool
+			case market.TypeFloat:
+				in.Kind = op.KFloat
 			case market.TypeText:
 				in.Kind = op.KText
 			default:
@@ -38,7 +40,7 @@ func (l *lowering) ref(name string, t lang.Type) (Input, error) {
 	}
 	src, ok := envelope[name]
 	if !ok {
-		return Input{}, fmt.Errorf("no column %q in %s", name, l.v.Kind)
+		return Input{}, fmt.Errorf("no column %q in %s", name, l.v.Lang.Kinds.Name(l.v.Kind))
 	}
 	return Input{Ref: Ref{Source: src, Name: name, Words: t.Words}, Kind: envelopeKind(src, t)}, nil
 }

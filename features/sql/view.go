@@ -107,7 +107,7 @@ func (w *writer) fromKind(v *lang.View, name string) scope {
 		val.sql = ident(c.Name)
 		sc.names[c.Name] = val
 	}
-	b.WriteString("\n  FROM " + w.source() + "\n  WHERE kind = " + text(v.Kind.String()) + "\n")
+	b.WriteString("\n  FROM " + w.source() + "\n  WHERE kind = " + text(v.Kinds.Name(v.Kind)) + "\n")
 	if v.Where == nil {
 		w.ctes = append(w.ctes, cte{name, b.String()})
 	} else {
@@ -169,7 +169,7 @@ func (w *writer) column(v *lang.View, c lang.Column) (string, value) {
 			q, q, d, q, q, d, power(d), text(fmt.Sprintf("%s has more than %d digits after the point", c.Name, d)))
 		return sql, intValue(q, d)
 	case lang.TEnum:
-		if len(c.Type.Words) > 0 && (c.Name == "side" || c.Name == "form") {
+		if len(c.Type.Words) > 0 && v.Kinds.Definition(v.Kind) == nil && (c.Name == "side" || c.Name == "form") {
 			return "coalesce(" + q + ", " + text(c.Type.Words[0]) + ")", value{kind: vText}
 		}
 		return q, value{kind: vText}

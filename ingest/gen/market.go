@@ -146,12 +146,12 @@ func (m *Market) addVenues() error {
 				v.outs = append(v.outs, outage{from: m.c.Start + o.At, to: m.c.Start + o.At + o.For})
 			}
 		}
-		for k := market.KindTrade; k < market.NumKinds; k++ {
+		for k := market.KindTrade; k <= market.KindWatermark; k++ {
 			v.latest[k] = make([]int64, m.c.Lines)
 			for l := range v.latest[k] {
 				v.latest[k][l] = market.NoTime
 			}
-			v.prefix[k] = market.IDPrefix("sim-"+name, name, m.c.Markets[0], VenueSymbol, k)
+			v.prefix[k] = market.IDPrefix("sim-"+name, name, m.c.Markets[0], VenueSymbol, k.String())
 		}
 		v.mark = make([]int64, m.c.Lines)
 		v.inst = m.insts.Intern(name, m.c.Markets[0], VenueSymbol)
@@ -181,8 +181,8 @@ func (m *Market) addInstruments() {
 					update: uint64(1_000_000 + m.walk.below(1_000_000_000)),
 				}
 				x.reset(a.price, &m.walk)
-				for k := market.KindTrade; k < market.NumKinds; k++ {
-					x.prefixes[k] = market.IDPrefix("sim-"+m.venues[v].name, m.venues[v].name, mk, symbol, k)
+				for k := market.KindTrade; k <= market.KindWatermark; k++ {
+					x.prefixes[k] = market.IDPrefix("sim-"+m.venues[v].name, m.venues[v].name, mk, symbol, k.String())
 				}
 				m.insta = append(m.insta, x)
 			}

@@ -59,7 +59,7 @@ func NewText(m *Market, f Format) (*Text, error) {
 	if f == Raw {
 		return t, nil
 	}
-	for k := market.KindTrade; k < market.NumKinds; k++ {
+	for k := market.KindTrade; k <= market.KindWatermark; k++ {
 		o := canon.Options{Format: canon.JSONL, Shard: m.c.Lines > 1}
 		if f == CanonicalCSV {
 			o.Format, o.Kind = canon.CSV, k

@@ -49,7 +49,7 @@ func Events(kind market.Kind, plain bool) []Column {
 		{ID: idMarket, Name: "market", Type: String, Doc: "spot, perp, future, option or index"},
 		{ID: idSymbol, Name: "symbol", Type: String, Doc: "canonical: BASE-QUOTE, dated futures BASE-QUOTE-YYMMDD"},
 		{ID: idFeed, Name: "feed", Type: String, Doc: "provider and line"},
-		{ID: idSrc, Name: "src", Type: Int, Doc: "permanent number of feed and kind: feed·16 + kind"},
+		{ID: idSrc, Name: "src", Type: Int, Doc: "number of feed and kind: feed·256 + kind"},
 		{ID: idInst, Name: "inst", Type: Long, Doc: "permanent number of the instrument"},
 		{ID: idEpoch, Name: "epoch", Type: Int, Doc: "counts the venue's resets of its numbers"},
 		{ID: idSeq, Name: "seq", Type: Long, Doc: "the venue's number, or a running one; unsigned 64 bits in two's complement"},

@@ -70,7 +70,7 @@ func allRows(t *testing.T, data []byte, cols []Column, lo, hi int64) []string {
 // TestRoundTrip_EveryKind writes random events of every kind and reads the same values
 // back: all columns, some of them, and ranges of rows.
 func TestRoundTrip_EveryKind(t *testing.T) {
-	for kind := market.Kind(1); kind < market.NumKinds; kind++ {
+	for kind := market.Kind(1); kind <= market.KindWatermark; kind++ {
 		insts, feeds := market.NewInstruments(), market.NewFeeds()
 		r := rand.New(rand.NewPCG(2, uint64(kind)))
 		all := randomEvents(r, kind, 18_000, insts, feeds)

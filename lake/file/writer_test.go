@@ -31,7 +31,7 @@ func packed(t *testing.T, w *Writer, p *Packer, batches ...*market.Batch) ([]byt
 // TestWriter_SameRowsSameBytes hands the same rows in in batches of other sizes and
 // another order: the file is the same, bit by bit.
 func TestWriter_SameRowsSameBytes(t *testing.T) {
-	for kind := market.Kind(1); kind < market.NumKinds; kind++ {
+	for kind := market.Kind(1); kind <= market.KindWatermark; kind++ {
 		insts, feeds := market.NewInstruments(), market.NewFeeds()
 		r := rand.New(rand.NewPCG(1, uint64(kind)))
 		all := randomEvents(r, kind, 20_000, insts, feeds)

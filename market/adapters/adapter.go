@@ -27,7 +27,8 @@ type Record struct {
 type Env struct {
 	Feeds *market.Feeds
 	Insts *market.Instruments
-	Feed  string // name of the feed to book events to, "" for the adapter's own choice
+	Kinds *market.Kinds // nil: those of the release
+	Feed  string        // name of the feed to book events to, "" for the adapter's own choice
 }
 
 // Decoder turns records of one input into events. One caller at a time.

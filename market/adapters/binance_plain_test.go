@@ -65,7 +65,7 @@ func (p *plain) decode(line []byte, out *market.Chunk) error {
 		IngestTS: ns / 1000, RawBytes: uint32(len(body)), HasSeq: true,
 	}
 	id := func(k market.Kind, s string) market.ID {
-		id, _ := market.EventID(nil, market.IDPrefix(p.feed, "binance", p.v, p.sym, k), []byte(s))
+		id, _ := market.EventID(nil, market.IDPrefix(p.feed, "binance", p.v, p.sym, k.String()), []byte(s))
 		return id
 	}
 	switch {

@@ -74,7 +74,7 @@ type laneName struct {
 // idPrefix is market.IDPrefix of the lane and a kind, made once.
 func (l *lane) idPrefix(k market.Kind) []byte {
 	if l.prefix[k] == nil {
-		l.prefix[k] = market.IDPrefix(l.name.feed, l.name.exchange, l.name.venue, l.name.symbol, k)
+		l.prefix[k] = market.IDPrefix(l.name.feed, l.name.exchange, l.name.venue, l.name.symbol, k.String())
 	}
 	return l.prefix[k]
 }

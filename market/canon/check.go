@@ -60,7 +60,7 @@ func (d *decoder) positive(price, qty value) string {
 
 // offending is the text shown with a broken rule: the first price of the row.
 func (d *decoder) offending(k market.Kind) []byte {
-	for _, f := range columns.kinds[k] {
+	for _, f := range d.columns.kinds[k] {
 		if c := d.cells[f.col]; f.Unit == "quote" && !c.null() {
 			return c.b
 		}

@@ -5,7 +5,7 @@ import (
 )
 
 // column is the number of a column name among all names that canonical files may have.
-type column uint8
+type column uint16
 
 // Envelope columns, in the order of a file's header.
 const (
@@ -20,9 +20,6 @@ const (
 	colShard
 	firstPayload
 )
-
-// maxColumns bounds the number of names; cells of a row live in an array of this size.
-const maxColumns = 80
 
 var envelopeNames = [firstPayload]string{
 	"kind", "feed", "exchange", "market", "symbol", "event_ts", "ingest_ts", "seq", "shard",
@@ -41,6 +38,7 @@ type field struct {
 	col      column
 	index    int   // place in market.Schema; of levels the price list, quantities follow
 	optional bool  // absent or empty means def
+	signed   bool  // a whole number may be negative: of user-defined kinds
 	def      int64 // value of an optional column; of texts, what the symbol tells
 }
 
@@ -54,25 +52,38 @@ var defaults = map[market.Kind]map[string]int64{
 	market.KindInstrument:  {"inverse": 0, "state": 0, "base_asset": 0, "quote_asset": 0},
 }
 
-// table is the static description of all canonical columns.
+// table is the description of all canonical columns of a set of kinds.
 type table struct {
+	known  *market.Kinds
 	names  []string
 	byName map[string]column
 	kinds  [market.NumKinds][]field
 }
 
-var columns = newTable()
+// columns are those of the kinds of the release.
+var columns = newTable(nil)
 
-func newTable() *table {
-	t := &table{byName: map[string]column{}}
+// columnsOf is the table of these kinds.
+func columnsOf(kinds *market.Kinds) *table {
+	if len(kinds.Defined()) == 0 {
+		return columns
+	}
+	return newTable(kinds)
+}
+
+func newTable(kinds *market.Kinds) *table {
+	t := &table{known: kinds, byName: map[string]column{}}
 	for _, n := range envelopeNames {
 		t.column(n)
 	}
-	for k := market.KindTrade; k < market.NumKinds; k++ {
+	for k := market.KindTrade; k <= market.KindWatermark; k++ {
 		t.kinds[k] = t.fields(k)
 	}
 	for _, n := range ignoredNames {
 		t.column(n)
+	}
+	for _, k := range kinds.Defined() {
+		t.kinds[k] = t.fields(k)
 	}
 	return t
 }
@@ -91,7 +102,7 @@ func (t *table) column(name string) column {
 func (t *table) fields(k market.Kind) []field {
 	var out []field
 	var levels []field
-	for i, f := range market.Schema(k) {
+	for i, f := range t.known.Fields(k) {
 		if f.Type == market.TypeDecs {
 			if i == market.BookBidPrice || i == market.BookAskPrice {
 				f.Name, f.Type = map[int]string{market.BookBidPrice: "bids", market.BookAskPrice: "asks"}[i], typeLevels
@@ -100,9 +111,14 @@ func (t *table) fields(k market.Kind) []field {
 			continue
 		}
 		def, optional := defaults[k][f.Name]
-		out = append(out, field{Field: f, col: t.column(f.Name), index: i, optional: optional, def: def})
+		out = append(out, field{Field: f, col: t.column(f.Name), index: i, optional: optional, def: def, signed: t.known.Definition(k) != nil})
 	}
 	return append(out, levels...) // lists last, where people can skip them
+}
+
+// has reports whether the table has the kind.
+func (t *table) has(k market.Kind) bool {
+	return k > market.KindNone && k <= market.KindWatermark || t.known.Definition(k) != nil
 }
 
 // required reports whether a header without the column cannot carry the kind.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/adapters"
 	"github.com/pinova-group/tidemark/market/num"
 )
@@ -14,7 +15,7 @@ import (
 // file: every later line is refused, none is guessed at.
 func (d *decoder) readHeader(line []byte) *adapters.BadRecord {
 	var cols []column
-	var seen [maxColumns]bool
+	seen := make([]bool, len(d.columns.names))
 	for rest, more := line, true; more; {
 		var name []byte
 		name, rest, more = bytes.Cut(rest, []byte{','})
@@ -22,9 +23,9 @@ func (d *decoder) readHeader(line []byte) *adapters.BadRecord {
 		if len(name) >= 2 && name[0] == '"' && name[len(name)-1] == '"' {
 			name = name[1 : len(name)-1]
 		}
-		c, ok := columns.byName[string(name)]
+		c, ok := d.columns.byName[string(name)]
 		if !ok {
-			return unknownColumn(name)
+			return d.columns.unknown(name)
 		}
 		if seen[c] {
 			return adapters.Bad("column appears twice", name)
@@ -34,21 +35,21 @@ func (d *decoder) readHeader(line []byte) *adapters.BadRecord {
 	}
 	for c := colKind; c <= colEventTS; c++ {
 		if !seen[c] && (c != colFeed || d.env.Feed == "") && c != colExchange {
-			return adapters.Bad("column is missing in the header", []byte(columns.names[c]))
+			return adapters.Bad("column is missing in the header", []byte(d.columns.names[c]))
 		}
 	}
 	for k := range d.carries {
-		d.lacks[k] = lacks(columns.kinds[k], &seen)
-		d.carries[k] = k != 0 && d.lacks[k] == ""
+		d.lacks[k] = lacks(d.columns.kinds[k], seen)
+		d.carries[k] = d.columns.has(market.Kind(k)) && d.lacks[k] == ""
 	}
 	d.header, d.headLine = cols, append([]byte(nil), line...)
-	clear(d.cells[:])
+	clear(d.cells)
 	return nil
 }
 
 // lacks names the columns that a kind needs and the header does not have, "" when it has
 // all. Quotes require no single column, but one of theirs.
-func lacks(fields []field, seen *[maxColumns]bool) string {
+func lacks(fields []field, seen []bool) string {
 	some := len(fields) == 0
 	var names, all []string
 	for i := range fields {
@@ -84,14 +85,14 @@ var otherWords = map[string]string{
 // maxName bounds the names that a nearest one is looked for.
 const maxName = 64
 
-func unknownColumn(name []byte) *adapters.BadRecord {
+func (t *table) unknown(name []byte) *adapters.BadRecord {
 	bad := adapters.Bad("column is not known", name)
 	if len(name) > maxName {
 		return bad
 	}
 	n, ok := otherWords[strings.ToLower(string(name))]
-	if !ok {
-		n = fault.Nearest(string(name), columns.names)
+	if !ok || len(t.known.Defined()) > 0 {
+		n = fault.Nearest(string(name), t.names)
 	}
 	if n != "" {
 		bad.Detail = fmt.Sprintf("%s (did you mean %s?)", bad.Detail, n)

@@ -37,8 +37,9 @@ func (c *cell) text() bool { return c.f == formRaw || c.f == formString || c.f =
 
 // decoder implements adapters.Decoder for one input.
 type decoder struct {
-	env   adapters.Env
-	cells [maxColumns]cell
+	env     adapters.Env
+	columns *table
+	cells   []cell // by column
 
 	header   []column // of the CSV part; nil before the header line
 	headLine []byte   // to know it again when files were joined
@@ -51,7 +52,7 @@ type decoder struct {
 	lastLane *lane
 	laneKey  []byte
 	feeds    map[string]market.FeedID
-	vals     [16]value
+	vals     [market.MaxColumns]value
 	bids     side
 	asks     side
 	idBuf    []byte
@@ -77,7 +78,8 @@ const (
 )
 
 func newDecoder(env adapters.Env) adapters.Decoder {
-	return &decoder{env: env, lanes: map[string]*lane{}}
+	t := columnsOf(env.Kinds)
+	return &decoder{env: env, columns: t, cells: make([]cell, len(t.names)), lanes: map[string]*lane{}}
 }
 
 // Decode implements adapters.Decoder. A header line and blank lines give no event and
@@ -122,7 +124,7 @@ func (d *decoder) csvLine(rec *adapters.Record, line []byte, out *market.Chunk) 
 		return nil // files put one behind the other
 	}
 	if d.mixed {
-		clear(d.cells[:])
+		clear(d.cells)
 		d.mixed = false
 	}
 	if bad := d.splitCSV(line); bad != nil {
@@ -144,7 +146,7 @@ func (d *decoder) kind(json bool) (market.Kind, wire, *adapters.BadRecord) {
 	if c.null() {
 		return 0, 0, adapters.Bad("kind is missing", nil)
 	}
-	k, ok := market.ParseKind(string(c.b))
+	k, ok := d.env.Kinds.Parse(string(c.b))
 	if !ok {
 		return 0, 0, adapters.Bad("kind is not known", c.b)
 	}

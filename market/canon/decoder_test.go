@@ -306,7 +306,7 @@ func TestDecode_Identity(t *testing.T) {
 	if b := ids(header + strings.Replace(good, "1760000000000000", "1760000000000999", 1)); b[0] != a[0] {
 		t.Error("the time of a trade with a venue id changes its identity")
 	}
-	prefix := market.IDPrefix("sim-alpha", "alpha", market.Spot, "BTC-USDT", market.KindTrade)
+	prefix := market.IDPrefix("sim-alpha", "alpha", market.Spot, "BTC-USDT", "trade")
 	if want, _ := market.EventID(nil, prefix, []byte("42")); want != a[0] {
 		t.Error("identity by venue id is not market.EventID of it")
 	}
@@ -380,7 +380,7 @@ func TestDetect(t *testing.T) {
 // The files of testdata stay readable forever and are written byte by byte the same.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for k := market.KindTrade; k < market.NumKinds; k++ {
+	for k := market.KindTrade; k <= market.KindWatermark; k++ {
 		for _, o := range []Options{{Format: CSV, Kind: k}, {Format: JSONL}} {
 			name := filepath.Join("testdata", k.String()+[]string{".csv", ".jsonl"}[o.Format])
 			if *update {

@@ -91,7 +91,7 @@ func kindTables() string {
 		}
 		row(columns.names[c], typ, "", null, meanings[columns.names[c]])
 	}
-	for k := market.KindTrade; k < market.NumKinds; k++ {
+	for k := market.KindTrade; k <= market.KindWatermark; k++ {
 		title := "`" + k.String() + "`"
 		if k == market.KindBook {
 			title = "`orderbook.delta`, `orderbook.snapshot`"
@@ -199,7 +199,7 @@ func venueTables() string {
 
 // Every column of the canonical form has a meaning in the documentation.
 func TestFormatsDoc_ExplainsEveryColumn(t *testing.T) {
-	for k := market.KindTrade; k < market.NumKinds; k++ {
+	for k := market.KindTrade; k <= market.KindWatermark; k++ {
 		for _, f := range columns.kinds[k] {
 			if meaning(&f) == "" {
 				t.Errorf("column %s of %s has no meaning", f.Name, k)

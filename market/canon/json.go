@@ -15,7 +15,7 @@ const badJSON = "not valid JSON"
 // of canonical rows (flat, plus arrays for book levels), and what it lets through is
 // valid JSON; whatever else is in the line makes it bad.
 func (d *decoder) scanJSON(line []byte) *adapters.BadRecord {
-	clear(d.cells[:])
+	clear(d.cells)
 	d.mixed = true
 	i := skipSpace(line, 1)
 	if i < len(line) && line[i] == '}' {
@@ -54,12 +54,12 @@ func (d *decoder) member(line []byte, i, n int) (int, *adapters.BadRecord) {
 		return i, adapters.Bad(badJSON, line)
 	}
 	var col column
-	if n < len(d.keyOrder) && string(name) == columns.names[d.keyOrder[n]] {
+	if n < len(d.keyOrder) && string(name) == d.columns.names[d.keyOrder[n]] {
 		col = d.keyOrder[n]
 	} else {
-		col, ok = columns.byName[string(name)]
+		col, ok = d.columns.byName[string(name)]
 		if !ok {
-			return i, unknownColumn(name)
+			return i, d.columns.unknown(name)
 		}
 		d.keyOrder = append(d.keyOrder[:min(n, len(d.keyOrder))], col)
 	}

@@ -25,9 +25,9 @@ type lane struct {
 }
 
 // prefix is the part of the hashed identity that all events of lane and kind share.
-func (l *lane) prefix(k market.Kind) []byte {
+func (l *lane) prefix(kinds *market.Kinds, k market.Kind) []byte {
 	if l.prefixes[k] == nil {
-		l.prefixes[k] = market.IDPrefix(l.names[0], l.names[1], l.venue, l.names[2], k)
+		l.prefixes[k] = market.IDPrefix(l.names[0], l.names[1], l.venue, l.names[2], kinds.Name(k))
 	}
 	return l.prefixes[k]
 }
@@ -71,7 +71,7 @@ func (d *decoder) newLane() (*lane, *adapters.BadRecord) {
 	l := &lane{}
 	for c := colFeed; c <= colSymbol; c++ {
 		if cl := &d.cells[c]; !cl.null() && !cl.text() {
-			return nil, adapters.Bad(columns.names[c]+" is not a text", cl.b)
+			return nil, adapters.Bad(d.columns.names[c]+" is not a text", cl.b)
 		}
 	}
 	feed, exchange, symbol := d.cells[colFeed].b, d.cells[colExchange].b, d.cells[colSymbol].b

@@ -178,7 +178,7 @@ func settle(b *market.Batch, i int) {
 // Reading what was written gives the same rows, and writing these the same bytes, for
 // every kind in both formats.
 func TestWriter_RoundTrip(t *testing.T) {
-	for k := market.KindTrade; k < market.NumKinds; k++ {
+	for k := market.KindTrade; k <= market.KindWatermark; k++ {
 		for _, o := range []Options{{Format: CSV, Kind: k, Shard: true, Prints: true}, {Format: JSONL, Shard: true}} {
 			t.Run(fmt.Sprintf("%s/%d", k, o.Format), rapid.MakeCheck(func(t *rapid.T) {
 				w := newWorld()

@@ -3,6 +3,7 @@ package canon
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"strconv"
 	"unicode/utf8"
 
@@ -66,7 +67,7 @@ func (d *decoder) row(rec *adapters.Record, out *market.Chunk, json bool) *adapt
 		}
 		e.Shard = uint16(n)
 	}
-	fields := columns.kinds[k]
+	fields := d.columns.kinds[k]
 	for i := range fields {
 		if bad = d.value(&fields[i], &d.vals[i], l); bad != nil {
 			return bad
@@ -76,7 +77,7 @@ func (d *decoder) row(rec *adapters.Record, out *market.Chunk, json bool) *adapt
 		return bad
 	}
 	d.identify(e, l, k)
-	d.append(out.Batch(k), e, fields)
+	d.append(out.BatchOf(k, d.env.Kinds.Fields(k)), e, fields)
 	return nil
 }
 
@@ -150,7 +151,7 @@ func (d *decoder) value(f *field, v *value, l *lane) *adapters.BadRecord {
 		}
 		v.m, v.s = n.M, n.S
 	case market.TypeInt, market.TypeDur:
-		if v.m, ok = parseInt(c.b); !ok || v.m < 0 {
+		if v.m, ok = parseInt(c.b); !ok || v.m < 0 && !f.signed {
 			return adapters.Bad(f.Name+" is not a whole number", c.b)
 		}
 	case market.TypeTime:
@@ -169,8 +170,21 @@ func (d *decoder) value(f *field, v *value, l *lane) *adapters.BadRecord {
 		}
 	case market.TypeText:
 		return d.text(f, c, v)
+	case market.TypeFloat:
+		x, err := strconv.ParseFloat(string(c.b), 64)
+		if err != nil || x-x != 0 || !c.text() || !plainFloat(c.b) {
+			return adapters.Bad(f.Name+" is not a number", c.b)
+		}
+		v.m = int64(math.Float64bits(x + 0)) // -0 is 0
 	}
 	return nil
+}
+
+// plainFloat refuses what ParseFloat takes and no other reader of the file does: hexadecimal
+// digits, a sign +, underscores, a point without digits.
+func plainFloat(b []byte) bool {
+	end, ok := scanNumber(b, 0)
+	return ok && end == len(b)
 }
 
 func (d *decoder) enum(f *field, c *cell, v *value) *adapters.BadRecord {
@@ -226,12 +240,16 @@ func (d *decoder) levels(f *field, c *cell) *adapters.BadRecord {
 
 // identify sets the id: by the venue's id, else by seq, else by the row itself.
 func (d *decoder) identify(e *market.Envelope, l *lane, k market.Kind) {
-	prefix := l.prefix(k)
+	prefix := l.prefix(d.env.Kinds, k)
 	if k == market.KindTrade || k == market.KindLiquidation {
 		if v := &d.vals[market.TradeVenueID]; len(v.text) > 0 { // column 0 of both
 			e.ID, d.idBuf = market.EventID(d.idBuf, prefix, v.text)
 			return
 		}
+	}
+	if def := d.env.Kinds.Definition(k); def != nil && def.ID >= 0 && !d.vals[def.ID].null {
+		e.ID, d.idBuf = market.EventID(d.idBuf, prefix, d.vals[def.ID].text)
+		return
 	}
 	if e.HasSeq {
 		d.payload = d.payload[:0]
@@ -243,9 +261,9 @@ func (d *decoder) identify(e *market.Envelope, l *lane, k market.Kind) {
 		return
 	}
 	d.payload = binary.BigEndian.AppendUint64(d.payload[:0], uint64(e.EventTS))
-	for i := range columns.kinds[k] {
+	for i := range d.columns.kinds[k] {
 		v := &d.vals[i]
-		if columns.kinds[k][i].Type == typeLevels {
+		if d.columns.kinds[k][i].Type == typeLevels {
 			continue
 		}
 		d.payload = binary.BigEndian.AppendUint64(d.payload, uint64(v.m))
@@ -298,6 +316,10 @@ func (d *decoder) append(b *market.Batch, e *market.Envelope, fields []field) {
 			c.AppendNullText()
 		case f.Type == market.TypeText:
 			c.AppendText(v.text)
+		case f.Type == market.TypeFloat && v.null:
+			c.AppendNullFloat()
+		case f.Type == market.TypeFloat:
+			c.AppendFloat(math.Float64frombits(uint64(v.m)))
 		case f.Type == typeLevels:
 			s := &d.bids
 			if f.index == market.BookAskPrice {

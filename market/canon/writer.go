@@ -25,6 +25,8 @@ type Options struct {
 	Format Format
 	// Kind is the kind of all rows of a CSV file. JSONL takes any kind, mixed.
 	Kind market.Kind
+	// Kinds is the table of the kinds of all rows, nil for those of the release.
+	Kinds *market.Kinds
 	// Shard adds the column shard: the line of the feed that carried the event.
 	Shard bool
 	// Prints adds the column prints to trades of CSV. JSONL has it where it is not 1.
@@ -39,6 +41,7 @@ var ErrNoColumn = errors.New("no column for the value")
 type Writer struct {
 	w     io.Writer
 	o     Options
+	t     *table
 	feeds *market.Feeds
 	insts *market.Instruments
 	buf   []byte
@@ -57,7 +60,7 @@ const flushAt = 64 << 10
 // NewWriter makes a writer; feeds and insts must be those that issued the numbers in
 // the batches.
 func NewWriter(w io.Writer, o Options, feeds *market.Feeds, insts *market.Instruments) *Writer {
-	return &Writer{w: w, o: o, feeds: feeds, insts: insts}
+	return &Writer{w: w, o: o, t: columnsOf(o.Kinds), feeds: feeds, insts: insts}
 }
 
 // Write appends all rows of a batch.
@@ -99,7 +102,7 @@ func (w *Writer) Header() error {
 	if w.head || w.o.Format != CSV {
 		return nil
 	}
-	if w.o.Kind == market.KindNone || w.o.Kind >= market.NumKinds {
+	if !w.t.has(w.o.Kind) {
 		return fmt.Errorf("write CSV header: kind %d: %w", w.o.Kind, ErrNoColumn)
 	}
 	w.head = true
@@ -110,9 +113,9 @@ func (w *Writer) Header() error {
 		if c > 0 {
 			w.buf = append(w.buf, ',')
 		}
-		w.buf = append(w.buf, columns.names[c]...)
+		w.buf = append(w.buf, w.t.names[c]...)
 	}
-	for _, f := range columns.kinds[w.o.Kind] {
+	for _, f := range w.t.kinds[w.o.Kind] {
 		if w.csvColumn(&f) {
 			w.buf = append(append(w.buf, ','), f.Name...)
 		}
@@ -135,9 +138,9 @@ func (w *Writer) Flush() error {
 }
 
 // wireKind is the kind as files and topics name it.
-func wireKind(b *market.Batch, i int) string {
+func (w *Writer) wireKind(b *market.Batch, i int) string {
 	if b.Kind != market.KindBook {
-		return b.Kind.String()
+		return w.t.known.Name(b.Kind)
 	}
 	if b.Cols[market.BookOrigin].I64[i] == market.OriginDelta {
 		return "orderbook.delta"
@@ -171,7 +174,7 @@ func (w *Writer) csvRow(b *market.Batch, i int) error {
 	if b.Kind != w.o.Kind {
 		return fmt.Errorf("write %s row into a CSV file of kind %s: %w", b.Kind, w.o.Kind, ErrNoColumn)
 	}
-	d := append(w.buf, wireKind(b, i)...)
+	d := append(w.buf, w.wireKind(b, i)...)
 	d = append(d, w.name(b, i)...)
 	d = append(strconv.AppendInt(d, b.EventTS[i], 10), ',')
 	if b.IngestTS[i] != market.NoTime {
@@ -184,7 +187,7 @@ func (w *Writer) csvRow(b *market.Batch, i int) error {
 	if w.o.Shard {
 		d = strconv.AppendUint(append(d, ','), uint64(b.Shard[i]), 10)
 	}
-	fields := columns.kinds[b.Kind]
+	fields := w.t.kinds[b.Kind]
 	for j := range fields {
 		f := &fields[j]
 		if !w.csvColumn(f) {
@@ -231,6 +234,8 @@ func appendPlain(d []byte, c *market.Col, f *field, i int) ([]byte, error) {
 		return append(d, f.Words[c.I64[i]]...), nil
 	case market.TypeBool:
 		return strconv.AppendBool(d, c.I64[i] != 0), nil
+	case market.TypeFloat:
+		return strconv.AppendFloat(d, c.F64[i], 'g', -1, 64), nil
 	}
 	return strconv.AppendInt(d, c.I64[i], 10), nil
 }
@@ -305,7 +310,7 @@ func appendLevels(d []byte, b *market.Batch, f *field, i int, json bool) []byte 
 
 func (w *Writer) jsonRow(b *market.Batch, i int) error {
 	d := append(w.buf, `{"kind":"`...)
-	d = append(append(d, wireKind(b, i)...), `",`...)
+	d = append(append(d, w.wireKind(b, i)...), `",`...)
 	d = append(d, w.name(b, i)...)
 	d = strconv.AppendInt(append(d, `"event_ts":`...), b.EventTS[i], 10)
 	if b.IngestTS[i] != market.NoTime {
@@ -317,7 +322,7 @@ func (w *Writer) jsonRow(b *market.Batch, i int) error {
 	if w.o.Shard {
 		d = strconv.AppendUint(append(d, `,"shard":`...), uint64(b.Shard[i]), 10)
 	}
-	fields := columns.kinds[b.Kind]
+	fields := w.t.kinds[b.Kind]
 	for j := range fields {
 		f := &fields[j]
 		c := &b.Cols[f.index]

@@ -12,7 +12,7 @@ import (
 
 const (
 	maxScale = num.MaxScale
-	maxCols  = 32
+	maxCols  = market.MaxColumns
 )
 
 // Decoder reads messages into batches. It is not safe for concurrent use.
@@ -45,7 +45,7 @@ func (d *Decoder) Decode(payload []byte, kind market.Kind, b *market.Batch) erro
 	if len(payload) > MaxPayload {
 		return fmt.Errorf("decode %s: message of %d bytes is longer than %d", kind, len(payload), MaxPayload)
 	}
-	fields := market.Schema(kind)
+	fields := b.Fields
 	if err := d.message(payload, fields, b); err != nil {
 		for i := range fields {
 			if fields[i].Type == market.TypeDecs {
@@ -114,7 +114,7 @@ func (d *Decoder) message(payload []byte, fields []market.Field, b *market.Batch
 // column reads the value or the scale of a column.
 func (d *Decoder) column(r *reader, n, typ, col int, f *market.Field, c *market.Col) error {
 	dec := f.Type == market.TypeDec || f.Type == market.TypeDecs
-	if n != valueNumber(col) {
+	if n != FieldNumber(col) {
 		if !dec {
 			return r.skip(typ)
 		}
@@ -147,6 +147,14 @@ func (d *Decoder) column(r *reader, n, typ, col int, f *market.Field, c *market.
 		return err
 	case typeFixed64:
 		u, err := r.fixed64()
+		if err == nil && f.Type == market.TypeFloat {
+			switch x := math.Float64frombits(u); {
+			case x-x != 0:
+				err = errFloat
+			case x == 0:
+				u = 0 // -0
+			}
+		}
 		d.val[col] = int64(u)
 		return err
 	}
@@ -243,6 +251,12 @@ func (d *Decoder) commit(fields []market.Field, b *market.Batch) {
 				c.AppendDec(d.val[i], d.scale[i])
 			} else {
 				c.AppendNull(true)
+			}
+		case market.TypeFloat:
+			if have || !f.Nullable {
+				c.AppendFloat(math.Float64frombits(uint64(d.val[i])))
+			} else {
+				c.AppendNullFloat()
 			}
 		default:
 			if have || !f.Nullable {

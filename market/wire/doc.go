@@ -1,7 +1,7 @@
 // Package wire writes and reads events as the Protobuf messages of proto/tidemark/v1, one
 // row of a batch at a time, straight from and to its columns. The schema of a kind drives
 // both ways, so a column that is added to market.Schema (and to the .proto file) needs no
-// code here. Package pb has the same messages as generated Go.
+// code here, and a user-defined kind has messages too, numbered by the same rule. Package pb has the same messages as generated Go.
 //
 // The bytes of a row are canonical: fields in the order of their numbers, values that are
 // zero left out unless the column can be null, lists packed, varints as short as can be.
@@ -35,6 +35,7 @@ var (
 	errMantissa = errors.New("mantissa is not in ±(2^63-1)")
 	errEnum     = errors.New("code is not known")
 	errBool     = errors.New("truth value is not 0 or 1")
+	errFloat    = errors.New("float is infinite, not a number, or -0")
 	errText     = errors.New("text is too long or not UTF-8")
 	errNumber   = errors.New("number is too large")
 	errID       = errors.New("event id is not of 16 bytes")
@@ -52,7 +53,8 @@ const (
 	numFirst    = 2
 )
 
-func valueNumber(col int) int { return numFirst + 2*col }
+// FieldNumber is the number of a column in the message of its kind; the scale of a decimal has the next one.
+func FieldNumber(col int) int { return numFirst + 2*col }
 
 // Wire types.
 const (

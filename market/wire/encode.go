@@ -44,8 +44,8 @@ func (e *Encoder) Append(dst []byte, b *market.Batch, row int) ([]byte, error) {
 		return dst, fmt.Errorf("encode %s: %w", b.Kind, err)
 	}
 	for i := range b.Cols {
-		f := &market.Schema(b.Kind)[i]
-		out, err = appendColumn(out, valueNumber(i), f, &b.Cols[i], row)
+		f := &b.Fields[i]
+		out, err = appendColumn(out, FieldNumber(i), f, &b.Cols[i], row)
 		if err != nil {
 			return dst, fmt.Errorf("encode %s: column %s: %w", b.Kind, f.Name, err)
 		}
@@ -178,7 +178,14 @@ func appendColumn(dst []byte, num int, f *market.Field, c *market.Col, row int) 
 		}
 		return dst, nil
 	case market.TypeFloat:
-		return dst, errType // rows of views have no message
+		u := math.Float64bits(c.F64[row])
+		if f := c.F64[row]; f-f != 0 || u == 1<<63 {
+			return dst, errFloat
+		}
+		if u != 0 || f.Nullable {
+			dst = appendFixed64(dst, num, u)
+		}
+		return dst, nil
 	}
 	v := c.I64[row]
 	switch {

@@ -175,7 +175,7 @@ func (c *checker) engine(log *[market.NumKinds]*market.Batch, mark int64) (*resu
 			continue
 		}
 		if err := r.task.Push(log[k]); err != nil {
-			return nil, fmt.Errorf("push %s events: %w", market.Kind(k), err)
+			return nil, fmt.Errorf("push %s events: %w", c.plan.Kinds().Name(market.Kind(k)), err)
 		}
 	}
 	if err := r.task.Advance(&marks, &r.rows); err != nil {

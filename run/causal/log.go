@@ -26,17 +26,19 @@ func (c *checker) read(ctx context.Context, cfg *run.Config, env run.Env) error 
 		return err
 	}
 	r, err := input.Open(input.Config{Paths: paths, Adapters: run.Formats(), Format: cfg.Format, Feed: cfg.Feed,
-		Feeds: c.feeds, Insts: c.insts, Stdin: env.Stdin})
+		Feeds: c.feeds, Insts: c.insts, Kinds: c.plan.Kinds(), Stdin: env.Stdin})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	seq, err := sequence.New(sequence.DefaultConfig(c.feeds, c.insts))
+	scfg := sequence.DefaultConfig(c.feeds, c.insts)
+	scfg.Kinds = c.plan.Kinds()
+	seq, err := sequence.New(scfg)
 	if err != nil {
 		return fmt.Errorf("start the sequencer: %w", err)
 	}
 	for _, in := range c.plan.Inputs() {
-		c.log[in.Kind] = market.NewBatch(in.Kind)
+		c.log[in.Kind] = c.plan.Kinds().NewBatch(in.Kind)
 	}
 	var ch input.Chunk
 	var out sequence.Out
@@ -145,7 +147,7 @@ func (c *checker) change(how string, events []place) [market.NumKinds]*market.Ba
 		if m == nil {
 			continue
 		}
-		from, to := c.log[k], market.NewBatch(market.Kind(k))
+		from, to := c.log[k], c.plan.Kinds().NewBatch(market.Kind(k))
 		for lo := 0; lo < from.N; {
 			hi := lo + 1
 			for hi < from.N && m[hi] == m[lo] {
@@ -172,7 +174,7 @@ func (c *checker) change(how string, events []place) [market.NumKinds]*market.Ba
 // perturb changes the values of an event: numbers become three times what they were,
 // words the next one. Both sides of a quote or a book grow alike, so they stay in order.
 func perturb(b *market.Batch, i int) {
-	for k, f := range market.Schema(b.Kind) {
+	for k, f := range b.Fields {
 		col := &b.Cols[k]
 		if f.Type != market.TypeDecs && col.IsNull(i) {
 			continue
@@ -192,7 +194,9 @@ func perturb(b *market.Batch, i int) {
 				col.I64[i] = (col.I64[i] + 1) % n
 			}
 		case market.TypeFloat:
-			col.F64[i] *= 3
+			if f := col.F64[i] * 3; f-f == 0 {
+				col.F64[i] = f
+			}
 		}
 	}
 }
@@ -216,6 +220,6 @@ func (c *checker) describe(p place) string {
 	if t := b.IngestTS[p.i]; t != market.NoTime {
 		received = "received " + market.FormatTime(t)
 	}
-	return fmt.Sprintf("%s of %s %s %s %s at %s, %s, seq %d", p.kind, feed, in.Exchange, in.Venue, in.Symbol,
+	return fmt.Sprintf("%s of %s %s %s %s at %s, %s, seq %d", c.plan.Kinds().Name(p.kind), feed, in.Exchange, in.Venue, in.Symbol,
 		market.FormatTime(b.TS[p.i]), received, b.Seq[p.i])
 }

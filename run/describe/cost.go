@@ -118,7 +118,7 @@ func (c *Compiled) closure(want func(v *View) bool) *lang.Set {
 			add(c.Views[i].Lang)
 		}
 	}
-	set := &lang.Set{}
+	set := &lang.Set{Kinds: c.Kinds}
 	for i := range c.Views {
 		if need[c.Views[i].Lang] {
 			set.Views = append(set.Views, c.Views[i].Lang)

@@ -30,7 +30,8 @@ type View struct {
 type Compiled struct {
 	Views  []View
 	Inputs []features.Input
-	Given  []string // names of the views of the specs that were named
+	Given  []string // names of the views and kinds of the specs that were named
+	Kinds  *market.Kinds
 	plan   *features.Plan
 }
 
@@ -49,7 +50,7 @@ func Compile(args, set []string) (*Compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Compiled{Inputs: plan.Inputs(), plan: plan}
+	c := &Compiled{Inputs: plan.Inputs(), Kinds: plan.Kinds(), plan: plan}
 	for _, o := range plan.Outputs() {
 		i := slices.IndexFunc(checked.Views, func(v *lang.View) bool { return v.Name == o.Name && v.Version == o.Version })
 		if i < 0 {
@@ -59,6 +60,10 @@ func Compile(args, set []string) (*Compiled, error) {
 	}
 	for _, s := range src {
 		if sp, problems := lang.Parse(s.Name, s.Text); len(problems) == 0 {
+			if sp.Kind != nil {
+				c.Given = append(c.Given, sp.Kind.Name.Text)
+				continue
+			}
 			c.Given = append(c.Given, sp.View.Text)
 		}
 	}
@@ -133,12 +138,12 @@ func (s source) id() string {
 }
 
 func (v *View) inputs() []source {
-	list := []source{{v.Lang.Kind.String(), false}}
+	list := []source{{v.Lang.Kinds.Name(v.Lang.Kind), false}}
 	if v.Lang.Parent != nil {
 		list[0] = source{v.Lang.Parent.Name, true}
 	}
 	for _, u := range v.Lang.Union {
-		if in := (source{u.Kind.String(), false}); !slices.Contains(list, in) {
+		if in := (source{v.Lang.Kinds.Name(u.Kind), false}); !slices.Contains(list, in) {
 			list = append(list, in)
 		}
 	}
@@ -196,17 +201,24 @@ type Manual struct {
 	Canonical   string            `json:"canonical"`
 }
 
-// Show makes the page of a view; of a file with several specs the last.
-func Show(arg string, set []string) (*Manual, error) {
-	c, err := Compile([]string{arg}, set)
+// Page is what show prints: the page of a view, or that of a kind.
+type Page interface {
+	Text(st term.Style) string
+}
+
+// Show makes the page of the last of these specs, which may refer to the others.
+func Show(args, set []string) (Page, error) {
+	c, err := Compile(args, set)
 	if err != nil {
 		return nil, err
 	}
-	v := &c.Views[len(c.Views)-1]
-	if len(c.Given) > 0 {
-		if g := c.find(c.Given[0]); g != nil {
-			v = g
-		}
+	last := c.Given[len(c.Given)-1]
+	v := c.find(last)
+	if k, ok := c.Kinds.Parse(last); ok && v == nil {
+		return kindPage(c.Kinds.Definition(k)), nil
+	}
+	if v == nil {
+		return nil, fmt.Errorf("BUG: view %q is checked and not planned", last)
 	}
 	m := &Manual{
 		View: v.Name, Version: v.Version, Doc: v.Doc, From: v.from(), Window: v.window(), Empty: v.Lang.Empty, OnLate: v.Lang.OnLate,

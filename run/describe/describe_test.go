@@ -25,10 +25,7 @@ func TestList_EveryShippedViewHasAPage(t *testing.T) {
 		t.Fatalf("%d items of %d specs", len(items), len(specs.Names()))
 	}
 	for _, i := range items {
-		m, err := Show(i.View, nil)
-		if err != nil {
-			t.Fatalf("%s: %v", i.View, err)
-		}
+		m := manual(t, i.View)
 		text := m.Text(term.Style{})
 		for _, c := range m.Columns {
 			if !strings.Contains(text, c.Name) {
@@ -107,22 +104,29 @@ func TestSVG_IsWellFormedAndStable(t *testing.T) {
 	}
 }
 
-func TestShow_ParamsAndProblems(t *testing.T) {
-	m, err := Show("momentum_15m", []string{"w=30m"})
+// manual is the page of a view.
+func manual(t *testing.T, view string, set ...string) *Manual {
+	t.Helper()
+	p, err := Show([]string{view}, set)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", view, err)
 	}
+	m, ok := p.(*Manual)
+	if !ok {
+		t.Fatalf("%s is %T", view, p)
+	}
+	return m
+}
+
+func TestShow_ParamsAndProblems(t *testing.T) {
+	m := manual(t, "momentum_15m", "w=30m")
 	if m.Params["w"] != "30m" || !strings.Contains(m.Window, "30m") {
 		t.Errorf("parameter has no effect: %+v", m)
 	}
-	def, err := Show("momentum_15m", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if def.Fingerprint == m.Fingerprint {
+	if def := manual(t, "momentum_15m"); def.Fingerprint == m.Fingerprint {
 		t.Error("other parameters, same fingerprint")
 	}
-	_, err = Show("momentum_15m", []string{"q=30m"})
+	_, err := Show([]string{"momentum_15m"}, []string{"q=30m"})
 	if f := fault.From(err); f.Code != "spec_invalid" || len(f.Parts) != 1 {
 		t.Errorf("unknown parameter: %+v", f)
 	}

@@ -25,7 +25,7 @@ func (c *Compiled) graph() []node {
 	var ns []node
 	at := map[string]int{}
 	for _, in := range c.Inputs {
-		n := node{id: "kind:" + in.Kind.String(), lines: []string{in.Kind.String()}, input: true}
+		n := node{id: "kind:" + in.Name, lines: []string{in.Name}, input: true}
 		for lo := 0; lo < len(in.Columns); lo += 3 {
 			n.lines = append(n.lines, strings.Join(in.Columns[lo:min(len(in.Columns), lo+3)], ", "))
 		}

@@ -63,7 +63,7 @@ func MakePlan(ctx context.Context, cfg run.Config, env run.Env, clock func() flo
 		if cols == nil {
 			cols = []string{}
 		}
-		p.Inputs = append(p.Inputs, Read{in.Kind.String(), cols, in.Lookback})
+		p.Inputs = append(p.Inputs, Read{in.Name, cols, in.Lookback})
 	}
 	p.Groups = c.groups()
 	if len(cfg.Inputs) == 0 {

@@ -51,7 +51,9 @@ type line struct {
 
 // read takes the whole input through the sequencer and the engine.
 func (e *explainer) read(ctx context.Context, r *input.Reader) error {
-	seq, err := sequence.New(sequence.DefaultConfig(e.feeds, e.insts))
+	scfg := sequence.DefaultConfig(e.feeds, e.insts)
+	scfg.Kinds = e.plan.Kinds()
+	seq, err := sequence.New(scfg)
 	if err != nil {
 		return fmt.Errorf("start the sequencer: %w", err)
 	}
@@ -139,7 +141,7 @@ func (e *explainer) tooMany() error {
 		if in.Lookback < market.Day*3660 {
 			back = run.FormatDuration(in.Lookback) + " of"
 		}
-		reach = append(reach, fmt.Sprintf("%s %s events", back, in.Kind))
+		reach = append(reach, fmt.Sprintf("%s %s events", back, in.Name))
 	}
 	why := fmt.Sprintf("a row of %s depends on %s", e.view.Name, strings.Join(reach, ", "))
 	remedy := "give --input only the files of this stretch and entity"
@@ -175,7 +177,7 @@ func (e *explainer) step(task *features.Task, out *sequence.Out, closed bool) er
 		}
 		e.last = max(e.last, b.TS[b.N-1])
 		if err := task.Push(b); err != nil {
-			return fmt.Errorf("push %s events: %w", market.Kind(k), err)
+			return fmt.Errorf("push %s events: %w", e.plan.Kinds().Name(market.Kind(k)), err)
 		}
 	}
 	e.rows.Reset()

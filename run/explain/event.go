@@ -65,7 +65,7 @@ func (e *explainer) event(r *reads, b *market.Batch, i int, book *plainBook) *Ev
 	if ev.hold = feed.Disorder; ev.avail == market.NoTime {
 		ev.avail = b.TS[i] + feed.AssumedLag
 	}
-	schema := market.Schema(b.Kind)
+	schema := b.Fields
 	for _, c := range r.columns {
 		var v value
 		text := ""
@@ -120,6 +120,8 @@ func cell(f *market.Field, c *market.Col, i int) (value, string) {
 		return whole(c.I64[i]), market.FormatTime(c.I64[i])
 	case market.TypeInt, market.TypeDur:
 		return whole(c.I64[i]), strconv.FormatInt(c.I64[i], 10)
+	case market.TypeFloat:
+		return new(big.Rat).SetFloat64(c.F64[i]), strconv.FormatFloat(c.F64[i], 'g', -1, 64)
 	case market.TypeText:
 		s := string(c.Text(i))
 		return s, s

@@ -91,7 +91,7 @@ func Explain(ctx context.Context, cfg Config) (*Explanation, error) {
 		return nil, err
 	}
 	r, err := input.Open(input.Config{Paths: paths, Adapters: run.Formats(), Format: cfg.Format, Feed: cfg.Feed,
-		Feeds: e.feeds, Insts: e.insts, Stdin: cfg.Stdin, Places: true})
+		Feeds: e.feeds, Insts: e.insts, Kinds: e.plan.Kinds(), Stdin: cfg.Stdin, Places: true})
 	if err != nil {
 		return nil, err
 	}

@@ -22,13 +22,14 @@ type Config struct {
 	Feed     string // feed to book events to; "" for the adapter's own choice
 	Feeds    *market.Feeds
 	Insts    *market.Instruments
+	Kinds    *market.Kinds // nil: those of the release
 	Stdin    io.Reader
 	Rows     int  // rows of a chunk; 0 for 4096
 	Places   bool // keep the place of every row, for Chunk.Place, and the text of bad records
 }
 
 func (c *Config) env() adapters.Env {
-	return adapters.Env{Feeds: c.Feeds, Insts: c.Insts, Feed: c.Feed}
+	return adapters.Env{Feeds: c.Feeds, Insts: c.Insts, Kinds: c.Kinds, Feed: c.Feed}
 }
 
 // Chunk is a stretch of the merged input in arrival order.
@@ -309,7 +310,7 @@ func (r *Reader) settle(s *source, before *[market.NumKinds]int, bound int64) (s
 		if b == nil || b.N == before[k] {
 			continue
 		}
-		s.pending.Batch(market.Kind(k)).AppendRows(b, before[k], b.N)
+		s.pending.BatchOf(b.Kind, b.Fields).AppendRows(b, before[k], b.N)
 		s.waiting += b.N - before[k]
 		b.Truncate(before[k])
 		if r.cfg.Places {

@@ -265,7 +265,7 @@ func (s *source) take(out *Chunk, bound int64) (control bool) {
 		if hi == lo {
 			continue
 		}
-		out.Batch(market.Kind(k)).AppendRows(b, lo, hi)
+		out.BatchOf(b.Kind, b.Fields).AppendRows(b, lo, hi)
 		if s.cfg.Places {
 			out.places[k] = append(out.places[k], s.places[k][lo:hi]...)
 		}

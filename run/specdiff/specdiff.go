@@ -101,6 +101,9 @@ func load(side Side, with []string) (*View, error) {
 		return nil, err
 	}
 	spec, _ := lang.Parse(src[len(src)-1].Name, src[len(src)-1].Text) // checked above
+	if spec.Kind != nil {
+		return nil, fault.Usage("view_missing", fmt.Sprintf("%s defines a kind, not a view", arg), "compare views; kinds that both read go to --with")
+	}
 	v := &View{Arg: side.Arg, side: Side{Arg: arg, Set: side.Set}}
 	for _, lv := range set.Views {
 		if lv.Name == spec.View.Text && lv.Version == spec.Version {
@@ -120,7 +123,7 @@ func load(side Side, with []string) (*View, error) {
 			"keep older versions as files, and name the file")
 	}
 	for _, in := range plan.Inputs() {
-		v.reads = append(v.reads, in.Kind.String()+": "+strings.Join(in.Columns, " "))
+		v.reads = append(v.reads, in.Name+": "+strings.Join(in.Columns, " "))
 	}
 	v.View, v.Version, v.Fingerprint = v.out.Name, v.out.Version, hex.EncodeToString(v.out.Fingerprint[:])
 	return v, nil
@@ -224,9 +227,9 @@ func (d *Diff) why() {
 			d.Why = append(d.Why, fmt.Sprintf("the views they read differ: %s and %s", named(a.Parent), named(b.Parent)))
 		}
 	case a.Parent != nil:
-		d.Why = append(d.Why, fmt.Sprintf("one reads view %s, the other events of kind %s", named(a.Parent), b.Kind))
+		d.Why = append(d.Why, fmt.Sprintf("one reads view %s, the other events of kind %s", named(a.Parent), b.Kinds.Name(b.Kind)))
 	case b.Parent != nil:
-		d.Why = append(d.Why, fmt.Sprintf("one reads events of kind %s, the other view %s", a.Kind, named(b.Parent)))
+		d.Why = append(d.Why, fmt.Sprintf("one reads events of kind %s, the other view %s", a.Kinds.Name(a.Kind), named(b.Parent)))
 	}
 	if x, y := lost(columns(a), columns(b)), lost(columns(b), columns(a)); len(x)+len(y) > 0 {
 		d.Why = append(d.Why, "the input columns that they read differ"+sides(x, y))

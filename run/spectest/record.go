@@ -40,8 +40,10 @@ func Record(ctx context.Context, cfg run.Config, name string, events int, env ru
 	if err != nil {
 		return "", err
 	}
-	last := src[len(src)-1]
-	spec, _ := lang.Parse(last.Name, last.Text) // checked above
+	spec, _, ok := run.LastView(src)
+	if !ok {
+		return "", fault.Usage("view_missing", "these specs define kinds and no view", "name the view to record a test of, too")
+	}
 	text, err := firstEvents(ctx, cfg, events, env)
 	if err != nil {
 		return "", err
@@ -96,7 +98,7 @@ func firstEvents(ctx context.Context, cfg run.Config, most int, env run.Env) (st
 		return "", err
 	}
 	var read [market.NumKinds]bool
-	kinds, o := 0, canon.Options{Format: canon.JSONL}
+	kinds, o := 0, canon.Options{Format: canon.JSONL, Kinds: plan.Kinds()}
 	for _, in := range plan.Inputs() {
 		read[in.Kind] = true
 		kinds++
@@ -110,7 +112,7 @@ func firstEvents(ctx context.Context, cfg run.Config, most int, env run.Env) (st
 		return "", err
 	}
 	r, err := input.Open(input.Config{
-		Paths: paths, Adapters: run.Formats(), Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Stdin: env.Stdin,
+		Paths: paths, Adapters: run.Formats(), Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: plan.Kinds(), Stdin: env.Stdin,
 	})
 	if err != nil {
 		return "", err

@@ -87,6 +87,9 @@ func Run(ctx context.Context, args []string) ([]Result, error) {
 // mistakes of the others are nothing to its tests.
 func parents(args []string, given []*lang.Spec, of int) []string {
 	need := map[int]bool{of: true}
+	for k, s := range given {
+		need[k] = need[k] || s.Kind != nil
+	}
 	var add func(i int)
 	add = func(i int) {
 		for _, from := range given[i].From {

@@ -113,11 +113,16 @@ func family(cfg *Config) (*lang.Family, features.Source, error) {
 	if err != nil {
 		return nil, features.Source{}, err
 	}
-	fam, problems := lang.CheckFamily(parsed, parsed[len(parsed)-1], values, run.CheckOptions(params))
+	_, last, ok := run.LastView(src)
+	if !ok {
+		return nil, features.Source{}, fault.Usage("view_missing", "these specs define kinds and no view", "name the view to sweep, too")
+	}
+	of := parsed[slices.IndexFunc(src, func(s features.Source) bool { return s.Name == last.Name })]
+	fam, problems := lang.CheckFamily(parsed, of, values, run.CheckOptions(params))
 	if len(problems) > 0 {
 		return nil, features.Source{}, run.SpecFault(problems)
 	}
-	return fam, src[len(src)-1], nil
+	return fam, last, nil
 }
 
 // collector works the metrics out while rows come.
@@ -134,7 +139,7 @@ type collector struct {
 
 // init finds the metrics; the columns of all variants are the same.
 func (c *collector) init(res *Result) error {
-	plan, err := features.CompileSet(&lang.Set{Views: c.fam.Set.Views}, features.Options{})
+	plan, err := features.CompileSet(c.fam.Set, features.Options{})
 	if err != nil {
 		return run.SpecFault(err)
 	}
