@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"market/canon", "lake/file"},
 	{"lake/catalog", "specs", "features/lang"},
 	{"lake", "sequence", "features/op", "features/sql"},
-	{"features/plan"},
+	{"features/plan", "lake/sink"},
 	{"features"},
 	{"ingest/gen", "run/rowfile", "run/input"},
 	{"run/picture"},

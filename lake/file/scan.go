@@ -49,12 +49,16 @@ func (s *Scan) Runs() []Run { return s.runs }
 func (s *Scan) InMemory() bool { return s.held != nil }
 
 // Open reads the rows of run i, sorted by the numbers of the sort order.
-func (s *Scan) Open(i int) (Cursor, error) {
-	run := s.runs[i]
+func (s *Scan) Open(i int) (Cursor, error) { return s.OpenRuns(i, i+1) }
+
+// OpenRuns reads the rows from the first of run i to the last of run j-1, with those that
+// lie between the runs.
+func (s *Scan) OpenRuns(i, j int) (Cursor, error) {
+	lo, hi := s.runs[i].First, s.runs[j-1].First+s.runs[j-1].Rows
 	if s.held == nil {
-		return s.r.read(s.binds, run.First, run.First+run.Rows)
+		return s.r.read(s.binds, lo, hi)
 	}
-	return &heldRows{w: s.held, perm: s.perm[run.First : run.First+run.Rows], batch: Batch{Cols: make([]Col, len(s.cols))}}, nil
+	return &heldRows{w: s.held, perm: s.perm[lo:hi], batch: Batch{Cols: make([]Col, len(s.cols))}}, nil
 }
 
 // Scan finds the rows that a query wants. Runs come from the footer, or where the file

@@ -1,0 +1,467 @@
+// Package sink takes sequenced events and puts each into its table of a lake once. It
+// knows no Kafka and no files of events: who feeds it says what a commit stands for.
+package sink
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pinova-group/tidemark/lake"
+	"github.com/pinova-group/tidemark/lake/file"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// DefaultMemory is what rows on their way into files may take, in bytes.
+const DefaultMemory = 192 << 20
+
+// Config is how rows are kept and written.
+type Config struct {
+	Memory int64 // bytes of rows over all open files; 0 for DefaultMemory
+	Plain  bool  // new tables get a double beside each decimal
+}
+
+// Counts says what became of the events of one kind.
+type Counts struct {
+	Added int64 `json:"added"`
+	Known int64 `json:"known"` // in the table already, by event id
+	Files int64 `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+// Events writes events into the tables processed.<kind>. A row whose event id is in its
+// hour's partition already is left out, so the same events may come any number of times,
+// after a crash, too. Rows are kept in memory by partition and become a file each when the
+// memory is full, when their hour is long past, and at Commit. Not for concurrent use.
+type Events struct {
+	lake   *lake.Lake
+	conf   Config
+	insts  *market.Instruments
+	feeds  *market.Feeds
+	tables [market.NumKinds]*events
+}
+
+// NewEvents makes a sink for events.
+func NewEvents(l *lake.Lake, insts *market.Instruments, feeds *market.Feeds, c Config) *Events {
+	if c.Memory <= 0 {
+		c.Memory = DefaultMemory
+	}
+	return &Events{lake: l, conf: c, insts: insts, feeds: feeds}
+}
+
+// events is one table.
+type events struct {
+	kind   market.Kind
+	table  *lake.Table
+	base   int64 // snapshot that known ids are of
+	packer *file.Packer
+	commit lake.CommitID
+	files  []written
+	nfiles int // files of the commit so far
+	parts  map[partKey]*part
+	byInst []*part // the part of an instrument's last row
+	last   int64   // greatest time of an in-time row, 0 for none
+	counts Counts
+}
+
+type partKey struct {
+	hour             int64
+	exchange, market string
+}
+
+// part is an open partition: rows that wait for their file.
+type part struct {
+	key   partKey
+	w     *file.Writer
+	known map[market.ID]struct{} // ids that the table has
+	ids   []market.ID            // of the rows in w
+	take  []int32                // rows of the batch at hand
+}
+
+// size is the memory that the rows take, in bytes.
+func (p *part) size() int64 { return p.w.Size() + int64(len(p.ids)*len(market.ID{})) }
+
+// written is a file that waits for the commit, and the ids of its rows.
+type written struct {
+	file lake.File
+	key  partKey
+	ids  []market.ID
+}
+
+// TableName is the table of a kind.
+func TableName(k market.Kind) string { return "processed." + k.String() }
+
+// Definition is how the table of a kind is made.
+func Definition(k market.Kind, plain bool) lake.Definition {
+	d := lake.Definition{
+		Columns: file.Events(k, plain), Doc: "sequenced events of kind " + k.String(),
+		Partition: []lake.Partition{{Column: "ts", Transform: "hour"}, {Column: "exchange", Transform: "identity"}, {Column: "market", Transform: "identity"}},
+	}
+	for _, key := range file.EventKeys() {
+		d.Sort = append(d.Sort, key.Column)
+	}
+	return d
+}
+
+// Add takes sequenced rows of one kind, late ones flagged, in any order. It keeps nothing of b.
+func (s *Events) Add(ctx context.Context, b *market.Batch) error {
+	if b.N == 0 {
+		return nil
+	}
+	t, err := s.of(ctx, b.Kind)
+	if err != nil {
+		return err
+	}
+	packed, err := t.packer.Pack(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", TableName(b.Kind), err)
+	}
+	if err := s.sort(ctx, t, b); err != nil {
+		return err
+	}
+	for _, p := range t.parts {
+		if len(p.take) == 0 {
+			continue
+		}
+		if err := p.w.Append(packed, p.take); err != nil {
+			return fmt.Errorf("%s: %w", TableName(b.Kind), err)
+		}
+		for _, r := range p.take {
+			p.ids = append(p.ids, b.ID[r])
+		}
+		t.counts.Added += int64(len(p.take))
+		p.take = p.take[:0]
+	}
+	if err := t.closePast(ctx); err != nil {
+		return err
+	}
+	return s.fit(ctx)
+}
+
+// sort finds the partition of each row and drops the known ones.
+func (s *Events) sort(ctx context.Context, t *events, b *market.Batch) error {
+	for i := range b.N {
+		hour := floorHour(b.TS[i])
+		h := int(b.Inst[i])
+		for h >= len(t.byInst) {
+			t.byInst = append(t.byInst, nil)
+		}
+		p := t.byInst[h]
+		if p == nil || p.key.hour != hour {
+			inst := s.insts.Get(b.Inst[i])
+			var err error
+			if p, err = t.part(ctx, partKey{hour, inst.Exchange, inst.Venue.String()}); err != nil {
+				return err
+			}
+			t.byInst[h] = p
+		}
+		if p.known != nil {
+			if _, ok := p.known[b.ID[i]]; ok {
+				t.counts.Known++
+				continue
+			}
+		}
+		p.take = append(p.take, int32(i))
+		if b.Flags[i]&market.FlagLate == 0 {
+			t.last = max(t.last, b.TS[i])
+		}
+	}
+	return nil
+}
+
+func floorHour(ts int64) int64 {
+	h := ts / market.Hour
+	if ts%market.Hour < 0 {
+		h--
+	}
+	return h
+}
+
+// of finds the table of a kind, and makes it when it is not there.
+func (s *Events) of(ctx context.Context, k market.Kind) (*events, error) {
+	if t := s.tables[k]; t != nil {
+		return t, nil
+	}
+	tab, err := s.lake.Load(ctx, TableName(k))
+	if errors.Is(err, lake.ErrNoTable) {
+		tab, err = s.lake.Create(ctx, TableName(k), Definition(k, s.conf.Plain))
+		if errors.Is(err, lake.ErrExists) { // another process was faster
+			tab, err = s.lake.Load(ctx, TableName(k))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	cols, err := tab.Columns()
+	if err != nil {
+		return nil, err
+	}
+	plain := len(cols) > len(file.Events(k, false))
+	t := &events{kind: k, table: tab, packer: file.NewPacker(k, plain, s.insts, s.feeds), parts: map[partKey]*part{}}
+	if err := fits(tab.Name(), cols, t.packer.Columns()); err != nil {
+		return nil, err
+	}
+	if err := t.begin(tab); err != nil {
+		return nil, err
+	}
+	s.tables[k] = t
+	return t, nil
+}
+
+// fits compares the columns of a table with those of its files.
+func fits(name string, have, want []file.Column) error {
+	if len(have) == len(want) && !slices.ContainsFunc(want, func(w file.Column) bool {
+		return !slices.ContainsFunc(have, func(h file.Column) bool {
+			return h.ID == w.ID && h.Type == w.Type && h.Nullable == w.Nullable
+		})
+	}) {
+		return nil
+	}
+	return fmt.Errorf("table %s has other columns than this program writes: %s; one of them is of another version", name, diff(have, want))
+}
+
+func diff(have, want []file.Column) string {
+	for _, w := range want {
+		i := slices.IndexFunc(have, func(h file.Column) bool { return h.ID == w.ID })
+		switch {
+		case i < 0:
+			return fmt.Sprintf("the table has no column %s (id %d)", w.Name, w.ID)
+		case have[i].Type != w.Type || have[i].Nullable != w.Nullable:
+			return fmt.Sprintf("column %s is %s there and %s here", w.Name, have[i].Type, w.Type)
+		}
+	}
+	return fmt.Sprintf("it has %d columns, not %d", len(have), len(want))
+}
+
+// begin starts the next commit on a state of the table.
+func (t *events) begin(tab *lake.Table) error {
+	b, err := tab.Base()
+	if err != nil {
+		return err
+	}
+	t.table, t.base, t.commit, t.files, t.nfiles = tab, b.Snapshot, lake.NewCommitID(), nil, 0
+	clear(t.parts)
+	clear(t.byInst)
+	return nil
+}
+
+// part opens a partition.
+func (t *events) part(ctx context.Context, key partKey) (*part, error) {
+	if p := t.parts[key]; p != nil {
+		return p, nil
+	}
+	p := &part{key: key}
+	var err error
+	if p.known, err = t.idsAt(ctx, t.table, t.base, key); err != nil {
+		return nil, err
+	}
+	if p.w, err = file.NewWriter(t.packer.Columns(), file.EventKeys()); err != nil {
+		return nil, err
+	}
+	t.parts[key] = p
+	return p, nil
+}
+
+// idsAt reads the event ids of a partition; nil when it has none.
+func (t *events) idsAt(ctx context.Context, tab *lake.Table, snapshot int64, key partKey) (map[market.ID]struct{}, error) {
+	if snapshot == 0 {
+		return nil, nil
+	}
+	sc, err := tab.Scan(ctx, lake.Query{
+		Snapshot: snapshot, Columns: []string{"event_id"}, From: key.hour * market.Hour, To: (key.hour + 1) * market.Hour,
+		Where: map[string][]string{"exchange": {key.exchange}, "market": {key.market}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer sc.Close()
+	var ids map[market.ID]struct{}
+	for {
+		b, err := sc.Next()
+		if err != nil {
+			return nil, fmt.Errorf("table %s: known events: %w", tab.Name(), err)
+		}
+		if b == nil {
+			return ids, nil
+		}
+		if ids == nil {
+			ids = make(map[market.ID]struct{}, sc.Plan().Rows)
+		}
+		for i := range b.N {
+			if id := b.Cols[0].Text(i); len(id) == len(market.ID{}) {
+				ids[market.ID(id)] = struct{}{}
+			}
+		}
+	}
+}
+
+// closePast writes the partitions whose hours lie far enough back that hardly a row of
+// them will come.
+func (t *events) closePast(ctx context.Context) error {
+	if t.last == 0 {
+		return nil
+	}
+	var past []*part
+	for _, p := range t.parts {
+		if p.key.hour < floorHour(t.last)-1 {
+			past = append(past, p)
+		}
+	}
+	return t.write(ctx, past)
+}
+
+// write makes files of partitions, in a settled order.
+func (t *events) write(ctx context.Context, parts []*part) error {
+	slices.SortFunc(parts, func(a, b *part) int {
+		return cmp.Or(cmp.Compare(a.key.hour, b.key.hour), cmp.Compare(a.key.exchange, b.key.exchange), cmp.Compare(a.key.market, b.key.market))
+	})
+	for _, p := range parts {
+		if p.w.Rows() > 0 {
+			f, err := t.table.WriteFile(ctx, t.commit, t.nfiles, p.w)
+			if err != nil {
+				return err
+			}
+			t.nfiles++
+			t.counts.Files++
+			t.counts.Bytes += f.Info.Size
+			t.files = append(t.files, written{file: f, key: p.key, ids: p.ids})
+		}
+		delete(t.parts, p.key)
+		for i := range t.byInst {
+			if t.byInst[i] == p {
+				t.byInst[i] = nil
+			}
+		}
+	}
+	return nil
+}
+
+// fit keeps the memory: the largest partition becomes a file until all fit.
+func (s *Events) fit(ctx context.Context) error {
+	for {
+		total := int64(0)
+		var of *events
+		var largest *part
+		for _, t := range s.tables {
+			if t == nil {
+				continue
+			}
+			for _, p := range t.parts {
+				total += p.size()
+				if largest == nil || p.size() > largest.size() {
+					of, largest = t, p
+				}
+			}
+		}
+		if total <= s.conf.Memory || largest.w.Rows() == 0 {
+			return nil
+		}
+		if err := of.write(ctx, []*part{largest}); err != nil {
+			return err
+		}
+	}
+}
+
+// Waiting is the number of rows that the next commit would add.
+func (s *Events) Waiting() int64 {
+	n := int64(0)
+	for _, t := range s.tables {
+		if t == nil {
+			continue
+		}
+		for _, p := range t.parts {
+			n += int64(p.w.Rows())
+		}
+		for _, f := range t.files {
+			n += f.file.Info.Rows
+		}
+	}
+	return n
+}
+
+// Counts by kind, of all that was added since the sink was made.
+func (s *Events) Counts() map[market.Kind]Counts {
+	out := map[market.Kind]Counts{}
+	for k, t := range s.tables {
+		if t != nil {
+			out[market.Kind(k)] = t.counts
+		}
+	}
+	return out
+}
+
+// ErrRaced: another process has put some of the same events into the table meanwhile.
+// Nothing of the commit is in the table; adding the events again leaves out the known ones.
+var ErrRaced = errors.New("another process has added some of the same events meanwhile")
+
+// Commit writes what waits and makes one commit a table that has new rows. change says
+// what it stands for besides; nil for nothing.
+func (s *Events) Commit(ctx context.Context, change func(k market.Kind) lake.Change) error {
+	for _, t := range s.tables {
+		if t == nil {
+			continue
+		}
+		var all []*part
+		for _, p := range t.parts {
+			all = append(all, p)
+		}
+		if err := t.write(ctx, all); err != nil {
+			return err
+		}
+		if len(t.files) == 0 {
+			continue
+		}
+		ch := lake.Change{}
+		if change != nil {
+			ch = change(t.kind)
+		}
+		for _, f := range t.files {
+			ch.Add = append(ch.Add, f.file)
+		}
+		ch.ValidThrough = max(ch.ValidThrough, t.last)
+		_, err := t.table.Commit(ctx, lake.Main, t.commit, func(ctx context.Context, b lake.Base) (*lake.Change, error) {
+			if err := t.unraced(ctx, b); err != nil {
+				return nil, err
+			}
+			return &ch, nil
+		})
+		if err != nil {
+			return err
+		}
+		tab, err := t.table.Reload(ctx)
+		if err != nil {
+			return err
+		}
+		if err := t.begin(tab); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unraced looks, where the table has moved on since the known ids were read, whether
+// events of this commit have come in.
+func (t *events) unraced(ctx context.Context, b lake.Base) error {
+	if b.Snapshot == t.base {
+		return nil
+	}
+	byKey := map[partKey]map[market.ID]struct{}{}
+	for _, f := range t.files {
+		now, ok := byKey[f.key]
+		if !ok {
+			var err error
+			if now, err = t.idsAt(ctx, b.Table, b.Snapshot, f.key); err != nil {
+				return err
+			}
+			byKey[f.key] = now
+		}
+		for _, id := range f.ids {
+			if _, ok := now[id]; ok {
+				return ErrRaced
+			}
+		}
+	}
+	return nil
+}

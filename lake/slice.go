@@ -1,0 +1,490 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pinova-group/tidemark/lake/file"
+)
+
+// batchRows is how many rows a batch of a scan has at most.
+const batchRows = 16 << 10
+
+// gapRows is how many unwanted rows between two runs of a file are decoded with them
+// rather than the page that both share twice.
+const gapRows = 8 << 10
+
+func keysOf[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }
+
+// open reads the footers of a span's files.
+func (s *Scan) open(ctx context.Context, sp *span) ([]*file.Reader, error) {
+	readers := make([]*file.Reader, len(sp.files))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(s.spec.workers)
+	for i, f := range sp.files {
+		g.Go(func() error {
+			if err := gctx.Err(); err != nil {
+				return err
+			}
+			var err error
+			readers[i], err = file.Open(source{ctx, s.spec.store, f.path, &s.read}, f.size, f.path)
+			return err
+		})
+	}
+	return readers, g.Wait()
+}
+
+// located is the wanted rows of a slice of time, found and not yet decoded.
+type located struct {
+	scans []*file.Scan
+	rows  int
+	runs  int
+}
+
+func (s *Scan) locate(readers []*file.Reader, iv interval) (*located, error) {
+	l := &located{}
+	q := file.Query{Table: s.spec.table, Columns: s.spec.need, Keys: s.spec.keys, Where: s.spec.where, Limit: s.spec.memory}
+	if !iv.whole {
+		q.From, q.To = iv.from, iv.to
+	}
+	for _, r := range readers {
+		sc, err := r.Scan(q)
+		if err != nil {
+			return nil, err
+		}
+		l.scans = append(l.scans, sc)
+		for _, run := range sc.Runs() {
+			l.rows += int(run.Rows)
+			l.runs++
+		}
+	}
+	return l, nil
+}
+
+// slice is decoded rows and the runs that they come in.
+type slice struct {
+	n     int
+	cols  []file.Col // by scanSpec.need
+	kinds []file.Type
+	dicts []*file.Dict
+	runs  []sliceRun
+	nums  []keyColumn
+	rank  func(row uint32) int // among rows of one key, nil for none
+
+	heap  []int // runs, the one with the least row first
+	at    int   // rows delivered, of a slice with one run
+	perm  []uint32
+	batch file.Batch
+}
+
+// sliceRun is rows pos..end-1, in order.
+type sliceRun struct {
+	key      []string
+	pos, end uint32
+}
+
+// part is the rows of one file in a slice.
+type part struct {
+	scan *file.Scan
+	at   int        // first row in the slice
+	cols []file.Col // of texts, lists and nulls, which do not lie at fixed places
+	runs []sliceRun
+}
+
+// load decodes the rows, several files at once.
+func (l *located) load(ctx context.Context, p *scanSpec) (*slice, error) {
+	if l.rows > math.MaxInt32 {
+		return nil, fmt.Errorf("%d rows of one instant", l.rows)
+	}
+	s := &slice{n: l.rows, cols: make([]file.Col, len(p.need)), kinds: make([]file.Type, len(p.need)), dicts: make([]*file.Dict, len(p.need)), nums: p.nums}
+	for i, name := range p.need {
+		c := p.column(name)
+		s.kinds[i] = c.Type
+		switch c.Type {
+		case file.Long, file.Timestamptz:
+			s.cols[i].I64 = make([]int64, s.n)
+		case file.Int, file.Boolean:
+			s.cols[i].I32 = make([]int32, s.n)
+		case file.Double:
+			s.cols[i].F64 = make([]float64, s.n)
+		case file.Decimal:
+			s.cols[i].Hi, s.cols[i].Lo = make([]int64, s.n), make([]uint64, s.n)
+		}
+	}
+	var mu sync.Mutex // of the dictionaries
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(p.workers)
+	parts := make([]*part, 0, len(l.scans))
+	at := 0
+	for _, sc := range l.scans {
+		pt := &part{scan: sc, at: at, cols: make([]file.Col, len(p.need))}
+		for _, run := range sc.Runs() {
+			at += int(run.Rows)
+		}
+		if at == pt.at {
+			continue
+		}
+		parts = append(parts, pt)
+		g.Go(func() error { return pt.decode(gctx, s, &mu) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for _, pt := range parts {
+		s.join(pt)
+		s.runs = append(s.runs, pt.runs...)
+	}
+	if p.origin >= 0 && s.cols[p.origin].Dict != nil {
+		c := &s.cols[p.origin]
+		s.rank = func(row uint32) int { return originRank(c.Text(int(row))) }
+	}
+	if len(s.runs) > 1 {
+		s.heap = make([]int, len(s.runs))
+		for i := range s.heap {
+			s.heap[i] = i
+		}
+		for i := len(s.heap)/2 - 1; i >= 0; i-- {
+			s.sift(i)
+		}
+	}
+	return s, nil
+}
+
+// decode reads the runs of one file; near ones at once.
+func (pt *part) decode(ctx context.Context, s *slice, mu *sync.Mutex) error {
+	runs := pt.scan.Runs()
+	at := pt.at
+	for i := 0; i < len(runs); {
+		j := i + 1
+		for j < len(runs) && runs[j].First-(runs[j-1].First+runs[j-1].Rows) <= gapRows {
+			j++
+		}
+		cur, err := pt.scan.OpenRuns(i, j)
+		if err != nil {
+			return err
+		}
+		codes := make([]recode, len(s.cols))
+		row, have := runs[i].First, int64(0) // the batch at hand is rows row..row+have-1
+		var b *file.Batch
+		for ; i < j; i++ {
+			run := runs[i]
+			pt.runs = append(pt.runs, sliceRun{key: run.Key, pos: uint32(at), end: uint32(at) + uint32(run.Rows)})
+			for next := run.First; next < run.First+run.Rows; {
+				for next >= row+have {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					row += have
+					if b, err = cur.Next(); err != nil {
+						return err
+					}
+					if b == nil {
+						return fmt.Errorf("the file ends before row %d", next)
+					}
+					have = int64(b.N)
+					for c := range codes {
+						codes[c].follow(s, c, &b.Cols[c], mu)
+					}
+				}
+				lo := int(next - row)
+				n := int(min(have-int64(lo), run.First+run.Rows-next))
+				for c := range s.cols {
+					pt.take(s, c, &b.Cols[c], &codes[c], lo, n, at)
+				}
+				at += n
+				next += int64(n)
+			}
+		}
+	}
+	return nil
+}
+
+// recode maps the codes of a file's dictionary to the slice's.
+type recode struct {
+	from *file.Dict
+	to   []int32
+}
+
+func (r *recode) follow(s *slice, c int, src *file.Col, mu *sync.Mutex) {
+	if src.Dict == nil || src.Dict == r.from && len(r.to) == src.Dict.Len() {
+		return
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if s.dicts[c] == nil {
+		s.dicts[c] = file.NewDict()
+	}
+	if r.from != src.Dict {
+		r.from, r.to = src.Dict, r.to[:0]
+	}
+	for len(r.to) < src.Dict.Len() {
+		r.to = append(r.to, s.dicts[c].Code(src.Dict.Word(int32(len(r.to)))))
+	}
+}
+
+// take copies n rows from lo on to place at of the slice.
+func (pt *part) take(s *slice, c int, src *file.Col, codes *recode, lo, n, at int) {
+	dst, own := &s.cols[c], &pt.cols[c]
+	switch s.kinds[c] {
+	case file.Long, file.Timestamptz:
+		copy(dst.I64[at:], src.I64[lo:lo+n])
+	case file.Int, file.Boolean:
+		copy(dst.I32[at:], src.I32[lo:lo+n])
+	case file.Double:
+		copy(dst.F64[at:], src.F64[lo:lo+n])
+	case file.Decimal:
+		copy(dst.Hi[at:], src.Hi[lo:lo+n])
+		copy(dst.Lo[at:], src.Lo[lo:lo+n])
+	case file.LongList:
+		own.I64, own.Off = spans(own.I64, own.Off, src.I64, src.Off[lo:lo+n+1])
+	case file.String, file.Binary:
+		if src.Dict == nil {
+			own.Bytes, own.Off = spans(own.Bytes, own.Off, src.Bytes, src.Off[lo:lo+n+1])
+			break
+		}
+		for _, code := range src.I32[lo : lo+n] {
+			if int(code) < len(codes.to) {
+				code = codes.to[code]
+			}
+			own.I32 = append(own.I32, code)
+		}
+	}
+	if len(src.Null) == 0 {
+		return
+	}
+	for i := range n {
+		if src.IsNull(lo + i) {
+			own.SetNull(at - pt.at + i)
+		}
+	}
+}
+
+// spans appends what the offsets off of src bound.
+func spans[T any](dst []T, dstOff []int32, src []T, off []int32) ([]T, []int32) {
+	if len(dstOff) == 0 {
+		dstOff = append(dstOff, 0)
+	}
+	shift := dstOff[len(dstOff)-1] - off[0]
+	for _, o := range off[1:] {
+		dstOff = append(dstOff, o+shift)
+	}
+	return append(dst, src[off[0]:off[len(off)-1]]...), dstOff
+}
+
+// join adds what a part kept for itself. Parts come in order.
+func (s *slice) join(pt *part) {
+	for c := range s.cols {
+		dst, own := &s.cols[c], &pt.cols[c]
+		if len(own.Off) > 0 {
+			if s.kinds[c] == file.LongList {
+				dst.I64, dst.Off = spans(dst.I64, dst.Off, own.I64, own.Off)
+			} else {
+				dst.Bytes, dst.Off = spans(dst.Bytes, dst.Off, own.Bytes, own.Off)
+			}
+		}
+		if len(own.I32) > 0 {
+			dst.I32, dst.Dict = append(dst.I32, own.I32...), s.dicts[c]
+		}
+		for w, bits := range own.Null {
+			for b := 0; bits != 0; bits, b = bits>>1, b+1 {
+				if bits&1 == 1 {
+					dst.SetNull(pt.at + w<<6 + b)
+				}
+			}
+		}
+	}
+}
+
+// less compares the next rows of two runs: numbers, strings, rank, then which run came first.
+func (s *slice) less(a, b int) bool {
+	ra, rb := &s.runs[a], &s.runs[b]
+	x, y := ra.pos, rb.pos
+	ts := s.cols[s.nums[0].at].I64
+	if s.nums[0].wide && ts[x] != ts[y] {
+		return ts[x] < ts[y]
+	}
+	for _, k := range s.nums {
+		c := &s.cols[k.at]
+		var u, v int64
+		if k.wide {
+			u, v = c.I64[x], c.I64[y]
+			if k.unsigned {
+				u, v = u^math.MinInt64, v^math.MinInt64
+			}
+		} else {
+			u, v = int64(c.I32[x]), int64(c.I32[y])
+			if k.unsigned {
+				u, v = int64(uint32(u)), int64(uint32(v))
+			}
+		}
+		if u != v {
+			return u < v
+		}
+	}
+	if d := slices.CompareFunc(ra.key, rb.key, strings.Compare); d != 0 {
+		return d < 0
+	}
+	if s.rank != nil {
+		if u, v := s.rank(x), s.rank(y); u != v {
+			return u < v
+		}
+	}
+	return a < b
+}
+
+func (s *slice) sift(i int) {
+	for {
+		l := 2*i + 1
+		if l >= len(s.heap) {
+			return
+		}
+		if r := l + 1; r < len(s.heap) && s.less(s.heap[r], s.heap[l]) {
+			l = r
+		}
+		if !s.less(s.heap[l], s.heap[i]) {
+			return
+		}
+		s.heap[i], s.heap[l] = s.heap[l], s.heap[i]
+		i = l
+	}
+}
+
+// next gives the next rows of the slice, with the first out of its columns.
+func (s *slice) next(out int) *file.Batch {
+	s.batch.Cols = slices.Grow(s.batch.Cols[:0], out)[:out]
+	if len(s.runs) == 1 {
+		return s.nextOfOne()
+	}
+	perm := s.perm[:0]
+	for len(perm) < batchRows && len(s.heap) > 0 {
+		top := s.heap[0]
+		r := &s.runs[top]
+		if len(s.heap) == 1 {
+			for ; r.pos < r.end && len(perm) < batchRows; r.pos++ {
+				perm = append(perm, r.pos)
+			}
+			if r.pos == r.end {
+				s.heap = s.heap[:0]
+			}
+			break
+		}
+		second := s.heap[1]
+		if len(s.heap) > 2 && s.less(s.heap[2], second) {
+			second = s.heap[2]
+		}
+		for {
+			perm = append(perm, r.pos)
+			r.pos++
+			if r.pos == r.end || len(perm) == batchRows || !s.less(top, second) {
+				break
+			}
+		}
+		if r.pos == r.end {
+			last := len(s.heap) - 1
+			s.heap[0] = s.heap[last]
+			s.heap = s.heap[:last]
+		}
+		s.sift(0)
+	}
+	s.perm = perm
+	if len(perm) == 0 {
+		return nil
+	}
+	s.batch.N = len(perm)
+	for c := range s.batch.Cols {
+		gather(&s.batch.Cols[c], &s.cols[c], s.kinds[c], perm)
+	}
+	return &s.batch
+}
+
+// nextOfOne hands out rows of the only run as they lie.
+func (s *slice) nextOfOne() *file.Batch {
+	lo, n := s.at, min(batchRows, s.n-s.at)
+	if n == 0 {
+		return nil
+	}
+	s.at += n
+	s.batch.N = n
+	for c := range s.batch.Cols {
+		src, dst := &s.cols[c], &s.batch.Cols[c]
+		null := dst.Null[:0]
+		*dst = file.Col{Dict: src.Dict}
+		switch s.kinds[c] {
+		case file.Long, file.Timestamptz:
+			dst.I64 = src.I64[lo : lo+n]
+		case file.Int, file.Boolean:
+			dst.I32 = src.I32[lo : lo+n]
+		case file.Double:
+			dst.F64 = src.F64[lo : lo+n]
+		case file.Decimal:
+			dst.Hi, dst.Lo = src.Hi[lo:lo+n], src.Lo[lo:lo+n]
+		case file.LongList:
+			dst.I64, dst.Off = src.I64, src.Off[lo:lo+n+1]
+		default:
+			if src.Dict != nil {
+				dst.I32 = src.I32[lo : lo+n]
+			} else {
+				dst.Bytes, dst.Off = src.Bytes, src.Off[lo:lo+n+1]
+			}
+		}
+		if len(src.Null) > 0 { // batchRows is a multiple of 64
+			dst.Null = append(null, src.Null[min(len(src.Null), lo>>6):min(len(src.Null), (lo+n+63)>>6)]...)
+		}
+	}
+	return &s.batch
+}
+
+// gather copies the rows of perm.
+func gather(dst, src *file.Col, kind file.Type, perm []uint32) {
+	dst.Dict, dst.Null = src.Dict, dst.Null[:0]
+	switch kind {
+	case file.Long, file.Timestamptz:
+		dst.I64 = pick(dst.I64, src.I64, perm)
+	case file.Int, file.Boolean:
+		dst.I32 = pick(dst.I32, src.I32, perm)
+	case file.Double:
+		dst.F64 = pick(dst.F64, src.F64, perm)
+	case file.Decimal:
+		dst.Hi, dst.Lo = pick(dst.Hi, src.Hi, perm), pick(dst.Lo, src.Lo, perm)
+	case file.LongList:
+		dst.I64, dst.Off = pickSpans(dst.I64, dst.Off, src.I64, src.Off, perm)
+	default:
+		if src.Dict != nil {
+			dst.I32 = pick(dst.I32, src.I32, perm)
+		} else {
+			dst.Bytes, dst.Off = pickSpans(dst.Bytes, dst.Off, src.Bytes, src.Off, perm)
+		}
+	}
+	if len(src.Null) > 0 {
+		for i, r := range perm {
+			if src.IsNull(int(r)) {
+				dst.SetNull(i)
+			}
+		}
+	}
+}
+
+func pick[T any](dst, src []T, perm []uint32) []T {
+	dst = slices.Grow(dst[:0], len(perm))[:len(perm)]
+	for i, r := range perm {
+		dst[i] = src[r]
+	}
+	return dst
+}
+
+func pickSpans[T any](dst []T, dstOff []int32, src []T, off []int32, perm []uint32) ([]T, []int32) {
+	dst, dstOff = dst[:0], append(dstOff[:0], 0)
+	for _, r := range perm {
+		dst = append(dst, src[off[r]:off[r+1]]...)
+		dstOff = append(dstOff, int32(len(dst)))
+	}
+	return dst, dstOff
+}
