@@ -62,6 +62,7 @@ const (
 	EncodingSplit               // BYTE_STREAM_SPLIT: int, long, timestamptz, double, decimal
 	EncodingDictionary          // a dictionary for each row group: all but boolean, decimal and list<long>
 	EncodingLengths             // DELTA_LENGTH_BYTE_ARRAY: string, binary
+	EncodingRandom              // the same, without compression and without bounds: binary that is hashes
 )
 
 // encoding is the encoding that is used: the asked one, or the type's.
@@ -89,6 +90,8 @@ func (e Encoding) allowed(t Type) bool {
 		return t != Boolean && t != Decimal && t != LongList
 	case EncodingLengths:
 		return t == String || t == Binary
+	case EncodingRandom:
+		return t == Binary
 	}
 	return true
 }

@@ -4,7 +4,7 @@ import "github.com/pinova-group/tidemark/market"
 
 // The encodings of event columns that are not their type's.
 const (
-	encodingID   = EncodingLengths
+	encodingID   = EncodingRandom
 	encodingText = EncodingLengths
 )
 

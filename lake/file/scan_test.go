@@ -44,7 +44,7 @@ func scanned(t *testing.T, r *Reader, q Query) []string {
 }
 
 // sortedBatch is the rows of a batch in the order of a file, by a sort of its own.
-func sortedBatch(p *Packer, b *market.Batch, insts *market.Instruments) *market.Batch {
+func sortedBatch(b *market.Batch, insts *market.Instruments) *market.Batch {
 	numbers := insts.Numbers()
 	rows := make([]int, b.N)
 	for i := range rows {
@@ -79,7 +79,7 @@ func TestScan_FindsWhatAFilterFinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sorted := sortedBatch(p, all, insts)
+	sorted := sortedBatch(all, insts)
 	b, err := p.Pack(sorted)
 	if err != nil {
 		t.Fatal(err)

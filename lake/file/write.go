@@ -27,6 +27,7 @@ type pageBuffers struct {
 	def   []int16
 	rep   []int16
 	valid []byte
+	codes []int32 // of a row group
 	local []int32 // of a row group: code → its number in the group's dictionary, or -1
 	seen  []int32 // page in which that number was last met
 }
@@ -90,8 +91,13 @@ func (w *Writer) properties() *parquet.WriterProperties {
 			opts = append(opts, parquet.WithEncodingFor(c.leaf(), parquet.Encodings.DeltaBinaryPacked))
 		case EncodingSplit:
 			opts = append(opts, parquet.WithEncodingFor(c.leaf(), parquet.Encodings.ByteStreamSplit))
-		case EncodingLengths:
+		case EncodingLengths, EncodingRandom:
 			opts = append(opts, parquet.WithEncodingFor(c.leaf(), parquet.Encodings.DeltaLengthByteArray))
+		}
+	}
+	for i := range w.cols {
+		if c := &w.cols[i]; c.Encoding == EncodingRandom {
+			opts = append(opts, parquet.WithCompressionFor(c.leaf(), compress.Codecs.Uncompressed), parquet.WithStatsFor(c.leaf(), false))
 		}
 	}
 	var sorted []parquet.SortingColumn
@@ -145,10 +151,10 @@ func (w *Writer) writeColumn(cw pq.ColumnChunkWriter, col int, perm []uint32) er
 	case *pq.BooleanColumnChunkWriter:
 		return eachPage(cw, p, src, perm, c.Nullable, &p.bools, func(s *Col, r uint32) bool { return s.I32[r] != 0 })
 	case *pq.FixedLenByteArrayColumnChunkWriter:
-		p.raw = grown(p.raw, 16*pageRows)
+		p.raw = grown(p.raw, 16*len(perm))
 		n := 0
 		return eachPage(cw, p, src, perm, c.Nullable, &p.fixed, func(s *Col, r uint32) parquet.FixedLenByteArray {
-			b := p.raw[16*(n%pageRows):][:16]
+			b := p.raw[16*n:][:16]
 			n++
 			binary.BigEndian.PutUint64(b, uint64(s.Hi[r]))
 			binary.BigEndian.PutUint64(b[8:], s.Lo[r])
@@ -199,24 +205,30 @@ func writePages[T any](cw pageWriter[T], p *pageBuffers, src []*Col, perm []uint
 	return nil
 }
 
-// eachPage writes a column value by value.
+// eachPage writes a column value by value. A page without values is none of its own but
+// part of the one before or after it: arrow-go's delta encoder would write what it wrote
+// before.
 func eachPage[T any](cw pageWriter[T], p *pageBuffers, src []*Col, perm []uint32, nullable bool, buf *[]T, value func(*Col, uint32) T) error {
-	for len(perm) > 0 {
-		n := min(pageRows, len(perm))
-		out := grown(*buf, pageRows)[:0]
-		p.def = p.def[:0]
-		for _, row := range perm[:n] {
-			s, r := src[row>>chunkBits], row&(chunkRows-1)
-			if nullable {
-				if s.IsNull(int(r)) {
-					p.def = append(p.def, 0)
-					continue
-				}
-				p.def = append(p.def, 1)
-			}
+	last := len(perm) - 1 // row with a value
+	for nullable && last >= 0 && src[perm[last]>>chunkBits].IsNull(int(perm[last]&(chunkRows-1))) {
+		last--
+	}
+	out := grown(*buf, pageRows)[:0]
+	p.def = p.def[:0]
+	for i, row := range perm {
+		s, r := src[row>>chunkBits], row&(chunkRows-1)
+		switch {
+		case !nullable:
+			out = append(out, value(s, r))
+		case s.IsNull(int(r)):
+			p.def = append(p.def, 0)
+		default:
+			p.def = append(p.def, 1)
 			out = append(out, value(s, r))
 		}
-		*buf = out
+		if i+1 < len(perm) && ((i+1)%pageRows != 0 || len(out) == 0 || i >= last) {
+			continue
+		}
 		var def []int16
 		if nullable {
 			def = p.def
@@ -227,7 +239,8 @@ func eachPage[T any](cw pageWriter[T], p *pageBuffers, src []*Col, perm []uint32
 		if err := cw.FlushCurrentPage(); err != nil {
 			return err
 		}
-		perm = perm[n:]
+		*buf = out
+		out, p.def = out[:0], p.def[:0]
 	}
 	return nil
 }
@@ -240,6 +253,12 @@ func (p *pageBuffers) writeLists(cw *pq.Int64ColumnChunkWriter, src []*Col, perm
 		base = 1
 	}
 	p.i64, p.def, p.rep = p.i64[:0], p.def[:0], p.rep[:0]
+	last := len(perm) - 1 // row with elements
+	for ; last >= 0; last-- {
+		if s, r := src[perm[last]>>chunkBits], int(perm[last]&(chunkRows-1)); !s.IsNull(r) && len(s.Longs(r)) > 0 {
+			break
+		}
+	}
 	rows := 0
 	for i, row := range perm {
 		s, r := src[row>>chunkBits], int(row&(chunkRows-1))
@@ -257,8 +276,8 @@ func (p *pageBuffers) writeLists(cw *pq.Int64ColumnChunkWriter, src []*Col, perm
 			p.i64 = append(p.i64, vals...)
 		}
 		rows++
-		if rows < pageRows && len(p.def) < pageElems && i+1 < len(perm) {
-			continue
+		if i+1 < len(perm) && (rows < pageRows && len(p.def) < pageElems || len(p.i64) == 0 || i >= last) {
+			continue // as in eachPage, no page is without values
 		}
 		if _, err := cw.WriteBatch(p.i64, p.def, p.rep); err != nil {
 			return err
@@ -278,16 +297,24 @@ func (p *pageBuffers) writeCodes(cw *pq.ByteArrayColumnChunkWriter, dict *Dict, 
 	for i := range p.local {
 		p.local[i] = -1
 	}
+	// The group's codes, -1 for a null.
 	var words [][]byte
-	for _, row := range perm {
+	codes := grown(p.codes, len(perm))
+	p.codes = codes
+	for i, row := range perm {
 		s, r := src[row>>chunkBits], row&(chunkRows-1)
-		if s.IsNull(int(r)) {
+		if c.Nullable && s.IsNull(int(r)) {
+			codes[i] = -1
 			continue
 		}
-		if code := s.I32[r]; p.local[code] < 0 {
-			p.local[code] = int32(len(words))
+		code := s.I32[r]
+		k := p.local[code]
+		if k < 0 {
+			k = int32(len(words))
+			p.local[code] = k
 			words = append(words, dict.words[code])
 		}
+		codes[i] = k
 	}
 	b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
 	b.AppendValues(words, nil)
@@ -304,50 +331,46 @@ func (p *pageBuffers) writeCodes(cw *pq.ByteArrayColumnChunkWriter, dict *Dict, 
 	if stats == nil {
 		return fmt.Errorf("no statistics in %T", cw)
 	}
-	p.seen = grown(p.seen, len(words))
-	clear(p.seen)
-	for page := int32(1); len(perm) > 0; page++ {
-		n := min(pageRows, len(perm))
-		if err := p.writeCodePage(cw, stats, c, src, perm[:n], words, page); err != nil {
+	p.seen = zeros(p.seen, len(words))
+	for page := int32(1); len(codes) > 0; page++ {
+		n := min(pageRows, len(codes))
+		if err := p.writeCodePage(cw, stats, c.Nullable, codes[:n], words, page); err != nil {
 			return err
 		}
-		perm = perm[n:]
+		codes = codes[n:]
 	}
 	return nil
 }
 
-func (p *pageBuffers) writeCodePage(cw *pq.ByteArrayColumnChunkWriter, stats *metadata.ByteArrayStatistics, c *Column,
-	src []*Col, perm []uint32, words [][]byte, page int32) error {
-	n := len(perm)
-	p.i32 = grown(p.i32, n)
-	p.def = grown(p.def, n)
+func (p *pageBuffers) writeCodePage(cw *pq.ByteArrayColumnChunkWriter, stats *metadata.ByteArrayStatistics, nullable bool,
+	codes []int32, words [][]byte, page int32) error {
+	n, nulls, last := len(codes), 0, int32(-1)
 	p.bytes = p.bytes[:0]
-	p.valid = grown(p.valid, (n+7)/8)
-	clear(p.valid)
-	nulls := 0
-	for i, row := range perm {
-		s, r := src[row>>chunkBits], row&(chunkRows-1)
-		if c.Nullable && s.IsNull(int(r)) {
-			p.i32[i], p.def[i] = 0, 0
-			nulls++
-			continue
+	var def []int16
+	var valid *memory.Buffer
+	if nullable {
+		p.def, p.valid = grown(p.def, n), zeros(p.valid, (n+7)/8)
+		def, valid = p.def, memory.NewBufferBytes(p.valid)
+	}
+	for i, k := range codes {
+		if nullable {
+			if k < 0 {
+				codes[i], def[i] = 0, 0
+				nulls++
+				continue
+			}
+			def[i] = 1
+			p.valid[i>>3] |= 1 << (i & 7)
 		}
-		k := p.local[s.I32[r]]
-		p.i32[i], p.def[i] = k, 1
-		p.valid[i>>3] |= 1 << (i & 7)
-		if p.seen[k] != page {
+		if k != last && p.seen[k] != page {
 			p.seen[k] = page
 			p.bytes = append(p.bytes, words[k])
 		}
+		last = k
 	}
 	stats.Update(p.bytes, int64(nulls))
-	var def []int16
-	if c.Nullable {
-		def = p.def
-	}
-	data := array.NewData(arrow.PrimitiveTypes.Int32, n, []*memory.Buffer{
-		memory.NewBufferBytes(p.valid), memory.NewBufferBytes(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.i32))), 4*n)),
-	}, nil, nulls, 0)
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(codes))), 4*n)
+	data := array.NewData(arrow.PrimitiveTypes.Int32, n, []*memory.Buffer{valid, memory.NewBufferBytes(raw)}, nil, nulls, 0)
 	if err := cw.WriteDictIndices(array.NewInt32Data(data), def, nil); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/pinova-group/tidemark/market"
@@ -61,6 +62,64 @@ func TestWriter_SameRowsSameBytes(t *testing.T) {
 		other, _ := packed(t, fresh, NewPacker(kind, true, insts, feeds), parts...)
 		if !bytes.Equal(want, again) || !bytes.Equal(want, other) {
 			t.Errorf("%s: another order of %d batches gives another file", kind, len(parts))
+		}
+	}
+}
+
+// TestWriter_PagesWithoutValues: pages in which every value is null, and every list
+// empty, first, last and between others.
+func TestWriter_PagesWithoutValues(t *testing.T) {
+	cols := []Column{
+		{ID: 1, Name: "n", Type: Long}, {ID: 2, Name: "long", Type: Long, Nullable: true},
+		{ID: 3, Name: "text", Type: String, Nullable: true, Encoding: EncodingLengths}, {ID: 4, Name: "code", Type: String, Nullable: true},
+		{ID: 5, Name: "list", Type: LongList, Element: 6}, {ID: 7, Name: "dec", Type: Decimal, Scale: 2, Nullable: true},
+		{ID: 8, Name: "bool", Type: Boolean, Nullable: true}, {ID: 9, Name: "double", Type: Double, Nullable: true},
+	}
+	for _, full := range [][]bool{{true, false, false, true}, {false, true, false}, {false, false}, {true, false}} {
+		w, err := NewWriter(cols, []Key{{Column: "n"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &Batch{Cols: make([]Col, len(cols))}
+		for _, has := range full {
+			for range pageRows {
+				i := b.N
+				c := b.Cols
+				b.N++
+				for k := range c {
+					if k > 0 && k != 4 && !has {
+						c[k].SetNull(i)
+					}
+				}
+				c[0].I64, c[1].I64 = append(c[0].I64, int64(i)), append(c[1].I64, int64(i*i))
+				for _, k := range []int{2, 3} {
+					if i == 0 {
+						c[k].Off = append(c[k].Off, 0)
+					}
+					c[k].Bytes = append(c[k].Bytes, 'a'+byte(i%7))
+					c[k].Off = append(c[k].Off, int32(len(c[k].Bytes)))
+				}
+				if i == 0 {
+					c[4].Off = append(c[4].Off, 0)
+				}
+				if has {
+					c[4].I64 = append(c[4].I64, int64(i), 5)
+				}
+				c[4].Off = append(c[4].Off, int32(len(c[4].I64)))
+				c[5].Hi, c[5].Lo = append(c[5].Hi, -int64(i)), append(c[5].Lo, uint64(i))
+				c[6].I32, c[7].F64 = append(c[6].I32, int32(i&1)), append(c[7].F64, float64(i)/3)
+			}
+		}
+		if err := w.Append(b, nil); err != nil {
+			t.Fatal(err)
+		}
+		var buf bytes.Buffer
+		info, err := w.Finish(&buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := allRows(t, buf.Bytes(), cols, 0, info.Rows), rowText(cols, b); !slices.Equal(got, want) {
+			t.Errorf("%v: other rows", full)
 		}
 	}
 }
