@@ -187,6 +187,45 @@ window: {session: 40s, max: 1h}
 features:
   bars: count()
   volume: sum(volume)
+`, `
+view: scanned_bars
+version: 1
+from: trade
+where: side != unknown
+by: [exchange, symbol]
+window: {bar: sum(abs(prints - prev(prints))) + count(), size: 5, reset: 30m}
+reset: 20m
+warmup: 5m
+let:
+  r: ln(price / prev(price))
+features:
+  moved: sum(abs(price - prev(price)))
+  rv: sum(r * r)
+  smooth: last(ema(price, 3))
+  total: max(cum(quantity))
+  heat: max(decay_sum(1, halflife=5s) where prev(side) == sell)
+  trades: count()
+  steps: count(r)
+`, `
+view: scanned_sessions
+version: 1
+from: trade
+by: [symbol]
+window: {session: 15s, max: 10m}
+reset: never
+features:
+  from_before: first(price - prev(price, within=30s))
+  quiet: max(since(side == buy, within=1m))
+  n: last(cum(1))
+`, `
+view: scanned_bars_of_bars
+version: 1
+from: ticks
+by: [exchange, symbol]
+window: {bar: count(), size: 2, reset: 1h}
+features:
+  up: count(where close > prev(close))
+  run: last(since(high > prev(high)))
 `}
 
 // Bars and sessions give the rows of the reference, however the input is driven.

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
 	"github.com/pinova-group/tidemark/market"
 )
@@ -180,8 +181,8 @@ func (v *viewState) keepKey(rec []uint64, from rowSource) {
 	}
 }
 
-// foldBegun folds the row that is in the row program.
-func (v *viewState) foldBegun(i int32, ts int64, from rowSource) {
+// foldBegun folds the row that is in the row program, whose scans come from o.
+func (v *viewState) foldBegun(i int32, ts int64, from rowSource, o op.Origin) {
 	if v.p.Bars != nil && v.p.Bars.Split {
 		v.pour(i, ts, from)
 		return
@@ -189,6 +190,7 @@ func (v *viewState) foldBegun(i int32, ts int64, from rowSource) {
 	v.begin(i, ts)
 	rec := v.openRec(i)
 	v.foldMeta(rec, from)
+	scanMeta(rec, o)
 	if v.p.Bars == nil {
 		v.foldArgs(rec, v.slow, ts)
 		return

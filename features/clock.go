@@ -177,6 +177,8 @@ func (v *viewState) settleClock(mark int64) {
 		v.due = min(v.due, v.nextHeld(int32(i)))
 		if s.end != noPane {
 			v.due = min(v.due, s.end-1)
+		} else if t := v.scansUntil(int32(i)); t >= mark {
+			v.due = min(v.due, t)
 		} else if s.held.head == 0 && !v.lives(int32(i), mark) {
 			k.members[i] = memberSlot{seen: market.NoTime}
 			v.evict(int32(i))
@@ -252,12 +254,13 @@ func (v *viewState) foldMember(i int32, ts int64, rec []uint64) {
 	for k := range v.p.Inputs {
 		v.loadCell(&v.row.Regs[v.p.Inputs[k].Reg], rec, k)
 	}
-	v.row.Run()
+	o := v.runRow(i, ts, v.heldFirst(rec), heldOrigin(rec))
 	s := &v.slots[i]
 	s.at = market.FloorDiv(ts, v.p.Pane)
 	s.end = (s.at + 1) * v.p.Pane
 	open := v.openRec(i)
 	mergeMeta(open, rec)
+	scanMeta(open, o)
 	v.foldArgs(open, v.slow, ts)
 }
 

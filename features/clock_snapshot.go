@@ -33,7 +33,7 @@ func (v *viewState) saveClock(w *writer) {
 		order[i] = -1
 	}
 	for i := range v.slots {
-		if s := &v.slots[i]; s.used && (s.end != noPane || s.held.head != 0 || v.lives(int32(i), mark)) {
+		if s := &v.slots[i]; s.used && (s.end != noPane || s.held.head != 0 || v.lives(int32(i), mark) || v.scansUntil(int32(i)) >= mark) {
 			order[v.ents.rank[s.ent]] = int32(i)
 			n++
 		}
@@ -58,6 +58,7 @@ func (v *viewState) saveClock(w *writer) {
 		w.word(uint64(m.seen))
 		w.word(uint64(m.hold))
 		w.word(uint64(m.came))
+		v.saveScans(w, i)
 		v.saveHeld(w, s.held)
 	}
 }
@@ -139,7 +140,7 @@ func (v *viewState) loadMemberSlot(r *reader, i int32) {
 	for len(k.members) < len(v.slots) {
 		k.members = append(k.members, memberSlot{seen: market.NoTime})
 	}
-	if s.end != noPane || s.held.head != 0 || k.members[i].seen != market.NoTime {
+	if s.end != noPane || s.held.head != 0 || k.members[i].seen != market.NoTime || v.p.Scans != nil && v.scanRec(i)[scanLast] != 0 {
 		r.bad = true // the same entity twice
 		return
 	}
@@ -155,5 +156,9 @@ func (v *viewState) loadMemberSlot(r *reader, i int32) {
 	}
 	m := &k.members[i]
 	m.seen, m.hold, m.came = int64(r.word()), int64(r.word()), int64(r.word())
+	v.loadScans(r, i)
+	if t := v.scansUntil(i); t > math.MinInt64 {
+		v.due = min(v.due, t)
+	}
 	v.loadHeld(r, s.ent)
 }

@@ -114,6 +114,20 @@ features:
   volume: sum(volume)
   per: max(per_btc)
 `, `
+view: scanned_by_clock
+version: 1
+from: trade
+by: [exchange, symbol]
+window: {clock: btc_minutes}
+reset: 30m
+let:
+  r: ln(price / prev(price, within=3m))
+features:
+  rv: sum(r * r)
+  n: last(cum(1))
+  before: first(prev(price))
+  quick: count(where ts - prev(ts) < 1s)
+`, `
 view: over_clocked
 version: 1
 from: alts

@@ -36,13 +36,19 @@ func (v *viewState) push(c *cols, runs []run) {
 	for _, r := range runs {
 		switch v.p.Shape {
 		case plan.Bar:
-			if v.p.Bars.Split {
+			if v.p.Scans != nil {
+				v.foldScannedBegun(c, r)
+			} else if v.p.Bars.Split {
 				v.foldSplit(c, r)
 			} else {
 				v.foldBars(c, r)
 			}
 		case plan.Session:
-			v.foldSessions(c, r)
+			if v.p.Scans != nil {
+				v.foldScannedBegun(c, r)
+			} else {
+				v.foldSessions(c, r)
+			}
 		default:
 			v.foldRun(c, r)
 		}
@@ -310,9 +316,10 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 		return
 	}
 	i := v.slot(ent)
+	own := op.Origin{Avail: row.avail, Hold: row.hold, Flags: row.flags & inherited}
 	if v.p.Begins() {
-		v.row.Run()
-		v.foldBegun(i, row.rowTS, rowSource{row: row})
+		o := v.runRow(i, row.rowTS, false, own)
+		v.foldBegun(i, row.rowTS, rowSource{row: row}, o)
 		return
 	}
 	if row.rowTS >= v.slots[i].end {
@@ -321,7 +328,7 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 	rec := v.openRec(i)
 	rowMeta(rec, row)
 	rec[plan.MetaRows]++
-	v.runRow(i, rec, row.rowTS, false, op.Origin{Avail: row.avail, Hold: row.hold, Flags: row.flags & inherited})
+	scanMeta(rec, v.runRow(i, row.rowTS, false, own))
 	v.foldArgs(rec, v.slow, row.rowTS)
 }
 

@@ -186,8 +186,8 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 		return
 	}
 	if v.p.Begins() {
-		v.row.Run()
-		v.foldBegun(i, ts, rowSource{held: rec})
+		o := v.runRow(i, ts, first, heldOrigin(rec))
+		v.foldBegun(i, ts, rowSource{held: rec}, o)
 		return
 	}
 	if ts >= v.slots[i].end {
@@ -195,7 +195,7 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 	}
 	open := v.openRec(i)
 	mergeMeta(open, rec)
-	v.runRow(i, open, ts, first, heldOrigin(rec))
+	scanMeta(open, v.runRow(i, ts, first, heldOrigin(rec)))
 	v.foldArgs(open, v.slow, ts)
 }
 

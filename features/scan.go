@@ -121,13 +121,14 @@ func (v *viewState) wanted() bool {
 	return !w.Null && w.I == 1
 }
 
-// runRow runs the row program on a row of a window whose columns are loaded.
-func (v *viewState) runRow(i int32, rec []uint64, ts int64, first bool, own op.Origin) {
+// runRow runs the row program on a row of a window whose columns are loaded, and returns
+// what its scans come from.
+func (v *viewState) runRow(i int32, ts int64, first bool, own op.Origin) op.Origin {
 	if v.p.Scans == nil {
 		v.row.Run()
-		return
+		return op.Origin{}
 	}
-	scanMeta(rec, v.scanRow(v.row, i, ts, first, own))
+	return v.scanRow(v.row, i, ts, first, own)
 }
 
 // foldScanned folds rows of a view with scans: every row steps, whatever of it is folded.
@@ -136,6 +137,17 @@ func (v *viewState) foldScanned(i int32, rec []uint64, c *cols, lo, hi int) {
 		v.loadRow(c, k)
 		scanMeta(rec, v.scanRow(v.row, i, c.ts[k], c.flags[k]&market.FlagGap != 0, v.origin(c, k)))
 		v.foldArgs(rec, v.slowNow, c.ts[k])
+	}
+}
+
+// foldScannedBegun folds rows of a view with scans into windows that begin with a row. Every
+// row steps before it is known in which window it lies.
+func (v *viewState) foldScannedBegun(c *cols, r run) {
+	i := v.slot(r.ent)
+	for k := r.lo; k < r.hi; k++ {
+		v.loadRow(c, k)
+		o := v.scanRow(v.row, i, c.ts[k], c.flags[k]&market.FlagGap != 0, v.origin(c, k))
+		v.foldBegun(i, c.ts[k], rowSource{c: c, at: k}, o)
 	}
 }
 

@@ -42,8 +42,8 @@ func (v *viewChecker) scan(e *Expr, args []*Expr, s scope) *Node {
 	case v.spec.Window.Kind == Latest:
 		v.problem(e.Pos, "want it in a row view that the latest window reads", "%s in a latest window: the rows of a member that are replaced are not kept", e.Text)
 		return v.badNode(e.Pos)
-	case v.spec.Window.Kind == Bar, v.spec.Window.Kind == Session, v.spec.Window.Kind == Clock:
-		v.unsupported(e.Pos, "scans in "+v.spec.Window.Kind.String()+" windows are", "tumbling, rolling; or a row view with the scan below")
+	case v.spec.Window.Kind == Bar && v.splits():
+		v.problem(e.Pos, "want cut: whole, or the scan in a row view that the bars read", "%s in bars that split rows: it goes by whole rows", e.Text)
 		return v.badNode(e.Pos)
 	case !s.rows:
 		v.problem(e.Pos, "want it in let or inside an aggregate", "%s among the features: it goes by rows", e.Text)
@@ -62,6 +62,12 @@ func (v *viewChecker) scan(e *Expr, args []*Expr, s scope) *Node {
 	v.ops[e.Text] = true
 	v.reset.used = v.reset.used || remembers(e.Text)
 	return v.mk(n)
+}
+
+// splits reports bars that cut rows.
+func (v *viewChecker) splits() bool {
+	cut := v.spec.Window.Opts["cut"]
+	return cut != nil && cut.Text == "split"
 }
 
 // hasReset reports a scan that nothing bounds (F6).
