@@ -115,7 +115,7 @@ func (e *explainer) arriving(ch *input.Chunk, r *reads, b *market.Batch) error {
 		l := line{b.Feed[i], b.Shard[i], b.Kind}
 		ts := b.EventTS[i]
 		if e.reaches(r, ts) && e.wanted(r, b, i) {
-			if e.arrived++; e.arrived > 2*maxEvents {
+			if e.arrived++; e.arrived > 2*e.cfg.most {
 				return e.tooMany()
 			}
 			p := ch.Place(b.Kind, i)
@@ -148,7 +148,7 @@ func (e *explainer) tooMany() error {
 	if e.entity == nil {
 		remedy = "name the ENTITY: then only its events are kept"
 	}
-	return &fault.Error{Code: "explain_too_many", Message: fmt.Sprintf("more than %d events are in reach, and all are kept in memory: %s", maxEvents, why),
+	return &fault.Error{Code: "explain_too_many", Message: fmt.Sprintf("more than %d events are in reach, and all are kept in memory: %s", e.cfg.most, why),
 		Remedy: remedy, Exit: fault.ExitFailed}
 }
 
@@ -239,7 +239,7 @@ func (e *explainer) applied(r *reads, b *market.Batch) error {
 		if !e.reaches(r, b.TS[i]) {
 			continue
 		}
-		if e.kept++; e.kept > maxEvents {
+		if e.kept++; e.kept > e.cfg.most {
 			return e.tooMany()
 		}
 		ev := e.event(r, b, i, book)

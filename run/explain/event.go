@@ -32,6 +32,7 @@ type Event struct {
 	key         market.Key
 	avail, hold int64
 	gap         bool
+	assumed     bool    // no ingest time: the feed's lag was taken
 	vals        []value // of Columns
 	names       map[string]string
 }
@@ -63,7 +64,7 @@ func (e *explainer) event(r *reads, b *market.Batch, i int, book *plainBook) *Ev
 		avail: b.IngestTS[i], gap: b.Flags[i]&market.FlagGap != 0}
 	feed := e.feeds.Get(b.Feed[i])
 	if ev.hold = feed.Disorder; ev.avail == market.NoTime {
-		ev.avail = b.TS[i] + feed.AssumedLag
+		ev.avail, ev.assumed = b.TS[i]+feed.AssumedLag, true
 	}
 	schema := b.Fields
 	for _, c := range r.columns {

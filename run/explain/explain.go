@@ -34,6 +34,8 @@ type Config struct {
 	Limit   int    // entries of each list; 0 for all
 	Deep    bool   // list what is behind the rows of other views, down to events
 	Stdin   io.Reader
+
+	most int // events that are kept; 0 for maxEvents
 }
 
 type badRecord struct {
@@ -82,6 +84,9 @@ func Explain(ctx context.Context, cfg Config) (*Explanation, error) {
 		cfg: cfg, feeds: market.NewFeeds(), insts: market.NewInstruments(), last: market.NoTime, reads: map[market.Kind]*reads{},
 		newest: map[line]int64{}, open: map[identity][]arrival{}, placeOf: map[market.ID]string{}, known: map[chain]map[string]string{},
 		books: books{}, found: map[string][]engineRow{}, rowBefore: market.NoTime, rowAfter: market.NoTime,
+	}
+	if e.cfg.most == 0 {
+		e.cfg.most = maxEvents
 	}
 	if err := e.prepare(); err != nil {
 		return nil, err

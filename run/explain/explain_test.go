@@ -103,6 +103,9 @@ func TestExplain_Mistakes(t *testing.T) {
 		"did you mean hand?":                       func(c *Config) { c.View = "hend" },
 		"did you mean high?":                       func(c *Config) { c.Feature = "higgh" },
 		"hand has no row for 2025-11-10T17:27:20Z": func(c *Config) { c.Time += 200 * market.Second },
+		"more than 2 events are in reach, and all are kept in memory: a row of hand depends on 1m of trade events": func(c *Config) { c.most = 2 },
+		"give --input only the files":              func(c *Config) { c.most, c.Entity = 2, "kraken/spot/BTC-USDT" },
+		"kraken/spot/BTC-USDT has 1 of these rows": func(c *Config) { c.Nth, c.Entity = 2, "kraken/spot/BTC-USDT" },
 		"no input given":                           func(c *Config) { c.Inputs = nil },
 		"the nearest rows are of 2025-11-10T17:24:02Z and": func(c *Config) {
 			c.View, c.Specs, c.Time, c.Entity = "trade_flags", nil, minute+3e6, "kraken/spot/BTC-USDT"
@@ -124,9 +127,19 @@ func TestExplain_Mistakes(t *testing.T) {
 // rows runs a view and returns its rows by column.
 func rows(t *testing.T, spec, in string, set ...string) []map[string]string {
 	t.Helper()
+	return rowsOf(t, []string{spec}, "", in, set...)
+}
+
+func rowsOf(t *testing.T, specs []string, view, in string, set ...string) []map[string]string {
+	t.Helper()
+	return rowsOfInputs(t, specs, view, []string{in}, set...)
+}
+
+func rowsOfInputs(t *testing.T, specs []string, view string, in []string, set ...string) []map[string]string {
+	t.Helper()
 	var out bytes.Buffer
 	cfg := run.DefaultConfig()
-	cfg.Specs, cfg.Inputs, cfg.Set = []string{spec}, []string{in}, set
+	cfg.Specs, cfg.View, cfg.Inputs, cfg.Set = specs, view, in, set
 	if _, err := run.Run(context.Background(), cfg, run.Env{Stdout: &out, Warn: func(string) {}}); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +207,7 @@ func TestExplain_IsWhatRunWrites(t *testing.T) {
 			}
 			rnd := rand.New(rand.NewPCG(uint64(i), 2)) //nolint:gosec // a test's choice of rows
 			for k := range min(len(all), 2) {
-				at := rnd.IntN(len(all))
+				at := rnd.IntN(max(len(all)*3/4, 1))
 				c.Time, c.Entity, c.Nth = number(t, all[at]["row_ts"]), entityOf(v.By, all[at]), nth(v.By, all, at)
 				if k == 1 {
 					c.Deep, c.Limit = true, 0
@@ -247,7 +260,11 @@ func listedAlone(t *testing.T, c Config, v *lang.View, x *Explanation, row map[s
 			t.Fatal(err)
 		}
 	}
-	for _, again := range rows(t, c.View, dir, c.Set...) {
+	specs := c.Specs
+	if len(specs) == 0 {
+		specs = []string{c.View}
+	}
+	for _, again := range rowsOf(t, specs, c.View, dir, c.Set...) {
 		if again["row_ts"] == row["row_ts"] && entityOf(v.By, again) == c.Entity && again["window_start"] == row["window_start"] {
 			for _, f := range v.Features {
 				if again[f.Name] != row[f.Name] {

@@ -23,6 +23,7 @@ type Explanation struct {
 	Nth      int       `json:"nth,omitempty"`    // of several rows at one instant: which this is, from 1
 	Of       int       `json:"nth_of,omitempty"` // and how many there are
 	Avail    string    `json:"available_at"`
+	AvailBy  string    `json:"available_by,omitempty"` // what it waited for
 	Flags    []string  `json:"flags"`
 	Features []Feature `json:"features"`
 	Inputs
@@ -398,6 +399,7 @@ func (e *explainer) leftOut(out *Explanation, c *computed) {
 		low[ev.kind] = min(low[ev.kind], ev.ts)
 	}
 	c.behind(behind, rows)
+	out.AvailBy = e.waited(behind)
 	var all []LeftOut
 	for i := range e.out {
 		if o := &e.out[i]; o.ts >= low[o.kind] && o.ts <= high {
@@ -421,6 +423,28 @@ func (e *explainer) leftOut(out *Explanation, c *computed) {
 		out.Others += one(t >= start && t <= high)
 	}
 	out.Out = append(out.Out, all[:cut(len(all), e.cfg.Limit)]...)
+}
+
+// waited tells why the row could not be known before: the disorder of its feeds after the
+// end of its window, or an event that came later than that.
+func (e *explainer) waited(behind map[*Event]bool) string {
+	hold := int64(-1)
+	var last *Event
+	for ev := range behind {
+		hold = max(hold, ev.hold)
+		if ev.avail == e.row.avail && (last == nil || ev.key.Compare(last.key) < 0) {
+			last = ev
+		}
+	}
+	switch {
+	case hold >= 0 && e.row.avail == e.row.end+hold:
+		return fmt.Sprintf("%s after the window, the disorder of its feeds", ago(hold))
+	case last != nil && last.assumed:
+		return "the assumed lag of " + last.Place
+	case last != nil:
+		return "when " + last.Place + " came"
+	}
+	return ""
 }
 
 // filtered are the rows of the view and of those below it that a where did not take.

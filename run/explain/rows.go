@@ -254,6 +254,11 @@ func (x *evaluator) rows(v *lang.View) []*computed {
 			out = append(out, x.windows(v, s, from)...)
 		}
 	}
+	for _, c := range out {
+		if c.key == (market.Key{}) {
+			c.key = afterAll(c.rowTS)
+		}
+	}
 	slices.SortStableFunc(out, func(a, b *computed) int {
 		return cmp.Or(cmp.Compare(a.rowTS, b.rowTS), slices.Compare(a.entity, b.entity))
 	})

@@ -20,7 +20,11 @@ func (x *Explanation) Text(st term.Style) string {
 	} else {
 		p.line(1, "window        %s to %s", x.Start, x.End)
 	}
-	p.line(1, "available_at  %s", x.Avail)
+	by := ""
+	if x.AvailBy != "" {
+		by = "  " + st.Faint(x.AvailBy)
+	}
+	p.line(1, "available_at  %s%s", x.Avail, by)
 	if len(x.Flags) > 0 {
 		p.line(1, "flags         %s", strings.Join(x.Flags, ", "))
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"strings"
+	"sync"
 
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/market/num"
@@ -289,30 +290,41 @@ func root(a value) value {
 	return r
 }
 
+// lnPrecision are the bits that a logarithm is worked out to before it is rounded to 60
+// after the point.
+const lnPrecision = 200
+
 // ln is the natural logarithm rounded to 60 bits after the point, by the series of the
-// inverse hyperbolic tangent: ln m = 2 Σ z^k/k over odd k, z = (m−1)/(m+1).
+// inverse hyperbolic tangent: ln m = 2 Σ z^k/k over odd k, z = (m−1)/(m+1), m near 1.
 func ln(x *big.Rat) value {
 	if x.Sign() <= 0 {
 		return nil
 	}
-	mant := new(big.Float).SetPrec(precision)
-	exp := new(big.Float).SetPrec(precision).SetRat(x).MantExp(mant)
+	mant := new(big.Float)
+	exp := new(big.Float).SetPrec(lnPrecision).SetRat(x).MantExp(mant)
+	if mant.Cmp(big.NewFloat(0.75)) < 0 { // from [0.5, 1) to [0.75, 1.5)
+		mant.SetMantExp(mant, 1)
+		exp--
+	}
 	sum := lnSeries(mant)
-	two := lnSeries(new(big.Float).SetPrec(precision).SetInt64(2))
-	sum.Add(sum, two.Mul(two, new(big.Float).SetInt64(int64(exp))))
+	if exp != 0 {
+		sum.Add(sum, new(big.Float).Mul(ln2(), new(big.Float).SetInt64(int64(exp))))
+	}
 	sum.SetMantExp(sum, num.QBits)
 	r, _ := sum.Rat(nil)
 	return new(big.Rat).SetFrac(roundEven(r, 0).Num(), new(big.Int).Lsh(big.NewInt(1), num.QBits))
 }
 
+var ln2 = sync.OnceValue(func() *big.Float { return lnSeries(new(big.Float).SetPrec(lnPrecision).SetInt64(2)) })
+
 func lnSeries(m *big.Float) *big.Float {
-	one := new(big.Float).SetPrec(precision).SetInt64(1)
-	z := new(big.Float).SetPrec(precision).Sub(m, one)
-	z.Quo(z, new(big.Float).SetPrec(precision).Add(m, one))
-	square := new(big.Float).SetPrec(precision).Mul(z, z)
-	sum := new(big.Float).SetPrec(precision)
-	for k := int64(1); k < 401; k += 2 {
-		sum.Add(sum, new(big.Float).SetPrec(precision).Quo(z, new(big.Float).SetInt64(k)))
+	one := new(big.Float).SetPrec(lnPrecision).SetInt64(1)
+	z := new(big.Float).SetPrec(lnPrecision).Sub(m, one)
+	z.Quo(z, new(big.Float).SetPrec(lnPrecision).Add(m, one))
+	square := new(big.Float).SetPrec(lnPrecision).Mul(z, z)
+	sum := new(big.Float).SetPrec(lnPrecision)
+	for k := int64(1); z.Sign() != 0 && z.MantExp(nil) > -lnPrecision; k += 2 {
+		sum.Add(sum, new(big.Float).SetPrec(lnPrecision).Quo(z, new(big.Float).SetInt64(k)))
 		z.Mul(z, square)
 	}
 	return sum.Mul(sum, big.NewFloat(2))
