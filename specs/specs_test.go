@@ -1,6 +1,7 @@
 package specs_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -8,8 +9,11 @@ import (
 	"github.com/pinova-group/tidemark/specs"
 )
 
-// Every shipped view is named as its file, says what it is for, is written as spec fmt
-// writes it, and can be run.
+// source is the sentence of a doc that says where a definition comes from.
+var source = regexp.MustCompile(`Source( of [^:]+)?: .{12,}`)
+
+// Every shipped view is named as its file, says what it is for and where its definition
+// comes from, is written as spec fmt writes it, and can be run.
 func TestShippedViews(t *testing.T) {
 	known := func(name string, _ int) (*lang.Spec, bool) {
 		text, ok := specs.Find(name)
@@ -35,6 +39,9 @@ func TestShippedViews(t *testing.T) {
 		}
 		if len(s.Doc) < 20 {
 			t.Errorf("%s has no doc", name)
+		}
+		if plain := strings.HasSuffix(strings.TrimSpace(s.Doc), "Plain definition."); plain == source.MatchString(s.Doc) {
+			t.Errorf("%s: the doc says neither where the definition comes from (Source: …) nor that it is a plain one, or both", name)
 		}
 		if out, ps := lang.Format(name, text); len(ps) > 0 || string(out) != string(text) {
 			t.Errorf("%s is not formatted: %v\n%s", name, ps, out)
