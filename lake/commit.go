@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -50,6 +51,8 @@ type Change struct {
 	ValidThrough int64
 	Inputs       string
 	Publication  string
+
+	properties map[string]string // of the table, set with the rows
 }
 
 // Base is what a change is decided on.
@@ -292,6 +295,8 @@ func (c *committer) stage(ctx context.Context, cur *Table) ([]table.Requirement,
 	}
 	put(propInputs, c.change.Inputs, false)
 	put(propPublication, c.change.Publication, false)
+
+	maps.Copy(global, c.change.properties)
 
 	tx := cur.inner.NewTransactionOnBranch(c.branch)
 	if err := c.stageFiles(ctx, cur, tx, props); err != nil {

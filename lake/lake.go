@@ -190,6 +190,9 @@ func (l *Lake) Create(ctx context.Context, name string, d Definition) (*Table, e
 	if d.Doc != "" {
 		def.Properties["comment"] = d.Doc
 	}
+	if e := packEncodings(d.Columns); e != "" {
+		def.Properties[propEncodings] = e
+	}
 	mark := NewCommitID()
 	def.Properties[propCreated] = string(mark)
 	t, err := l.cat.CreateTable(ctx, id, def)

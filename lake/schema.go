@@ -117,14 +117,17 @@ func icebergType(c *file.Column) (iceberg.Type, error) {
 }
 
 // Columns are the table's columns as this state of it has them, with the field ids of
-// the catalog: what a file of the table is written with. The encodings are the defaults.
+// the catalog and the encodings that it was made with: what a file of the table is written
+// with.
 func (t *Table) Columns() ([]file.Column, error) {
 	var cols []file.Column
+	enc := unpackEncodings(t.Property(propEncodings))
 	for _, f := range t.inner.Schema().Fields() {
 		c, err := column(f)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: column %s: %w", t.Name(), f.Name, err)
 		}
+		c.Encoding = enc[c.Name]
 		cols = append(cols, c)
 	}
 	return cols, nil

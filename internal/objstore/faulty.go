@@ -44,6 +44,8 @@ type Faulty struct {
 	Plan func(n int64, op Op, uri string) Fault
 	Wait time.Duration
 
+	OnFault func() // called at each fault
+
 	calls atomic.Int64
 }
 
@@ -56,6 +58,9 @@ func (f *Faulty) fault(ctx context.Context, op Op, uri string) Fault {
 		return None
 	}
 	x := f.Plan(n, op, uri)
+	if x != None && f.OnFault != nil {
+		f.OnFault()
+	}
 	if x == Delay {
 		t := time.NewTimer(f.Wait)
 		defer t.Stop()

@@ -198,7 +198,7 @@ func (Folder) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
 			return
 		}
 		root := path
-		if fi, err := os.Stat(path); err != nil || !fi.IsDir() {
+		if !strings.HasSuffix(path, "/") {
 			root = filepath.Dir(path)
 		}
 		err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
@@ -209,6 +209,8 @@ func (Folder) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
 				return err
 			case ctx.Err() != nil:
 				return ctx.Err()
+			case d.IsDir() && p != root && !strings.HasPrefix(p+"/", path) && !strings.HasPrefix(path, p+"/"):
+				return fs.SkipDir
 			case d.IsDir() || !strings.HasPrefix(p, path) || strings.HasPrefix(d.Name(), ".") && strings.Contains(d.Name(), tempMark):
 				return nil
 			}

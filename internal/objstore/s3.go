@@ -77,9 +77,6 @@ func NewS3(ctx context.Context, c S3Config) (*S3, error) {
 	if len(c.CABundle) > 0 {
 		opts = append(opts, config.WithCustomCABundle(bytes.NewReader(c.CABundle)))
 	}
-	if c.Transport != nil {
-		opts = append(opts, config.WithHTTPClient(&http.Client{Transport: c.Transport}))
-	}
 	cfg, err := config.LoadDefaultConfig(ctx, opts...)
 	if err != nil {
 		return nil, err
@@ -95,6 +92,9 @@ func NewS3(ctx context.Context, c S3Config) (*S3, error) {
 		o.UsePathStyle = c.PathStyle || c.Endpoint != ""
 		if c.Endpoint != "" {
 			o.BaseEndpoint = &c.Endpoint
+		}
+		if c.Transport != nil {
+			o.HTTPClient = &http.Client{Transport: c.Transport}
 		}
 	})
 	return s, nil
@@ -150,7 +150,8 @@ func (w *s3Writer) part() error {
 	defer cancel()
 	if w.upload == nil {
 		out, err := w.s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-			Bucket: &w.bucket, Key: &w.key, ServerSideEncryption: w.s.sse, SSEKMSKeyId: w.s.key})
+			Bucket: &w.bucket, Key: &w.key, ServerSideEncryption: w.s.sse, SSEKMSKeyId: w.s.key,
+			ChecksumAlgorithm: types.ChecksumAlgorithmCrc32}) // said here, or the parts' sums are refused at the end
 		if err != nil {
 			return failed("start upload of", w.uri, err)
 		}
@@ -158,13 +159,13 @@ func (w *s3Writer) part() error {
 	}
 	n := int32(len(w.parts) + 1)
 	out, err := w.s.client.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: &w.bucket, Key: &w.key, UploadId: w.upload, PartNumber: &n, Body: bytes.NewReader(w.buf)})
+		Bucket: &w.bucket, Key: &w.key, UploadId: w.upload, PartNumber: &n, Body: bytes.NewReader(w.buf),
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32})
 	if err != nil {
 		return failed("upload part of", w.uri, err)
 	}
 	w.parts = append(w.parts, types.CompletedPart{
-		PartNumber: &n, ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32, ChecksumCRC32C: out.ChecksumCRC32C,
-		ChecksumCRC64NVME: out.ChecksumCRC64NVME, ChecksumSHA1: out.ChecksumSHA1, ChecksumSHA256: out.ChecksumSHA256})
+		PartNumber: &n, ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32})
 	w.buf = w.buf[:0]
 	return nil
 }

@@ -1,0 +1,661 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/lake/file"
+)
+
+// Publication replaces rows of feature tables: how anything but the live stream changes
+// what readers see. The same id published again finds what is done and does the rest.
+type Publication struct {
+	ID     CommitID
+	Views  []Replacement
+	Reason string
+	Who    string
+	At     int64    // µs; the same each time that this id is published
+	Undoes CommitID // the publication that this one undoes
+}
+
+// Replacement is what a publication does to one table: all rows of the entities in
+// [From, To) give way to Rows.
+type Replacement struct {
+	Table    string     // feature.…
+	From, To int64      // of row_ts, µs
+	Entities [][]string // values of the entity columns, the first of the sort order; nil is all
+	// Rows hands over the new rows, with the table's columns in their order; it is called
+	// again when the table has changed meanwhile. The revisions are set by Publish. nil is no rows.
+	Rows func(yield func(*file.Batch) error) error
+}
+
+// Published is one row of ops.publications: what a publication did to one table.
+type Published struct {
+	ID         CommitID
+	Table      string
+	From, To   int64
+	Entities   [][]string
+	Revision   int32 // of the new rows: one more than the highest of those replaced, or 0
+	Reason     string
+	Who        string
+	At         int64
+	Snapshot   int64 // of the table, 0 when it had expired before it was noted
+	Superseded int64 // of the table of superseded rows
+	Removed    int64
+	Added      int64
+	Undoes     CommitID
+}
+
+// names of columns that a publication has to do with.
+const (
+	colRowTS       = "row_ts"
+	colRevision    = "revision"
+	colAvailableAt = "available_at"
+	colBy          = "superseded_by"
+	colAt          = "superseded_at"
+	colVisible     = "visible_from"
+)
+
+// propOpen marks, in the very commit that replaces rows, a publication that is not yet in
+// ops.publications; the id follows.
+const propOpen = "tidemark.publication-open."
+
+// budget of rows that a publication holds in memory, for each of its three outputs.
+const publishBudget = 256 << 20
+
+// SupersededColumns are the columns of superseded.… beside a feature table's.
+func SupersededColumns() []file.Column {
+	return []file.Column{
+		{ID: 100001, Name: colBy, Type: file.String, Doc: "publication that replaced the row"},
+		{ID: 100002, Name: colAt, Type: file.Timestamptz, Doc: "when it was replaced"},
+		{ID: 100003, Name: colVisible, Type: file.Timestamptz, Doc: "since when it had been visible"},
+	}
+}
+
+// Publish replaces rows. Steps, each one done once however often it is begun: the rows
+// that give way are appended to superseded.…, then one commit pinned on the state that
+// they were read from exchanges them, for each table; then rows in ops.publications tie
+// them together: with these the publication is made.
+func (l *Lake) Publish(ctx context.Context, p Publication) ([]Published, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	all, err := l.Publications(ctx)
+	if err != nil {
+		return nil, err
+	}
+	done := slices.DeleteFunc(slices.Clone(all), func(d Published) bool { return d.ID != p.ID })
+	if len(done) == 0 {
+		for i := range p.Views {
+			d, err := l.replace(ctx, &p, &p.Views[i], all)
+			if err != nil {
+				return nil, fmt.Errorf("publication %s: %w", p.ID, err)
+			}
+			done = append(done, d)
+		}
+		if err := l.record(ctx, done); err != nil {
+			return nil, fmt.Errorf("publication %s: %w", p.ID, err)
+		}
+	}
+	for _, d := range done {
+		if err := l.closeOpen(ctx, d); err != nil {
+			return nil, fmt.Errorf("publication %s: %w", p.ID, err)
+		}
+	}
+	return done, nil
+}
+
+func (p *Publication) check() error {
+	switch {
+	case len(p.ID) != 32 || strings.Trim(string(p.ID), "0123456789abcdef") != "":
+		return fault.Usage("publication", fmt.Sprintf("%q is no id of a publication", p.ID), "ids are 32 hexadecimal digits")
+	case p.At <= 0:
+		return fault.Usage("publication", "a publication without a time", "")
+	case len(p.Views) == 0:
+		return fault.Usage("publication", "a publication of nothing", "")
+	}
+	for i, v := range p.Views {
+		if !strings.HasPrefix(v.Table, "feature.") {
+			return fault.Usage("publication", fmt.Sprintf("table %q is no feature table", v.Table), "rows of other tables are only appended")
+		}
+		if v.From >= v.To {
+			return fault.Usage("publication", fmt.Sprintf("%s: the range [%d, %d) is empty", v.Table, v.From, v.To), "")
+		}
+		if slices.ContainsFunc(p.Views[:i], func(o Replacement) bool { return o.Table == v.Table }) {
+			return fault.Usage("publication", v.Table+" twice in one publication", "make two publications, or one range")
+		}
+	}
+	return nil
+}
+
+// closeOpen takes the mark off the table, now that ops.publications has the publication.
+func (l *Lake) closeOpen(ctx context.Context, d Published) error {
+	t, err := l.Load(ctx, d.Table)
+	if err != nil {
+		return err
+	}
+	key := propOpen + string(d.ID)
+	_, err = t.change(ctx, "close publication", func(cur *Table) ([]table.Requirement, []table.Update, error) {
+		if cur.Property(key) == "" {
+			return nil, nil, nil
+		}
+		return nil, []table.Update{table.NewRemovePropertiesUpdate([]string{key})}, nil
+	})
+	return err
+}
+
+var errMoved = errors.New("rows of the range changed meanwhile")
+
+// replace does what a publication has to do on one table.
+func (l *Lake) replace(ctx context.Context, p *Publication, v *Replacement, all []Published) (Published, error) {
+	var last error
+	for try := range maxAttempts {
+		if try > 0 {
+			if err := wait(ctx, try); err != nil {
+				return Published{}, errors.Join(last, err)
+			}
+		}
+		t, err := l.Load(ctx, v.Table)
+		if err != nil {
+			return Published{}, err
+		}
+		d := Published{ID: p.ID, Table: v.Table, From: v.From, To: v.To, Entities: v.Entities, Reason: p.Reason, Who: p.Who, At: p.At, Undoes: p.Undoes}
+		if was := t.Property(propOpen + string(p.ID)); was != "" {
+			return d, d.resume(t, was)
+		}
+		x := replacing{l: l, t: t, p: p, v: v, all: all, d: &d, id: NewCommitID()}
+		last = x.run(ctx)
+		if !errors.Is(last, errMoved) {
+			return d, last
+		}
+	}
+	return Published{}, fmt.Errorf("table %s: %w: %w", v.Table, ErrConflict, last)
+}
+
+// resume fills in what an earlier run did.
+func (d *Published) resume(t *Table, note string) error {
+	var rev int64
+	if _, err := fmt.Sscanf(note, "%d %d %d %d", &rev, &d.Removed, &d.Added, &d.Superseded); err != nil {
+		return fmt.Errorf("table %s: property %s%s: %w", t.Name(), propOpen, d.ID, err)
+	}
+	d.Revision = int32(rev)
+	for at := t.head(Main); at != 0; {
+		s := t.inner.SnapshotByID(at)
+		if s == nil {
+			break
+		}
+		if s.Summary != nil && s.Summary.Properties[propPublication] == string(d.ID) {
+			d.Snapshot = at
+			break
+		}
+		at = 0
+		if s.ParentSnapshotID != nil {
+			at = *s.ParentSnapshotID
+		}
+	}
+	return nil
+}
+
+// replacing is one try of a replacement.
+type replacing struct {
+	l   *Lake
+	t   *Table // as it was read
+	p   *Publication
+	v   *Replacement
+	all []Published // earlier publications
+	d   *Published
+	id  CommitID // of the commit on t
+
+	cols     []file.Column
+	entities []int // columns
+	rowTS    int
+	revision int
+	avail    int
+	wanted   map[string]bool // entities
+}
+
+func (x *replacing) run(ctx context.Context) error {
+	if err := x.columns(); err != nil {
+		return err
+	}
+	files, err := x.candidates(ctx, x.t)
+	if err != nil {
+		return err
+	}
+	out, err := x.t.NewRows(x.id, x.cols, nil, publishBudget)
+	if err != nil {
+		return err
+	}
+	removed, err := x.supersede(ctx, files, out)
+	if err != nil {
+		return err
+	}
+	if err := x.add(ctx, out); err != nil {
+		return err
+	}
+	added, err := out.Finish(ctx)
+	if err != nil {
+		return err
+	}
+	note := fmt.Sprintf("%d %d %d %d", x.d.Revision, x.d.Removed, x.d.Added, x.d.Superseded)
+	c, err := x.t.Commit(ctx, Main, x.id, func(ctx context.Context, b Base) (*Change, error) {
+		if b.Table.Property(propOpen+string(x.p.ID)) != "" {
+			return nil, errMoved // by another run of this publication
+		}
+		if b.Snapshot != x.t.head(Main) {
+			now, err := x.candidates(ctx, b.Table)
+			if err != nil {
+				return nil, err
+			}
+			if !slices.EqualFunc(now, files, func(a, b DataFile) bool { return a.Path == b.Path }) {
+				return nil, errMoved
+			}
+		}
+		return &Change{Add: added, Remove: removed, Publication: string(x.p.ID),
+			properties: map[string]string{propOpen + string(x.p.ID): note}}, nil
+	})
+	x.d.Snapshot = c.Snapshot
+	return err
+}
+
+// columns finds the columns that matter.
+func (x *replacing) columns() error {
+	var err error
+	if x.cols, err = x.t.Columns(); err != nil {
+		return err
+	}
+	find := func(name string, typ file.Type) (int, error) {
+		i := slices.IndexFunc(x.cols, func(c file.Column) bool { return c.Name == name })
+		if i < 0 || x.cols[i].Type != typ || x.cols[i].Nullable {
+			return 0, fmt.Errorf("table %s: no column %s of type %s without nulls", x.t.Name(), name, typ)
+		}
+		return i, nil
+	}
+	if x.rowTS, err = find(colRowTS, file.Timestamptz); err != nil {
+		return err
+	}
+	if x.revision, err = find(colRevision, file.Int); err != nil {
+		return err
+	}
+	if x.avail, err = find(colAvailableAt, file.Timestamptz); err != nil {
+		return err
+	}
+	for _, k := range x.t.sortKeys() {
+		if k.Column == colRowTS {
+			break
+		}
+		i, err := find(k.Column, file.String)
+		if err != nil {
+			return err
+		}
+		x.entities = append(x.entities, i)
+	}
+	if x.v.Entities == nil {
+		return nil
+	}
+	x.wanted = map[string]bool{}
+	for _, e := range x.v.Entities {
+		if len(e) != len(x.entities) {
+			return fmt.Errorf("table %s: entity %q has %d values, the table has %d entity columns", x.t.Name(), e, len(e), len(x.entities))
+		}
+		x.wanted[strings.Join(e, "\x00")] = true
+	}
+	return nil
+}
+
+// candidates are the files that may hold rows of the range.
+func (x *replacing) candidates(ctx context.Context, t *Table) ([]DataFile, error) {
+	files, err := t.Files(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(files, func(f DataFile) bool {
+		b, ok := f.Bounds[colRowTS]
+		if !ok {
+			return false
+		}
+		lo, ok1 := b[0].(int64)
+		hi, ok2 := b[1].(int64)
+		return ok1 && ok2 && (hi < x.v.From || lo >= x.v.To)
+	}), nil
+}
+
+// pick splits the rows of a batch: those of range and entities, and the others. The
+// columns are given by place in the batch.
+func (x *replacing) pick(b *file.Batch, rowTS int, entities []int, in, out []int32) ([]int32, []int32) {
+	in, out = in[:0], out[:0]
+	var key []byte
+	for i := range b.N {
+		ts := b.Cols[rowTS].I64[i]
+		hit := ts >= x.v.From && ts < x.v.To
+		if hit && x.wanted != nil {
+			key = key[:0]
+			for j, c := range entities {
+				if j > 0 {
+					key = append(key, 0)
+				}
+				key = append(key, b.Cols[c].Text(i)...)
+			}
+			hit = x.wanted[string(key)]
+		}
+		if hit {
+			in = append(in, int32(i))
+		} else {
+			out = append(out, int32(i))
+		}
+	}
+	return in, out
+}
+
+// supersede copies the rows that give way to the table of superseded rows and commits
+// them there; the other rows of their files go to kept. It returns the paths of the files
+// that leave.
+func (x *replacing) supersede(ctx context.Context, files []DataFile, kept *Rows) ([]string, error) {
+	sup, err := x.superseded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id := NewCommitID()
+	cols, err := sup.Columns()
+	if err != nil {
+		return nil, err
+	}
+	gone, err := sup.NewRows(id, cols, nil, publishBudget)
+	if err != nil {
+		return nil, err
+	}
+	at, err := x.places(cols)
+	if err != nil {
+		return nil, err
+	}
+	var removed []string
+	highest := int32(-1)
+	for _, f := range files {
+		n, err := x.count(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			continue
+		}
+		removed = append(removed, f.Path)
+		x.d.Removed += n
+		var in, out []int32
+		err = x.t.read(ctx, f.Path, f.Bytes, x.cols, func(b *file.Batch) error {
+			in, out = x.pick(b, x.rowTS, x.entities, in, out)
+			for _, i := range in {
+				highest = max(highest, b.Cols[x.revision].I32[i])
+			}
+			if len(out) > 0 {
+				if err := kept.Append(ctx, b, out); err != nil {
+					return err
+				}
+			}
+			if len(in) == 0 {
+				return nil
+			}
+			return gone.Append(ctx, x.marked(b, at), in)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	x.d.Revision = highest + 1
+	added, err := gone.Finish(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x.d.Superseded, err = x.commitSuperseded(ctx, sup, id, added)
+	return removed, err
+}
+
+// count is the number of rows of a file that give way.
+func (x *replacing) count(ctx context.Context, f DataFile) (n int64, err error) {
+	cols := []file.Column{x.cols[x.rowTS]}
+	var entities []int
+	if x.wanted != nil {
+		for _, c := range x.entities {
+			entities = append(entities, len(cols))
+			cols = append(cols, x.cols[c])
+		}
+	}
+	var in, out []int32
+	err = x.t.read(ctx, f.Path, f.Bytes, cols, func(b *file.Batch) error {
+		in, out = x.pick(b, 0, entities, in, out)
+		n += int64(len(in))
+		return nil
+	})
+	return n, err
+}
+
+// superseded finds or makes the table of superseded rows, with the feature table's columns.
+func (x *replacing) superseded(ctx context.Context) (*Table, error) {
+	_, name, _ := strings.Cut(x.v.Table, ".")
+	name = "superseded." + name
+	t, err := x.l.Load(ctx, name)
+	if errors.Is(err, ErrNoTable) {
+		var sort []string
+		for _, k := range x.t.sortKeys() {
+			sort = append(sort, k.Column)
+		}
+		t, err = x.l.Create(ctx, name, Definition{Columns: append(slices.Clone(x.cols), SupersededColumns()...), Partition: x.t.PartitionBy(), Sort: sort,
+			Doc: "rows of " + x.v.Table + " that publications replaced"})
+		if errors.Is(err, ErrExists) {
+			t, err = x.l.Load(ctx, name)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	have, err := t.Columns()
+	if err != nil {
+		return nil, err
+	}
+	// The feature table may have got columns since; they go before ours or after, by name.
+	want := slices.Clone(have)
+	for _, c := range x.cols {
+		i := slices.IndexFunc(want, func(h file.Column) bool { return h.Name == c.Name })
+		switch {
+		case i < 0:
+			want = append(want, c)
+		default:
+			c.ID, c.Element = want[i].ID, want[i].Element
+			want[i] = c
+		}
+	}
+	return t.Evolve(ctx, want)
+}
+
+// places says for each column of the superseded table where its values come from: a
+// column of the feature table, or -1 by, -2 at, -3 visible, -4 nothing.
+func (x *replacing) places(cols []file.Column) ([]int, error) {
+	at := make([]int, len(cols))
+	for i, c := range cols {
+		switch c.Name {
+		case colBy:
+			at[i] = -1
+		case colAt:
+			at[i] = -2
+		case colVisible:
+			at[i] = -3
+		default:
+			at[i] = slices.IndexFunc(x.cols, func(f file.Column) bool { return f.Name == c.Name })
+			if at[i] < 0 {
+				if !c.Nullable {
+					return nil, fmt.Errorf("superseded rows of %s have a column %s that the table lacks", x.t.Name(), c.Name)
+				}
+				at[i] = -4
+			}
+		}
+	}
+	return at, nil
+}
+
+// marked is a batch of the feature table with the columns of the superseded one.
+func (x *replacing) marked(b *file.Batch, at []int) *file.Batch {
+	m := &file.Batch{N: b.N, Cols: make([]file.Col, len(at))}
+	for i, src := range at {
+		c := &m.Cols[i]
+		switch src {
+		case -1:
+			c.Dict, c.I32 = file.NewDict(string(x.p.ID)), make([]int32, b.N)
+		case -2:
+			c.I64 = make([]int64, b.N)
+			for r := range c.I64 {
+				c.I64[r] = x.p.At
+			}
+		case -3:
+			c.I64 = make([]int64, b.N)
+			for r := range c.I64 {
+				c.I64[r] = x.visibleFrom(b, r)
+			}
+		case -4:
+			panic("lake: a column that the feature table lost") // columns are never dropped
+		default:
+			*c = b.Cols[src]
+		}
+	}
+	return m
+}
+
+// visibleFrom is when a row became visible: a live one when it was available, one of a
+// publication when that was made.
+func (x *replacing) visibleFrom(b *file.Batch, row int) int64 {
+	if b.Cols[x.revision].I32[row] == 0 {
+		return b.Cols[x.avail].I64[row]
+	}
+	ts := b.Cols[x.rowTS].I64[row]
+	at := b.Cols[x.avail].I64[row]
+	for _, p := range x.all {
+		if p.Table == x.v.Table && p.Revision == b.Cols[x.revision].I32[row] && ts >= p.From && ts < p.To && x.covers(p, b, row) {
+			at = max(at, p.At)
+		}
+	}
+	return at
+}
+
+func (x *replacing) covers(p Published, b *file.Batch, row int) bool {
+	return p.Entities == nil || slices.ContainsFunc(p.Entities, func(e []string) bool {
+		for j, c := range x.entities {
+			if j >= len(e) || e[j] != string(b.Cols[c].Text(row)) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// commitSuperseded makes the rows of this publication in the superseded table be added,
+// whatever an earlier try left there.
+func (x *replacing) commitSuperseded(ctx context.Context, sup *Table, id CommitID, added []File) (int64, error) {
+	c, err := sup.Commit(ctx, Main, id, func(ctx context.Context, b Base) (*Change, error) {
+		ch := &Change{Add: slices.Clone(added), Publication: string(x.p.ID)}
+		files, err := b.Table.Files(ctx, 0)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			keep, err := b.Table.without(ctx, f, x.p.ID)
+			if err != nil {
+				return nil, err
+			}
+			if keep == nil {
+				continue
+			}
+			ch.Remove = append(ch.Remove, f.Path)
+			more, err := keep.Finish(ctx)
+			if err != nil {
+				return nil, err
+			}
+			ch.Add = append(ch.Add, more...)
+		}
+		if len(ch.Add) == 0 && len(ch.Remove) == 0 {
+			return nil, nil
+		}
+		return ch, nil
+	})
+	return c.Snapshot, err
+}
+
+// without is the rows of a file that the publication did not supersede, or nil when it
+// superseded none of them.
+func (t *Table) without(ctx context.Context, f DataFile, id CommitID) (*Rows, error) {
+	if b, ok := f.Bounds[colBy]; ok {
+		lo, ok1 := b[0].(string)
+		hi, ok2 := b[1].(string)
+		cut := func(s string) string { return string(id)[:min(len(s), len(id))] }
+		if ok1 && ok2 && (cut(lo) < lo || cut(hi) > hi) {
+			return nil, nil
+		}
+	}
+	cols, err := t.Columns()
+	if err != nil {
+		return nil, err
+	}
+	by := slices.IndexFunc(cols, func(c file.Column) bool { return c.Name == colBy })
+	if by < 0 {
+		return nil, fmt.Errorf("table %s: no column %s", t.Name(), colBy)
+	}
+	found := false
+	err = t.read(ctx, f.Path, f.Bytes, cols[by:by+1], func(b *file.Batch) error {
+		for i := range b.N {
+			found = found || string(b.Cols[0].Text(i)) == string(id)
+		}
+		return nil
+	})
+	if err != nil || !found {
+		return nil, err
+	}
+	keep, err := t.NewRows(NewCommitID(), cols, nil, publishBudget)
+	if err != nil {
+		return nil, err
+	}
+	var rows []int32
+	return keep, t.read(ctx, f.Path, f.Bytes, cols, func(b *file.Batch) error {
+		rows = rows[:0]
+		for i := range b.N {
+			if string(b.Cols[by].Text(i)) != string(id) {
+				rows = append(rows, int32(i))
+			}
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		return keep.Append(ctx, b, rows)
+	})
+}
+
+// add hands the new rows over, with their revision.
+func (x *replacing) add(ctx context.Context, out *Rows) error {
+	if x.v.Rows == nil {
+		return nil
+	}
+	x.d.Added = 0
+	var in, not []int32
+	var rev []int32
+	return x.v.Rows(func(b *file.Batch) error {
+		if len(b.Cols) != len(x.cols) {
+			return fmt.Errorf("table %s: rows of %d columns, the table has %d", x.t.Name(), len(b.Cols), len(x.cols))
+		}
+		in, not = x.pick(b, x.rowTS, x.entities, in, not)
+		if len(not) > 0 {
+			return fmt.Errorf("table %s: row with %s %s of the publication lies outside of its range or entities", x.t.Name(), colRowTS,
+				strconv.FormatInt(b.Cols[x.rowTS].I64[not[0]], 10))
+		}
+		for len(rev) < b.N {
+			rev = append(rev, x.d.Revision)
+		}
+		c := *b
+		c.Cols = slices.Clone(b.Cols)
+		c.Cols[x.revision] = file.Col{I32: rev[:b.N]}
+		x.d.Added += int64(b.N)
+		return out.Append(ctx, &c, nil)
+	})
+}
