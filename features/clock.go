@@ -251,16 +251,18 @@ func (v *viewState) passTick(m *memberSlot) {
 
 // foldMember folds a held row into the open interval.
 func (v *viewState) foldMember(i int32, ts int64, rec []uint64) {
-	for k := range v.p.Inputs {
-		v.loadCell(&v.row.Regs[v.p.Inputs[k].Reg], rec, k)
+	first := v.heldFirst(rec) // before the flags of what it joins
+	if !v.completeHeld(rec, ts) {
+		return
 	}
-	o := v.runRow(i, ts, v.heldFirst(rec), heldOrigin(rec))
+	o := v.runRow(i, ts, first, heldOrigin(rec))
 	s := &v.slots[i]
 	s.at = market.FloorDiv(ts, v.p.Pane)
 	s.end = (s.at + 1) * v.p.Pane
 	open := v.openRec(i)
 	mergeMeta(open, rec)
 	scanMeta(open, o)
+	lastScanned(open, o)
 	v.foldArgs(open, v.slow, ts)
 }
 
@@ -297,6 +299,7 @@ func (v *viewState) emitClock(i int32, row *emitted) {
 		row.flags |= FlagPartial
 	}
 	row.avail = max(row.avail, row.end+row.hold)
+	v.matchFeatures(row)
 	v.finish(i, row)
 	v.handOn(row)
 	if v.tickRec != nil {

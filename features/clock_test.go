@@ -128,6 +128,42 @@ features:
   before: first(prev(price))
   quick: count(where ts - prev(ts) < 1s)
 `, `
+view: joined_by_clock
+version: 1
+from: trade
+where: side == buy or q.bid_price is not null
+by: [exchange, symbol]
+window: {clock: btc_split}
+empty: nulls
+join:
+  q: {view: quote, on: [exchange, symbol], match: asof, max_age: 40s}
+  m: {view: btc_minutes, on: [exchange], match: asof, max_age: 3m, where: calm}
+let:
+  above: price - (q.bid_price + q.ask_price) / 2
+features:
+  paid: sum(above * quantity)
+  n: count(above)
+  slow: max(ts - q.ts)
+  step: last(q.bid_price - prev(q.bid_price, within=2m))
+  bid: q.bid_price
+  rel: last(price) / q.ask_price
+  per_minute: m.btc_volume
+  ratio: m.ratio
+  ticked: clock.btc_trades
+`, `
+view: bars_joined_by_clock
+version: 1
+from: alts
+by: [exchange, base]
+window: {clock: btc_minutes}
+join:
+  m: {view: btc_minutes, on: [exchange], match: exact}
+  s: {view: btc_split, on: [exchange], match: asof, max_age: 5m, strict: true}
+features:
+  volume: sum(volume * m.btc_trades)
+  rows: count(s.ratio)
+  last: s.ratio
+`, `
 view: over_clocked
 version: 1
 from: alts

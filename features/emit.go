@@ -36,6 +36,7 @@ func (v *viewState) advance(mark int64) {
 	}
 	if v.clock != nil {
 		v.advanceClock(mark)
+		v.dropJoined(mark)
 		return
 	}
 	v.sortUnion()
@@ -50,10 +51,15 @@ func (v *viewState) advance(mark int64) {
 		v.settle(mark)
 		v.dropTexts()
 	}
+	v.dropJoined(mark)
+	v.sortPassed()
+}
+
+// dropJoined forgets joined rows that no row at or after mark can match.
+func (v *viewState) dropJoined(mark int64) {
 	for _, j := range v.joins {
 		j.drop(mark)
 	}
-	v.sortPassed()
 }
 
 // mergeRows emits rows as long as next names one; never ends an entity.

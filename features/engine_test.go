@@ -408,6 +408,18 @@ features:
   hi: max(vwap) over 5 rows within 1h
   at: last(window_end) over 3m
 `},
+	"carried": {`
+view: carried
+version: 1
+from: trade
+by: [symbol]
+window: {tumbling: 10s, carry: 40s}
+empty: flat
+features:
+  step: last(price - prev(price, within=30s))
+  twap: time_mean(prev(price))
+  n: count()
+`},
 	"never": {`
 view: endless
 version: 1

@@ -328,7 +328,9 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 	rec := v.openRec(i)
 	rowMeta(rec, row)
 	rec[plan.MetaRows]++
-	scanMeta(rec, v.runRow(i, row.rowTS, false, own))
+	o := v.runRow(i, row.rowTS, false, own)
+	scanMeta(rec, o)
+	lastScanned(rec, o)
 	v.foldArgs(rec, v.slow, row.rowTS)
 }
 

@@ -195,7 +195,9 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 	}
 	open := v.openRec(i)
 	mergeMeta(open, rec)
-	scanMeta(open, v.runRow(i, ts, first, heldOrigin(rec)))
+	o := v.runRow(i, ts, first, heldOrigin(rec))
+	scanMeta(open, o)
+	lastScanned(open, o)
 	v.foldArgs(open, v.slow, ts)
 }
 

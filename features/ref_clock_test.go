@@ -129,6 +129,10 @@ func clockRow(v *lang.View, in []input, start, ts int64, tick *refRow, before in
 		r.flags |= features.FlagPartial
 	}
 	r.avail = max(r.avail, r.end+r.hold)
+	if len(in) > 0 {
+		before = in[len(in)-1]
+	}
+	joined := before.join(&r, ts)
 	aggs := make([]value, len(v.Aggs))
 	for i, a := range v.Aggs {
 		aggs[i] = aggValue(v, a, in, nil, start, ts, 0)
@@ -137,6 +141,8 @@ func clockRow(v *lang.View, in []input, start, ts int64, tick *refRow, before in
 		switch n.Op {
 		case lang.NAgg:
 			return aggs[n.Index]
+		case lang.NColumn:
+			return joined(n)
 		case lang.NClock:
 			if tick == nil {
 				return nil

@@ -133,11 +133,14 @@ func (v *viewState) runRow(i int32, ts int64, first bool, own op.Origin) op.Orig
 
 // foldScanned folds rows of a view with scans: every row steps, whatever of it is folded.
 func (v *viewState) foldScanned(i int32, rec []uint64, c *cols, lo, hi int) {
+	var o op.Origin
 	for k := lo; k < hi; k++ {
 		v.loadRow(c, k)
-		scanMeta(rec, v.scanRow(v.row, i, c.ts[k], c.flags[k]&market.FlagGap != 0, v.origin(c, k)))
+		o = v.scanRow(v.row, i, c.ts[k], c.flags[k]&market.FlagGap != 0, v.origin(c, k))
+		scanMeta(rec, o)
 		v.foldArgs(rec, v.slowNow, c.ts[k])
 	}
+	lastScanned(rec, o)
 }
 
 // foldScannedBegun folds rows of a view with scans into windows that begin with a row. Every
@@ -156,6 +159,13 @@ func scanMeta(rec []uint64, o op.Origin) {
 	rec[plan.MetaAvail] = max(rec[plan.MetaAvail], uint64(o.Avail))
 	rec[plan.MetaHold] = max(rec[plan.MetaHold], uint64(o.Hold))
 	rec[plan.MetaFlags] |= uint64(o.Flags)
+}
+
+// lastScanned does so for the last row of the record: what an empty window carries of it is
+// known no sooner than what its scans took.
+func lastScanned(rec []uint64, o op.Origin) {
+	rec[plan.MetaLastAvail] = max(rec[plan.MetaLastAvail], uint64(o.Avail))
+	rec[plan.MetaLastHold] = max(rec[plan.MetaLastHold], uint64(o.Hold))
 }
 
 // finishHeld works out a row of a row view whose columns are loaded.

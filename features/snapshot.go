@@ -80,6 +80,7 @@ func (v *viewState) save(w *writer) {
 	}
 	if v.clock != nil {
 		v.saveClock(w)
+		v.saveJoined(w)
 		return
 	}
 	mark := v.task.mark(v.p)
@@ -106,6 +107,11 @@ func (v *viewState) save(w *writer) {
 		}
 		v.saveSlot(w, i)
 	}
+	v.saveJoined(w)
+}
+
+func (v *viewState) saveJoined(w *writer) {
+	mark := v.task.mark(v.p)
 	for _, j := range v.joins {
 		j.save(w, mark)
 	}
@@ -299,9 +305,9 @@ func (v *viewState) restore(r *reader) {
 	}
 	if v.clock != nil {
 		v.loadClock(r)
-		return
+	} else {
+		v.restoreSlots(r)
 	}
-	v.restoreSlots(r)
 	for _, j := range v.joins {
 		j.load(r)
 	}

@@ -111,8 +111,9 @@ func (v *viewChecker) joins() {
 			v.view.Joins = append(v.view.Joins, t)
 		}
 	}
-	if len(v.spec.Joins) > 0 && (v.spec.Window.Kind == Latest || v.spec.Window.Kind == Clock) {
-		v.problem(v.spec.Places["join"], "want a row view of this view with the join", "join in a %s window", v.spec.Window.Kind)
+	if len(v.spec.Joins) > 0 && v.spec.Window.Kind == Latest {
+		v.problem(v.spec.Places["join"], "want the join in a row view: one that this view reads, or one that reads this view",
+			"join in a latest window: of a member's rows the newest alone is kept, and not what it would join")
 	}
 	if v.spec.Rollup && len(v.spec.Joins) > 0 {
 		v.problem(v.spec.Places["join"], "want only from, by, window and rollup: the parent has the rest", "join in a rollup")
