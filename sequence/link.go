@@ -30,7 +30,7 @@ func (s *Sequencer) emit(c *chain, row uint32, seq uint64, at int64) uint32 {
 		c.cut = false
 	}
 	a.TS[row], a.Epoch[row], a.Seq[row] = ts, c.epoch, seq
-	k.ord.add(entry{ts: ts, si: c.fk.si | uint64(c.num), epoch: c.epoch, seq: seq, row: row})
+	k.ord.add(makeEntry(ts, c.fk.si|uint64(c.num), c.epoch, seq, row))
 	c.ts, c.dirty = ts, true
 	c.lastRow.shard, c.lastRow.ingest, c.lastRow.id = a.Shard[row], a.IngestTS[row], a.ID[row]
 	c.emitted = seq
@@ -249,7 +249,7 @@ func (s *Sequencer) keyframe(c *chain, at int64) {
 	})
 	k := s.kinds[market.KindBook]
 	k.arena.Epoch[row] = c.epoch
-	k.ord.add(entry{ts: at, si: c.fk.si | uint64(c.num), epoch: c.epoch, seq: seq, row: row})
+	k.ord.add(makeEntry(at, c.fk.si|uint64(c.num), c.epoch, seq, row))
 	c.ts, c.emitted, c.dirty = at, seq, false
 }
 
@@ -337,7 +337,9 @@ func (s *Sequencer) forceCompactBooks() {
 func (s *Sequencer) eachBookRow(visit func(*uint32)) {
 	o := &s.kinds[market.KindBook].ord
 	for i := o.head; i < len(o.e); i++ {
-		visit(&o.e[i].row)
+		row := o.e[i].row()
+		visit(&row)
+		o.e[i].setRow(row)
 	}
 	for _, c := range s.books.chains {
 		for i := range c.at.len() {

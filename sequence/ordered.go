@@ -9,14 +9,22 @@ import (
 )
 
 // entry is the place in the total order of one row of an arena. Equal keys keep the
-// order of rows, which is that of arrival.
+// order of rows, which is that of arrival. Four words: so many stay in registers.
 type entry struct {
-	ts    int64
-	si    uint64 // src<<32 | instrument number
-	seq   uint64
-	epoch uint32
-	row   uint32
+	ts  int64
+	si  uint64 // src<<32 | instrument number
+	seq uint64
+	er  uint64 // epoch<<32 | row
 }
+
+func makeEntry(ts int64, si uint64, epoch uint32, seq uint64, row uint32) entry {
+	return entry{ts, si, seq, uint64(epoch)<<32 | uint64(row)}
+}
+
+func (e *entry) epoch() uint32 { return uint32(e.er >> 32) }
+func (e *entry) row() uint32   { return uint32(e.er) }
+
+func (e *entry) setRow(row uint32) { e.er = e.er>>32<<32 | uint64(row) }
 
 func (e *entry) less(o *entry) bool {
 	switch {
@@ -24,12 +32,12 @@ func (e *entry) less(o *entry) bool {
 		return e.ts < o.ts
 	case e.si != o.si:
 		return e.si < o.si
-	case e.epoch != o.epoch:
-		return e.epoch < o.epoch
+	case e.epoch() != o.epoch():
+		return e.epoch() < o.epoch()
 	case e.seq != o.seq:
 		return e.seq < o.seq
 	}
-	return e.row < o.row
+	return e.row() < o.row()
 }
 
 // ordered holds rows of an arena in the total order. Input is nearly sorted, so rows
@@ -52,9 +60,7 @@ func (o *ordered) add(x entry) {
 	if o.sorted == n && (o.head == n || !x.less(&o.e[n-1])) {
 		o.sorted++
 	}
-	o.e = slices.Grow(o.e, 1)[:n+1]
-	e := &o.e[n] // field by field: a copy of the whole would wait for the fields just written
-	e.ts, e.si, e.seq, e.epoch, e.row = x.ts, x.si, x.seq, x.epoch, x.row
+	o.e = append(o.e, x)
 }
 
 func (o *ordered) settle() {
@@ -177,7 +183,7 @@ func (o *ordered) upTo(bound int64) []uint32 {
 	n := sort.Search(len(run), func(i int) bool { return run[i].ts > bound })
 	o.rows = slices.Grow(o.rows[:0], n)[:n]
 	for i := range o.rows {
-		o.rows[i] = run[i].row
+		o.rows[i] = run[i].row()
 	}
 	o.head += n
 	switch {
@@ -199,8 +205,8 @@ func (o *ordered) compact(arena, spare *market.Batch) {
 	run := o.e[o.head:]
 	o.rows = slices.Grow(o.rows[:0], len(run))[:len(run)]
 	for i := range run {
-		o.rows[i] = run[i].row
-		run[i].row = uint32(i)
+		o.rows[i] = run[i].row()
+		run[i].setRow(uint32(i))
 	}
 	gather(spare, arena, o.rows)
 }

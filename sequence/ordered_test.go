@@ -21,7 +21,7 @@ func TestOrdered_AgreesWithASort(t *testing.T) {
 			seed := rapid.Uint64().Draw(t, "seed")
 			for range n {
 				seed = seed*6364136223846793005 + 1442695040888963407
-				x := entry{ts: t0 + int64(seed>>1)%span, si: seed >> 62, seq: seed >> 33 & 3, epoch: uint32(seed >> 40 & 1), row: row}
+				x := makeEntry(t0+int64(seed>>1)%span, seed>>62, uint32(seed>>40&1), seed>>33&3, row)
 				row++
 				o.add(x)
 				held = append(held, x)
@@ -37,8 +37,8 @@ func TestOrdered_AgreesWithASort(t *testing.T) {
 				t.Fatalf("%d rows, want %d; %d left", len(got), k, o.len())
 			}
 			for i := range got {
-				if got[i] != held[i].row {
-					t.Fatalf("place %d of %d: row %d, want %d", i, k, got[i], held[i].row)
+				if got[i] != held[i].row() {
+					t.Fatalf("place %d of %d: row %d, want %d", i, k, got[i], held[i].row())
 				}
 			}
 			held = slices.Clone(held[k:])

@@ -142,13 +142,13 @@ func (d *dec) kind(s *Sequencer, k *kindState) {
 	d.batch(k.arena)
 	k.compactAt = 3*k.arena.N + compactFrom
 	for range d.n(4) {
-		x := entry{ts: d.i(), seq: d.u(), epoch: uint32(d.upTo(math.MaxUint32)), row: uint32(d.upTo(math.MaxUint32))}
-		if d.bad || int(x.row) >= k.arena.N {
+		ts, seq, epoch, row := d.i(), d.u(), d.upTo(math.MaxUint32), d.upTo(math.MaxUint32)
+		if d.bad || int(row) >= k.arena.N {
 			d.fail()
 			return
 		}
-		x.si = uint64(market.MakeSrc(k.arena.Feed[x.row], k.kind))<<32 | uint64(s.nums[k.arena.Inst[x.row]])
-		k.ord.add(x)
+		si := uint64(market.MakeSrc(k.arena.Feed[row], k.kind))<<32 | uint64(s.nums[k.arena.Inst[row]])
+		k.ord.add(makeEntry(ts, si, uint32(epoch), seq, uint32(row)))
 	}
 }
 

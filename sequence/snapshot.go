@@ -155,8 +155,8 @@ func (e *enc) kind(k *kindState) {
 		x := &run[i]
 		e.i(x.ts)
 		e.u(x.seq)
-		e.u(uint64(x.epoch))
-		e.u(uint64(x.row))
+		e.u(uint64(x.epoch()))
+		e.u(uint64(x.row()))
 	}
 }
 

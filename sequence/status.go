@@ -93,10 +93,7 @@ func (s *Sequencer) writeStatusOf(of market.Kind, e market.Envelope, ts int64, s
 	a.Cols[market.StatusReason].AppendText([]byte(reason))
 	appendSeq(&a.Cols[market.StatusFromSeq], from)
 	appendSeq(&a.Cols[market.StatusToSeq], to)
-	k.ord.add(entry{
-		ts: ts, si: fk.si | uint64(s.nums[e.Inst]), seq: uint64(of), epoch: rankOwn,
-		row: uint32(a.N - 1),
-	})
+	k.ord.add(makeEntry(ts, fk.si|uint64(s.nums[e.Inst]), rankOwn, uint64(of), uint32(a.N-1)))
 }
 
 // appendSeq appends a venue number; 0 and what no column can hold are null.

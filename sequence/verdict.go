@@ -108,10 +108,7 @@ func (s *Sequencer) pushRows(b *market.Batch, from, to int) {
 			ts := b.EventTS[i]
 			fs.counts.Pending++
 			k.held++
-			k.ord.add(entry{
-				ts: ts, si: l.fk.si | uint64(s.nums[b.Inst[i]]), seq: seqOf(b, i), epoch: rankOf(b, i),
-				row: uint32(k.arena.N + i - start),
-			})
+			k.ord.add(makeEntry(ts, l.fk.si|uint64(s.nums[b.Inst[i]]), rankOf(b, i), seqOf(b, i), uint32(k.arena.N+i-start)))
 			k.seen(l, ts)
 			if k.held > k.checkAt {
 				appendRange(k.arena, b, start, i+1)
