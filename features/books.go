@@ -27,6 +27,7 @@ type books struct {
 	evict int64 // mark at which books are looked through again
 
 	before top
+	pair   pair
 	out    []market.Col // columns of the batch and those worked out
 }
 
@@ -35,6 +36,14 @@ type bookName struct {
 	feed             market.FeedID
 	exchange, symbol string
 	venue            market.Venue
+}
+
+// pair is the last value of two columns: each writes its half.
+type pair struct {
+	row       int
+	of        lang.BookColumn // without the half
+	value     op.Wide
+	short, ok bool
 }
 
 type liveBook struct {
@@ -72,6 +81,7 @@ func (b *books) push(in *market.Batch) ([]market.Col, error) {
 		c := &b.cols[i]
 		c.I64, c.Scale, c.Null = grow(c.I64, in.N), grow(c.Scale, in.N), c.Null[:0]
 	}
+	b.pair.row = -1
 	for i := range in.N {
 		k, err := b.slot(in.Inst[i], in.Feed[i])
 		if err != nil {
@@ -255,29 +265,33 @@ func sideOf(s lang.BookSide) book.Side {
 
 // wide writes one half of a value of two columns.
 func (b *books) wide(c *lang.BookColumn, x *liveBook, side book.Side, col *market.Col, i int) {
-	var w op.Wide
-	var ok, short bool
-	p, q := x.top.best(side, c.N)
-	ps, qs, twice := x.top.ps, x.top.qs, uint64(x.top.p[book.Bid][0])+uint64(x.top.p[book.Ask][0])
-	switch c.Fn {
-	case lang.BookCost:
-		w, short, ok = op.Cost(&x.book, side, c.Arg)
-	case lang.BookNotional:
-		w, ok = op.Notional(p, q, ps+qs)
-	case lang.BookRise:
-		w, _, ok = op.Regression(p, q, side, twice, ps, qs)
-	default:
-		_, w, ok = op.Regression(p, q, side, twice, ps, qs)
+	w, of := &b.pair, *c
+	of.Half = lang.Whole
+	if w.row != i || w.of != of {
+		w.row, w.of, w.short = i, of, false
+		p, q := x.top.best(side, c.N)
+		ps, qs, twice := x.top.ps, x.top.qs, uint64(x.top.p[book.Bid][0])+uint64(x.top.p[book.Ask][0])
+		switch c.Fn {
+		case lang.BookCost:
+			p, q = x.top.best(side, b.want)
+			w.value, w.short, w.ok = op.Cost(&x.book, side, c.Arg, p, q)
+		case lang.BookNotional:
+			w.value, w.ok = op.Notional(p, q, ps+qs)
+		case lang.BookRise:
+			w.value, _, w.ok = op.Regression(p, q, side, twice, ps, qs)
+		default:
+			_, w.value, w.ok = op.Regression(p, q, side, twice, ps, qs)
+		}
 	}
-	if short {
+	if w.short {
 		setNull(col, i, false)
 		return
 	}
-	m := w.High
+	m := w.value.High
 	if c.Half == lang.Low {
-		m = w.Low
+		m = w.value.Low
 	}
-	setDec(col, i, m, w.Scale, ok)
+	setDec(col, i, m, w.value.Scale, w.ok)
 }
 
 func setDec(c *market.Col, i int, m int64, s int8, ok bool) {

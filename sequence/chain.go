@@ -44,6 +44,8 @@ type chain struct {
 	dirty bool // rows since the last keyframe
 	cut   bool // the next row starts after a break that left no hole in numbers
 
+	active bool // in books.active
+
 	last    uint64 // update id of the last link
 	covered uint64 // update id of the last snapshot: stale links up to it are filtered
 	epoch   uint32
@@ -52,15 +54,13 @@ type chain struct {
 	crossed int64  // since when the book is crossed, market.NoTime when not
 	run     uint64
 
-	at links // deltas by the number that must come before them; all rows by time when not chained
-	// snapshots pushed by the venue by time, REST snapshots by arrival, and rows that
-	// have left but are kept to re-base a REST snapshot on
-	snaps, rests, kept []link
+	at           links  // deltas by the number that must come before them; all rows by time when not chained
+	snaps, rests []link // pushed by the venue, by time; asked for over REST, by arrival
 
 	shard   uint16 // that brought the last row held
 	lastRow keyframeOf
 	book    book.Book
-	active  bool
+	kept    []link // rows that have left but are kept to re-base a REST snapshot on
 }
 
 // keyframeOf is what a keyframe takes from the row it follows.

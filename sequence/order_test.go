@@ -201,16 +201,17 @@ func TestPush_RefusesMalformedBatches(t *testing.T) {
 	w := newWorld()
 	s := w.new(t, nil)
 	for name, spoil := range map[string]func(*market.Batch){
-		"feed":    func(b *market.Batch) { b.Feed[0] = 2047 },
-		"number":  func(b *market.Batch) { b.Feed[0] = 60000 },
-		"inst":    func(b *market.Batch) { b.Inst[0] = 1 << 30 },
-		"short":   func(b *market.Batch) { b.Seq = b.Seq[:0] },
-		"cols":    func(b *market.Batch) { b.Cols = b.Cols[:2] },
-		"offsets": func(b *market.Batch) { b.Cols[0].Off[1] = 1 << 20 },
-		"scale":   func(b *market.Batch) { b.Cols[2].Scale = nil },
-		"kind":    func(b *market.Batch) { b.Kind = market.KindQuote },
+		"feed":              func(b *market.Batch) { b.Feed[0] = 2047 },
+		"number":            func(b *market.Batch) { b.Feed[0] = 60000 },
+		"inst":              func(b *market.Batch) { b.Inst[0] = 1 << 30 },
+		"short":             func(b *market.Batch) { b.Seq = b.Seq[:0] },
+		"cols":              func(b *market.Batch) { b.Cols = b.Cols[:2] },
+		"offsets":           func(b *market.Batch) { b.Cols[0].Off[1] = 1 << 20 },
+		"offsets that fall": func(b *market.Batch) { b.Cols[0].Off = []int32{0, 1<<31 - 1, -1 << 31, -1<<31 + 1} },
+		"scale":             func(b *market.Batch) { b.Cols[2].Scale = nil },
+		"kind":              func(b *market.Batch) { b.Kind = market.KindQuote },
 	} {
-		c := w.chunk(trade(0, 1))
+		c := w.chunk(trade(0, 1), trade(1, 2), trade(2, 3))
 		spoil(c.Batches[market.KindTrade])
 		if err := s.Push(c); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -49,12 +49,12 @@ func checkCol(c *market.Col, t market.Type, n int) bool {
 		if len(c.Off) != n+1 || c.Off[0] != 0 || int(c.Off[n]) > size {
 			return false
 		}
-		for i := range n {
-			if c.Off[i] > c.Off[i+1] {
-				return false
-			}
+		var last, falls int64
+		for _, at := range c.Off {
+			falls |= int64(at) - last
+			last = int64(at)
 		}
-		return true
+		return falls >= 0
 	}
 	switch t {
 	case market.TypeDec:

@@ -56,9 +56,10 @@ func wide(w *num.Int192, scale int8) (Wide, bool) {
 	return Wide{High: int64(w[1]<<2 | w[0]>>lowBits), Low: int64(w[0] & (1<<lowBits - 1)), Scale: scale}, true
 }
 
-// Cost is what a quantity takes from a side, level by level: Σ price · quantity. short
+// Cost is what a quantity takes from a side, level by level: Σ price · quantity. p and q
+// are the best levels, at least one; what they do not have is read from the book. short
 // tells that the side has less.
-func Cost(b *book.Book, s book.Side, want num.Dec) (cost Wide, short, ok bool) {
+func Cost(b *book.Book, s book.Side, want num.Dec, p, q []int64) (cost Wide, short, ok bool) {
 	qs, up := b.QuantityScale(), uint64(1)
 	rest := uint64(want.M)
 	if want.S > qs {
@@ -70,10 +71,10 @@ func Cost(b *book.Book, s book.Side, want num.Dec) (cost Wide, short, ok bool) {
 		return Wide{}, false, false
 	}
 	var lo, hi uint64
-	var p, q [16]int64
-	from := b.From(s)
-	for n := from.Next(p[:], q[:]); n > 0; n = from.Next(p[:], q[:]) {
-		for i, price := range p[:n] {
+	var ps, ms [16]int64
+	var from book.Cursor
+	for first := true; len(p) > 0; first = false {
+		for i, price := range p {
 			over, have := bits.Mul64(uint64(q[i]), up)
 			if over != 0 || have > rest {
 				have = rest
@@ -89,6 +90,11 @@ func Cost(b *book.Book, s book.Side, want num.Dec) (cost Wide, short, ok bool) {
 				return cost, false, ok
 			}
 		}
+		if first {
+			from = b.After(s, p[len(p)-1])
+		}
+		n := from.Next(ps[:], ms[:])
+		p, q = ps[:n], ms[:n]
 	}
 	return Wide{}, true, true
 }

@@ -16,8 +16,8 @@ type Levels struct {
 // the venue sent them. The zero Book is empty and ready. One goroutine
 // at a time.
 type Book struct {
-	sides  [2]side
 	ps, qs int8
+	sides  [2]side
 	in     sorted // scratch: sorted input of a merge
 	inP    []int64
 	inQ    []int64
