@@ -275,7 +275,7 @@ func (l *Lake) supersededRows(ctx context.Context, d Published) func(func(*file.
 						hi++
 					}
 					if hi > lo {
-						if err := yield(slice(b, len(cols), lo, hi)); err != nil {
+						if err := yield(window(b, len(cols), lo, hi)); err != nil {
 							return err
 						}
 					}
@@ -291,8 +291,8 @@ func (l *Lake) supersededRows(ctx context.Context, d Published) func(func(*file.
 	}
 }
 
-// slice is rows lo..hi-1 of the first columns of a batch.
-func slice(b *file.Batch, cols, lo, hi int) *file.Batch {
+// window is rows lo..hi-1 of the first columns of a batch.
+func window(b *file.Batch, cols, lo, hi int) *file.Batch {
 	s := &file.Batch{N: hi - lo, Cols: make([]file.Col, cols)}
 	for i := range s.Cols {
 		src, dst := &b.Cols[i], &s.Cols[i]

@@ -26,10 +26,10 @@ type Rows struct {
 	budget int64
 
 	fields []field
-	parts  map[partKey]*part
+	parts  map[partKey]*openFile
 	n      int // files
 	files  []File
-	picks  map[*part][]int32
+	picks  map[*openFile][]int32
 }
 
 // maxPartition is the number of fields of a partition, at most.
@@ -39,7 +39,7 @@ const maxPartition = 4
 // of the text.
 type partKey [maxPartition]int64
 
-type part struct {
+type openFile struct {
 	w      *file.Writer
 	values []any
 }
@@ -69,7 +69,7 @@ func (t *Table) NewRows(id CommitID, cols []file.Column, keys []file.Key, budget
 	if keys == nil {
 		keys = t.sortKeys()
 	}
-	r := &Rows{t: t, id: id, cols: cols, keys: keys, budget: budget, parts: map[partKey]*part{}, picks: map[*part][]int32{}}
+	r := &Rows{t: t, id: id, cols: cols, keys: keys, budget: budget, parts: map[partKey]*openFile{}, picks: map[*openFile][]int32{}}
 	spec := t.inner.Spec()
 	if spec.NumFields() > maxPartition {
 		return nil, fmt.Errorf("table %s: partition of %d fields", t.Name(), spec.NumFields())
@@ -121,7 +121,7 @@ func (r *Rows) Append(ctx context.Context, b *file.Batch, rows []int32) error {
 	if rows != nil {
 		n = len(rows)
 	}
-	var last *part
+	var last *openFile
 	var lastKey partKey
 	for i := range n {
 		row := int32(i)
@@ -157,7 +157,7 @@ func (r *Rows) Append(ctx context.Context, b *file.Batch, rows []int32) error {
 	return r.spill(ctx)
 }
 
-func (r *Rows) part(k partKey) (*part, error) {
+func (r *Rows) part(k partKey) (*openFile, error) {
 	if p := r.parts[k]; p != nil {
 		return p, nil
 	}
@@ -165,7 +165,7 @@ func (r *Rows) part(k partKey) (*part, error) {
 	if err != nil {
 		return nil, fmt.Errorf("table %s: %w", r.t.Name(), err)
 	}
-	p := &part{w: w, values: make([]any, len(r.fields))}
+	p := &openFile{w: w, values: make([]any, len(r.fields))}
 	for i := range r.fields {
 		if f := &r.fields[i]; f.unit == 0 && !f.tr.PreservesOrder() {
 			p.values[i] = f.vals[k[i]]
@@ -206,7 +206,7 @@ func (r *Rows) drop(k partKey) {
 	delete(r.parts, k)
 }
 
-func (r *Rows) finish(ctx context.Context, p *part) error {
+func (r *Rows) finish(ctx context.Context, p *openFile) error {
 	f, err := r.t.WriteFile(ctx, r.id, r.n, p.w)
 	r.n++ // a name is used once, also when the file failed
 	if err != nil {
