@@ -33,7 +33,7 @@ func randomEvents(r *rand.Rand, kind market.Kind, n int, insts *market.Instrumen
 			e.IngestTS = ts + int64(r.IntN(1e6))
 		}
 		if r.IntN(50) == 0 {
-			e.Seq = math.MaxUint64 - uint64(r.IntN(3))
+			e.Seq = math.MaxUint64 - uint64(i)
 		}
 		for k := range e.ID {
 			e.ID[k] = byte(r.Uint32())
@@ -88,6 +88,8 @@ func appendRandom(r *rand.Rand, c *market.Col, f *market.Field) {
 			c.AppendInt(int64(r.IntN(2)))
 		case f.Type == market.TypeEnum:
 			c.AppendInt(int64(r.IntN(len(f.Words))))
+		case f.Type == market.TypeTime:
+			c.AppendInt(market.MinEventTime + r.Int64N(market.MaxEventTime-market.MinEventTime))
 		default:
 			c.AppendInt(number())
 		}

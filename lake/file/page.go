@@ -1,10 +1,13 @@
 package file
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"slices"
 	"sync"
 
@@ -249,8 +252,14 @@ func unpackPage(codec compress.Compression, mem *[]byte, b []byte, n int) ([]byt
 		if err == nil {
 			out, err = s2.Decode(buf, b)
 		}
+	case compress.Codecs.Gzip:
+		var z *gzip.Reader
+		if z, err = gzip.NewReader(bytes.NewReader(b)); err == nil {
+			out = buf
+			_, err = io.ReadFull(z, out)
+		}
 	default:
-		return nil, fmt.Errorf("compression %s is not read (zstd, snappy and none are)", codec)
+		return nil, fmt.Errorf("compression %s is not read (zstd, snappy, gzip and none are)", codec)
 	}
 	if err != nil {
 		return nil, err
