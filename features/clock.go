@@ -120,6 +120,7 @@ func (v *viewState) advanceClock(mark int64) {
 	if mark <= v.due {
 		return
 	}
+	v.sortUnion()
 	v.startTicks()
 	v.mergeRows(func(i int32) int64 { return v.nextClock(i, mark) })
 	v.passTicks(mark)
@@ -236,12 +237,17 @@ func (v *viewState) nextClock(i int32, mark int64) int64 {
 // upTo reports whether a held row at the instant of a tick is not after it.
 func (v *viewState) upTo(held, tick uint32) bool {
 	a, b := v.held.rec(held)[plan.HeldSrc:], v.clock.ticks.rec(tick)[plan.TickSrc:]
-	for w := range 3 {
-		if a[w] != b[w] {
-			return a[w] < b[w]
-		}
+	epoch := a[1]
+	if v.p.Union != nil {
+		epoch &= 1<<unionAlias - 1 // an event is at one place, whatever it comes under
 	}
-	return true
+	switch {
+	case a[0] != b[0]:
+		return a[0] < b[0]
+	case epoch != b[1]:
+		return epoch < b[1]
+	}
+	return a[2] <= b[2]
 }
 
 func (v *viewState) passTick(m *memberSlot) {

@@ -25,6 +25,7 @@ func (v *viewState) recent(key *clockKey, mark int64) int64 {
 
 func (v *viewState) saveClock(w *writer) {
 	mark := v.task.mark(v.p)
+	v.sortUnion()
 	v.saveTicks(w, mark)
 	v.ents.ranks()
 	order := make([]int32, len(v.ents.names))

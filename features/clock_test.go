@@ -164,6 +164,35 @@ features:
   rows: count(s.ratio)
   last: s.ratio
 `, `
+view: union_by_clock
+version: 1
+from: {a: trade, b: quote, c: trade}
+where: a.side == buy or b.bid_price is not null or c.price > 200
+by: [exchange, base]
+window: {clock: btc_whole}
+empty: nulls
+join:
+  q: {view: quote, on: [exchange, symbol], match: asof, max_age: 20s}
+features:
+  n: count()
+  bought: sum(a.quantity)
+  again: count(c.ts)
+  quotes: count(b.ts)
+  last: last(coalesce(c.price, b.ask_price))
+  lag: max(ts - q.ts)
+  step: max(a.price - prev(a.price, within=1m))
+  ticked: clock.btc_trades
+`, `
+view: union_by_trades
+version: 1
+from: {mine: trade, again: trade}
+by: [exchange, symbol]
+window: {clock: btc_split}
+features:
+  n: count()
+  mine: sum(mine.prints)
+  twice: sum(again.prints)
+`, `
 view: over_clocked
 version: 1
 from: alts

@@ -18,8 +18,8 @@ type UnionInput struct {
 // union reads the inputs of from: {a: trade, b: quote}.
 func (v *viewChecker) union() {
 	pos := v.spec.Places["from"]
-	if k := v.spec.Window.Kind; k == Latest || k == Clock {
-		v.problem(pos, "want one kind or view", "union in a %s window", k)
+	if v.spec.Window.Kind == Latest {
+		v.problem(pos, "want one kind or view, or a row view of the union below", "union in a latest window: the newest row of a member would be of one input alone")
 	}
 	v.view.Holds = true
 	v.setColumns(append(append([]Column(nil), envelope...), envelopeTail...))
