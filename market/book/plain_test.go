@@ -385,7 +385,7 @@ func TestBook_HostilePriceAllocatesNothing(t *testing.T) {
 			if err := k.Apply(bids[i], asks[i]); err != nil {
 				t.Fatal(err)
 			}
-			if i == 599 && !(k.sides[Bid].near.on() && k.sides[Ask].near.on()) {
+			if i == 599 && (!k.sides[Bid].near.on() || !k.sides[Ask].near.on()) {
 				t.Fatal("no window over a dense book")
 			}
 		}
@@ -433,7 +433,7 @@ func TestBook_EqualsPlainAtTheEnds(t *testing.T) {
 			t.Error("no window")
 		}
 		zero := levels(0, 0, 0, 1)
-		if err := k.Apply(zero, Levels{}); err != ErrLevel {
+		if err := k.Apply(zero, Levels{}); !errors.Is(err, ErrLevel) {
 			t.Errorf("price 0: %v", err)
 		}
 	}
