@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run/rowfile"
 )
@@ -122,9 +123,11 @@ type Env struct {
 	Table func(s *rowfile.Schema) rowfile.Writer
 	// Alerts, when not nil, takes the changes of alerts in place of Config.Alerts.
 	Alerts func(s *rowfile.Schema) rowfile.Writer
-	Warn   func(message string) // something the user should know; never nil
-	Build  string               // version of the program, written into result files
-	Meter  *Meter               // may be nil
+	// Lake is the lake that inputs like lake:processed.trade are of; nil for none.
+	Lake  *lake.Lake
+	Warn  func(message string) // something the user should know; never nil
+	Build string               // version of the program, written into result files
+	Meter *Meter               // may be nil
 }
 
 // Meter is what a run has done so far. Safe for concurrent use.

@@ -34,8 +34,9 @@ type Report struct {
 	Output  string
 	DLQ     string // file of the rejected records, "" for none
 	Sources []*input.Source
-	Raised  int64 // times that the bound on held-back events cut a line short
-	Piped   bool  // the reader of the rows went away
+	Raised  int64    // times that the bound on held-back events cut a line short
+	Tables  []string // of the lake that were read, instead of files
+	Piped   bool     // the reader of the rows went away
 	Alerts  []AlertCount
 }
 
@@ -59,6 +60,7 @@ type job struct {
 	task   *features.Task
 	rows   features.Rows
 	counts []int64
+	tables []string // of the lake, instead of files
 	sink   *sink
 	alerts *alertSink
 	each   func(*features.Rows) error // sees all rows; nil for none
@@ -94,6 +96,9 @@ func (j *job) run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	defer j.files.abort()
+	if j.tables != nil {
+		return j.runLake(ctx)
+	}
 	if cfg.Corrected {
 		if err := j.collectLate(ctx); err != nil {
 			return nil, err
@@ -117,9 +122,15 @@ func (j *job) prepare() error {
 	if err := j.compile(); err != nil {
 		return err
 	}
-	paths, err := input.Expand(j.cfg.Inputs)
+	var paths []string
+	tables, err := lakeInputs(&j.cfg, &j.env)
 	if err != nil {
 		return err
+	}
+	if j.tables = tables; tables == nil {
+		if paths, err = input.Expand(j.cfg.Inputs); err != nil {
+			return err
+		}
 	}
 	if i := slices.IndexFunc(paths, input.OneReading); i >= 0 && j.cfg.Corrected {
 		return fault.Usage("corrected_stream", fmt.Sprintf("corrected rows need two readings of the input, and %q can be read once", paths[i]),
@@ -310,22 +321,26 @@ func (j *job) report(p *pass) (*Report, error) {
 
 // warn tells what a user should know though nothing failed.
 func (j *job) warn(p *pass) {
-	for _, s := range p.files.Sources() {
-		if s.Empty {
-			j.env.Warn(fmt.Sprintf("%s is empty", s.Path))
-		}
-		if s.Format == "" && s.Bad > 0 {
-			j.env.Warn(fmt.Sprintf("%s: no known format; name it with --input-format if you know it", s.Path))
-		}
-	}
-	if names := j.feeds.Unknown(); len(names) > 0 {
-		j.env.Warn(fmt.Sprintf("not in the registry, so taken with defaults (dedup by id, disorder 250 ms): %s", strings.Join(names, ", ")))
-	}
+	warnInput(p, j.feeds, j.env.Warn)
 	for _, m := range j.sel.missed() {
 		j.env.Warn(m)
 	}
+}
+
+func warnInput(p *pass, feeds *market.Feeds, warn func(string)) {
+	for _, s := range p.files.Sources() {
+		if s.Empty {
+			warn(fmt.Sprintf("%s is empty", s.Path))
+		}
+		if s.Format == "" && s.Bad > 0 {
+			warn(fmt.Sprintf("%s: no known format; name it with --input-format if you know it", s.Path))
+		}
+	}
+	if names := feeds.Unknown(); len(names) > 0 {
+		warn(fmt.Sprintf("not in the registry, so taken with defaults (dedup by id, disorder 250 ms): %s", strings.Join(names, ", ")))
+	}
 	if n := p.seq.Raised(); n > 0 {
-		j.env.Warn(fmt.Sprintf("one line of the input lay so far behind the others that events held back for it were let go %d times; later ones of it are late", n))
+		warn(fmt.Sprintf("one line of the input lay so far behind the others that events held back for it were let go %d times; later ones of it are late", n))
 	}
 }
 

@@ -96,7 +96,7 @@ func (s *selection) apply(b *market.Batch) *market.Batch {
 	kept.Reset()
 	for lo := 0; lo < b.N; {
 		if !s.has(b, lo) {
-			s.count(b, lo, false)
+			s.count(b, lo, b.Flags[lo]&market.FlagLate != 0) // rows of a lake may be late
 			lo++
 			continue
 		}

@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pinova-group/tidemark/internal/term"
 	"github.com/pinova-group/tidemark/run/input"
@@ -57,7 +58,10 @@ func (r *Report) files() int {
 func (r *Report) Lines(st term.Style, seconds float64) []string {
 	s := r.Stats
 	files := count(int64(r.files()), "file")
-	if r.files() == 1 {
+	if len(r.Tables) > 0 {
+		files = strings.Join(r.Tables, ", ")
+	}
+	if len(r.Sources) > 0 && r.files() == 1 {
 		files = r.Sources[0].Path
 	}
 	if files == input.Stdin {

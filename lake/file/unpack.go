@@ -230,7 +230,7 @@ func (u *Unpacker) sources(dst *market.Batch, b *Batch) error {
 			continue
 		}
 		s := market.Src(src[i])
-		if src[i] < 0 || src[i] > 1<<16-1 || s.Kind() != u.kind {
+		if src[i] < 0 || s.Feed() >= market.MaxFeeds || s.Kind() != u.kind {
 			return fmt.Errorf("row %d: src %d is not one of %s", i, src[i], u.kind)
 		}
 		if names != nil {

@@ -1,0 +1,158 @@
+package run
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pinova-group/tidemark/internal/exdata"
+	"github.com/pinova-group/tidemark/lake"
+)
+
+func openLake(t *testing.T) *lake.Lake {
+	t.Helper()
+	l, err := lake.Open(t.Context(), lake.Config{Dir: t.TempDir(), Now: time.Now, Build: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func importFiles(t *testing.T, l *lake.Lake, cfg ImportConfig) *ImportReport {
+	t.Helper()
+	rep, err := Import(t.Context(), cfg, l, Env{Warn: func(m string) { t.Log("warning: " + m) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rep
+}
+
+// fromLake runs a view over the lake.
+func fromLake(t *testing.T, l *lake.Lake, cfg Config) (string, *Stats) {
+	t.Helper()
+	var out bytes.Buffer
+	rep, err := Run(t.Context(), cfg, Env{Stdout: &out, Warn: func(m string) { t.Log("warning: " + m) }, Build: "test", Lake: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), rep.Stats
+}
+
+// The rows of views over real tapes are the same bits whether events come from the files
+// or from the lake, however they got there.
+func TestLake_RowsEqualThoseOfTheFiles(t *testing.T) {
+	var tapes []string
+	for _, name := range []string{"binance_spot_btcusdt_20240808", "binance_spot_ethusdt_20240808", "binance_usdm_btcusdt_20240808", "binance_cm_ethusd_perp_20240808"} {
+		tapes = append(tapes, exdata.Path(t, "rawstream/"+name+".jsonl.gz"))
+	}
+	kraken := exdata.Path(t, "candles/kraken_xbtusdt_rest_trades_20251110.json.gz")
+	whole, apart := openLake(t), openLake(t)
+	rep := importFiles(t, whole, ImportConfig{Inputs: append(slices.Clone(tapes), kraken)})
+	if rep.Stats.In == 0 || rep.Tables["processed.trade"].Added == 0 || rep.Tables["processed.book"].Files == 0 {
+		t.Fatalf("imported %+v", rep)
+	}
+	r := rand.New(rand.NewPCG(3, 3))
+	for _, i := range r.Perm(len(tapes)) {
+		importFiles(t, apart, ImportConfig{Inputs: tapes[i : i+1], Memory: 1 << (16 + r.IntN(8))})
+	}
+	importFiles(t, apart, ImportConfig{Inputs: []string{kraken}})
+	for _, c := range []struct {
+		spec   string
+		inputs []string
+	}{
+		{"trade_bars_1m", []string{kraken}}, {"trade_bars_1m", tapes}, {"book_1s", tapes}, {"vwap_5m", tapes}, {"basis_1s", tapes}, {"quote_bars_1s", tapes},
+	} {
+		cfg := config(c.spec, c.inputs...)
+		cfg.From, cfg.To = rangeOf(t, c.inputs)
+		want, stats := output(t, cfg)
+		if strings.Count(want, "\n") < 5 {
+			t.Errorf("%s: no rows to compare", c.spec)
+		}
+		cfg.Inputs = []string{LakePrefix}
+		for name, l := range map[string]*lake.Lake{"one import": whole, "an import for each tape": apart} {
+			got, lstats := fromLake(t, l, cfg)
+			if d := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); d != "" {
+				t.Errorf("%s over %s:\n%.3000s", c.spec, name, d)
+			}
+			if lstats.Applied == 0 || stats.Rows[c.spec] != lstats.Rows[c.spec] {
+				t.Errorf("%s over %s: %+v, files %+v", c.spec, name, lstats, stats)
+			}
+		}
+	}
+	again := importFiles(t, apart, ImportConfig{Inputs: append(slices.Clone(tapes), kraken)})
+	for name, c := range again.Tables {
+		if c.Added != 0 {
+			t.Errorf("%s: imported again %+v", name, c)
+		}
+	}
+}
+
+// rangeOf cuts the lake down to what the files hold.
+func rangeOf(t *testing.T, inputs []string) (from, to int64) {
+	t.Helper()
+	in, err := Inspect(t.Context(), InspectConfig{Inputs: inputs}, Env{Warn: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range in.Lines {
+		if i == 0 || l.first < from {
+			from = l.first
+		}
+		to = max(to, l.last+1)
+	}
+	return from, to
+}
+
+// Late events are in the lake, marked: served rows do without them, corrected ones have
+// them in their places.
+func TestLake_ServedAndCorrected(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("kind,feed,exchange,market,symbol,event_ts,ingest_ts,seq,id,side,price,quantity\n")
+	r := rand.New(rand.NewPCG(5, 5))
+	base := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC).UnixMicro()
+	for i := range 4000 {
+		ts := base + int64(i)*100_000
+		if r.IntN(50) == 0 {
+			ts -= 1_000_000 + r.Int64N(100_000_000) // late
+		}
+		fmt.Fprintf(&b, "trade,lab,lab,spot,BTC-USDT,%d,,,t%d,buy,%d.5,1.25\n", ts, i, 100+r.IntN(50))
+	}
+	path := file(t, b.String())
+	l := openLake(t)
+	rep := importFiles(t, l, ImportConfig{Inputs: []string{path}})
+	if rep.Stats.Late < 20 || rep.Tables["processed.trade"].Added != 4000 {
+		t.Fatalf("imported %+v, %+v", rep.Stats, rep.Tables)
+	}
+	for _, corrected := range []bool{false, true} {
+		cfg := config("trade_bars_1m", path)
+		cfg.Corrected = corrected
+		want, ws := output(t, cfg)
+		cfg.Inputs = []string{LakePrefix + "processed.trade"}
+		got, gs := fromLake(t, l, cfg)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("corrected %v:\n%s", corrected, d)
+		}
+		if ws.Counts != gs.Counts {
+			t.Errorf("corrected %v: %+v, from files %+v", corrected, gs.Counts, ws.Counts)
+		}
+	}
+}
+
+func TestLake_RefusesWhatCannotBeRead(t *testing.T) {
+	l := openLake(t)
+	for _, c := range []struct{ inputs, want string }{
+		{"lake:processed.trade,trades.csv", "together"}, {"lake:processed.quote", "no view reads"}, {"lake:processed.trade", "does not exist"}, {"lake:", "none of the tables"},
+	} {
+		_, err := Run(t.Context(), config("trade_bars_1m", strings.Split(c.inputs, ",")...), Env{Stdout: &bytes.Buffer{}, Warn: func(string) {}, Lake: l})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.inputs, err)
+		}
+	}
+}
