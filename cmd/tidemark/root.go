@@ -22,6 +22,7 @@ Run
   tidemark run --spec trade_bars_1m --input FILE    views over event files
   tidemark sweep SPEC --input FILE                  a family of views in one pass, compared
   tidemark simulate                             a deterministic market with known truth
+  tidemark lake import --lake DIR --input FILE  events into tables that other tools read
 Inspect
   tidemark data inspect FILE                    what is in a file: kinds, times, gaps, disorder
   tidemark spec show trade_bars_1m              columns, types, lookback of a view
@@ -98,7 +99,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add("try", newDemoCmd(a))
-	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd())
+	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(), newLakeCmd(a))
 	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpTopics()...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,17 +17,21 @@ import (
 
 func newRunCmd(a *app) *cobra.Command {
 	cfg := run.DefaultConfig()
-	as, progress := "served", "auto"
+	as, progress, lakeName := "served", "auto", ""
 	cmd := &cobra.Command{
 		Use:   "run --spec NAME|FILE --input PATH [flags]",
 		Short: "compute views over event files",
 		Long: `run reads event files, puts their events in order, computes views and writes the rows of one.
 
 Files may be gzip or zstd; several are merged by time. Bad records are counted and skipped,
-and the exit code is then 3 (see tidemark help accounting).`,
+and the exit code is then 3 (see tidemark help accounting).
+
+An input of the form lake:processed.trade is a table of the lake that --lake names; lake: alone is every table that the
+views read. The rows are the same bits as those over the files that were imported.`,
 		Example: `  tidemark run --spec trade_bars_1m --input trades.csv.gz
   tidemark run --spec my_view.yaml --input 'tapes/*.jsonl.zst' --from 2025-11-10 --symbols BTC-USDT -o bars.parquet --stats stats.json
-  tidemark run --spec hot_instruments --input quotes.csv.gz --alerts -`,
+  tidemark run --spec hot_instruments --input quotes.csv.gz --alerts -
+  tidemark run --spec trade_bars_1m --lake data/lake --input lake:processed.trade --from 2025-11-10 --to 2025-11-11`,
 		Annotations: map[string]string{"page": pageURL + "formats.md"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.Inputs = append(cfg.Inputs, args...)
@@ -40,7 +45,7 @@ and the exit code is then 3 (see tidemark help accounting).`,
 			if cfg.Alerts == "-" && !cmd.Flags().Changed("output") {
 				cfg.Output = "" // the alerts alone
 			}
-			return a.run(cmd, cfg, progress)
+			return a.run(cmd, cfg, lakeName, progress)
 		},
 	}
 	f := cmd.Flags()
@@ -49,6 +54,7 @@ and the exit code is then 3 (see tidemark help accounting).`,
 	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files, folders, patterns, or - for the standard input: `PATH` of each, comma between")
 	f.StringVar(&cfg.Format, "input-format", "auto", "`format` of the input (tidemark help formats)")
 	f.StringVar(&cfg.Feed, "feed", "", "book all events to this `feed` (default: what the format says)")
+	addLake(f, &lakeName)
 	addRange(a, f, &cfg.From, &cfg.To)
 	f.StringSliceVar(&cfg.Symbols, "symbols", nil, "only these symbols: `A,B`, such as BTC-USDT,ETH-USDT")
 	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
@@ -122,12 +128,20 @@ func (f *timeFlag) Set(s string) error {
 	return nil
 }
 
-func (a *app) run(cmd *cobra.Command, cfg run.Config, progress string) error {
+func (a *app) run(cmd *cobra.Command, cfg run.Config, lakeName, progress string) error {
 	env := run.Env{Stdin: a.in, Stdout: a.out, Warn: a.warn, Build: version, Meter: &run.Meter{}}
 	if a.json {
 		env.Rows = rowfile.JSONL
 	} else if a.outTTY {
 		env.Table = run.NewTable(a.out, a.style(true))
+	}
+	if slices.ContainsFunc(cfg.Inputs, func(in string) bool { return strings.HasPrefix(in, run.LakePrefix) }) {
+		l, _, err := a.openLake(cmd.Context(), lakeName, false)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = l.Close() }()
+		env.Lake = l
 	}
 	began := a.now()
 	stop := a.startProgress(progress, env.Meter)

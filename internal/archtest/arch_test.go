@@ -37,7 +37,7 @@ var layers = [][]string{
 	{"run/picture"},
 	{"run"},
 	{"run/explain"},
-	{"run/describe", "run/causal", "run/specdiff", "run/spectest", "run/sweep"},
+	{"run/describe", "run/lakes", "run/causal", "run/specdiff", "run/spectest", "run/sweep"},
 	{"cmd/tidemark"},
 	{"internal/archtest", "internal/fmacheck", "docs", "bench"},
 }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/internal/objstore"
+	"github.com/pinova-group/tidemark/lake"
+	"github.com/pinova-group/tidemark/lake/catalog"
+	"github.com/pinova-group/tidemark/run/lakes"
+)
+
+// configFile is read from the working folder; TIDEMARK_CONFIG names another.
+const configFile = "tidemark.yaml"
+
+// fileConfig is the config file.
+type fileConfig struct {
+	Lakes map[string]lakeConfig `yaml:"lakes"`
+}
+
+// lakeConfig is one lake that is not a folder.
+type lakeConfig struct {
+	Catalog struct {
+		Kind       string            `yaml:"kind"`
+		Name       string            `yaml:"name"`
+		URI        string            `yaml:"uri"`
+		Warehouse  string            `yaml:"warehouse"`
+		Properties map[string]string `yaml:"properties"`
+	} `yaml:"catalog"`
+	S3 struct {
+		Endpoint  string `yaml:"endpoint"`
+		Region    string `yaml:"region"`
+		PathStyle bool   `yaml:"path_style"`
+		AccessKey string `yaml:"access_key"`
+		SecretKey string `yaml:"secret_key"`
+		CAFile    string `yaml:"ca_file"`
+		SSE       string `yaml:"sse"`
+		KMSKey    string `yaml:"kms_key"`
+	} `yaml:"s3"`
+}
+
+// addLake adds --lake.
+func addLake(f *pflag.FlagSet, name *string) {
+	f.StringVar(name, "lake", os.Getenv("TIDEMARK_LAKE"), "`DIR|NAME`: a folder that holds a lake, or a lake of tidemark.yaml (default: $TIDEMARK_LAKE)")
+}
+
+// openLake opens the lake that --lake names; create makes that of a folder.
+func (a *app) openLake(ctx context.Context, name string, create bool) (*lake.Lake, lakes.Access, error) {
+	conf := lake.Config{Now: a.now, Build: version}
+	if name == "" {
+		return nil, lakes.Access{}, fault.Usage("lake_missing", "no lake given", "name its folder: --lake DIR, or set TIDEMARK_LAKE")
+	}
+	named, file, err := readConfig()
+	if err != nil {
+		return nil, lakes.Access{}, err
+	}
+	var acc lakes.Access
+	if c, ok := named[name]; ok {
+		conf.Catalog = catalog.Config{Kind: c.Catalog.Kind, Name: c.Catalog.Name, URI: os.ExpandEnv(c.Catalog.URI), Warehouse: c.Catalog.Warehouse, Properties: c.Catalog.Properties}
+		conf.S3 = objstore.S3Config{
+			Endpoint: c.S3.Endpoint, Region: c.S3.Region, PathStyle: c.S3.PathStyle, AccessKey: os.ExpandEnv(c.S3.AccessKey), SecretKey: os.ExpandEnv(c.S3.SecretKey),
+			SSE: c.S3.SSE, KMSKey: c.S3.KMSKey,
+		}
+		if c.S3.CAFile != "" {
+			if conf.S3.CABundle, err = os.ReadFile(c.S3.CAFile); err != nil {
+				return nil, acc, &fault.Error{Code: "config_invalid", Message: "cannot read the certificates", Where: file + ": lakes." + name + ".s3.ca_file", Why: err.Error(), Exit: fault.ExitUsage, Cause: err}
+			}
+		}
+		acc = lakes.Access{Kind: conf.Catalog.Kind, Name: conf.Catalog.Name, URI: conf.Catalog.URI, Warehouse: conf.Catalog.Warehouse, Endpoint: c.S3.Endpoint}
+	} else {
+		dir, err := filepath.Abs(name)
+		if err != nil {
+			return nil, acc, err
+		}
+		db := filepath.Join(dir, "catalog.db")
+		if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) && !create {
+			remedy := "tidemark lake init --lake " + name + " makes one there"
+			if len(named) > 0 && !strings.ContainsAny(name, "/\\.") {
+				remedy += "; lakes of " + file + " are " + strings.Join(slices.Sorted(maps.Keys(named)), ", ")
+			}
+			return nil, acc, &fault.Error{Code: "lake_missing", Message: "there is no lake", Where: name, Remedy: remedy, Exit: fault.ExitNoTable}
+		}
+		conf.Dir = dir
+		warehouse, err := objstore.FolderURI(dir)
+		if err != nil {
+			return nil, acc, err
+		}
+		acc = lakes.Access{Kind: "sqlite", Name: lake.CatalogName, URI: db, Warehouse: warehouse}
+	}
+	l, err := lake.Open(ctx, conf)
+	if err != nil {
+		if _, known := errors.AsType[*fault.Error](err); known {
+			return nil, acc, err
+		}
+		return nil, acc, &fault.Error{Code: "lake_unreachable", Message: "cannot open the lake", Where: name, Why: err.Error(), Exit: fault.ExitFailed, Cause: err,
+			Remedy: "tidemark lake doctor --lake " + name + " tries catalog and storage apart"}
+	}
+	return l, acc, nil
+}
+
+// readConfig reads the lakes of the config file; without one there are none.
+func readConfig() (map[string]lakeConfig, string, error) {
+	path, asked := os.LookupEnv("TIDEMARK_CONFIG")
+	if !asked {
+		path = configFile
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !asked {
+		return nil, path, nil
+	}
+	if err != nil {
+		return nil, path, &fault.Error{Code: "config_invalid", Message: "cannot read the config", Where: path, Why: err.Error(), Exit: fault.ExitUsage, Cause: err}
+	}
+	var c fileConfig
+	dec := yaml.NewDecoder(strings.NewReader(string(text)))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil {
+		return nil, path, &fault.Error{Code: "config_invalid", Message: "the config has a mistake", Where: path, Why: err.Error(), Exit: fault.ExitUsage, Cause: err,
+			Remedy: "docs/lake.md lists what may stand there"}
+	}
+	for name, l := range c.Lakes {
+		for key, v := range map[string]string{"kind": l.Catalog.Kind, "name": l.Catalog.Name, "uri": l.Catalog.URI, "warehouse": l.Catalog.Warehouse} {
+			if v == "" && (key != "warehouse" || l.Catalog.Kind != "rest") {
+				return nil, path, fault.Usage("config_invalid", fmt.Sprintf("%s: lakes.%s.catalog.%s is missing", path, name, key), "docs/lake.md has examples")
+			}
+		}
+	}
+	return c.Lakes, path, nil
+}
