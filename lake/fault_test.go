@@ -101,6 +101,7 @@ func appendUntilDone(ctx context.Context, tab *lake.Table, from, to int64) error
 // after its effect, cut short, and slow, while a commit is made. Whatever fails, the rows are
 // there once when the commit says so, and not at all when it says that.
 func TestCommit_EveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []objstore.Fault{objstore.Before, objstore.After, objstore.Truncate} {
 		store := &objstore.Faulty{Store: &objstore.Memory{}}
 		var at atomic.Int64
@@ -155,6 +156,7 @@ func TestCommit_EveryCallFailsOnce(t *testing.T) {
 // TestCommit_WritersRaceUnderFaults is four writers on one table, each with its own
 // catalog connection, while one of fifty calls of the store fails.
 func TestCommit_WritersRaceUnderFaults(t *testing.T) {
+	t.Parallel()
 	writers, appends := int64(4), int64(8)
 	if full {
 		appends = 200

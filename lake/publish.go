@@ -287,7 +287,7 @@ func (x *replacing) columns() error {
 	if x.avail, err = find(colAvailableAt, file.Timestamptz); err != nil {
 		return err
 	}
-	for _, k := range x.t.sortKeys() {
+	for _, k := range x.t.Keys() {
 		if k.Column == colRowTS {
 			break
 		}

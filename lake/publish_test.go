@@ -311,6 +311,7 @@ func TestPublish_WrongOnesAreRefused(t *testing.T) {
 // store. Readers see the old rows or the new ones, and the same publication run again
 // ends in the same state, with every superseded row there once.
 func TestPublish_AnyCallFailsAndTheSameIDGoesOn(t *testing.T) {
+	t.Parallel()
 	rows := bulk([]string{"btc"}, 3, 8, 100)
 	step := int64(13)
 	if full {

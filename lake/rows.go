@@ -67,7 +67,7 @@ func (t *Table) NewRows(id CommitID, cols []file.Column, keys []file.Key, budget
 		}
 	}
 	if keys == nil {
-		keys = t.sortKeys()
+		keys = t.Keys()
 	}
 	r := &Rows{t: t, id: id, cols: cols, keys: keys, budget: budget, parts: map[partKey]*openFile{}, picks: map[*openFile][]int32{}}
 	spec := t.inner.Spec()
@@ -97,17 +97,6 @@ func (t *Table) NewRows(id CommitID, cols []file.Column, keys []file.Key, budget
 		r.fields = append(r.fields, p)
 	}
 	return r, nil
-}
-
-// sortKeys are the keys of the table's sort order.
-func (t *Table) sortKeys() []file.Key {
-	var keys []file.Key
-	for _, f := range t.inner.SortOrder().Fields() {
-		if name, ok := t.inner.Schema().FindColumnName(f.SourceID()); ok {
-			keys = append(keys, file.Key{Column: name})
-		}
-	}
-	return keys
 }
 
 // Append takes rows of a batch, all of them when rows is nil.

@@ -98,7 +98,7 @@ func (x *replacing) superseded(ctx context.Context) (*Table, error) {
 	t, err := x.l.Load(ctx, name)
 	if errors.Is(err, ErrNoTable) {
 		var sort []string
-		for _, k := range x.t.sortKeys() {
+		for _, k := range x.t.Keys() {
 			sort = append(sort, k.Column)
 		}
 		t, err = x.l.Create(ctx, name, Definition{Columns: append(slices.Clone(x.cols), SupersededColumns()...), Partition: x.t.PartitionBy(), Sort: sort,
