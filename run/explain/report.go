@@ -290,24 +290,32 @@ func (e *explainer) inputs(c *computed, deep bool) *Inputs {
 			out.Carried = c.carried(list[skip-1].k, func(name string) bool { return c.v != e.view || e.cfg.Feature == "" || name == e.cfg.Feature })
 		}
 	}
-	columns := read(c.v)
+	columns, from := read(c.v), 0
+	if skip > 0 {
+		from = list[skip].k
+	}
+	listed := map[string]int{} // by role
 	for i, p := range list {
+		shown := i >= skip && p.k >= from && limit(listed[p.role]+1)
 		switch {
 		case p.in.ev != nil:
-			if out.direct++; i >= skip && limit(len(out.Events)+1) {
+			if out.direct++; shown || p.expand {
+				listed[p.role]++
 				ev := *p.in.ev
 				ev.Role, ev.Age = p.role, p.age
 				ev.Columns = p.columns(c.s)
 				out.Events = append(out.Events, ev)
 			}
 		case p.in.row != nil && p.role == "":
-			if out.own++; i >= skip && limit(len(out.Rows)+1) {
+			if out.own++; shown {
+				listed[p.role]++
 				y := e.child(p, columns, deep)
 				y.Values = append(y.Values, p.joined(c.s.v)...)
 				out.Rows = append(out.Rows, y)
 			}
 		case p.in.row != nil:
-			if out.other++; p.expand || deep || p.role == "tick before" {
+			if out.other++; p.expand || shown && (deep || p.role == "tick before") {
+				listed[p.role]++
 				out.Rows = append(out.Rows, e.child(p, p.reads, deep))
 			}
 		}
@@ -408,6 +416,9 @@ func (e *explainer) leftOut(out *Explanation, c *computed) {
 	}
 	all = append(all, e.filtered(rows, low, start, high)...)
 	for _, k := range own {
+		if len(c.heldBefore()) > 0 {
+			break // it is listed
+		}
 		for _, ev := range e.eval.events[k] {
 			if e.mineEvent(ev) && ev.ts < start && !behind[ev] && (out.Before == nil || ev.key.Compare(out.Before.key) > 0) {
 				out.Before = ev

@@ -12,7 +12,7 @@ import (
 // part is a row that went into another one.
 type part struct {
 	in     *item
-	k      int             // its place in the series
+	k      int             // its place in the series, of what is joined that of the row
 	role   string          // "" for a row of the view's input
 	age    string          // at the time of the row
 	reads  map[string]bool // of a joined row and a tick: the columns that are read
@@ -53,12 +53,15 @@ func (p *part) joined(v *lang.View) (out []Column) {
 	return out
 }
 
-// taken lists what went into a row: the rows of its window or those that its scans and
-// frames took, in order; then what they and it joined, its tick, and the row before the
-// window whose value went in.
+// taken lists what went into a row: the row before the window whose value went in, the rows
+// of the window or those that its scans and frames took, in order; then what they and it
+// joined, and its ticks.
 func (c *computed) taken() (out []part) {
 	s := c.s
 	rows := c.window()
+	for _, k := range c.heldBefore() {
+		out = append(out, part{in: &s.rows[k], k: k, role: "held from before the window", age: age(c.start, s.rows[k].ts, &s.rows[k]), reads: read(c.v)})
+	}
 	for _, k := range rows {
 		p := part{in: &s.rows[k], k: k}
 		if s.cross {
@@ -68,25 +71,22 @@ func (c *computed) taken() (out []part) {
 	}
 	seen := map[*item]bool{}
 	for _, k := range rows {
-		out = joinedParts(out, s.v, s.rows[k].joined, s.rows[k].ts, c.v.Window.Kind == lang.NoWindow && k == c.lo, seen)
+		out = joinedParts(out, s.v, s.rows[k].joined, k, s.rows[k].ts, c.v.Window.Kind == lang.NoWindow && k == c.lo, seen)
 		for _, ev := range s.rows[k].listing {
 			in := fromEvent(ev)
-			out = append(out, part{in: &in, role: "lists the member", age: age(c.rowTS, ev.ts, &in)})
+			out = append(out, part{in: &in, k: k, role: "lists the member", age: age(c.rowTS, ev.ts, &in)})
 		}
 	}
-	out = joinedParts(out, s.v, c.joined, c.rowTS, true, seen)
+	out = joinedParts(out, s.v, c.joined, len(s.rows), c.rowTS, true, seen)
 	reads := map[string]bool{}
 	for _, f := range s.v.Features {
 		clockReads(f.Node, reads)
 	}
 	if c.before != nil {
-		out = append(out, part{in: &item{row: c.before}, role: "tick before", reads: reads})
+		out = append(out, part{in: &item{row: c.before}, k: len(s.rows), role: "tick before", reads: reads})
 	}
 	if c.tick != nil {
-		out = append(out, part{in: &item{row: c.tick}, role: "tick", reads: reads, expand: true})
-	}
-	for _, k := range c.heldBefore() {
-		out = append(out, part{in: &s.rows[k], k: k, role: "held from before the window", age: age(c.start, s.rows[k].ts, &s.rows[k]), reads: read(c.v)})
+		out = append(out, part{in: &item{row: c.tick}, k: len(s.rows), role: "tick", reads: reads, expand: true})
 	}
 	return out
 }
@@ -131,7 +131,7 @@ func age(t, ts int64, in *item) string {
 	return ago(t - ts)
 }
 
-func joinedParts(out []part, v *lang.View, joined []*item, t int64, expand bool, seen map[*item]bool) []part {
+func joinedParts(out []part, v *lang.View, joined []*item, k int, t int64, expand bool, seen map[*item]bool) []part {
 	for i, m := range joined {
 		if m == nil || seen[m] {
 			continue
@@ -142,7 +142,7 @@ func joinedParts(out []part, v *lang.View, joined []*item, t int64, expand bool,
 		for _, c := range j.Kept {
 			reads[c.Name] = true
 		}
-		out = append(out, part{in: m, role: "joined as " + j.Alias, age: age(t, m.ts, m), reads: reads, expand: expand})
+		out = append(out, part{in: m, k: k, role: "joined as " + j.Alias, age: age(t, m.ts, m), reads: reads, expand: expand})
 	}
 	return out
 }

@@ -107,7 +107,7 @@ func (p *printer) inputs(depth int, in *Inputs) {
 		}
 	}
 	if n := in.other - others; n > 0 {
-		p.line(depth, "and %s joined before (--deep lists them)", plural(n, "row"))
+		p.line(depth, "and %s joined before (--deep --limit 0 lists them)", plural(n, "row"))
 	}
 	p.line(depth, "%s", p.st.Bold("computed from "+plural(in.Count, "event")))
 	if listed == 0 {
