@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -100,6 +101,25 @@ func TestPure_ImportsNoOutsideWorld(t *testing.T) {
 				if imp == bad {
 					t.Errorf("%s imports %s: the core is a function of its input", short(p.ImportPath), imp)
 				}
+			}
+		}
+	}
+}
+
+// What explain works out proves something only as far as the engine has no part in it: the
+// evaluator's files know the language and numbers alone.
+func TestExplain_IsASecondEvaluator(t *testing.T) {
+	allowed := []string{"features/lang", "market", "market/num"}
+	files := []string{"aggregate", "begins", "book", "clock", "frame", "join", "latest", "rows", "scan", "statistics", "value"}
+	for _, name := range files {
+		path := filepath.Join("..", "..", "run", "explain", name+".go")
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range f.Imports {
+			if dep := short(strings.Trim(imp.Path.Value, `"`)); dep != strings.Trim(imp.Path.Value, `"`) && !slices.Contains(allowed, dep) {
+				t.Errorf("%s imports %s: the second evaluator may not lean on it", path, dep)
 			}
 		}
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/pinova-group/tidemark/sequence"
 )
 
-// maxEvents bounds the events that are kept in memory, a quarter of a GB or so.
+// maxEvents bounds the events that are kept in memory, 1 to 2 kB each with all that is worked
+// out from them.
 const maxEvents = 1 << 19
 
 // maxBad bounds the rejected records that are kept.
