@@ -246,7 +246,7 @@ func TestExplain_Constructs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var specs []string
-			for _, part := range strings.Split(text, "---\n") {
+			for part := range strings.SplitSeq(text, "---\n") {
 				specs = append(specs, write(t, "spec.yaml", part))
 			}
 			set, _, err := run.Check(specs, nil)
