@@ -36,11 +36,12 @@ func (v *viewState) push(c *cols, runs []run) {
 	for _, r := range runs {
 		switch v.p.Shape {
 		case plan.Bar:
-			if v.p.Scans != nil {
+			switch {
+			case v.p.Scans != nil:
 				v.foldScannedBegun(c, r)
-			} else if v.p.Bars.Split {
+			case v.p.Bars.Split:
 				v.foldSplit(c, r)
-			} else {
+			default:
 				v.foldBars(c, r)
 			}
 		case plan.Session:

@@ -143,11 +143,11 @@ func SpecFault(err error) error {
 func written(p *features.Plan, src []features.Source, view string) (int, error) {
 	want := view
 	if want == "" {
-		if s, _, ok := LastView(src); ok {
-			want = s.View.Text
-		} else {
+		s, _, ok := LastView(src)
+		if !ok {
 			return 0, fault.Usage("view_missing", "these specs define kinds and no view", "name a view, too: --spec kind.yaml,view.yaml")
 		}
+		want = s.View.Text
 	}
 	var names []string
 	at := -1

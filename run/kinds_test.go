@@ -85,7 +85,7 @@ func TestKinds_AKindLikeTradeGivesTheRowsOfTrades(t *testing.T) {
 			return known
 		}
 		only[name] = true
-		for _, line := range strings.Split(texts[name], "\n") {
+		for line := range strings.SplitSeq(texts[name], "\n") {
 			if !strings.HasPrefix(line, "from:") && !strings.Contains(line, "view:") && !strings.Contains(line, "clock:") || strings.HasPrefix(line, "view:") || strings.HasPrefix(line, "doc:") {
 				continue
 			}

@@ -23,7 +23,7 @@ func (u unit) times(v unit, sign int) unit {
 // ownPowers splits the names of a unit from their powers.
 func ownPowers(own string) map[string]int {
 	powers := map[string]int{}
-	for _, w := range strings.Fields(own) {
+	for w := range strings.FieldsSeq(own) {
 		name, power, _ := strings.Cut(w, "^")
 		powers[name], _ = strconv.Atoi(power) // written by joinOwn
 	}

@@ -32,7 +32,7 @@ func genReadings(t *rapid.T, w *world, kinds *market.Kinds) *market.Batch {
 	k, _ := kinds.Parse("reading")
 	b := kinds.NewBatch(k)
 	for i := range rapid.IntRange(1, 6).Draw(t, "rows") {
-		ts := int64(market.MinEventTime) + int64(i)
+		ts := market.MinEventTime + int64(i)
 		b.AppendEnvelope(&market.Envelope{Feed: w.feeds.Intern("met"), Inst: w.insts.Intern("met", market.Index, "KDFW"), EventTS: ts, IngestTS: ts + 5, Seq: uint64(i & 1 * i), HasSeq: i&1 == 1})
 		null := func() bool { return rapid.Bool().Draw(t, "null") }
 		if null() {
@@ -131,7 +131,7 @@ func TestKinds_BadRows(t *testing.T) {
 		{head, "reading,met,met,index,KDFW,%d,1,1,,1.5", "steps is not a whole number"},
 		{head, "readings,met,met,index,KDFW,%d,1,1,,", "kind is not known"},
 		{head, "other,met,met,index,KDFW,%d,1,1,,", "kind does not agree with the header"},
-		{strings.Replace(head, "level", "levle", 1), "", "did you mean level?"},
+		{strings.Replace(head, "level", "level1", 1), "", "did you mean level?"},
 		{"", `{"kind":"reading","feed":"met","exchange":"met","market":"index","symbol":"KDFW","event_ts":%d,"price":"1","stat":"ok"}`, "did you mean state?"},
 	} {
 		w := newWorld()

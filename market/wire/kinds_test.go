@@ -46,15 +46,15 @@ func descriptor(t *testing.T, d market.Definition) protoreflect.MessageDescripto
 		market.TypeEnum: descriptorpb.FieldDescriptorProto_TYPE_INT32, market.TypeTime: descriptorpb.FieldDescriptorProto_TYPE_SFIXED64,
 	}
 	env := (*pb.Envelope)(nil).ProtoReflect().Descriptor()
-	m := &descriptorpb.DescriptorProto{Name: proto.String("Reading")}
+	m := &descriptorpb.DescriptorProto{Name: new("Reading")}
 	add := func(name string, number int, typ descriptorpb.FieldDescriptorProto_Type, optional bool) {
-		f := &descriptorpb.FieldDescriptorProto{Name: &name, Number: proto.Int32(int32(number)), Type: &typ, Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
+		f := &descriptorpb.FieldDescriptorProto{Name: &name, Number: new(int32(number)), Type: &typ, Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
 		if typ == descriptorpb.FieldDescriptorProto_TYPE_MESSAGE {
-			f.TypeName = proto.String("." + string(env.FullName()))
+			f.TypeName = new("." + string(env.FullName()))
 		}
 		if optional {
-			f.Proto3Optional, f.OneofIndex = proto.Bool(true), proto.Int32(int32(len(m.OneofDecl)))
-			m.OneofDecl = append(m.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: proto.String("_" + name)})
+			f.Proto3Optional, f.OneofIndex = new(true), new(int32(len(m.OneofDecl)))
+			m.OneofDecl = append(m.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: new("_" + name)})
 		}
 		m.Field = append(m.Field, f)
 	}
@@ -66,7 +66,7 @@ func descriptor(t *testing.T, d market.Definition) protoreflect.MessageDescripto
 		}
 	}
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("reading.proto"), Syntax: proto.String("proto3"), Dependency: []string{env.ParentFile().Path()}, MessageType: []*descriptorpb.DescriptorProto{m},
+		Name: new("reading.proto"), Syntax: new("proto3"), Dependency: []string{env.ParentFile().Path()}, MessageType: []*descriptorpb.DescriptorProto{m},
 	}, protoregistry.GlobalFiles)
 	if err != nil {
 		t.Fatal(err)
