@@ -62,7 +62,8 @@ const (
 	EncodingSplit               // BYTE_STREAM_SPLIT: int, long, timestamptz, double, decimal
 	EncodingDictionary          // a dictionary for each row group: all but boolean, decimal and list<long>
 	EncodingLengths             // DELTA_LENGTH_BYTE_ARRAY: string, binary
-	EncodingRandom              // the same, without compression and without bounds: binary that is hashes
+	EncodingPrefix              // DELTA_BYTE_ARRAY, beginnings shared with the value before: string, binary
+	EncodingRandom              // EncodingLengths without compression and without bounds: binary that is hashes
 )
 
 // encoding is the encoding that is used: the asked one, or the type's.
@@ -88,7 +89,7 @@ func (e Encoding) allowed(t Type) bool {
 		return t == Int || t == Long || t == Timestamptz || t == LongList || t == Double || t == Decimal
 	case EncodingDictionary:
 		return t != Boolean && t != Decimal && t != LongList
-	case EncodingLengths:
+	case EncodingLengths, EncodingPrefix:
 		return t == String || t == Binary
 	case EncodingRandom:
 		return t == Binary

@@ -62,7 +62,10 @@ func otherFile(t testing.TB, cols []Column) []byte {
 		t.Fatal(err)
 	}
 	const n = 100
-	g := fw.AppendRowGroup()
+	g, err := fw.AppendRowGroupChecked()
+	if err != nil {
+		t.Fatal(err)
+	}
 	def, rep := make([]int16, n), make([]int16, n)
 	text, longs, doubles, fixed, bools := make([]parquet.ByteArray, n), make([]int64, n), make([]float64, n), make([]parquet.FixedLenByteArray, n), make([]bool, n)
 	for i := range n {

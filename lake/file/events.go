@@ -69,7 +69,7 @@ func Events(kind market.Kind, plain bool) []Column {
 // payload is the columns of payload column i.
 func payload(i int, f *market.Field, plain bool) []Column {
 	c := Column{ID: idPayload + 2*i, Name: f.Name, Nullable: f.Nullable, Unit: f.Unit, Doc: f.Doc}
-	scale := Column{ID: c.ID + 1, Name: f.Name + "_scale", Type: Int, Nullable: f.Nullable, Doc: "digits after the point"}
+	scale := Column{ID: c.ID + 1, Name: f.Name + "_scale", Type: Int, Nullable: f.Nullable, Doc: "digits after the point", Encoding: encodingScale}
 	switch f.Type {
 	case market.TypeDec:
 		c.Name, c.Type, c.Encoding = f.Name+"_mantissa", Long, mantissa(f)

@@ -146,7 +146,7 @@ func TestOracle_OthersReadAndWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := strings.SplitN(base, ".", 2)[0]
+		name, _, _ := strings.Cut(base, ".")
 		rows := want[name]
 		got := oracleRows(t, r, tables[name])
 		same(t, base, got, rows)

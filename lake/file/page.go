@@ -45,7 +45,6 @@ type column struct {
 	rep     []uint8
 	scratch []int32
 	index   []int32
-	null    []uint64
 }
 
 // loaded is bytes of the file.

@@ -138,7 +138,6 @@ func (q *Query) wants(o *order, key []string) bool {
 type seeker struct {
 	r    *Reader
 	bind []binding
-	rows *Rows
 	at   int64 // rows that the last batch has
 	got  []int64
 }

@@ -91,6 +91,8 @@ func (w *Writer) properties() *parquet.WriterProperties {
 			opts = append(opts, parquet.WithEncodingFor(c.leaf(), parquet.Encodings.DeltaBinaryPacked))
 		case EncodingSplit:
 			opts = append(opts, parquet.WithEncodingFor(c.leaf(), parquet.Encodings.ByteStreamSplit))
+		case EncodingPrefix:
+			opts = append(opts, parquet.WithEncodingFor(c.leaf(), parquet.Encodings.DeltaByteArray))
 		case EncodingLengths, EncodingRandom:
 			opts = append(opts, parquet.WithEncodingFor(c.leaf(), parquet.Encodings.DeltaLengthByteArray))
 		}
