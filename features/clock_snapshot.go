@@ -60,7 +60,7 @@ func (v *viewState) saveClock(w *writer) {
 		w.word(uint64(m.hold))
 		w.word(uint64(m.came))
 		v.saveScans(w, i)
-		v.saveHeld(w, s.held)
+		v.saveHeld(w, i)
 	}
 }
 

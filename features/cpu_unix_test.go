@@ -3,6 +3,7 @@
 package features_test
 
 import (
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -15,4 +16,16 @@ func cpuTime(b *testing.B) int64 {
 		b.Fatal(err)
 	}
 	return r.Utime.Nano() + r.Stime.Nano()
+}
+
+// peakMemory is the most memory that the process has had, in bytes.
+func peakMemory(b *testing.B) int64 {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	if runtime.GOOS == "darwin" {
+		return r.Maxrss
+	}
+	return r.Maxrss << 10
 }

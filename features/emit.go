@@ -42,12 +42,7 @@ func (v *viewState) advance(mark int64) {
 	v.sortUnion()
 	if mark > v.due {
 		v.drain(mark)
-		v.mergeRows(func(i int32) int64 {
-			if t := v.next(i); t < mark {
-				return t
-			}
-			return never
-		})
+		v.emitUntil(mark)
 		v.settle(mark)
 		v.dropTexts()
 	}
@@ -60,6 +55,20 @@ func (v *viewState) dropJoined(mark int64) {
 	for _, j := range v.joins {
 		j.drop(mark)
 	}
+}
+
+// emitUntil emits the rows before a time.
+func (v *viewState) emitUntil(t int64) {
+	if v.fastFrames() != nil {
+		v.emitFrames(t)
+		return
+	}
+	v.mergeRows(func(i int32) int64 {
+		if at := v.next(i); at < t {
+			return at
+		}
+		return never
+	})
 }
 
 // mergeRows emits rows as long as next names one; never ends an entity.
@@ -403,11 +412,9 @@ func (v *viewState) close(last int64) {
 	if v.p.Shape == plan.Rolling {
 		limit = v.gridAfter(last)
 	}
-	v.mergeRows(func(i int32) int64 {
-		if t := v.next(i); t <= limit {
-			return t
-		}
-		return never
-	})
+	if limit != never {
+		limit++
+	}
+	v.emitUntil(limit)
 	v.sortPassed()
 }

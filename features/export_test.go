@@ -67,6 +67,13 @@ func (t *Task) FastFrames() (fast, slow int) {
 	return fast, slow
 }
 
+// PlaceTimes is where rows go whose times have a number of bits.
+func PlaceTimes(times []uint64, width int, begin uint32) []uint32 {
+	f := &frames{times: times, to: make([]uint32, len(times))}
+	f.place(width, begin)
+	return f.to
+}
+
 // Quotient is how frames divide.
 func Quotient(n, den int64, scale int8) float64 { return quotient(n, den, scale) }
 

@@ -22,9 +22,7 @@ func (v *viewState) push(c *cols, runs []run) {
 	}
 	if v.p.Hold {
 		for _, r := range runs {
-			for i := r.lo; i < r.hi; i++ {
-				v.holdRow(c, r.ent, i)
-			}
+			v.holdRun(c, r)
 		}
 		return
 	}

@@ -65,6 +65,12 @@ type frames struct {
 	now      instant
 	fast     *fastFrames // nil when the view needs its programs
 	judged   bool        // fast is settled
+
+	// Of rows that go without programs, on their way out.
+	due          []fastDue
+	order        []int32
+	times, spare []uint64
+	to           []uint32
 }
 
 // instant is the rows of one entity and time on their way through the levels, each with a

@@ -18,8 +18,12 @@ func (v *viewState) saveFrames(w *writer, i int32) {
 		e = f.state[i]
 	}
 	mark := v.task.mark(v.p)
+	first, rings := f.ringsOf(e)
 	for l := 1; l < f.Levels; l++ {
 		r := &e.levels[l].rows
+		if l == 1 {
+			r = &first
+		}
 		from := live(r, mark, f.keep[l])
 		w.word(r.end() - from)
 		for p := from; p < r.end(); p++ {
@@ -27,7 +31,6 @@ func (v *viewState) saveFrames(w *writer, i int32) {
 			w.words(r.at(p)[ringHead:])
 		}
 	}
-	rings := f.ringsOf(e)
 	for k := range rings {
 		r := &rings[k]
 		from := live(r, mark, f.ringKeep[k])

@@ -3,330 +3,573 @@ package features
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
+	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/num"
 )
 
-// fastState is what the frames of an entity hold as long as its values are integers of 64
-// bits at one scale for each argument, none null, and no sum of a frame can leave 62
-// bits. It stands for the rings of values and for all that follows from them; the ring of
-// rows of the level is kept beside it.
+// fastState is the rows of an entity column by column: those that some frame can still
+// reach, and behind them those that the mark has not passed. It stands for the held
+// records, for the rings and for all that follows from them as long as the values are
+// integers of 64 bits at the finest scale of each argument, none null, and no sum of a frame
+// can leave 62 bits. A row that does not fit is held as a record, and so are all after it
+// until a state without programs can take them over.
+//
+// The place of a row is its index in the columns; it moves when rows are forgotten.
 type fastState struct {
-	on    bool
-	bad   uint64 // rows before this number cannot be held so
-	cells ring   // of each row in reach: for each argument the sum of all rows before it
-	scale []int8
-	size  []uint64  // greatest magnitude seen
-	unit  []float64 // powers of ten of the scales
-	total []int64   // sum of all rows, in arithmetic that wraps around: differences are exact
-	start []uint64  // number of the first row of each frame
-	best  []fastQueue
+	on   bool
+	bad  uint64 // rows before this number cannot be held so
+	done int    // rows in front that are out
+	ts   []int64
+	// start and end are the windows of rows of a parent, avail and hold what best values
+	// are looked for in.
+	start, end []int64
+	flags      []uint8
+	args       []fastArg
+	best       []fastBest // avail, hold and those of the plan
+	first      []int      // by frame: place of its first row, as of the last instant that is out
+	seen       uint8      // flags of rows that are out
+	flagged    [8]int     // place after the last of them that has a flag
 }
 
-// fastQueue is values each of which beats all after it, with their rows, and the place of
-// each frame in it.
-type fastQueue struct {
-	rows []uint64
-	vals []int64
-	at   []int
-	low  int // least place that was written since the frames were moved
+// fastArg is an argument of the rows.
+type fastArg struct {
+	// before is for each row, and the next one, the sum of all rows before it, in
+	// arithmetic that wraps around: differences are exact.
+	before []int64
+	scale  int8   // the finest that has come
+	own    []int8 // the scale that each row came with, nil while it is that one
+	size   uint64 // bits of the magnitudes seen
 }
+
+// fastBest tells of each row the next one whose value is at least as great: whoever goes
+// from one to the next comes to the greatest of a frame.
+type fastBest struct {
+	least bool
+	vals  []int64  // complements of the values where the least is wanted
+	next  []uint32 // how far it is, noNext for none
+	open  []uint32 // places of the rows without one
+	at    []int    // by frame that looks: place of its greatest
+	// rising tells that no value is less than the one before it: the last is the greatest,
+	// and next is not kept.
+	rising bool
+}
+
+const noNext = math.MaxInt32
+
+// Places in fastState.best of what is known of the rows themselves.
+const (
+	bestAvail = iota
+	bestHold
+	bestArgs
+)
 
 func (p *fastFrames) empty() *fastState {
-	n := len(p.cells)
-	s := &fastState{cells: ring{stride: ringHead + n}, scale: make([]int8, n), size: make([]uint64, n), unit: make([]float64, n),
-		total: make([]int64, n), start: make([]uint64, len(p.spans)), best: make([]fastQueue, len(p.queues))}
-	for k := range s.best {
-		s.best[k].at = make([]int, len(p.queues[k].frames))
+	s := &fastState{args: make([]fastArg, len(p.args)), best: make([]fastBest, bestArgs+len(p.queues)), first: make([]int, len(p.spans))}
+	for a := range s.args {
+		s.args[a].before = []int64{0}
+	}
+	s.best[bestAvail] = fastBest{at: []int{0}, rising: true}
+	s.best[bestHold] = fastBest{at: []int{0}, rising: true}
+	for k, q := range p.queues {
+		s.best[bestArgs+k] = fastBest{least: q.least, at: make([]int, len(q.frames))}
 	}
 	return s
 }
 
-// emitFast takes the rows of the entity's oldest instant out, all at once; false when
-// they have to go the general way.
-func (v *viewState) emitFast(i int32, row *emitted) bool {
+// fastFrames is the plan to work the view out without programs, nil when it needs them.
+func (v *viewState) fastFrames() *fastFrames {
 	f := v.frames
-	if !f.judged {
+	if f == nil {
+		return nil
+	}
+	if !f.judged { // not before all views are there
 		f.judged, f.fast = true, v.fastPlan()
 	}
-	if f.fast == nil || f.now.n > 0 {
-		return false
-	}
-	e := f.of(i)
-	if e.fast == nil {
-		e.fast = f.fast.empty()
-	}
-	s := e.fast
-	if !s.on && !f.startFast(e) {
-		return false
-	}
-	n, ok := v.fits(i, e, row.rowTS)
-	if !ok {
-		f.stopFast(e)
-		s.bad = e.rows + uint64(n)
-		return false
-	}
-	lv := &e.levels[1]
-	slots := &v.slots[i]
-	h := slots.held.head
-	for k := range n {
-		rec := v.held.rec(h)
-		number := e.rows + uint64(k)
-		for a, at := range f.fast.cells {
-			s.push(f.fast, a, number, int64(rec[at+1]), row.rowTS)
-		}
-		if len(f.fast.cells) == 0 {
-			s.cells.push(row.rowTS, number)
-		}
-		entry := lv.rows.push(row.rowTS, number)
-		entry[levelAvail], entry[levelHold], entry[levelFlags] = rec[plan.MetaAvail], rec[plan.MetaHold], rec[plan.MetaFlags]&0xff
-		h = v.held.next(h)
-	}
-	e.rows, e.last = e.rows+uint64(n), row.rowTS
-	s.move(f.fast, row.rowTS)
-	first := s.start[f.fast.longest]
-	from := lv.origin(first, e.rows-1)
-	lv.rows.drop(first)
-	lv.avail.drop(first)
-	lv.hold.drop(first)
-	s.cells.drop(first)
-	for k := range n {
-		r := v.held.pop(&slots.held)
-		if !v.p.Instants || k+1 == n {
-			v.fastRow(e, row, v.held.rec(r), from)
-		}
-		v.held.release(r)
-	}
-	return true
+	return f.fast
 }
 
-// fits judges the rows of the oldest instant, n of them.
-func (v *viewState) fits(i int32, e *framesState, ts int64) (n int, ok bool) {
-	s, p := e.fast, v.frames.fast
-	ok = true
-	for r := v.slots[i].held.head; r != 0 && int64(v.held.node(r)[nodeAt]) == ts; r = v.held.next(r) {
+// columns is the state that takes rows without programs; nil when the entity has none at
+// the moment.
+func (v *viewState) columns(i int32) *fastState {
+	if v.fastFrames() == nil {
+		return nil
+	}
+	e := v.frames.of(i)
+	if e.fast == nil {
+		e.fast = &fastState{}
+	}
+	if !e.fast.on && !v.frames.startFast(e) {
+		return nil
+	}
+	return e.fast
+}
+
+// holdColumns keeps rows of a run as far as they can go without programs, and returns the
+// first that cannot.
+func (v *viewState) holdColumns(c *cols, r run) int {
+	if v.fastFrames() == nil {
+		return r.lo
+	}
+	i := v.slot(r.ent)
+	if v.slots[i].held.head != 0 { // behind others
+		return r.lo
+	}
+	s := v.columns(i)
+	if s == nil {
+		return r.lo
+	}
+	hi := s.fitRows(v.frames.fast, c, r)
+	if hi > r.lo {
+		v.due = min(v.due, c.ts[r.lo])
+		s.pushRows(v.frames.fast, &v.task.feeds, c, r.lo, hi)
+	}
+	if hi < r.hi {
+		v.leaveInstant(i, s, c.ts[hi])
+	}
+	return hi
+}
+
+// fitRows is the first row of a run that does not fit.
+func (s *fastState) fitRows(p *fastFrames, c *cols, r run) int {
+	hi := r.hi
+	for a, in := range p.args {
+		col := &c.c[in.Ref.Index]
+		if c.hasNull[in.Ref.Index] {
+			for i := r.lo; i < hi; i++ {
+				if col.IsNull(i) {
+					hi = i
+				}
+			}
+		}
+		p.x[a], p.scales[a] = col.I64[r.lo:hi], nil
+		if in.Type == market.TypeDec {
+			p.scales[a] = col.Scale[r.lo:hi]
+			hi = r.lo + s.rescale(p, a)
+		}
+		or := uint64(0)
+		for _, x := range p.x[a] {
+			or |= uint64(x ^ x>>63)
+		}
+		if !s.bounded(or, hi-r.lo) {
+			return r.lo
+		}
+		s.args[a].size |= or
+	}
+	return hi
+}
+
+// rescale brings the values of an argument to one scale, that of the state, which it refines
+// when it has to. It returns how many fit.
+func (s *fastState) rescale(p *fastFrames, a int) int {
+	arg, x, scales := &s.args[a], p.x[a], p.scales[a]
+	if len(x) == 0 {
+		return 0
+	}
+	if len(s.ts) == 0 {
+		arg.scale, arg.own = scales[0], nil
+	}
+	i := 0
+	for i < len(x) && scales[i] == arg.scale {
+		i++
+	}
+	if i == len(x) {
+		return i
+	}
+	if finest := slices.Max(scales); finest > arg.scale {
+		s.refine(p, a, finest, len(x))
+	}
+	to := grow(p.scaled[a], len(x))
+	p.scaled[a], p.x[a] = to, to
+	for i := range x {
+		v, ok := times10(x[i], arg.scale-scales[i])
+		if !ok {
+			p.x[a] = to[:i]
+			return i
+		}
+		to[i] = v
+	}
+	return len(x)
+}
+
+// times10 is x × 10^by, false when by is negative or that has more than 61 bits.
+func times10(x int64, by int8) (int64, bool) {
+	if by <= 0 {
+		return x, by == 0
+	}
+	hi, lo := bits.Mul64(uint64(x^x>>63)+1, num.Pow10[by])
+	return x * int64(num.Pow10[by]), hi == 0 && lo < 1<<61
+}
+
+// refine takes an argument to a finer scale if its sums over the rows there are and n more
+// stay within bounds.
+func (s *fastState) refine(p *fastFrames, a int, scale int8, n int) {
+	arg := &s.args[a]
+	f := num.Pow10[scale-arg.scale]
+	hi, size := bits.Mul64(arg.size+1, f)
+	if hi != 0 || bits.Len64(size)+bits.Len64(uint64(len(s.ts)+n)) > 61 {
+		return
+	}
+	if arg.own == nil {
+		arg.own = slices.Repeat([]int8{arg.scale}, len(s.ts))
+	}
+	arg.scale, arg.size = scale, size
+	for i := range arg.before {
+		arg.before[i] *= int64(f)
+	}
+	for k, q := range p.queues {
+		if b := &s.best[bestArgs+k]; q.arg == a {
+			for i, v := range b.vals {
+				b.vals[i] = (v^b.mask())*int64(f) ^ b.mask()
+			}
+		}
+	}
+}
+
+// bounded tells that no sum of n more values, one of them of some size, and of those in
+// reach can leave 62 bits.
+func (s *fastState) bounded(size uint64, n int) bool {
+	rows := len(s.ts) + n
+	for a := range s.args {
+		size = max(size, s.args[a].size)
+	}
+	return bits.Len64(size)+bits.Len64(uint64(rows)) <= 61 && rows < noNext
+}
+
+// pushRows takes rows of a batch, which fit.
+func (s *fastState) pushRows(p *fastFrames, feeds *feedTable, c *cols, lo, hi int) {
+	at := len(s.ts)
+	n := at + hi - lo
+	s.ts = append(s.ts, c.ts[lo:hi]...)
+	s.flags = extend(s.flags, n)
+	avail, hold := &s.best[bestAvail], &s.best[bestHold]
+	avail.vals, hold.vals = extend(avail.vals, n), extend(hold.vals, n)
+	flags, avails, holds := s.flags[at:n], avail.vals[at:n], hold.vals[at:n]
+	copy(avails, c.ingest[lo:hi])
+	h, lag := feeds.of(c.feed[lo])
+	for k := range flags {
+		if !c.oneFeed {
+			h, lag = feeds.of(c.feed[lo+k])
+		}
+		holds[k], flags[k] = h, 0
+		if avails[k] == market.NoTime {
+			avails[k], flags[k] = c.ts[lo+k]+lag, FlagAssumed
+		}
+	}
+	if c.anyFlags&market.FlagGap != 0 {
+		for k, f := range c.flags[lo:hi] {
+			if f&market.FlagGap != 0 {
+				flags[k] |= FlagGap
+			}
+		}
+	}
+	s.pushArgs(p, hi-lo)
+}
+
+// pushArgs takes the arguments of n rows, which the plan has at one scale, once all else is
+// known of the rows.
+func (s *fastState) pushArgs(p *fastFrames, n int) {
+	at := len(s.ts) - n
+	for a := range s.args {
+		s.args[a].push(p.x[a][:n])
+		if p.scales[a] != nil {
+			s.args[a].came(at, p.scales[a][:n])
+		}
+	}
+	for k, q := range p.queues {
+		s.best[bestArgs+k].push(p.x[q.arg][:n])
+	}
+	for k := range s.best {
+		s.best[k].watch(at)
+	}
+}
+
+// extend makes s n long; what it gains has any values.
+func extend[T any](s []T, n int) []T {
+	if n <= cap(s) {
+		return s[:n]
+	}
+	return append(s, make([]T, n-len(s))...)
+}
+
+func (a *fastArg) push(x []int64) {
+	at := len(a.before) - 1
+	a.before = extend(a.before, at+1+len(x))
+	sum, to := a.before[at], a.before[at+1:]
+	to = to[:len(x)]
+	for i, v := range x {
+		sum += v
+		to[i] = sum
+	}
+}
+
+// came notes the scales with which rows from a place on came.
+func (a *fastArg) came(at int, scales []int8) {
+	if a.own == nil && slices.ContainsFunc(scales, func(x int8) bool { return x != a.scale }) {
+		a.own = slices.Repeat([]int8{a.scale}, at)
+	}
+	if a.own != nil {
+		a.own = append(a.own, scales...)
+	}
+}
+
+func (b *fastBest) push(x []int64) {
+	at := len(b.vals)
+	b.vals = append(b.vals, x...)
+	if b.least {
+		for i := at; i < len(b.vals); i++ {
+			b.vals[i] = ^b.vals[i]
+		}
+	}
+}
+
+// watch tells whether values from a place on still rise.
+func (b *fastBest) watch(at int) {
+	if b.rising {
+		b.rising = slices.IsSorted(b.vals[max(at-1, 0):])
+	}
+}
+
+// link finds for each row the next one that is as great, given the rows that have come.
+func (b *fastBest) link() {
+	if b.rising {
+		return
+	}
+	at := len(b.next)
+	b.next = extend(b.next, len(b.vals))
+	vals, next, open := b.vals, b.next, b.open
+	next = next[:len(vals)]
+	for i := at; i < len(vals); i++ {
+		x := vals[i]
+		n := len(open)
+		for n > 0 && vals[open[n-1]] <= x {
+			next[open[n-1]] = uint32(i) - open[n-1]
+			n--
+		}
+		next[i] = noNext
+		open = append(open[:n], uint32(i))
+	}
+	b.open = open
+}
+
+// pushRow takes one row whose values fit: cells are those of its arguments.
+func (s *fastState) pushRow(p *fastFrames, ts, avail, hold int64, flags uint8, cell func(a int) []uint64) {
+	s.ts, s.flags = append(s.ts, ts), append(s.flags, flags)
+	s.best[bestAvail].vals = append(s.best[bestAvail].vals, avail)
+	s.best[bestHold].vals = append(s.best[bestHold].vals, hold)
+	for a := range s.args {
+		c := cell(a)
+		scale := int8(c[0] >> 8)
+		x, _ := times10(int64(c[1]), s.args[a].scale-scale)
+		p.scaled[a], p.one[a] = append(p.scaled[a][:0], x), [1]int8{scale}
+		p.x[a], p.scales[a] = p.scaled[a], p.one[a][:]
+	}
+	s.pushArgs(p, 1)
+}
+
+// fits judges the cell of an argument and enters its size. The first one gives the scale.
+func (s *fastState) fits(p *fastFrames, a int, cell []uint64, first bool) bool {
+	_ = cell[3]
+	arg, x, scale := &s.args[a], int64(cell[1]), int8(cell[0]>>8)
+	if cell[0]&0xff != 1 || cell[2] != uint64(x>>63) || cell[3] != cell[2] {
+		return false
+	}
+	if first {
+		arg.scale, arg.own, arg.size = scale, nil, 0
+	}
+	if scale > arg.scale {
+		s.refine(p, a, scale, 1)
+	}
+	x, ok := times10(x, arg.scale-scale)
+	if ok {
+		arg.size |= uint64(x ^ x>>63)
+	}
+	return ok
+}
+
+// forget drops rows that no frame reaches.
+func (s *fastState) forget(p *fastFrames) {
+	k := s.first[p.longest]
+	if k == 0 || k*2 < len(s.ts) {
+		return
+	}
+	s.done -= k
+	s.ts, s.flags = cutFront(s.ts, k), cutFront(s.flags, k)
+	if p.windows {
+		s.start, s.end = cutFront(s.start, k), cutFront(s.end, k)
+	}
+	for a := range s.args {
+		s.args[a].before = cutFront(s.args[a].before, k)
+		if s.args[a].own != nil {
+			s.args[a].own = cutFront(s.args[a].own, k)
+		}
+	}
+	for i := range s.first {
+		s.first[i] -= k
+	}
+	for i := range s.flagged {
+		s.flagged[i] = max(s.flagged[i]-k, 0)
+	}
+	for i := range s.best {
+		b := &s.best[i]
+		for u := range b.at {
+			b.at[u] -= k
+		}
+		b.vals = cutFront(b.vals, k)
+		if b.rising {
+			continue
+		}
+		b.next = cutFront(b.next, k)
+		n := 0
+		for _, at := range b.open {
+			if int(at) >= k {
+				b.open[n] = at - uint32(k)
+				n++
+			}
+		}
+		b.open = b.open[:n]
+	}
+}
+
+// cutFront takes the first k elements off, and gives memory back when much is left over.
+func cutFront[T any](s []T, k int) []T {
+	n := len(s) - k
+	if cap(s) >= 64 && cap(s) > 8*n {
+		return append(make([]T, 0, 2*n), s[k:]...)
+	}
+	copy(s, s[k:])
+	return s[:n]
+}
+
+// columnsOf is the columns of a slot, nil for none.
+func (f *frames) columnsOf(i int32) *fastState {
+	if f == nil || f.fast == nil || int(i) >= len(f.state) || f.state[i] == nil {
+		return nil
+	}
+	return f.state[i].fast
+}
+
+// held is the number of rows that the mark has not passed.
+func (s *fastState) held() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.ts) - s.done
+}
+
+// nextColumn is the time of the oldest row that a slot holds in columns, never for none.
+func (f *frames) nextColumn(i int32) int64 {
+	if s := f.columnsOf(i); s.held() > 0 {
+		return s.ts[s.done]
+	}
+	return never
+}
+
+// leaveInstant makes records of the held rows of an instant, of which one does not fit:
+// all rows of an instant go one way.
+func (v *viewState) leaveInstant(i int32, s *fastState, ts int64) {
+	lo := len(s.ts)
+	for lo > s.done && s.ts[lo-1] == ts {
+		lo--
+	}
+	for at := lo; at < len(s.ts); at++ {
+		rec := v.heldRec(v.slots[i].ent, ts)
+		v.putColumns(rec, s, at)
+	}
+	s.cut(lo)
+}
+
+// cut forgets the rows from a place on, none of which is out.
+func (s *fastState) cut(n int) {
+	if n == len(s.ts) {
+		return
+	}
+	s.ts, s.flags = s.ts[:n], s.flags[:n]
+	if s.start != nil {
+		s.start, s.end = s.start[:n], s.end[:n]
+	}
+	for a := range s.args {
+		s.args[a].before = s.args[a].before[:n+1]
+		if s.args[a].own != nil {
+			s.args[a].own = s.args[a].own[:n]
+		}
+	}
+	for k := range s.best {
+		b := &s.best[k]
+		b.vals, b.next, b.open = b.vals[:n], b.next[:0], b.open[:0]
+	}
+}
+
+// putColumns writes the record of a row.
+func (v *viewState) putColumns(rec []uint64, s *fastState, at int) {
+	ts, avail, hold := uint64(s.ts[at]), uint64(s.best[bestAvail].vals[at]), uint64(s.best[bestHold].vals[at])
+	rec[plan.MetaRows], rec[plan.MetaAvail], rec[plan.MetaHold], rec[plan.MetaFlags] = 1, avail, hold, uint64(s.flags[at])
+	rec[plan.MetaLastTS], rec[plan.MetaLastHold], rec[plan.MetaLastAvail] = ts, hold, avail
+	rec[plan.HeldStart], rec[plan.HeldEnd] = ts, ts
+	if v.frames.fast.windows {
+		rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(s.start[at]), uint64(s.end[at])
+	}
+	for a := range s.args {
+		x := &v.frames.x
+		s.load(x, a, at)
+		putCell(rec[v.frames.fast.args[a].Cell:], x, op.KExact)
+	}
+}
+
+// load sets x to an argument of a row as it came.
+func (s *fastState) load(x *op.Val, a, at int) {
+	arg := &s.args[a]
+	v, scale := arg.before[at+1]-arg.before[at], arg.scale
+	if arg.own != nil {
+		v, scale = v/int64(num.Pow10[scale-arg.own[at]]), arg.own[at]
+	}
+	x.SetDec(v, scale)
+}
+
+// toColumns takes the entity's records over as far as they fit, whole instants; false when
+// the oldest does not.
+func (v *viewState) toColumns(i int32) bool {
+	s := v.columns(i)
+	if s == nil {
+		return false
+	}
+	p, l := v.frames.fast, &v.slots[i].held
+	for l.head != 0 {
+		n := v.fitInstant(s, l.head)
+		if n == 0 {
+			break
+		}
+		for range n {
+			r := v.held.pop(l)
+			rec := v.held.rec(r)
+			if p.windows {
+				s.start, s.end = append(s.start, int64(rec[plan.HeldStart])), append(s.end, int64(rec[plan.HeldEnd]))
+			}
+			s.pushRow(p, int64(v.held.node(r)[nodeAt]), int64(rec[plan.MetaAvail]), int64(rec[plan.MetaHold]),
+				uint8(rec[plan.MetaFlags]), func(a int) []uint64 { return rec[p.args[a].Cell:] })
+			v.held.release(r)
+		}
+	}
+	return s.done < len(s.ts)
+}
+
+// fitInstant is the number of records of an instant, 0 when one does not fit.
+func (v *viewState) fitInstant(s *fastState, r uint32) (n int) {
+	p, ts := v.frames.fast, v.held.node(r)[nodeAt]
+	for ; r != 0 && v.held.node(r)[nodeAt] == ts; r = v.held.next(r) {
 		rec := v.held.rec(r)
-		for a, at := range p.cells {
-			ok = s.fitsCell(a, rec[at:at+4], s.cells.n == 0 && n == 0) && ok
+		for a := range p.args {
+			if !s.fits(p, a, rec[p.args[a].Cell:], len(s.ts) == 0 && n == 0) {
+				return 0
+			}
 		}
 		n++
 	}
-	return n, ok && s.bounded(n)
-}
-
-// fitsCell judges one value; the first that there is gives the scale.
-func (s *fastState) fitsCell(a int, cell []uint64, first bool) bool {
-	_ = cell[3]
-	if first {
-		s.scale[a], s.size[a] = int8(cell[0]>>8), 0
-	}
-	x := int64(cell[1])
-	if cell[0] != 1|uint64(s.scale[a])<<8 || cell[2] != uint64(x>>63) || cell[3] != cell[2] {
-		return false
-	}
-	s.size[a] = max(s.size[a], uint64(x^x>>63))
-	return true
-}
-
-// bounded tells that no sum over the rows in reach and n more can leave 62 bits.
-func (s *fastState) bounded(n int) bool {
-	rows := bits.Len64(s.cells.n + uint64(n))
-	for _, m := range s.size {
-		if bits.Len64(m)+rows > 61 {
-			return false
-		}
-	}
-	return true
-}
-
-// push enters one argument of a row, arguments in their order.
-func (s *fastState) push(p *fastFrames, a int, number uint64, x, ts int64) {
-	if a == 0 {
-		s.cells.push(ts, number)
-	}
-	s.cells.at(number)[ringHead+a] = uint64(s.total[a])
-	s.total[a] += x
-	for k := range p.queues {
-		if q := &p.queues[k]; q.arg == a {
-			s.best[k].push(number, x, q.least)
-		}
-	}
-}
-
-func (q *fastQueue) push(number uint64, x int64, least bool) {
-	n := len(q.vals)
-	if least {
-		for n > 0 && q.vals[n-1] > x {
-			n--
-		}
-	} else {
-		for n > 0 && q.vals[n-1] < x {
-			n--
-		}
-	}
-	q.low = min(q.low, n)
-	if n == cap(q.vals) { // forget what no frame looks at any more before it grows
-		gone := q.low
-		for _, at := range q.at {
-			gone = min(gone, at)
-		}
-		if gone > n/2 {
-			q.rows, q.vals = q.rows[:copy(q.rows, q.rows[gone:n])], q.vals[:copy(q.vals, q.vals[gone:n])]
-			for k := range q.at {
-				q.at[k] -= gone
-			}
-			n, q.low = n-gone, q.low-gone
-		}
-	}
-	q.rows, q.vals = append(q.rows[:n], number), append(q.vals[:n], x)
-}
-
-// move brings the frames to an instant whose rows are entered.
-func (s *fastState) move(p *fastFrames, ts int64) {
-	words, mask, stride := s.cells.words, s.cells.mask, s.cells.stride
-	for k, span := range p.spans {
-		at, limit := s.start[k], ts-span
-		for int64(words[int(at&mask)*stride]) <= limit {
-			at++
-		}
-		s.start[k] = at
-	}
-	for k := range s.best {
-		q := &s.best[k]
-		for u, frame := range p.queues[k].frames {
-			at, first := min(q.at[u], q.low), s.start[frame]
-			for q.rows[at] < first {
-				at++
-			}
-			q.at[u] = at
-		}
-		q.low = math.MaxInt
-	}
-}
-
-// fastRow puts out one row of the instant that the frames are at.
-func (v *viewState) fastRow(e *framesState, row *emitted, rec []uint64, from op.Origin) {
-	if row.rowTS < v.task.from {
-		return
-	}
-	row.start, row.end = int64(rec[plan.HeldStart]), int64(rec[plan.HeldEnd])
-	if v.p.Instants {
-		row.start, row.end = row.rowTS-v.p.Window.Width, row.rowTS
-	}
-	row.hold, row.flags = int64(rec[plan.MetaHold]), uint8(rec[plan.MetaFlags])
-	row.avail = max(row.end+row.hold, int64(rec[plan.MetaAvail]))
-	row.scanOut(from)
-	o := v.out
-	flags := row.flags | v.fastOuts(e, o)
-	o.Entity = append(o.Entity, row.ent)
-	o.Start, o.End, o.RowTS = append(o.Start, row.start), append(o.End, row.end), append(o.RowTS, row.rowTS)
-	o.Avail, o.Flags = append(o.Avail, row.avail), append(o.Flags, flags)
-}
-
-// fastOuts appends the features. It returns FlagOverflow if one does not fit its type.
-func (v *viewState) fastOuts(e *framesState, o *ViewRows) (flags uint8) {
-	s, p := e.fast, v.frames.fast
-	exact := s.exact(e)
-	words, mask, stride := s.cells.words, s.cells.mask, s.cells.stride
-	for k := range p.outs {
-		f, c := &p.outs[k], &o.Features[k]
-		if !exact || f.as != plan.F64 || f.fn == fastCount {
-			flags |= v.fastOut(e, o, k)
-			continue
-		}
-		start := s.start[f.frame]
-		var n int64
-		d := s.unit[f.arg]
-		switch f.fn {
-		case fastMost:
-			q := &s.best[f.queue]
-			n = q.vals[q.at[f.use]]
-		case fastMean:
-			d *= float64(e.rows - start)
-			fallthrough
-		case fastSum:
-			n = s.total[f.arg] - int64(words[int(start&mask)*stride+ringHead+f.arg])
-		default:
-			n, _, _ = s.value(e, f)
-		}
-		c.F64 = append(c.F64, float64(n)/d)
-	}
-	return flags
-}
-
-// exact tells that every sum and every divisor of the instant is below 2^53, so that one
-// division of floats rounds once; it sets the units of the arguments.
-func (s *fastState) exact(e *framesState) bool {
-	rows := e.rows - s.cells.base
-	for a, m := range s.size {
-		s.unit[a] = pow10[s.scale[a]]
-		if bits.Len64(m)+bits.Len64(rows) > 53 || float64(rows)*s.unit[a] > 1<<53 {
-			return false
-		}
-	}
-	return true
-}
-
-// fastOut appends feature k whatever its type and size.
-func (v *viewState) fastOut(e *framesState, o *ViewRows, k int) (flags uint8) {
-	s, f, c, d := e.fast, &v.frames.fast.outs[k], &o.Features[k], &v.p.Outs[k]
-	n, den, scale := s.value(e, f)
-	if d.As == plan.F64 {
-		c.F64 = append(c.F64, quotient(n, den, scale))
+	if !s.bounded(0, n) {
 		return 0
 	}
-	x := &v.frames.x
-	x.SetDec(n, scale)
-	if !v.store(c, d, x, o.Len()) {
-		c.setNull(o.Len())
-		flags = FlagOverflow
-	}
-	return flags
+	return n
 }
-
-// value is a feature: num × 10^-scale / den.
-func (s *fastState) value(e *framesState, f *fastOut) (num, den int64, scale int8) {
-	start := s.start[f.frame]
-	switch f.fn {
-	case fastCount:
-		return int64(e.rows - start), 1, 0
-	case fastMost:
-		q := &s.best[f.queue]
-		return q.vals[q.at[f.use]], 1, s.scale[f.arg]
-	case fastFirst:
-		num = s.before(e, start+1, f.arg) - s.before(e, start, f.arg)
-	case fastLast:
-		num = s.total[f.arg] - s.before(e, e.rows-1, f.arg)
-	default:
-		num = s.total[f.arg] - s.before(e, start, f.arg)
-	}
-	if f.fn == fastMean {
-		return num, int64(e.rows - start), s.scale[f.arg]
-	}
-	return num, 1, s.scale[f.arg]
-}
-
-// before is the sum of an argument over all rows before one.
-func (s *fastState) before(e *framesState, number uint64, arg int) int64 {
-	if number == e.rows {
-		return s.total[arg]
-	}
-	return int64(s.cells.words[int(number&s.cells.mask)*s.cells.stride+ringHead+arg])
-}
-
-// quotient is n × 10^-scale / den rounded once. A division of floats does so when both
-// are exact: below 2^53.
-func quotient(n, den int64, scale int8) float64 {
-	const exact = 1 << 53
-	d := float64(den) * pow10[scale]
-	if uint64(n+exact) <= 2*exact && d <= exact {
-		return float64(n) / d
-	}
-	a, b := num.FromInt64(n), num.FromInt64(den)
-	f, _ := num.QuoFloat64(&a, int(scale), &b, 0)
-	return f
-}
-
-var pow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}

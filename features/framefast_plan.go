@@ -11,17 +11,27 @@ import (
 // time over its columns as they are, with features that are a sum, a mean, a count, the
 // first, last, least or greatest of one of them.
 type fastFrames struct {
-	cells   []int // place in a held row of each argument
+	args    []*plan.Input
 	ringArg []int // argument of each ring, -1 when it only counts rows
+	windows bool  // rows have a window of their own: they are a parent's
 	spans   []int64
 	longest int
-	queues  []fastBest
+	queues  []fastQueue
 	outs    []fastOut
+
+	// Rows on their way in, by argument: values at the scale of the state, and the scales
+	// that they came with; memory for both.
+	x      [][]int64
+	scales [][]int8
+	scaled [][]int64
+	one    [][1]int8
+
+	block fastBlock // and on their way out
 }
 
-// fastBest is a queue of the least or greatest values of an argument, and the frames
-// that look into it.
-type fastBest struct {
+// fastQueue is the least or greatest values of an argument, and the frames that look for
+// them.
+type fastQueue struct {
 	arg    int
 	least  bool
 	frames []int
@@ -43,19 +53,21 @@ type fastOut struct {
 	fn         fastFn
 	frame, arg int
 	queue, use int
-	as         plan.Stored
 }
 
 // fastPlan finds out whether the view can be worked out so; nil when it cannot.
 func (v *viewState) fastPlan() *fastFrames {
 	f, s := v.frames, v.p.Scans
-	if v.task.plan.plain || f.Levels != 2 || v.p.Hidden || v.p.Late || len(v.joins) > 0 || v.alerts.m != nil {
+	if v.task.plan.plain || f.Levels != 2 || v.p.Hidden || v.p.Late || v.p.Keyed || len(v.joins) > 0 || v.alerts.m != nil {
 		return nil
 	}
 	if len(v.children)+len(v.joiners)+len(v.members) > 0 || s.ResetWords > 0 || len(s.Prog.Steps) > 0 || len(s.Keeps[0]) > 0 {
 		return nil
 	}
-	p := &fastFrames{}
+	p := &fastFrames{windows: v.p.Parent >= 0}
+	if !v.fastArgs(p) {
+		return nil
+	}
 	for k := range f.Rings {
 		if !v.fastRing(p, &f.Rings[k]) {
 			return nil
@@ -92,13 +104,26 @@ func (v *viewState) fastPlan() *fastFrames {
 		if !ok || o.fn == fastMean && d.As != plan.F64 {
 			return nil
 		}
-		o.as = d.As
 		p.outs = append(p.outs, o)
 	}
 	return p
 }
 
-// fastRing makes a ring's argument one of the plan's: it must be an exact column.
+// fastArgs makes the columns that the view keeps the arguments: they must be exact.
+func (v *viewState) fastArgs(p *fastFrames) bool {
+	for _, k := range v.kept {
+		in := &v.p.Inputs[k]
+		if in.Kind != op.KExact || v.p.Parent < 0 && in.Ref.Source != plan.Payload {
+			return false
+		}
+		p.args = append(p.args, in)
+	}
+	n := len(p.args)
+	p.x, p.scaled, p.scales, p.one = make([][]int64, n), make([][]int64, n), make([][]int8, n), make([][1]int8, n)
+	return true
+}
+
+// fastRing finds a ring's argument.
 func (v *viewState) fastRing(p *fastFrames, g *plan.Ring) bool {
 	if g.Where >= 0 || g.With != op.KNull {
 		return false
@@ -111,16 +136,10 @@ func (v *viewState) fastRing(p *fastFrames, g *plan.Ring) bool {
 		if ld.Reg != g.Reg || ld.Kind == plan.LoadStart || ld.Kind == plan.LoadEnd {
 			continue
 		}
-		in := &v.p.Inputs[ld.Acc]
-		if in.Kind != op.KExact || g.Kind != op.KExact { // a ring that only counts has no kind
+		if g.Kind != op.KExact { // a ring that only counts has no kind
 			return false
 		}
-		a := slices.Index(p.cells, in.Cell)
-		if a < 0 {
-			a = len(p.cells)
-			p.cells = append(p.cells, in.Cell)
-		}
-		p.ringArg = append(p.ringArg, a)
+		p.ringArg = append(p.ringArg, slices.Index(v.kept, ld.Acc))
 		return true
 	}
 	return false
@@ -152,10 +171,10 @@ func (p *fastFrames) out(fr *plan.Frame, k int, ld plan.Load) (o fastOut, ok boo
 }
 
 func (p *fastFrames) queue(arg int, least bool, frame int) (queue, use int) {
-	queue = slices.IndexFunc(p.queues, func(q fastBest) bool { return q.arg == arg && q.least == least })
+	queue = slices.IndexFunc(p.queues, func(q fastQueue) bool { return q.arg == arg && q.least == least })
 	if queue < 0 {
 		queue = len(p.queues)
-		p.queues = append(p.queues, fastBest{arg: arg, least: least})
+		p.queues = append(p.queues, fastQueue{arg: arg, least: least})
 	}
 	q := &p.queues[queue]
 	q.frames = append(q.frames, frame)

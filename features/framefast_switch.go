@@ -1,40 +1,45 @@
 package features
 
-import "github.com/pinova-group/tidemark/features/op"
+import (
+	"github.com/pinova-group/tidemark/features/op"
+)
 
-// startFast takes the rows of an entity over from the rings; false when some row in reach
-// cannot be held so.
+// startFast lets columns take the rows of an entity over from the rings; false when some
+// row in reach cannot be held so.
 func (f *frames) startFast(e *framesState) bool {
-	rows, s := &e.levels[1].rows, e.fast
-	if rows.base < s.bad {
+	lv := &e.levels[1]
+	rows := &lv.rows
+	if rows.base < e.fast.bad {
 		return false
 	}
-	*s = *f.fast.empty()
-	s.bad = rows.end()
-	s.cells.base = rows.base
-	for k := range s.start {
-		s.start[k] = rows.base
-	}
-	for p := rows.base; p < rows.end(); p++ {
-		ts := int64(rows.at(p)[ringTS])
-		if len(f.fast.cells) == 0 {
-			s.cells.push(ts, p)
-		}
-		for a := range f.fast.cells {
-			x, ok := f.ringValue(e, a, p)
-			if !ok || !s.fitsCell(a, x, p == rows.base) {
+	e.fast.bad = rows.end()
+	s := f.fast.empty()
+	cells := make([][]uint64, len(s.args))
+	for at := rows.base; at < rows.end(); at++ {
+		for a := range s.args {
+			cell, ok := f.ringValue(e, a, at)
+			if !ok || !s.fits(f.fast, a, cell, at == rows.base) {
 				return false
 			}
-			s.push(f.fast, a, p, int64(x[1]), ts)
+			cells[a] = cell
 		}
+		row := rows.at(at)
+		if f.fast.windows {
+			s.start, s.end = append(s.start, 0), append(s.end, 0) // of a row that is out
+		}
+		s.pushRow(f.fast, int64(row[ringTS]), int64(row[levelAvail]), int64(row[levelHold]), uint8(row[levelFlags]),
+			func(a int) []uint64 { return cells[a] })
+		s.flag(int(at - rows.base))
 	}
-	if !s.bounded(0) {
+	if !s.bounded(0, 0) {
 		return false
 	}
+	s.on, s.bad, s.done = true, rows.end(), len(s.ts)
+	e.fast = s
 	for k := range e.rings {
 		e.rings[k] = ring{stride: e.rings[k].stride}
 	}
-	s.on = true
+	*lv = frameLevel{rows: ring{stride: levelWords}}
 	return true
 }
 
@@ -54,31 +59,40 @@ func (f *frames) ringValue(e *framesState, arg int, row uint64) (cell []uint64, 
 	return nil, false
 }
 
-// stopFast gives the rows back to the rings, from which all else follows.
+// stopFast gives the rows that are out back to the rings, from which all else follows. No
+// row may be held in columns.
 func (f *frames) stopFast(e *framesState) {
-	e.rings = f.ringsOf(e)
-	*e.fast = fastState{}
+	e.levels[1].rows, e.rings = f.ringsOf(e)
 	fresh := f.empty()
 	e.bests, e.frames = fresh.bests, fresh.frames
+	*e.fast = fastState{}
 }
 
-// ringsOf are the rings of an entity, made if they are not kept.
-func (f *frames) ringsOf(e *framesState) []ring {
+// ringsOf are the rings of an entity, made if they are not kept: that of the rows of the first
+// level and those of the values.
+func (f *frames) ringsOf(e *framesState) (rows ring, rings []ring) {
 	if e.fast == nil || !e.fast.on {
-		return e.rings
+		return e.levels[1].rows, e.rings
 	}
 	s := e.fast
-	rings := f.empty().rings
+	fresh := f.empty()
+	rows, rings = fresh.levels[1].rows, fresh.rings
+	first := s.first[f.fast.longest]
+	number := e.rows - uint64(s.done-first)
+	rows.base = number
 	var x op.Val
-	for p := s.cells.base; p < s.cells.end(); p++ {
-		ts := int64(s.cells.at(p)[ringTS])
+	for at := first; at < s.done; at++ {
+		row := rows.push(s.ts[at], number)
+		row[levelAvail], row[levelHold] = uint64(s.best[bestAvail].vals[at]), uint64(s.best[bestHold].vals[at])
+		row[levelFlags] = uint64(s.flags[at])
 		for k, a := range f.fast.ringArg {
-			entry := rings[k].push(ts, p)
+			entry := rings[k].push(s.ts[at], number)
 			if a >= 0 {
-				x.SetDec(s.before(e, p+1, a)-s.before(e, p, a), s.scale[a])
+				s.load(&x, a, at)
 				op.PutInput(entry[ringHead:], &x, op.KExact, op.KNull)
 			}
 		}
+		number++
 	}
-	return rings
+	return rows, rings
 }

@@ -1,9 +1,11 @@
 package features_test
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -41,6 +43,7 @@ by: [symbol]
 where: side == buy
 features:
   sum: decimal(sum(quantity) over 500ms, 12)
+  wide: decimal(sum(quantity) over 500ms, 30)
   printed: sum(prints) over 1s
   high: decimal(max(price) over 1s, 2)
   n: count() over 1s
@@ -61,6 +64,25 @@ features:
   v: sum(bid_price) over 1s
   m: mean(bid_quantity) over 300ms
   h: max(bid_price) over 300ms
+`, `
+view: frames_parent
+version: 1
+from: ticks
+by: [symbol]
+features:
+  n: count() over 1s
+  v: sum(volume) over 700ms
+  h: max(close) over 1s
+  m: mean(close) over 300ms
+`, `
+view: ticks
+version: 1
+from: trade
+by: [exchange, symbol]
+window: {tumbling: 100ms}
+features:
+  close: last(price)
+  volume: sum(quantity)
 `, `
 view: frames_instants
 version: 1
@@ -86,6 +108,11 @@ func TestFrames_FastMatchPlain(t *testing.T) {
 		f, s := task.FastFrames()
 		fast, slow = fast+f, slow+s
 	}
+	defer func() {
+		if fast == 0 || slow == 0 {
+			t.Errorf("%d states went without programs, %d with them: both ways must be tried", fast, slow)
+		}
+	}()
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
 		n := rapid.IntRange(1, 500).Draw(rt, "n")
@@ -102,32 +129,127 @@ func TestFrames_FastMatchPlain(t *testing.T) {
 			rt.Fatal("states differ")
 		}
 		h := how{batch: size, shards: 1, seed: seed, last: events[n-1].ts}
+		if rapid.Bool().Draw(rt, "warm") {
+			h.from = events[rapid.IntRange(0, n-1).Draw(rt, "from")].ts
+		}
 		want := plain.drive(events, h)
 		h.restore = rapid.Bool().Draw(rt, "restore")
 		r.same(fmt.Sprintf("seed %d n %d %+v", seed, n, h), counted.drive(events, h), want)
 	})
-	if fast == 0 || slow == 0 {
-		t.Fatalf("%d states went without programs, %d with them: both ways must be tried", fast, slow)
-	}
 }
 
-// A price that falls makes the longest queue of greatest values, and at scale 18 the divisor
-// of a mean of some thousand rows is no float.
+// Pushed in the same pieces, with marks behind the newest rows so that some are held, tasks
+// with and without programs give the same rows and snapshots at each step, and either goes
+// on from the other's.
+func TestFrames_FastMatchPlainStepByStep(t *testing.T) {
+	r := newRig(t, fastSpecs...)
+	plain := *r
+	plain.plan = r.plan.Plain()
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64().Draw(rt, "seed")
+		events := r.twinEvents(seed, rapid.IntRange(1, 400).Draw(rt, "n"))
+		if rapid.Bool().Draw(rt, "tame") { // few things that do not fit
+			for _, e := range events {
+				if e.kind == market.KindTrade {
+					e.cols["price"], e.cols["quantity"] = decCell{e.ts / 7919 % 1009, 2}, decCell{e.ts / 104729 % 997, 3}
+				}
+			}
+		}
+		twins := [2]*features.Task{r.plan.NewTask(r.insts, 0), plain.plan.NewTask(r.insts, 0)}
+		var rows [2][][]outRow
+		for k := range rows {
+			rows[k] = make([][]outRow, len(r.plan.Outputs()))
+		}
+		step := func(batches map[market.Kind]*market.Batch, mark int64, last bool) {
+			var marks [market.NumKinds]int64
+			setMarks(&marks, mark)
+			for k, task := range twins {
+				var out features.Rows
+				for _, b := range batches {
+					if err := task.Push(b); err != nil {
+						rt.Fatal(err)
+					}
+				}
+				advance := func() error { return task.Advance(&marks, &out) }
+				if last {
+					advance = func() error { return task.Close(mark, &out) }
+				}
+				if err := advance(); err != nil {
+					rt.Fatal(err)
+				}
+				r.collect(task, &out, rows[k])
+			}
+			r.same(fmt.Sprintf("seed %d mark %d", seed, mark), rows[0], rows[1])
+		}
+		mark := int64(0)
+		for at := 0; at < len(events); {
+			n := min(rapid.IntRange(1, 60).Draw(rt, "size"), len(events)-at)
+			batches := newBatches()
+			for _, e := range events[at : at+n] {
+				appendEvent(batches[e.kind], e)
+			}
+			at += n
+			lag := rapid.Int64Range(0, 400).Draw(rt, "lag") * market.Millisecond
+			mark = max(mark, events[at-1].ts-lag)
+			step(batches, mark, false)
+			a, b := twins[0].AppendSnapshot(nil), twins[1].AppendSnapshot(nil)
+			if string(a) != string(b) {
+				rt.Fatalf("seed %d: snapshots differ after %d events at mark %d", seed, at, mark)
+			}
+			if rapid.IntRange(0, 5).Draw(rt, "restore") == 0 {
+				var err error
+				if twins[0], err = r.plan.Restore(r.insts, b); err != nil {
+					rt.Fatal(err)
+				}
+			}
+		}
+		step(nil, events[len(events)-1].ts, true)
+	})
+}
+
+// Rows that entities put out are placed by time, those of one time as they stand, whatever the
+// distance between times.
+func TestFrames_RowsArePlacedByTime(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		width := rapid.IntRange(0, 63).Draw(rt, "width")
+		times := rapid.SliceOfN(rapid.Uint64Max(1<<width-1), 0, 2000).Draw(rt, "times")
+		if n := rapid.IntRange(1, 300).Draw(rt, "repeat"); len(times)*n < 5000 {
+			times = slices.Repeat(times, n)
+		}
+		order := make([]int, len(times))
+		for k := range order {
+			order[k] = k
+		}
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(times[a], times[b]) })
+		places := features.PlaceTimes(slices.Clone(times), width, 7)
+		for k, row := range order {
+			if places[row] != uint32(7+k) {
+				rt.Fatalf("row %d is at %d, want %d", row, places[row], 7+k)
+			}
+		}
+	})
+}
+
+// A price that falls leaves each value without a greater one behind it, at scale 18 the divisor
+// of a mean of some thousand rows is no float, and sums of great values are none.
 func TestFrames_FastMatchPlainInLongFrames(t *testing.T) {
 	r := newRig(t, fastSpecs[0])
 	plain := *r
 	plain.plan = r.plan.Plain()
-	events := r.twinEvents(7, 9000)
-	ts := events[0].ts
-	for i, e := range events {
-		e.kind, e.inst, e.feed, e.ts, e.ingest = market.KindTrade, 0, 7, ts+int64(i)*market.Millisecond, ts+int64(i)*market.Millisecond
-		if i > 6000 {
-			e.ts += int64(i-6000) * 9 * market.Millisecond
+	for _, shift := range []int{0, 38} {
+		events := r.twinEvents(7, 9000)
+		ts := events[0].ts
+		for i, e := range events {
+			e.kind, e.inst, e.feed, e.ts, e.ingest = market.KindTrade, 0, 7, ts+int64(i)*market.Millisecond, ts+int64(i)*market.Millisecond
+			if i > 6000 {
+				e.ts += int64(i-6000) * 9 * market.Millisecond
+			}
+			quantity := int64(i*i%1009)<<shift + int64(i)
+			e.cols = map[string]value{"price": decCell{int64(900_000 - 7*i), 18}, "quantity": decCell{quantity, 18}, "side": intCell(1), "prints": intCell(1), "id": "x"}
 		}
-		e.cols = map[string]value{"price": decCell{int64(900_000 - 7*i), 18}, "quantity": decCell{int64(i * i % 1009), 18}, "side": intCell(1), "prints": intCell(1), "id": "x"}
+		h := how{batch: 700, shards: 1, seed: 3, last: events[len(events)-1].ts}
+		r.same("long frames", r.drive(events, h), plain.drive(events, h))
 	}
-	h := how{batch: 700, shards: 1, seed: 3, last: events[len(events)-1].ts}
-	r.same("long frames", r.drive(events, h), plain.drive(events, h))
 }
 
 // A division of floats is taken only where it rounds once.

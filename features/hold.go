@@ -3,6 +3,7 @@ package features
 import (
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
@@ -23,6 +24,17 @@ const (
 
 // errText ends a task that would lose texts: places in them have 32 bits.
 var errText = errors.New("texts held or emitted at once exceed what a task can address: advance in smaller steps")
+
+// holdRun keeps rows of an entity.
+func (v *viewState) holdRun(c *cols, r run) {
+	lo := r.lo
+	if v.frames != nil {
+		lo = v.holdColumns(c, r)
+	}
+	for i := lo; i < r.hi; i++ {
+		v.holdRow(c, r.ent, i)
+	}
+}
 
 // holdRow keeps row i of a batch.
 func (v *viewState) holdRow(c *cols, ent uint32, i int) {
@@ -69,12 +81,26 @@ func (v *viewState) heldRec(ent uint32, ts int64) []uint64 {
 }
 
 func (v *viewState) putCells(rec []uint64) {
-	for k := range v.p.Inputs {
+	for _, k := range v.kept {
 		in := &v.p.Inputs[k]
-		if in.Ref.Source != plan.Joined {
-			v.putCell(rec[in.Cell:], &v.row.Regs[in.Reg], in.Kind)
+		v.putCell(rec[in.Cell:], &v.row.Regs[in.Reg], in.Kind)
+	}
+}
+
+// keptInputs are the columns that held rows keep: not those that are joined when the row
+// is complete, nor those that only the filter of a row view reads, before it is held.
+func keptInputs(p *plan.View) (kept []int) {
+	read := func(k int) bool {
+		return p.Shape != plan.RowView || p.Late || slices.ContainsFunc(p.Loads, func(ld plan.Load) bool {
+			return ld.Kind != plan.LoadStart && ld.Kind != plan.LoadEnd && ld.Acc == k
+		})
+	}
+	for k := range p.Inputs {
+		if p.Inputs[k].Ref.Source != plan.Joined && read(k) {
+			kept = append(kept, k)
 		}
 	}
+	return kept
 }
 
 // putCell keeps a value in an empty cell.
@@ -159,6 +185,9 @@ func (v *viewState) completeHeld(rec []uint64, t int64) bool {
 
 // nextHeld is the time of the entity's oldest held row, never for none.
 func (v *viewState) nextHeld(i int32) int64 {
+	if t := v.frames.nextColumn(i); t != never { // they come before the records
+		return t
+	}
 	if r := v.slots[i].held.head; r != 0 {
 		return int64(v.held.node(r)[nodeAt])
 	}
@@ -204,9 +233,6 @@ func (v *viewState) foldHeld(i int32, ts int64, rec []uint64) {
 // emitHeld takes the entity's oldest row out of a row view. With frames it waits for the
 // last row of its instant.
 func (v *viewState) emitHeld(i int32, row *emitted) {
-	if v.frames != nil && v.emitFast(i, row) {
-		return
-	}
 	s, m := &v.slots[i], v.fin
 	r := v.held.pop(&s.held)
 	rec := v.held.rec(r)
@@ -316,31 +342,41 @@ func (v *viewState) passRow(ent uint32, from *emitted) {
 
 // saveHeld writes the held rows of an entity: fixed words as they are, texts by what they
 // hold.
-func (v *viewState) saveHeld(w *writer, l list) {
-	n := 0
+func (v *viewState) saveHeld(w *writer, i int32) {
+	l, n := v.slots[i].held, 0
 	for r := l.head; r != 0; r = v.held.next(r) {
 		n++
 	}
-	w.word(uint64(n))
+	cols := v.frames.columnsOf(i)
+	w.word(uint64(cols.held() + n))
+	rec := make([]uint64, v.p.Held)
+	for k := range cols.held() {
+		clear(rec)
+		v.putColumns(rec, cols, cols.done+k)
+		v.saveRow(w, cols.ts[cols.done+k], rec)
+	}
 	for r := l.head; r != 0; r = v.held.next(r) {
-		rec := v.held.rec(r)
-		w.word(v.held.node(r)[nodeAt])
-		w.words(rec[:plan.HeldCells])
-		for k := range v.p.Inputs {
-			in := &v.p.Inputs[k]
-			switch cell := rec[in.Cell:]; {
-			case in.Ref.Source == plan.Joined:
-			case in.Kind == op.KText && cell[0] == 1:
-				w.word(1)
-				w.text(string(v.textOf(cell)))
-			default:
-				w.words(cell[:op.CellWords(in.Kind)])
-			}
+		v.saveRow(w, int64(v.held.node(r)[nodeAt]), v.held.rec(r))
+	}
+}
+
+func (v *viewState) saveRow(w *writer, ts int64, rec []uint64) {
+	w.word(uint64(ts))
+	w.words(rec[:plan.HeldCells])
+	for k := range v.p.Inputs {
+		in := &v.p.Inputs[k]
+		switch cell := rec[in.Cell:]; {
+		case in.Ref.Source == plan.Joined:
+		case in.Kind == op.KText && cell[0] == 1:
+			w.word(1)
+			w.text(string(v.textOf(cell)))
+		default:
+			w.words(cell[:op.CellWords(in.Kind)])
 		}
-		for _, j := range v.joins {
-			if j.p.AtRows {
-				w.text(j.names[rec[j.p.KeyWord]])
-			}
+	}
+	for _, j := range v.joins {
+		if j.p.AtRows {
+			w.text(j.names[rec[j.p.KeyWord]])
 		}
 	}
 }

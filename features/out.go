@@ -92,10 +92,14 @@ func (v *viewState) store(c *OutCol, d *plan.Out, x *op.Val, n int) (ok bool) {
 // on from a parent with another entity key can be out of order, and only among those of
 // one instant.
 func (v *viewState) sortPassed() {
-	o := v.out
-	if v.p.Shape != plan.RowView || v.p.Parent < 0 {
-		return
+	if v.p.Shape == plan.RowView && v.p.Parent >= 0 {
+		v.sortOut(v.outFrom)
 	}
+}
+
+// sortOut orders the rows appended from a place on.
+func (v *viewState) sortOut(from int) {
+	o := v.out
 	v.ents.ranks()
 	cmp := func(a, b int) int {
 		if o.RowTS[a] != o.RowTS[b] {
@@ -106,15 +110,15 @@ func (v *viewState) sortPassed() {
 		}
 		return int(v.ents.rank[o.Entity[a]]) - int(v.ents.rank[o.Entity[b]])
 	}
-	perm := make([]int, o.Len()-v.outFrom)
+	perm := make([]int, o.Len()-from)
 	for i := range perm {
-		perm[i] = v.outFrom + i
+		perm[i] = from + i
 	}
 	if slices.IsSortedFunc(perm, cmp) {
 		return
 	}
 	slices.SortStableFunc(perm, cmp)
-	o.permute(v.outFrom, perm)
+	o.permute(from, perm)
 }
 
 // permute puts row perm[i] at from+i.

@@ -145,7 +145,7 @@ func (v *viewState) saveSlot(w *writer, i int32) {
 	v.saveList(w, s.closed)
 	v.saveList(w, s.roll.panes)
 	if v.p.Hold {
-		v.saveHeld(w, s.held)
+		v.saveHeld(w, i)
 	}
 }
 

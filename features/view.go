@@ -34,6 +34,7 @@ type viewState struct {
 	frames *frames  // nil without frames
 	panes  arena
 	held   arena  // rows that the mark has not passed
+	kept   []int  // columns that they keep
 	texts  []byte // of held rows
 	due    int64  // no row can become final below this mark
 	latest *latest
@@ -91,7 +92,7 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 	v.initUnion()
 	v.matched = make([][]uint64, len(v.joins))
 	if p.Hold {
-		v.held = newArena(p.Held)
+		v.held, v.kept = newArena(p.Held), keptInputs(p)
 	}
 	if p.Row != nil {
 		v.row = op.NewMachine(p.Row)
@@ -290,6 +291,9 @@ func (v *viewState) newest() int64 {
 		}
 		if s.roll.panes.tail != 0 {
 			t = max(t, int64(v.panes.rec(s.roll.panes.tail)[plan.MetaLastTS]))
+		}
+		if c := v.frames.columnsOf(int32(i)); c.held() > 0 {
+			t = max(t, c.ts[len(c.ts)-1])
 		}
 		if s.held.tail != 0 {
 			t = max(t, int64(v.held.node(s.held.tail)[nodeAt]))
