@@ -46,6 +46,7 @@
 // # What is kept
 //
 // Open panes in one slab, closed ones and those of rolling windows in an arena, sets of
-// distinct and quantile in another; entities that no later row depends on are forgotten
+// distinct and quantile in another, rows of frames that need no programs in columns of
+// each entity; entities that no later row depends on are forgotten
 // (F5). Nothing is allocated for an event or a row once the slabs have grown.
 package features

@@ -24,8 +24,7 @@ type fastState struct {
 	bad  uint64 // rows before this number cannot be held so
 	done int    // rows in front that are out
 	ts   []int64
-	// start and end are the windows of rows of a parent, avail and hold what best values
-	// are looked for in.
+	// start and end are the windows of rows of a parent.
 	start, end []int64
 	flags      []uint8
 	args       []fastArg

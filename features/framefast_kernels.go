@@ -1,0 +1,252 @@
+package features
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/pinova-group/tidemark/market/num"
+)
+
+// fastBlock is instants of an entity on their way out.
+type fastBlock struct {
+	n, rows int               // instants, and rows that they put out
+	lo      int               // place of the first row
+	single  bool              // each instant puts out one row
+	at      int               // place in the output of the first row
+	to      []uint32          // or of each row
+	ends    [blockRows]uint32 // place after the last row of each instant
+	limit   [blockRows]int64
+	first   []uint32 // by frame, blockRows each: place of its first row
+	most    [blockRows]uint32
+	sums    [blockRows]int64
+	avail   [blockRows]int64
+	hold    [blockRows]int64
+	flags   [blockRows]uint8
+	f64     [blockRows]float64
+	lost    [blockRows]bool
+	col     OutCol
+}
+
+// blockRows is the most instants of a block: few enough for the nearest cache.
+const blockRows = 256
+
+// firstOf is the first row of a frame, by instant.
+func (b *fastBlock) firstOf(frame int) []uint32 { return b.first[frame*blockRows:][:b.n] }
+
+// moveFrames finds the first row of each frame at each instant. Four rows are looked at
+// at once, without a branch: how many leave nobody can tell in advance. Frames go side by
+// side, since each waits for its own last step.
+func (s *fastState) moveFrames(p *fastFrames, b *fastBlock) {
+	b.first = grow(b.first, len(p.spans)*blockRows)
+	ts := append(s.ts, math.MaxInt64, math.MaxInt64, math.MaxInt64)
+	s.ts = ts[:len(ts)-3]
+	at := s.first[:len(p.spans)]
+	for j, t := range b.limit[:b.n] {
+		for k, span := range p.spans {
+			limit, i := t-span+1, at[k]
+			for {
+				w := ts[i : i+4 : i+4]
+				n := -int((w[0]-limit)>>63 + (w[1]-limit)>>63 + (w[2]-limit)>>63 + (w[3]-limit)>>63)
+				i += n
+				if n < 4 {
+					break
+				}
+			}
+			at[k], b.first[k*blockRows+j] = i, uint32(i)
+		}
+	}
+}
+
+// greatest finds the place of the greatest value of a frame at each instant, given that at
+// the instant before, and returns the last. A place never falls: the steps to the next value as
+// great are as many as rows, however long the frame is.
+func (b *fastBlock) greatest(x *fastBest, at int, frame int) int {
+	first, ends, next := b.firstOf(frame), b.ends[:b.n], x.next
+	most := b.most[:len(first)]
+	if x.rising {
+		for j := range most {
+			most[j] = ends[j] - 1
+		}
+		return int(most[len(most)-1])
+	}
+	for j, lo := range first {
+		at = max(at, int(lo))
+		for end := int(ends[j]); ; {
+			to := at + int(next[at])
+			if to >= end {
+				break
+			}
+			at = to
+		}
+		most[j] = uint32(at)
+	}
+	return at
+}
+
+// moveBest brings what looks for best values past instants that put nothing out.
+func (s *fastState) moveBest(p *fastFrames, b *fastBlock) {
+	for at := b.lo; at < int(b.ends[b.n-1]); at++ {
+		s.flag(at)
+	}
+	for k := range s.best {
+		x := &s.best[k]
+		for u := range x.at {
+			x.at[u] = b.greatest(x, x.at[u], p.looking(k, u))
+		}
+	}
+}
+
+// looking is the frame of use u of best values k.
+func (p *fastFrames) looking(k, u int) int {
+	if k < bestArgs {
+		return p.longest
+	}
+	return p.queues[k-bestArgs].frames[u]
+}
+
+// flag notes the flags of a row.
+func (s *fastState) flag(at int) {
+	s.seen |= s.flags[at]
+	for f := s.flags[at]; f != 0; f &= f - 1 {
+		s.flagged[bits.TrailingZeros8(f)] = at + 1
+	}
+}
+
+// fastF64 works a feature out as floats.
+func (s *fastState) fastF64(p *fastFrames, b *fastBlock, f *fastOut, dst []float64) {
+	first, ends := b.firstOf(f.frame)[:len(dst)], b.ends[:len(dst)]
+	den := 1.0
+	if f.fn != fastCount {
+		a := &s.args[f.arg]
+		den = pow10[a.scale] // a float, since 5^18 is below 2^53
+		rows := uint64(ends[len(ends)-1] - first[0])
+		if bits.Len64(a.size)+bits.Len64(rows) > 53 || f.fn == fastMean && float64(rows)*den > 1<<53 {
+			s.nums(p, b, f)
+			for j := range dst {
+				n := int64(1)
+				if f.fn == fastMean {
+					n = int64(ends[j]) - int64(first[j])
+				}
+				dst[j] = quotient(b.sums[j], n, a.scale)
+			}
+			return
+		}
+	}
+	switch f.fn {
+	case fastSum:
+		before := s.args[f.arg].before
+		for j := range dst {
+			dst[j] = float64(before[ends[j]]-before[first[j]]) / den
+		}
+	case fastMean:
+		before := s.args[f.arg].before
+		for j := range dst {
+			dst[j] = float64(before[ends[j]]-before[first[j]]) / (float64(int64(ends[j])-int64(first[j])) * den)
+		}
+	case fastMost:
+		x := &s.best[bestArgs+f.queue]
+		x.at[f.use] = b.greatest(x, x.at[f.use], f.frame)
+		mask, last, q := x.mask(), uint32(math.MaxUint32), 0.0
+		for j, at := range b.most[:len(dst)] {
+			if at != last { // the same for many rows
+				last, q = at, float64(x.vals[at]^mask)/den
+			}
+			dst[j] = q
+		}
+	default:
+		s.nums(p, b, f)
+		for j := range dst {
+			dst[j] = float64(b.sums[j]) / den
+		}
+	}
+}
+
+// mask turns what is kept into the value.
+func (x *fastBest) mask() int64 {
+	if x.least {
+		return -1
+	}
+	return 0
+}
+
+// nums works a feature out as integers: sums stand for means.
+func (s *fastState) nums(p *fastFrames, b *fastBlock, f *fastOut) {
+	first, ends := b.firstOf(f.frame), b.ends[:b.n]
+	sums := b.sums[:b.n]
+	if f.fn == fastCount {
+		for j := range sums {
+			sums[j] = int64(ends[j]) - int64(first[j])
+		}
+		return
+	}
+	before := s.args[f.arg].before
+	switch f.fn {
+	case fastFirst:
+		for j, at := range first {
+			sums[j] = before[at+1] - before[at]
+		}
+	case fastLast:
+		for j, at := range ends {
+			sums[j] = before[at] - before[at-1]
+		}
+	case fastMost:
+		x := &s.best[bestArgs+f.queue]
+		x.at[f.use] = b.greatest(x, x.at[f.use], f.frame)
+		mask := x.mask()
+		for j, at := range b.most[:len(sums)] {
+			sums[j] = x.vals[at] ^ mask
+		}
+	default:
+		for j := range sums {
+			sums[j] = before[ends[j]] - before[first[j]]
+		}
+	}
+}
+
+// spread writes what each instant has into its rows.
+func spread[T any](dst, x []T, b *fastBlock) {
+	switch {
+	case len(x) == 0:
+	case b.single && b.to != nil:
+		for j, at := range b.to {
+			dst[at] = x[j]
+		}
+	default:
+		b.eachRow(func(j, at int) { dst[at] = x[j] })
+	}
+}
+
+// eachRow calls f for each row that is put out: its instant and its place in the output.
+func (b *fastBlock) eachRow(f func(j, at int)) {
+	r, place := 0, b.lo
+	for j, end := range b.ends[:b.n] {
+		n := int(end) - place
+		place = int(end)
+		if b.single {
+			n = 1
+		}
+		for range n {
+			if b.to != nil {
+				f(j, int(b.to[r]))
+			} else {
+				f(j, b.at+r)
+			}
+			r++
+		}
+	}
+}
+
+// quotient is n × 10^-scale / den rounded once. A division of floats does so when both
+// are exact: below 2^53.
+func quotient(n, den int64, scale int8) float64 {
+	const exact = 1 << 53
+	d := float64(den) * pow10[scale]
+	if uint64(n+exact) <= 2*exact && d <= exact {
+		return float64(n) / d
+	}
+	a, b := num.FromInt64(n), num.FromInt64(den)
+	f, _ := num.QuoFloat64(&a, int(scale), &b, 0)
+	return f
+}
+
+var pow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
