@@ -183,6 +183,17 @@ features:
   n: count()
   close: last(close)
   btc: clock.close
+`, "a union by a clock": `
+view: v
+version: 1
+from: {t: trade, q: quote}
+by: [exchange, market, symbol]
+window: {clock: btc_bars_1s, reset: 1m}
+features:
+  trades: count(t.price)
+  quotes: count(q.bid_price)
+  last: last(t.price)
+  btc: clock.close
 `, "members as they were known": `
 view: v
 version: 1
