@@ -27,7 +27,6 @@ type joinState struct {
 	own   []int32 // key by entity of the view itself
 	key   []byte
 
-	c     cols
 	meta  [plan.MetaWords]uint64
 	fresh int // records since the last drop
 	kept  int // records that it left
@@ -96,8 +95,7 @@ func (j *joinState) ofEntity(of *[]int32, refs []plan.Ref, ents *entities, ent u
 }
 
 // push takes events of the joined kind.
-func (j *joinState) push(b *market.Batch) error {
-	j.c.view(b, b.Cols)
+func (j *joinState) push(b *market.Batch, c *cols) error {
 	mark, first := j.task.marks[b.Kind], &j.task.first[b.Kind]
 	for i := range b.N {
 		if err := j.task.meet(int(b.Inst[i])); err != nil {
@@ -110,17 +108,17 @@ func (j *joinState) push(b *market.Batch) error {
 		if *first == market.NoTime || ts < *first {
 			*first = ts
 		}
-		key := &j.keys[j.ofEvent(&j.right, j.p.Right, &j.c, i)]
+		key := &j.keys[j.ofEvent(&j.right, j.p.Right, c, i)]
 		if ts < key.last {
 			return fmt.Errorf("push %s: rows of one key of join %s go back in time", b.Kind, j.p.Alias)
 		}
 		key.last = ts
-		j.task.loadEvent(j.p.Inputs, j.row.Regs, &j.c, i)
+		j.task.loadEvent(j.p.Inputs, j.row.Regs, c, i)
 		if !j.passes() {
 			continue
 		}
 		clear(j.meta[:])
-		j.task.meta(j.meta[:], &j.c, i, i+1)
+		j.task.meta(j.meta[:], c, i, i+1)
 		j.take(key, ts)
 	}
 	return nil

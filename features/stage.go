@@ -15,7 +15,6 @@ type stage struct {
 	ents  *entities
 	views []*viewState
 
-	direct   cols // the batch as it stands
 	gathered cols // the batch by entity
 	runs     []run
 	perm     []int32
@@ -35,14 +34,11 @@ func (st *stage) add(v *viewState) {
 // they are folded: gathering a row costs less than starting a segment for it.
 const sortBelow = 16
 
-// push groups a batch and folds it into the views; payload has its columns and those that
-// were worked out from the book.
-func (st *stage) push(b *market.Batch, payload []market.Col) error {
-	st.direct.view(b, payload)
-	c := &st.direct
+// push groups a batch, which c shows as it stands, and folds it into the views.
+func (st *stage) push(b *market.Batch, c *cols) error {
 	sorted, err := st.findRuns(b)
 	if err == nil && !sorted {
-		c, err = &st.gathered, st.group(b)
+		c, err = &st.gathered, st.group(b, c)
 	}
 	if err == nil {
 		err = st.order(c)
@@ -122,7 +118,7 @@ func (st *stage) newEntity(x int, feed market.FeedID) (uint32, error) {
 }
 
 // group is a stable counting sort of the rows by entity and a gather of the columns.
-func (st *stage) group(b *market.Batch) error {
+func (st *stage) group(b *market.Batch, c *cols) error {
 	n := b.N
 	st.ent, st.perm = grow(st.ent, n), grow(st.perm, n)
 	st.touched = st.touched[:0]
@@ -155,7 +151,7 @@ func (st *stage) group(b *market.Batch) error {
 	for _, e := range st.touched {
 		st.count[e] = 0
 	}
-	st.gathered.gather(&st.direct, st.task.plan.kinds.Fields(st.kind), st.perm)
+	st.gathered.gather(c, st.task.plan.kinds.Fields(st.kind), st.perm)
 	return nil
 }
 

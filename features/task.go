@@ -22,6 +22,7 @@ type Task struct {
 	peek  bool  // Close gives windows that have not ended, too
 	err   error // the first error; it ends the task
 
+	direct cols         // the batch that is pushed, as it stands; behind its columns those of the book
 	stages []*stage     // of kinds
 	joins  []*joinState // of kinds
 	books  *books       // nil when no view reads one
@@ -136,21 +137,22 @@ func (t *Task) Push(b *market.Batch) error {
 			return t.fail(err)
 		}
 	}
+	t.direct.view(b, payload)
 	for _, st := range t.stages {
 		if st.kind == b.Kind {
-			if err := st.push(b, payload); err != nil {
+			if err := st.push(b, &t.direct); err != nil {
 				return t.fail(err)
 			}
 		}
 	}
 	if b.Kind == market.KindInstrument {
-		if err := t.pushListings(b); err != nil {
+		if err := t.pushListings(); err != nil {
 			return t.fail(err)
 		}
 	}
 	for _, j := range t.joins {
 		if j.p.Kind == b.Kind {
-			if err := j.push(b); err != nil {
+			if err := j.push(b, &t.direct); err != nil {
 				return t.fail(err)
 			}
 		}

@@ -47,20 +47,19 @@ func (e *listing) gone(t int64) bool {
 }
 
 // pushListings gives instrument events to the views whose universe they make.
-func (t *Task) pushListings(b *market.Batch) error {
-	var c *cols
+func (t *Task) pushListings() error {
+	ordered := false
 	for _, v := range t.views {
 		if v.latest == nil || v.latest.Universe == nil {
 			continue
 		}
-		if c == nil {
-			c = &cols{}
-			c.view(b, b.Cols)
-			if err := t.inOrder(c); err != nil {
+		if !ordered {
+			if err := t.inOrder(&t.direct); err != nil {
 				return err
 			}
+			ordered = true
 		}
-		if err := v.pushListings(c); err != nil {
+		if err := v.pushListings(&t.direct); err != nil {
 			return err
 		}
 	}
