@@ -355,10 +355,8 @@ func (v *viewState) pushState(from *viewState, row *emitted, rec []uint64) {
 	open := v.openRec(i)
 	v.merge(open, rec)
 	open[plan.MetaFlags] |= uint64(row.flags & inherited)
-	for k := range v.p.Accs {
-		if a := &v.p.Accs[k]; a.Owner() {
-			a.Merge(open, rec, &v.task.sc)
-		}
+	for _, a := range v.owners {
+		a.Merge(open, rec, &v.task.sc)
 	}
 }
 

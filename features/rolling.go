@@ -73,10 +73,8 @@ func (v *viewState) emitRolling(i int32, t int64) (empty bool) {
 	}
 	if s.roll.sets != 0 {
 		sets := v.panes.rec(s.roll.sets)
-		for k := range v.p.Accs {
-			if a := &v.p.Accs[k]; a.Owner() {
-				v.rec[a.Off] = sets[a.Off]
-			}
+		for _, a := range v.owners {
+			v.rec[a.Off] = sets[a.Off]
 		}
 	}
 	return false
@@ -100,23 +98,19 @@ func (v *viewState) enterWindow(s *slot, r uint32) {
 	} else {
 		v.merge(v.panes.rec(w.back), v.panes.rec(r))
 	}
-	for k := range v.p.Accs {
-		if a := &v.p.Accs[k]; a.Owner() {
-			if w.sets == 0 {
-				w.sets = v.panes.alloc()
-			}
-			a.Merge(v.panes.rec(w.sets), v.panes.rec(r), &v.task.sc)
+	for _, a := range v.owners {
+		if w.sets == 0 {
+			w.sets = v.panes.alloc()
 		}
+		a.Merge(v.panes.rec(w.sets), v.panes.rec(r), &v.task.sc)
 	}
 }
 
 // copyFixed copies a record without the sets it owns.
 func (v *viewState) copyFixed(dst, src []uint64) {
 	copy(dst, src)
-	for k := range v.p.Accs {
-		if a := &v.p.Accs[k]; a.Owner() {
-			dst[a.Off] = 0
-		}
+	for _, a := range v.owners {
+		dst[a.Off] = 0
 	}
 }
 
@@ -127,10 +121,8 @@ func (v *viewState) leaveWindow(i int32, s *slot) {
 	}
 	v.panes.release(v.panes.pop(&w.front))
 	r := v.panes.pop(&w.panes)
-	for k := range v.p.Accs {
-		if a := &v.p.Accs[k]; a.Owner() {
-			a.Sub(v.panes.rec(w.sets), v.panes.rec(r), &v.task.sc)
-		}
+	for _, a := range v.owners {
+		a.Sub(v.panes.rec(w.sets), v.panes.rec(r), &v.task.sc)
 	}
 	v.toTail(i, v.panes.rec(r))
 	v.freePane(r)

@@ -42,9 +42,10 @@ type viewState struct {
 	row, fin *op.Machine
 	vec      vectors
 	lasts    lasts
-	slow     []int // accumulators that go through the row program
-	fast     []int // accumulators that kernels fold
-	slowNow  []int // slow, and those fast ones whose columns hold nulls in this batch
+	slow     []int     // accumulators that go through the row program
+	fast     []int     // accumulators that kernels fold
+	owners   []*op.Acc // that own sets
+	slowNow  []int     // slow, and those fast ones whose columns hold nulls in this batch
 	fastNow  []int
 	kernels  kernels
 	cut      cutter
@@ -96,6 +97,11 @@ func newViewState(t *Task, index int, p *plan.View) *viewState {
 	}
 	if p.Row != nil {
 		v.row = op.NewMachine(p.Row)
+	}
+	for k := range p.Accs {
+		if a := &p.Accs[k]; a.Owner() {
+			v.owners = append(v.owners, a)
+		}
 	}
 	v.fin = op.NewMachine(p.Finish)
 	if len(p.Alerts.List) > 0 {
@@ -204,10 +210,8 @@ func (v *viewState) freePane(r uint32) {
 }
 
 func (v *viewState) freeSets(rec []uint64) {
-	for i := range v.p.Accs {
-		if a := &v.p.Accs[i]; a.Owner() {
-			a.Free(rec, &v.task.sc)
-		}
+	for _, a := range v.owners {
+		a.Free(rec, &v.task.sc)
 	}
 }
 
