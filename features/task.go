@@ -137,6 +137,9 @@ func (t *Task) Push(b *market.Batch) error {
 			return t.fail(err)
 		}
 	}
+	if !slices.ContainsFunc(t.plan.inputs, func(in Input) bool { return in.Kind == b.Kind }) {
+		return nil
+	}
 	t.direct.view(b, payload)
 	for _, st := range t.stages {
 		if st.kind == b.Kind {
