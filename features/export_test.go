@@ -134,8 +134,8 @@ func reach(x reflect.Value) (n int) {
 			}
 		}
 	case reflect.Struct:
-		for i := range x.NumField() {
-			n += reach(x.Field(i))
+		for _, f := range x.Fields() {
+			n += reach(f)
 		}
 	}
 	return n
