@@ -32,7 +32,7 @@ var layers = [][]string{
 	{"market/canon", "lake/file"},
 	{"lake/catalog", "specs", "features/lang"},
 	{"lake", "sequence", "features/op", "features/sql"},
-	{"features/plan", "lake/sink"},
+	{"features/plan", "lake/sink", "lake/interop"},
 	{"features"},
 	{"ingest/gen", "run/rowfile", "run/input"},
 	{"run/picture"},

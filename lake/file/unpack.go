@@ -8,7 +8,7 @@ import (
 )
 
 // Unpacker makes event batches of columns of processed.<kind>: the columns that a
-// reader was asked for, by field id. Not for concurrent use.
+// reader was asked for, by name. Not for concurrent use.
 type Unpacker struct {
 	kind  market.Kind
 	insts *market.Instruments
@@ -30,7 +30,8 @@ type Unpacker struct {
 func NewUnpacker(kind market.Kind, cols []Column, insts *market.Instruments, feeds *market.Feeds) (*Unpacker, error) {
 	u := &Unpacker{kind: kind, insts: insts, feeds: feeds, feed: map[string]market.FeedID{}}
 	place := func(want *Column) (int, error) {
-		i := slices.IndexFunc(cols, func(c Column) bool { return c.ID == want.ID })
+		// By name: a REST catalog gives its own ids.
+		i := slices.IndexFunc(cols, func(c Column) bool { return c.Name == want.Name })
 		if i >= 0 && cols[i].Type != want.Type {
 			return 0, fmt.Errorf("column %s is %s, not %s", want.Name, cols[i].Type, want.Type)
 		}

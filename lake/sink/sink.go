@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/lake/file"
 	"github.com/pinova-group/tidemark/market"
@@ -57,6 +58,7 @@ type events struct {
 	table  *lake.Table
 	base   int64 // snapshot that known ids are of
 	packer *file.Packer
+	cols   []file.Column // the packer's, with the ids of the table
 	commit lake.CommitID
 	files  []written
 	nfiles int // files of the commit so far
@@ -137,7 +139,7 @@ func (s *Events) Add(ctx context.Context, b *market.Batch) error {
 	if err := t.closePast(ctx); err != nil {
 		return err
 	}
-	return s.fit(ctx)
+	return s.shrink(ctx)
 }
 
 // sort finds the partition of each row and drops the known ones.
@@ -200,7 +202,7 @@ func (s *Events) of(ctx context.Context, k market.Kind) (*events, error) {
 	}
 	plain := len(cols) > len(file.Events(k, false))
 	t := &events{kind: k, table: tab, packer: file.NewPacker(k, plain, s.insts, s.feeds), parts: map[partKey]*part{}}
-	if err := fits(tab.Name(), cols, t.packer.Columns()); err != nil {
+	if t.cols, err = fit(tab.Name(), cols, t.packer.Columns()); err != nil {
 		return nil, err
 	}
 	if err := t.begin(tab); err != nil {
@@ -210,29 +212,28 @@ func (s *Events) of(ctx context.Context, k market.Kind) (*events, error) {
 	return t, nil
 }
 
-// fits compares the columns of a table with those of its files.
-func fits(name string, have, want []file.Column) error {
-	if len(have) == len(want) && !slices.ContainsFunc(want, func(w file.Column) bool {
-		return !slices.ContainsFunc(have, func(h file.Column) bool {
-			return h.ID == w.ID && h.Type == w.Type && h.Nullable == w.Nullable
-		})
-	}) {
-		return nil
+// fit gives the columns of the files the ids that the table has for them: those of the
+// release, unless a REST server gave its own.
+func fit(name string, have, want []file.Column) ([]file.Column, error) {
+	refuse := func(what string) error {
+		return &fault.Error{Code: "schema", Message: "the table has other columns than this program writes", Where: name, Why: what, Exit: fault.ExitFailed,
+			Remedy: "one of them is of another version: use the program that made the table, or a table of its own"}
 	}
-	return fmt.Errorf("table %s has other columns than this program writes: %s; one of them is of another version", name, diff(have, want))
-}
-
-func diff(have, want []file.Column) string {
-	for _, w := range want {
-		i := slices.IndexFunc(have, func(h file.Column) bool { return h.ID == w.ID })
+	if len(have) != len(want) {
+		return nil, refuse(fmt.Sprintf("it has %d columns, not %d", len(have), len(want)))
+	}
+	out := slices.Clone(want)
+	for i := range out {
+		k := slices.IndexFunc(have, func(h file.Column) bool { return h.Name == out[i].Name })
 		switch {
-		case i < 0:
-			return fmt.Sprintf("the table has no column %s (id %d)", w.Name, w.ID)
-		case have[i].Type != w.Type || have[i].Nullable != w.Nullable:
-			return fmt.Sprintf("column %s is %s there and %s here", w.Name, have[i].Type, w.Type)
+		case k < 0:
+			return nil, refuse("it has no column " + out[i].Name)
+		case have[k].Type != out[i].Type || have[k].Nullable != out[i].Nullable:
+			return nil, refuse(fmt.Sprintf("column %s is %s there and %s here", out[i].Name, have[k].Type, out[i].Type))
 		}
+		out[i].ID, out[i].Element = have[k].ID, have[k].Element
 	}
-	return fmt.Sprintf("it has %d columns, not %d", len(have), len(want))
+	return out, nil
 }
 
 // begin starts the next commit on a state of the table.
@@ -257,7 +258,7 @@ func (t *events) part(ctx context.Context, key partKey) (*part, error) {
 	if p.known, err = t.idsAt(ctx, t.table, t.base, key); err != nil {
 		return nil, err
 	}
-	if p.w, err = file.NewWriter(t.packer.Columns(), file.EventKeys()); err != nil {
+	if p.w, err = file.NewWriter(t.cols, file.EventKeys()); err != nil {
 		return nil, err
 	}
 	t.parts[key] = p
@@ -338,8 +339,8 @@ func (t *events) write(ctx context.Context, parts []*part) error {
 	return nil
 }
 
-// fit keeps the memory: the largest partition becomes a file until all fit.
-func (s *Events) fit(ctx context.Context) error {
+// shrink keeps the memory: the largest partition becomes a file until all fit.
+func (s *Events) shrink(ctx context.Context) error {
 	for {
 		total := int64(0)
 		var of *events
