@@ -70,10 +70,10 @@ type Commit struct {
 	Tries    int
 }
 
-// ErrFenced: the table stands at other offsets than those that the change begins at.
+// ErrFenced is a table that stands at other offsets than those that the change begins at.
 var ErrFenced = errors.New("another committer has moved the table on")
 
-// ErrConflict: others were faster, each time.
+// ErrConflict is a commit for which others were faster, each time.
 var ErrConflict = errors.New("the table changed each time")
 
 // UnknownError is a commit of which nobody knows whether it was made. Nothing of it may

@@ -21,10 +21,10 @@ type Position struct {
 // Offsets is a vector of positions, sorted, one for each partition.
 type Offsets []Position
 
-// ErrBackwards: offsets or another mark would move backwards (I4).
+// ErrBackwards is offsets, or another mark, that would move backwards (I4).
 var ErrBackwards = errors.New("offsets would move backwards")
 
-// ErrTopicReplaced: a topic of this name has been deleted and made anew.
+// ErrTopicReplaced is a topic that has been deleted and made anew under its name.
 var ErrTopicReplaced = errors.New("the topic was deleted and made anew; its offsets mean other records")
 
 func compare(a, b Position) int {

@@ -190,7 +190,7 @@ func (f *flaky) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Body != nil {
 			_ = r.Body.Close()
 		}
-		return &http.Response{StatusCode: 503, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		return &http.Response{StatusCode: http.StatusServiceUnavailable, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 	}
 	res, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
@@ -247,7 +247,7 @@ func TestS3_SettingsArriveInRequests(t *testing.T) {
 		if want := "https://s3.example.org/bucket/k"; !strings.HasPrefix(r.URL.String(), want) {
 			t.Errorf("asked for %s, want %s", r.URL, want)
 		}
-		return &http.Response{StatusCode: 200, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		return &http.Response{StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 	})
 	s, err := objstore.NewS3(t.Context(), objstore.S3Config{Endpoint: "https://s3.example.org", Region: "eu-central-1", AccessKey: "a", SecretKey: "b",
 		SSE: "aws:kms", KMSKey: "key-1", Transport: rt})

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"path"
@@ -51,7 +52,7 @@ func (o *storeIO) Create(name string) (iceio.FileWriter, error) {
 func (o *storeIO) WalkDir(root string, fn fs.WalkDirFunc) error {
 	for info, err := range o.s.List(o.ctx, root) {
 		err := fn(info.URI, fileInfo{info}, err)
-		if err == fs.SkipAll {
+		if errors.Is(err, fs.SkipAll) {
 			return nil
 		}
 		if err != nil {
