@@ -55,13 +55,20 @@ type fastOut struct {
 	queue, use int
 }
 
+// framesAlone tells that rows go nowhere but to the output, and that nothing but frames of one
+// level makes their features.
+func (v *viewState) framesAlone() bool {
+	s := v.p.Scans
+	if v.frames.Levels != 2 || v.p.Hidden || v.p.Late || v.p.Keyed || len(v.joins) > 0 || v.alerts.m != nil {
+		return false
+	}
+	return len(v.children)+len(v.joiners)+len(v.members) == 0 && s.ResetWords == 0 && len(s.Prog.Steps) == 0 && len(s.Keeps[0]) == 0
+}
+
 // fastPlan finds out whether the view can be worked out so; nil when it cannot.
 func (v *viewState) fastPlan() *fastFrames {
 	f, s := v.frames, v.p.Scans
-	if v.task.plan.plain || f.Levels != 2 || v.p.Hidden || v.p.Late || v.p.Keyed || len(v.joins) > 0 || v.alerts.m != nil {
-		return nil
-	}
-	if len(v.children)+len(v.joiners)+len(v.members) > 0 || s.ResetWords > 0 || len(s.Prog.Steps) > 0 || len(s.Keeps[0]) > 0 {
+	if v.task.plan.plain || !v.framesAlone() {
 		return nil
 	}
 	p := &fastFrames{windows: v.p.Parent >= 0}
