@@ -171,4 +171,14 @@ func (r *Feeds) Unknown() []string {
 	return out
 }
 
+// Ahead reports whether an event time lies too far ahead of its ingest time to be
+// believed. A feed whose clock offset is measured allows its MaxSkew; another one the
+// lenient bound, because recorders are known to run a second behind their exchange.
+func (f *Feed) Ahead(ts, ingest, lenient int64) bool {
+	if f.ClockKnown {
+		lenient = f.MaxSkew
+	}
+	return ts-ingest > f.ClockOffset+lenient
+}
+
 func (f *Feed) String() string { return fmt.Sprintf("%s(%d)", f.Name, f.ID) }

@@ -122,9 +122,7 @@ func (p *pass) take(ch *input.Chunk, step func(out *sequence.Out, closed bool) e
 	if err := p.seq.Push(&ch.Chunk); err != nil {
 		return fmt.Errorf("BUG: sequencer refused a chunk: %w", err)
 	}
-	for _, l := range ch.Ended {
-		p.seq.EndLine(l.Feed, l.Shard)
-	}
+	ch.Tell(p.seq)
 	p.out.Reset()
 	p.seq.Advance(&p.out)
 	if err := p.dead(ch); err != nil {

@@ -50,6 +50,9 @@ func DefaultConfig(feeds *market.Feeds, insts *market.Instruments) Config {
 	return Config{Feeds: feeds, Insts: insts}
 }
 
+// MaxAhead is the default of Config.MaxAhead.
+const MaxAhead = market.Minute
+
 func (c *Config) fill() error {
 	if c.Feeds == nil || c.Insts == nil {
 		return errors.New("sequencer config: feeds and instruments are needed")
@@ -60,7 +63,7 @@ func (c *Config) fill() error {
 		}
 	}
 	def(&c.KeyframeEvery, market.KeyframeEvery)
-	def(&c.MaxAhead, market.Minute)
+	def(&c.MaxAhead, MaxAhead)
 	def(&c.CrossedFor, market.Second)
 	def(&c.KeepFor, 30*market.Second)
 	if c.MaxPending == 0 {

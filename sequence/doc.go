@@ -30,7 +30,8 @@
 //
 // All of this is a function of the log's prefix: neither the cut into chunks, nor when
 // Advance is called, nor a snapshot and restore in between changes a row or a verdict.
-// The one input from outside the log is when OpenLine and EndLine are called.
+// The one input from outside the log is when OpenLine, EndLine, LiftLine and LiftKinds are
+// called.
 //
 // # Numbers of trades
 //

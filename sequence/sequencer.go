@@ -2,6 +2,7 @@ package sequence
 
 import (
 	"math"
+	"slices"
 
 	"github.com/pinova-group/tidemark/market"
 )
@@ -161,6 +162,34 @@ func (s *Sequencer) OpenLine(feed market.FeedID, shard uint16, kinds ...market.K
 // all the same start it anew.
 func (s *Sequencer) EndLine(feed market.FeedID, shard uint16) {
 	s.dropCarrier(feed, shard)
+}
+
+// LiftLine says that no row of the kind comes in the line before t any more: a watermark
+// record for one kind alone, of a driver that knows what the line still holds. A line
+// that has not begun begins.
+func (s *Sequencer) LiftLine(feed market.FeedID, shard uint16, kind market.Kind, t int64) {
+	k := s.kinds[kind]
+	known := s.feed(feed).line(kind, shard) != nil
+	l := s.line(k, feed, shard)
+	if !known {
+		s.wake(k, l)
+	}
+	k.raise(l, t-1)
+}
+
+// LiftKinds says that kinds without a live line do not come before t any more: those that
+// have had one, and with absent those that never came.
+func (s *Sequencer) LiftKinds(t int64, absent bool) {
+	for _, kind := range s.sequenced {
+		k := s.kinds[kind]
+		if live := func(l *line) bool { return l.live }; len(k.lines) == 0 && !absent || slices.ContainsFunc(k.lines, live) {
+			continue
+		}
+		if kind == market.KindBook && len(k.lines) > 0 {
+			continue // books that are there would write keyframes
+		}
+		k.at = max(k.point(), t-1)
+	}
 }
 
 // Raised is how often MaxPending made the sequencer overtake its lines.

@@ -41,21 +41,12 @@ func (s *Sequencer) judge(k *kindState, l *line, b *market.Batch, i int) verdict
 	return inTime
 }
 
-// deadTime is the reason why an event time cannot be believed, or "". A feed whose
-// clock offset is measured allows its max_skew; another one the lenient bound, because
-// recorders are known to run a second behind their exchange.
+// deadTime is the reason why an event time cannot be believed, or "".
 func (s *Sequencer) deadTime(f *market.Feed, ts, ingest int64) string {
 	if !market.ValidTime(ts) {
 		return ReasonTime
 	}
-	if !market.ValidTime(ingest) {
-		return ""
-	}
-	ahead := s.cfg.MaxAhead
-	if f.ClockKnown {
-		ahead = f.MaxSkew
-	}
-	if ts-ingest > f.ClockOffset+ahead {
+	if market.ValidTime(ingest) && f.Ahead(ts, ingest, s.cfg.MaxAhead) {
 		return ReasonAhead
 	}
 	return ""

@@ -93,8 +93,9 @@ const accounting = `Every record of the input has exactly one fate, and they add
   pending    held back; 0 at the end of a run
 
 Verdicts are those of the whole input, whatever part of it --from, --to and --symbols
-choose. A file that is damaged half-way is one bad record at the place of the damage;
-what was readable before it is used.
+choose. --symbols takes all other events away before any view sees them: a clock of BTC
+trades ticks only if BTC-USDT is among them. A file that is damaged half-way is one bad
+record at the place of the damage; what was readable before it is used.
 
 --dlq FILE holds one JSON object a line: input, line, offset (bytes, decompressed),
 reason, detail, raw (the record as text) or raw_base64; raw_cut says that it was longer.

@@ -52,9 +52,7 @@ func (c *checker) read(ctx context.Context, cfg *run.Config, env run.Env) error 
 		if err := seq.Push(&ch.Chunk); err != nil {
 			return fmt.Errorf("BUG: sequencer refused a chunk: %w", err)
 		}
-		for _, l := range ch.Ended {
-			seq.EndLine(l.Feed, l.Shard)
-		}
+		ch.Tell(seq)
 		out.Reset()
 		seq.Advance(&out)
 		if err := c.keep(&out, cfg); err != nil {

@@ -74,9 +74,7 @@ func (e *explainer) read(ctx context.Context, r *input.Reader) error {
 		if err := seq.Push(&ch.Chunk); err != nil {
 			return fmt.Errorf("push a chunk: %w", err)
 		}
-		for _, l := range ch.Ended {
-			seq.EndLine(l.Feed, l.Shard)
-		}
+		ch.Tell(seq)
 		out.Reset()
 		seq.Advance(&out)
 		if err := e.step(task, &out, false); err != nil {

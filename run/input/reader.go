@@ -35,8 +35,11 @@ func (c *Config) env() adapters.Env {
 // Chunk is a stretch of the merged input in arrival order.
 type Chunk struct {
 	market.Chunk
-	Bad   []Bad  // records rejected on the way
-	Ended []Line // lines that no file has any more
+	Bad    []Bad  // records rejected on the way
+	Ended  []Line // lines that no file has any more
+	Lifts  []Lift // what is known of lines beyond the events of the chunk
+	Front  int64  // no file goes on before it, market.NoTime when none is left
+	Absent bool   // kinds that never came are taken not to come
 
 	places [market.NumKinds][]Place
 	bytes  int // of the records in it
@@ -58,7 +61,8 @@ func (c *Chunk) Place(k market.Kind, i int) Place { return c.places[k][i] }
 func (c *Chunk) Reset() {
 	c.Chunk.Reset()
 	clear(c.Bad) // let go of the raw records
-	c.Bad, c.Ended, c.bytes = c.Bad[:0], c.Ended[:0], 0
+	c.Bad, c.Ended, c.Lifts, c.bytes = c.Bad[:0], c.Ended[:0], c.Lifts[:0], 0
+	c.Front, c.Absent = market.NoTime, false
 	for k := range c.places {
 		clear(c.places[k]) // let go of the raw records
 		c.places[k] = c.places[k][:0]
@@ -78,6 +82,7 @@ type Reader struct {
 	open    map[Line]int // how many unfinished files hold a line
 	now     *Chunk       // chunk being filled
 	control bool         // it must end here
+	rows    int          // given so far
 }
 
 // Open looks at every file: it must be readable; its format and first time are found.
@@ -152,7 +157,8 @@ func (r *Reader) Next(ctx context.Context, ch *Chunk) error {
 			return err
 		}
 		r.end(ch)
-		if ch.Len() > 0 || len(ch.Bad) > 0 || len(ch.Ended) > 0 {
+		r.look(ch)
+		if ch.Len() > 0 || len(ch.Bad) > 0 || len(ch.Ended) > 0 || len(ch.Lifts) > 0 {
 			return nil
 		}
 		if len(r.queue) == 0 && len(r.ending) == 0 {
@@ -259,6 +265,10 @@ func (r *Reader) drain(s *source, bound int64) (ended bool) {
 			return false
 		}
 	}
+	if s.lift(r.now) {
+		r.control = true
+		return false
+	}
 	var before [market.NumKinds]int
 	for n := 0; !r.now.full(r.cfg.Rows) && n < 4*r.cfg.Rows; n++ {
 		for k, b := range r.now.Batches {
@@ -273,6 +283,10 @@ func (r *Reader) drain(s *source, bound int64) (ended bool) {
 		}
 		r.now.bytes += len(s.rec.Data)
 		if r.settle(s, &before, bound) {
+			return false
+		}
+		if s.lift(r.now) {
+			r.control = true
 			return false
 		}
 	}

@@ -63,8 +63,9 @@ type source struct {
 	lines     *lines
 	whole     bool // its one record has been read
 	ended     bool // the file has been read to its end
-	known     map[Line]struct{}
-	last      Line // line of the row noted last
+	known     map[Line]*progress
+	last      *progress // line of the row noted last
+	stale     bool      // a kind of one of the lines may have fallen behind it
 	pending   market.Chunk
 	places    [market.NumKinds][]Place // of the rows of pending, when asked for
 	place     Place                    // of the record decoded last
@@ -81,7 +82,7 @@ type source struct {
 func (s *source) begin() error {
 	s.started = true
 	s.newest = math.MinInt64
-	s.known = map[Line]struct{}{}
+	s.known = map[Line]*progress{}
 	if s.st == nil {
 		st, err := openStream(s.Path, s.cfg.Stdin, s.read)
 		if err != nil {
@@ -229,19 +230,22 @@ func (s *source) readWhole() ([]byte, error) {
 	return data, err
 }
 
-// note counts the new rows of a record and keeps the lines that they belong to.
+// note counts the new rows of a record and keeps how far the lines are that they belong to.
 func (s *source) note(b *market.Batch, from int, begin func(Line)) {
 	s.Events += int64(b.N - from)
 	for i := from; i < b.N; i++ {
 		l := Line{b.Feed[i], b.Shard[i]}
-		if l == s.last && len(s.Lines) > 0 {
-			continue
+		if s.last == nil || s.last.Line != l {
+			s.last = s.known[l]
+			if s.last == nil {
+				s.last = newProgress(l, s.cfg.Feeds.Get(l.Feed))
+				s.known[l] = s.last
+				s.Lines = append(s.Lines, l)
+				begin(l)
+			}
 		}
-		s.last = l
-		if _, ok := s.known[l]; !ok {
-			s.known[l] = struct{}{}
-			s.Lines = append(s.Lines, l)
-			begin(l)
+		if s.last.note(b.Kind, b.EventTS[i], b.IngestTS[i]) {
+			s.stale = true
 		}
 	}
 }
