@@ -268,7 +268,7 @@ func writeCatalogueInput(t *testing.T, dir string) (paths []string) {
 	middle := 50_000
 	for ts, n := start+30e6, 1; ts < start+270e6; n++ {
 		kind, bids, asks := "orderbook.delta", levels(middle-16, 16, 4), levels(middle+1, 16, 4)
-		switch {
+		switch move := r.IntN(8); {
 		case n == 1: // whole: every level has a size
 			kind, bids, asks = "orderbook.snapshot", "", ""
 			for k := range 16 {
@@ -276,11 +276,11 @@ func writeCatalogueInput(t *testing.T, dir string) (paths []string) {
 				asks += fmt.Sprintf("|%d.%d:%d", (middle+1+k)/10, (middle+1+k)%10, 2+k%4)
 			}
 			bids, asks = bids[1:], asks[1:]
-		case r.IntN(4) == 0: // the middle moves by one, what lies there goes
+		case move < 2: // the middle moves by one, what lies there goes
 			middle++
 			asks = fmt.Sprintf("%d.%d:0", middle/10, middle%10)
 			bids = fmt.Sprintf("%d.%d:3", (middle-1)/10, (middle-1)%10)
-		case r.IntN(4) == 0:
+		case move < 4:
 			middle--
 			bids = fmt.Sprintf("%d.%d:0", middle/10, middle%10)
 			asks = fmt.Sprintf("%d.%d:4", (middle+1)/10, (middle+1)%10)

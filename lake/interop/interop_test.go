@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/bits"
 	"math/rand/v2"
 	"os"
@@ -175,9 +176,7 @@ func ask(t *testing.T, p place, tab *lake.Table, tool string, do ...map[string]a
 		t.Fatal(err)
 	}
 	conf := map[string]any{"tool": tool, "table": tab.Name(), "metadata": tab.MetadataLocation(), "do": do}
-	for k, v := range p.table {
-		conf[k] = v
-	}
+	maps.Copy(conf, p.table)
 	if tool == "spark" {
 		conf["jars"] = need(t, "TIDEMARK_TEST_SPARK_JARS")
 	}

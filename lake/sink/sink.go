@@ -393,8 +393,8 @@ func (s *Events) Counts() map[market.Kind]Counts {
 	return out
 }
 
-// ErrRaced: another process has put some of the same events into the table meanwhile.
-// Nothing of the commit is in the table; adding the events again leaves out the known ones.
+// ErrRaced says that another process has put some of the same events into the table
+// meanwhile. Nothing of the commit is in the table; adding the events again leaves out the known ones.
 var ErrRaced = errors.New("another process has added some of the same events meanwhile")
 
 // Commit writes what waits and makes one commit a table that has new rows. change says

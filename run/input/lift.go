@@ -92,7 +92,7 @@ func (s *source) lift(out *Chunk) (silent bool) {
 		}
 		p.due = market.NoTime
 		first := true
-		for k := market.Kind(0); k < market.NumKinds; k++ {
+		for k := range market.Kind(market.NumKinds) {
 			if p.seen&(1<<k) == 0 || k == market.KindWatermark || k == market.KindBook {
 				continue
 			}

@@ -236,10 +236,7 @@ func hourText(us int64) string { return time.UnixMicro(us).UTC().Format("2006-01
 // A history of years is drawn by its hours all the same: neighbours share a block.
 func byHour(hours []Hour) []float64 {
 	first, last := hours[0].Start, hours[len(hours)-1].Start
-	n := (last-first)/market.Hour + 1
-	if n > 200_000 {
-		n = 200_000
-	}
+	n := min((last-first)/market.Hour+1, 200_000)
 	rows := make([]float64, n)
 	for i := range rows {
 		rows[i] = math.NaN()
