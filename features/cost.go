@@ -92,13 +92,13 @@ func (p *Plan) StateBytes(view int, t Traffic) int {
 			words += float64(v.Stride)
 		}
 		panes, sets := windows(v, &t)
-		words += panes*float64(nodeHead+v.Stride) + sets
+		words += float64(panes*float64(nodeHead+v.Stride)) + sets
 	}
 	if v.Hold {
-		words += (1 + t.rows(t.Lag)) * float64(nodeHead+v.Held)
+		words += float64((1 + t.rows(t.Lag)) * float64(nodeHead+v.Held))
 	}
 	if v.Clock != nil {
-		words += clockWords + t.Out*float64(t.Lag)/1e6*float64(nodeHead+v.Clock.Tick)
+		words += clockWords + float64(t.Out*float64(t.Lag)/1e6*float64(nodeHead+v.Clock.Tick))
 	}
 	for i := range v.Joins {
 		words += float64(joinRows * v.Joins[i].Words)
@@ -154,10 +154,10 @@ func ringWords(v *plan.View, t *Traffic) (words float64) {
 		}
 	}
 	for _, n := range level[1:] {
-		words += room(n) * levelWords
+		words += float64(room(n) * levelWords)
 	}
 	for k, n := range ring {
-		words += room(n) * float64(ringHead+f.Rings[k].Words)
+		words += float64(room(n) * float64(ringHead+f.Rings[k].Words))
 	}
 	return words
 }

@@ -302,7 +302,7 @@ func (a *Acc) SetWords(rows, records float64) float64 {
 	if a.Fn == Weighted {
 		entry = 6
 	}
-	return rows * entry * 2 // tables are from 3/8 to 3/4 full
+	return float64(rows*entry) * 2 // tables are from 3/8 to 3/4 full
 }
 
 // histOctaves is over how many powers of two the values of one instrument spread.
