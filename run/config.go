@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
@@ -58,7 +59,7 @@ func (c *Config) Validate() error {
 		return fault.Usage("output_conflict", "alerts cannot share the standard output", "give all but one of --output, --alerts and --stats a file")
 	}
 	for _, path := range []string{c.Output, c.Alerts} {
-		if path == "" || path == "-" {
+		if path == "" || path == "-" || path == c.Output && strings.HasPrefix(path, LakePrefix) {
 			continue
 		}
 		if _, _, err := rowfile.ByName(path); err != nil {
@@ -125,6 +126,8 @@ type Env struct {
 	Alerts func(s *rowfile.Schema) rowfile.Writer
 	// Lake is the lake that inputs like lake:processed.trade are of; nil for none.
 	Lake  *lake.Lake
+	Now   func() time.Time     // when rows are published; needed with -o lake:
+	Who   string               // who publishes
 	Warn  func(message string) // something the user should know; never nil
 	Build string               // version of the program, written into result files
 	Meter *Meter               // may be nil

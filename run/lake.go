@@ -248,7 +248,7 @@ func (j *job) lakeReport(kinds []*lakeKind) (*Report, error) {
 		return nil, err
 	}
 	return &Report{
-		Stats: st, View: j.plan.Outputs()[j.view], Written: j.sink.written, Output: j.cfg.Output, Tables: j.lakeNames(kinds), Alerts: j.alerts.counts,
+		Stats: st, View: j.plan.Outputs()[j.view], Written: j.sink.written, Output: j.cfg.Output, Tables: j.lakeNames(kinds), Alerts: j.alerts.counts, Published: j.published,
 	}, nil
 }
 

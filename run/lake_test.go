@@ -5,14 +5,17 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/exdata"
 	"github.com/pinova-group/tidemark/lake"
+	lakefile "github.com/pinova-group/tidemark/lake/file"
 )
 
 func openLake(t *testing.T) *lake.Lake {
@@ -153,6 +156,90 @@ func TestLake_RefusesWhatCannotBeRead(t *testing.T) {
 		_, err := Run(t.Context(), config("trade_bars_1m", strings.Split(c.inputs, ",")...), Env{Stdout: &bytes.Buffer{}, Warn: func(string) {}, Lake: l})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.inputs, err)
+		}
+	}
+}
+
+// The table of a view holds the rows that a run prints; published again they take the
+// place of themselves, and a view of another fingerprint is refused.
+func TestLake_PublishesTheRowsOfAView(t *testing.T) {
+	path := file(t, text(tape(4, 5000)))
+	l := openLake(t)
+	for _, spec := range []string{"trade_bars_1m", "trade_flags", "vwap_5m"} {
+		want, _ := output(t, config(spec, path))
+		cfg := config(spec, path)
+		cfg.Output = LakePrefix
+		var rep *Report
+		for revision := range int32(2) {
+			var err error
+			if rep, err = Run(t.Context(), cfg, Env{Warn: func(string) {}, Lake: l, Now: time.Now, Who: "me"}); err != nil {
+				t.Fatal(err)
+			}
+			rows := int64(strings.Count(want, "\n") - 1)
+			if p := rep.Published; len(p) != 1 || p[0].Added != rows || p[0].Removed != rows*int64(revision) || p[0].Revision != revision {
+				t.Fatalf("%s: published %+v, %d rows", spec, p, rows)
+			}
+		}
+		tab, err := l.Load(t.Context(), rep.Published[0].Table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tableCSV(t, tab); !slices.Equal(got, sorted(lines(want))) {
+			t.Errorf("%s: %d rows in the table, %d printed\n%s", spec, len(got), len(lines(want)), cmp.Diff(sorted(lines(want)), got)[:1000])
+		}
+	}
+	cfg := config("trade_flags", path)
+	cfg.Output, cfg.Set = LakePrefix, []string{"big=5"}
+	if _, err := Run(t.Context(), cfg, Env{Warn: func(string) {}, Lake: l, Now: time.Now}); err == nil || !strings.Contains(err.Error(), "another view") {
+		t.Errorf("another fingerprint: %v", err)
+	}
+}
+
+func sorted(s []string) []string {
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return s
+}
+
+// tableCSV is the rows of a feature table as a run prints them, without revision, sorted.
+func tableCSV(t *testing.T, tab *lake.Table) []string {
+	t.Helper()
+	sc, err := tab.Scan(t.Context(), lake.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sc.Close()
+	var out []string
+	for {
+		b, err := sc.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b == nil {
+			return sorted(out)
+		}
+		for i := range b.N {
+			var row []string
+			for c, col := range sc.Columns() {
+				v := &b.Cols[c]
+				switch {
+				case col.Name == "revision":
+					continue
+				case col.Name == "flags":
+					row = append(row, strings.Join(features.FlagNames(nil, uint8(v.I32[i])), "|"))
+				case v.IsNull(i):
+					row = append(row, "")
+				case col.Type == lakefile.String:
+					row = append(row, string(v.Text(i)))
+				case col.Type == lakefile.Boolean:
+					row = append(row, strconv.FormatBool(v.I32[i] == 1))
+				case col.Type == lakefile.Double:
+					row = append(row, strconv.FormatFloat(v.F64[i], 'f', -1, 64))
+				default:
+					row = append(row, strconv.FormatInt(v.I64[i], 10))
+				}
+			}
+			out = append(out, strings.Join(row, ","))
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/adapters"
 	"github.com/pinova-group/tidemark/market/canon"
@@ -28,16 +29,17 @@ import (
 
 // Report is what a run did.
 type Report struct {
-	Stats   *Stats
-	View    features.Output
-	Written int64 // rows of the view
-	Output  string
-	DLQ     string // file of the rejected records, "" for none
-	Sources []*input.Source
-	Raised  int64    // times that the bound on held-back events cut a line short
-	Tables  []string // of the lake that were read, instead of files
-	Piped   bool     // the reader of the rows went away
-	Alerts  []AlertCount
+	Stats     *Stats
+	View      features.Output
+	Written   int64 // rows of the view
+	Output    string
+	DLQ       string // file of the rejected records, "" for none
+	Sources   []*input.Source
+	Raised    int64            // times that the bound on held-back events cut a line short
+	Tables    []string         // of the lake that were read, instead of files
+	Published []lake.Published // what -o lake: did
+	Piped     bool             // the reader of the rows went away
+	Alerts    []AlertCount
 }
 
 // Formats lists every input format.
@@ -47,24 +49,25 @@ func Formats() []*adapters.Adapter {
 
 // job is a run under way.
 type job struct {
-	cfg    Config
-	env    Env
-	feeds  *market.Feeds
-	insts  *market.Instruments
-	input  input.Config
-	set    *lang.Set // views that are checked already; nil: those that cfg names
-	plan   *features.Plan
-	view   int
-	sel    *selection
-	late   *lateRows
-	task   *features.Task
-	rows   features.Rows
-	counts []int64
-	tables []string // of the lake, instead of files
-	sink   *sink
-	alerts *alertSink
-	each   func(*features.Rows) error // sees all rows; nil for none
-	files  files
+	cfg       Config
+	env       Env
+	feeds     *market.Feeds
+	insts     *market.Instruments
+	input     input.Config
+	set       *lang.Set // views that are checked already; nil: those that cfg names
+	plan      *features.Plan
+	view      int
+	sel       *selection
+	late      *lateRows
+	task      *features.Task
+	rows      features.Rows
+	counts    []int64
+	tables    []string         // of the lake, instead of files
+	published []lake.Published // what -o lake: did
+	sink      *sink
+	alerts    *alertSink
+	each      func(*features.Rows) error // sees all rows; nil for none
+	files     files
 }
 
 // Run does one run. Whatever its end, no file is left half-written.
@@ -92,7 +95,7 @@ func (j *job) run(ctx context.Context) (*Report, error) {
 		j.env.Meter = &Meter{}
 	}
 	j.feeds, j.insts = market.NewFeeds(), market.NewInstruments()
-	if err := j.prepare(); err != nil {
+	if err := j.prepare(ctx); err != nil {
 		return nil, err
 	}
 	defer j.files.abort()
@@ -118,7 +121,7 @@ func (j *job) run(ctx context.Context) (*Report, error) {
 }
 
 // prepare finds the specs and the input and opens what will be written.
-func (j *job) prepare() error {
+func (j *job) prepare(ctx context.Context) error {
 	if err := j.compile(); err != nil {
 		return err
 	}
@@ -146,7 +149,7 @@ func (j *job) prepare() error {
 	j.sel = newSelection(&j.cfg, j.plan, j.insts)
 	j.task = j.plan.NewTask(j.insts, j.cfg.From)
 	j.counts = make([]int64, len(j.plan.Outputs()))
-	return j.open()
+	return j.open(ctx)
 }
 
 // compile makes the plan, of the specs that the configuration names or of a set that has
@@ -315,7 +318,7 @@ func (j *job) report(p *pass) (*Report, error) {
 	}
 	return &Report{
 		Stats: st, View: j.plan.Outputs()[j.view], Written: j.sink.written, Output: j.cfg.Output, DLQ: j.cfg.DLQ,
-		Sources: p.files.Sources(), Raised: p.seq.Raised(), Alerts: j.alerts.counts,
+		Sources: p.files.Sources(), Raised: p.seq.Raised(), Alerts: j.alerts.counts, Published: j.published,
 	}, nil
 }
 
@@ -347,6 +350,7 @@ func warnInput(p *pass, feeds *market.Feeds, warn func(string)) {
 // files are what a run writes, all of it or nothing.
 type files struct {
 	rows    *rowfile.Rows // nil for the standard output
+	lake    *lakeRows
 	alerts  *rowfile.Rows
 	svg     *rowfile.File
 	picture *picture.Picture
@@ -359,7 +363,7 @@ type files struct {
 
 // open starts everything that will be written, so that a path that cannot be is known
 // before the work.
-func (j *job) open() error {
+func (j *job) open(ctx context.Context) error {
 	o := &j.plan.Outputs()[j.view]
 	schema := Schema(o, j.env.Build)
 	fail := func(path string, err error) error {
@@ -371,6 +375,11 @@ func (j *job) open() error {
 	switch {
 	case j.cfg.Output == "":
 		w = discard{}
+	case strings.HasPrefix(j.cfg.Output, LakePrefix):
+		if j.files.lake, err = j.newLakeRows(ctx, o, schema); err != nil {
+			return err
+		}
+		w = j.files.lake
 	case j.cfg.Output != "-":
 		j.files.rows, err = rowfile.Create(j.cfg.Output, schema)
 		w = j.files.rows
@@ -466,6 +475,9 @@ func (f *files) abort() {
 	}
 	if f.rows != nil {
 		f.rows.Abort()
+	}
+	if f.lake != nil {
+		f.lake.abort()
 	}
 	if f.alerts != nil {
 		f.alerts.Abort()

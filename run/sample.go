@@ -58,7 +58,7 @@ func Sample(ctx context.Context, cfg Config, env Env) (*SampleResult, error) {
 	}
 	env.Table = func(*rowfile.Schema) rowfile.Writer { return discard{} }
 	j := &job{cfg: cfg, env: env, feeds: market.NewFeeds(), insts: market.NewInstruments()}
-	if err := j.prepare(); err != nil {
+	if err := j.prepare(ctx); err != nil {
 		return nil, err
 	}
 	outs := j.plan.Outputs()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 
@@ -27,11 +28,15 @@ Files may be gzip or zstd; several are merged by time. Bad records are counted a
 and the exit code is then 3 (see tidemark help accounting).
 
 An input of the form lake:processed.trade is a table of the lake that --lake names; lake: alone is every table that the
-views read. The rows are the same bits as those over the files that were imported.`,
+views read. The rows are the same bits as those over the files that were imported.
+
+-o lake: publishes the rows in the table feature.VIEW_vN: in their range they take the place of the rows that are there,
+which tidemark lake undo brings back.`,
 		Example: `  tidemark run --spec trade_bars_1m --input trades.csv.gz
   tidemark run --spec my_view.yaml --input 'tapes/*.jsonl.zst' --from 2025-11-10 --symbols BTC-USDT -o bars.parquet --stats stats.json
   tidemark run --spec hot_instruments --input quotes.csv.gz --alerts -
-  tidemark run --spec trade_bars_1m --lake data/lake --input lake:processed.trade --from 2025-11-10 --to 2025-11-11`,
+  tidemark run --spec trade_bars_1m --lake data/lake --input lake:processed.trade --from 2025-11-10 --to 2025-11-11
+  tidemark run --spec trade_bars_1m --lake data/lake --input lake: -o lake:`,
 		Annotations: map[string]string{"page": pageURL + "formats.md"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.Inputs = append(cfg.Inputs, args...)
@@ -58,7 +63,7 @@ views read. The rows are the same bits as those over the files that were importe
 	addRange(a, f, &cfg.From, &cfg.To)
 	f.StringSliceVar(&cfg.Symbols, "symbols", nil, "only these symbols: `A,B`, such as BTC-USDT,ETH-USDT")
 	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
-	f.StringVarP(&cfg.Output, "output", "o", "-", "`FILE` to write, by extension .csv .jsonl .parquet .arrow; - is the standard output")
+	f.StringVarP(&cfg.Output, "output", "o", "-", "`FILE` to write, by extension .csv .jsonl .parquet .arrow; - is the standard output, lake: the view's table")
 	f.StringVar(&cfg.Picture, "picture", "", "draw the rows over time into `FILE`.svg: a panel for each feature, a line for each entity")
 	f.StringSliceVar(&cfg.Draw, "draw", nil, "features that are drawn, `a,b` (default: the first six numeric ones)")
 	f.StringVar(&cfg.Alerts, "alerts", "", "write a record for each alert that begins or ends to `FILE`, by extension; - is the standard output, then without rows unless -o says where")
@@ -135,13 +140,14 @@ func (a *app) run(cmd *cobra.Command, cfg run.Config, lakeName, progress string)
 	} else if a.outTTY {
 		env.Table = run.NewTable(a.out, a.style(true))
 	}
-	if slices.ContainsFunc(cfg.Inputs, func(in string) bool { return strings.HasPrefix(in, run.LakePrefix) }) {
-		l, _, err := a.openLake(cmd.Context(), lakeName, false)
+	out := strings.HasPrefix(cfg.Output, run.LakePrefix)
+	if out || slices.ContainsFunc(cfg.Inputs, func(in string) bool { return strings.HasPrefix(in, run.LakePrefix) }) {
+		l, _, err := a.openLake(cmd.Context(), lakeName, out)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = l.Close() }()
-		env.Lake = l
+		env.Lake, env.Now, env.Who = l, a.now, os.Getenv("USER")
 	}
 	began := a.now()
 	stop := a.startProgress(progress, env.Meter)
@@ -161,6 +167,9 @@ func (a *app) run(cmd *cobra.Command, cfg run.Config, lakeName, progress string)
 			a.say("%s\n", b)
 		}
 		return err
+	}
+	for _, p := range rep.Published {
+		a.say("%s\n", publishedText(p, lakeName))
 	}
 	a.say("%s\n", strings.Join(rep.Lines(a.style(a.errTTY), seconds), "\n"))
 	return nil
