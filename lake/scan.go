@@ -62,18 +62,20 @@ type ScanPlan struct {
 // concurrent use.
 //
 // Files are taken up span by span: spans do not overlap in time. The wanted rows of a
-// span are decoded, several files at once, and their runs merged, while the next span is
-// decoded; a span that does not fit in half the memory is cut into slices of time. What is
-// held besides are the footers of a span's files and, for each run at hand, a page of each column.
+// span are decoded, several files and spans at once, and sorted; a span that does not fit in
+// its share of the memory is cut into slices of time. What is held besides are the footers of
+// a span's files and a page of each column for each file that is decoded.
 type Scan struct {
-	plan   ScanPlan
-	spec   scanSpec
-	spans  []span
-	slices chan *slice
-	failed error
-	cancel context.CancelFunc
-	cur    *slice
-	read   atomic.Int64
+	plan    ScanPlan
+	spec    scanSpec
+	spans   []span
+	slices  chan *future  // in order; each one is being decoded
+	places  chan struct{} // one for each slice that is decoded and not taken
+	failed  error
+	stopped error // of the planner, read when slices is closed
+	cancel  context.CancelFunc
+	cur     *slice
+	read    atomic.Int64
 }
 
 // scanSpec is what all parts of a scan share.
@@ -130,7 +132,7 @@ func (t *Table) Scan(ctx context.Context, q Query) (*Scan, error) {
 		}
 	}
 	ctx, s.cancel = context.WithCancel(ctx)
-	s.slices = make(chan *slice)
+	s.slices, s.places = make(chan *future, s.spec.workers), make(chan struct{}, s.spec.workers)
 	go s.produce(ctx)
 	return s, nil
 }
@@ -201,6 +203,9 @@ func (s *Scan) specify(t *Table, q *Query) error {
 	if err != nil {
 		return err
 	}
+	if kind, ok := market.ParseKind(t.id[1]); ok && t.id[0] == "processed" {
+		packed(cols, file.Events(kind, true))
+	}
 	p := &s.spec
 	*p = scanSpec{
 		store: t.lake.store, table: cols, keys: t.Keys(), where: map[string][]string{}, out: q.Columns, from: q.From, to: q.To,
@@ -267,10 +272,21 @@ func (s *Scan) specify(t *Table, q *Query) error {
 				"it is neither in the sort order nor in the partition; filter the rows after the scan")
 		}
 	}
+	p.width = 36 // what sorting takes
 	for _, name := range p.need {
 		p.width += width(p.column(name))
 	}
 	return nil
+}
+
+// packed gives columns the encodings that the release has for them: texts that hardly
+// repeat are no dictionary.
+func packed(cols, release []file.Column) {
+	for i := range cols {
+		if k := slices.IndexFunc(release, func(c file.Column) bool { return c.Name == cols[i].Name }); k >= 0 {
+			cols[i].Encoding = release[k].Encoding
+		}
+	}
 }
 
 func (p *scanSpec) column(name string) *file.Column {
@@ -378,27 +394,43 @@ func (s *Scan) Next() (*file.Batch, error) {
 			}
 			s.cur = nil
 		}
-		cur, ok := <-s.slices
-		if !ok {
+		if s.failed != nil {
 			return nil, s.failed
 		}
-		s.cur = cur
+		f, ok := <-s.slices
+		if !ok {
+			return nil, s.stopped
+		}
+		<-f.done
+		<-s.places
+		if s.failed = f.err; f.err == nil {
+			s.cur = f.slice
+		}
 	}
 }
 
 // Close ends the scan.
 func (s *Scan) Close() {
 	s.cancel()
-	for range s.slices { // the producer ends
+	for f := range s.slices { // the producer ends
+		<-f.done
+		<-s.places
 	}
 }
 
-// produce decodes slice after slice.
+// future is a slice that is being decoded.
+type future struct {
+	done  chan struct{}
+	slice *slice
+	err   error
+}
+
+// produce finds slice after slice and has them decoded, as many at once as there are workers.
 func (s *Scan) produce(ctx context.Context) {
 	defer close(s.slices)
 	for i := range s.spans {
 		if err := s.span(ctx, &s.spans[i]); err != nil {
-			s.failed = err // read after the channel is closed
+			s.stopped = err
 			return
 		}
 	}
@@ -430,7 +462,8 @@ func (s *Scan) span(ctx context.Context, sp *span) error {
 		if err != nil {
 			return err
 		}
-		if cut := (int64(l.rows)*p.width + p.memory/2 - 1) / (p.memory / 2); cut > 1 && iv.to-iv.from > 1 && iv.from != math.MinInt64 && iv.to != math.MaxInt64 {
+		share := p.memory / int64(p.workers+1)
+		if cut := (int64(l.rows)*p.width + share - 1) / share; cut > 1 && iv.to-iv.from > 1 && iv.from != math.MinInt64 && iv.to != math.MaxInt64 {
 			step := max(1, (iv.to-iv.from)/min(cut, iv.to-iv.from))
 			parts := len(todo)
 			for from := iv.from; from < iv.to; from += step {
@@ -442,15 +475,17 @@ func (s *Scan) span(ctx context.Context, sp *span) error {
 		if l.rows == 0 {
 			continue
 		}
-		sl, err := l.load(ctx, p)
-		if err != nil {
-			return err
-		}
 		select {
-		case s.slices <- sl:
+		case s.places <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		f := &future{done: make(chan struct{})}
+		go func() {
+			f.slice, f.err = l.load(ctx, p)
+			close(f.done)
+		}()
+		s.slices <- f // never blocks: it has as many places
 	}
 	return nil
 }

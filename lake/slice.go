@@ -1,12 +1,15 @@
 package lake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"maps"
 	"math"
+	"math/bits"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 
@@ -79,16 +82,15 @@ type slice struct {
 	nums  []keyColumn
 	rank  func(row uint32) int // among rows of one key, nil for none
 
-	heap  []int // runs, the one with the least row first
-	at    int   // rows delivered, of a slice with one run
-	perm  []uint32
+	order []uint32 // rows in the total order, of a slice with more than one run
+	at    int      // rows delivered
 	batch file.Batch
 }
 
-// sliceRun is rows pos..end-1, in order.
+// sliceRun is rows first..end-1, in order.
 type sliceRun struct {
-	key      []string
-	pos, end uint32
+	key        []string
+	first, end uint32
 }
 
 // part is the rows of one file in a slice.
@@ -147,13 +149,7 @@ func (l *located) load(ctx context.Context, p *scanSpec) (*slice, error) {
 		s.rank = func(row uint32) int { return originRank(c.Text(int(row))) }
 	}
 	if len(s.runs) > 1 {
-		s.heap = make([]int, len(s.runs))
-		for i := range s.heap {
-			s.heap[i] = i
-		}
-		for i := len(s.heap)/2 - 1; i >= 0; i-- {
-			s.sift(i)
-		}
+		s.sort()
 	}
 	return s, nil
 }
@@ -176,7 +172,7 @@ func (pt *part) decode(ctx context.Context, s *slice, mu *sync.Mutex) error {
 		var b *file.Batch
 		for ; i < j; i++ {
 			run := runs[i]
-			pt.runs = append(pt.runs, sliceRun{key: run.Key, pos: uint32(at), end: uint32(at) + uint32(run.Rows)})
+			pt.runs = append(pt.runs, sliceRun{key: run.Key, first: uint32(at), end: uint32(at) + uint32(run.Rows)})
 			for next := run.First; next < run.First+run.Rows; {
 				for next >= row+have {
 					if err := ctx.Err(); err != nil {
@@ -303,58 +299,94 @@ func (s *slice) join(pt *part) {
 	}
 }
 
-// less compares the next rows of two runs: numbers, strings, rank, then which run came first.
-func (s *slice) less(a, b int) bool {
-	ra, rb := &s.runs[a], &s.runs[b]
-	x, y := ra.pos, rb.pos
-	ts := s.cols[s.nums[0].at].I64
-	if s.nums[0].wide && ts[x] != ts[y] {
-		return ts[x] < ts[y]
-	}
-	for _, k := range s.nums {
-		c := &s.cols[k.at]
-		var u, v int64
-		if k.wide {
-			u, v = c.I64[x], c.I64[y]
-			if k.unsigned {
-				u, v = u^math.MinInt64, v^math.MinInt64
-			}
-		} else {
-			u, v = int64(c.I32[x]), int64(c.I32[y])
-			if k.unsigned {
-				u, v = int64(uint32(u)), int64(uint32(v))
-			}
-		}
-		if u != v {
-			return u < v
-		}
-	}
-	if d := slices.CompareFunc(ra.key, rb.key, strings.Compare); d != 0 {
-		return d < 0
-	}
-	if s.rank != nil {
-		if u, v := s.rank(x), s.rank(y); u != v {
-			return u < v
-		}
-	}
-	return a < b
+// stamped is a row with its first key, counted from the least.
+type stamped struct {
+	at  uint64
+	row uint32
 }
 
-func (s *slice) sift(i int) {
-	for {
-		l := 2*i + 1
-		if l >= len(s.heap) {
-			return
-		}
-		if r := l + 1; r < len(s.heap) && s.less(s.heap[r], s.heap[l]) {
-			l = r
-		}
-		if !s.less(s.heap[l], s.heap[i]) {
-			return
-		}
-		s.heap[i], s.heap[l] = s.heap[l], s.heap[i]
-		i = l
+// sort merges the runs. Rows are sorted by their first key digit by digit, which for many
+// runs takes a fraction of comparing their heads, and rows of one instant by the rest.
+func (s *slice) sort() {
+	rows, spare := make([]stamped, s.n), make([]stamped, s.n)
+	least, most := int64(math.MaxInt64), int64(math.MinInt64)
+	for i := range rows {
+		k := s.key(&s.nums[0], uint32(i))
+		least, most = min(least, k), max(most, k)
+		rows[i] = stamped{uint64(k), uint32(i)}
 	}
+	for i := range rows {
+		rows[i].at -= uint64(least)
+	}
+	const digit = 11
+	for shift := 0; shift < bits.Len64(uint64(most)-uint64(least)); shift += digit {
+		var count [1 << digit]uint32
+		for i := range rows {
+			count[rows[i].at>>shift&(1<<digit-1)]++
+		}
+		sum := uint32(0)
+		for d, n := range count {
+			count[d] = sum
+			sum += n
+		}
+		for _, r := range rows {
+			d := r.at >> shift & (1<<digit - 1)
+			spare[count[d]] = r
+			count[d]++
+		}
+		rows, spare = spare, rows
+	}
+	s.order = make([]uint32, s.n)
+	for lo := 0; lo < s.n; {
+		hi := lo + 1
+		for hi < s.n && rows[hi].at == rows[lo].at {
+			hi++
+		}
+		if hi > lo+1 {
+			slices.SortFunc(rows[lo:hi], func(a, b stamped) int { return s.compare(a.row, b.row) })
+		}
+		for ; lo < hi; lo++ {
+			s.order[lo] = rows[lo].row
+		}
+	}
+}
+
+// key is a number of a row, such that signed comparison gives its order.
+func (s *slice) key(k *keyColumn, row uint32) int64 {
+	c := &s.cols[k.at]
+	switch {
+	case k.wide && k.unsigned:
+		return c.I64[row] ^ math.MinInt64
+	case k.wide:
+		return c.I64[row]
+	case k.unsigned:
+		return int64(uint32(c.I32[row]))
+	}
+	return int64(c.I32[row])
+}
+
+// compare orders rows whose first keys are equal: by the other numbers, the strings, the
+// rank, then which file and place they come from.
+func (s *slice) compare(a, b uint32) int {
+	for i := 1; i < len(s.nums); i++ {
+		if d := cmp.Compare(s.key(&s.nums[i], a), s.key(&s.nums[i], b)); d != 0 {
+			return d
+		}
+	}
+	if d := slices.CompareFunc(s.runOf(a).key, s.runOf(b).key, strings.Compare); d != 0 {
+		return d
+	}
+	if s.rank != nil {
+		if d := cmp.Compare(s.rank(a), s.rank(b)); d != 0 {
+			return d
+		}
+	}
+	return cmp.Compare(a, b)
+}
+
+func (s *slice) runOf(row uint32) *sliceRun {
+	i := sort.Search(len(s.runs), func(i int) bool { return s.runs[i].end > row })
+	return &s.runs[i]
 }
 
 // next gives the next rows of the slice, with the first out of its columns.
@@ -363,41 +395,11 @@ func (s *slice) next(out int) *file.Batch {
 	if len(s.runs) == 1 {
 		return s.nextOfOne()
 	}
-	perm := s.perm[:0]
-	for len(perm) < batchRows && len(s.heap) > 0 {
-		top := s.heap[0]
-		r := &s.runs[top]
-		if len(s.heap) == 1 {
-			for ; r.pos < r.end && len(perm) < batchRows; r.pos++ {
-				perm = append(perm, r.pos)
-			}
-			if r.pos == r.end {
-				s.heap = s.heap[:0]
-			}
-			break
-		}
-		second := s.heap[1]
-		if len(s.heap) > 2 && s.less(s.heap[2], second) {
-			second = s.heap[2]
-		}
-		for {
-			perm = append(perm, r.pos)
-			r.pos++
-			if r.pos == r.end || len(perm) == batchRows || !s.less(top, second) {
-				break
-			}
-		}
-		if r.pos == r.end {
-			last := len(s.heap) - 1
-			s.heap[0] = s.heap[last]
-			s.heap = s.heap[:last]
-		}
-		s.sift(0)
-	}
-	s.perm = perm
+	perm := s.order[s.at:min(s.n, s.at+batchRows)]
 	if len(perm) == 0 {
 		return nil
 	}
+	s.at += len(perm)
 	s.batch.N = len(perm)
 	for c := range s.batch.Cols {
 		gather(&s.batch.Cols[c], &s.cols[c], s.kinds[c], perm)

@@ -294,8 +294,8 @@ func (a *app) explainScan(p lake.ScanPlan) error {
   files    %s of %s, %s rows and %s in them
   spans    %s that do not overlap in time, read one after the other
   columns  %d decoded
-  memory   %s for decoded rows, twice half of it: one part is merged while the next is decoded by %d workers;
-           besides a page of each column for each run at hand
+  memory   %s for decoded rows, shared by the part at hand and those that %d workers decode; besides a page of each
+           column for each file that is decoded
 `, p.Table, p.Snapshot, p.Filter, term.Int(int64(p.Files)), term.Int(p.Of), term.Int(p.Rows), term.Bytes(p.Bytes), term.Int(int64(p.Spans)), p.Decoded, term.Bytes(p.Memory), p.Workers))
 }
 
