@@ -20,6 +20,9 @@ func server(t testing.TB, name string) string {
 	t.Helper()
 	v := os.Getenv(name)
 	if v == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not set; make test sets it", name)
+		}
 		t.Skipf("%s is not set: eval \"$(scripts/servers.sh start)\" starts the servers", name)
 	}
 	return v

@@ -38,7 +38,11 @@ func s3(t *testing.T, rt http.RoundTripper) (objstore.Store, string) {
 	t.Helper()
 	ep := os.Getenv("TIDEMARK_TEST_S3")
 	if ep == "" {
-		t.Skip(`TIDEMARK_TEST_S3 is not set: eval "$(scripts/servers.sh start)" starts the server`)
+		const missing = `TIDEMARK_TEST_S3 is not set: eval "$(scripts/servers.sh start)" starts the server`
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
 	}
 	s, err := objstore.NewS3(t.Context(), objstore.S3Config{Endpoint: ep, AccessKey: os.Getenv("TIDEMARK_TEST_S3_KEY"),
 		SecretKey: os.Getenv("TIDEMARK_TEST_S3_SECRET"), Transport: rt})
