@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -20,10 +21,10 @@ import (
 // every table that the views read.
 const LakePrefix = "lake:"
 
-// lakeInputs finds the tables that are the input, nil when it is files.
-func lakeInputs(cfg *Config, env *Env) ([]string, error) {
+// LakeInputs finds the tables that are the input, nil when it is files.
+func LakeInputs(inputs []string, l *lake.Lake) ([]string, error) {
 	tables := []string{}
-	for _, in := range cfg.Inputs {
+	for _, in := range inputs {
 		if name, ok := strings.CutPrefix(in, LakePrefix); ok {
 			tables = append(tables, name)
 		}
@@ -31,18 +32,45 @@ func lakeInputs(cfg *Config, env *Env) ([]string, error) {
 	switch {
 	case len(tables) == 0:
 		return nil, nil
-	case len(tables) < len(cfg.Inputs):
+	case len(tables) < len(inputs):
 		return nil, fault.Usage("input_mixed", "files and tables cannot be read together", "import the files first: tidemark lake import")
-	case env.Lake == nil:
+	case l == nil:
 		return nil, fault.Usage("lake_missing", "no lake given", "name its folder: --lake DIR")
-	case cfg.Strict || cfg.DLQ != "":
-		return nil, fault.Usage("flag_useless", "rows of a lake are checked already: no record of it is rejected", "leave out --strict and --dlq")
 	}
 	return tables, nil
 }
 
-// lakeKind is one kind of events that is read from its table, in the total order.
-type lakeKind struct {
+func (j *job) lakeInputs() ([]string, error) {
+	tables, err := LakeInputs(j.cfg.Inputs, j.env.Lake)
+	if tables != nil && (j.cfg.Strict || j.cfg.DLQ != "") {
+		return nil, fault.Usage("flag_useless", "rows of a lake are checked already: no record of it is rejected", "leave out --strict and --dlq")
+	}
+	return tables, err
+}
+
+// TableQuery says which rows of event tables are wanted.
+type TableQuery struct {
+	Names     []string // processed.trade …; "" is every table that the views read
+	Plan      *features.Plan
+	Insts     *market.Instruments
+	Feeds     *market.Feeds
+	From      [market.NumKinds]int64 // of each kind, market.NoTime for all
+	To        int64                  // first instant after them, market.NoTime for all
+	IDs       bool                   // with the identities of events
+	Corrected bool                   // with the late rows, in their places
+}
+
+// TableReader reads event tables as the sequencer gave their rows, the kinds side by side
+// in time.
+type TableReader struct {
+	q     TableQuery
+	kinds []*tableKind
+	marks [market.NumKinds]int64
+	last  int64 // newest row, market.NoTime before the first
+}
+
+// tableKind is one kind of events that is read from its table, in the total order.
+type tableKind struct {
 	kind   market.Kind
 	scan   *lake.Scan
 	unpack *lakefile.Unpacker
@@ -52,65 +80,114 @@ type lakeKind struct {
 	counts map[market.FeedID]*Counts
 }
 
-// openKinds begins the scans of the tables that the plan reads.
-func (j *job) openKinds(ctx context.Context) ([]*lakeKind, error) {
+// OpenTables begins the scans of the tables that a plan reads.
+func OpenTables(ctx context.Context, l *lake.Lake, q TableQuery) (*TableReader, error) {
+	r := &TableReader{q: q, last: market.NoTime}
+	for i := range r.marks {
+		r.marks[i] = never // what is not read does not come
+	}
+	if err := r.open(ctx, l); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 	byTable := map[string]features.Input{}
 	var known []string
-	for _, in := range j.plan.Inputs() {
+	for _, in := range r.q.Plan.Inputs() {
 		if in.Kind != market.KindNone {
 			byTable[lakesink.TableName(in.Kind)] = in
 			known = append(known, lakesink.TableName(in.Kind))
 		}
 	}
-	names := j.tables
+	names := r.q.Names
 	all := slices.Contains(names, "")
 	if all {
 		names = known
 	}
-	var kinds []*lakeKind
 	for _, name := range names {
 		in, ok := byTable[name]
 		if !ok {
-			return kinds, fault.Usage("input_unread", fmt.Sprintf("no view reads table %q", name), "the views read "+strings.Join(known, ", "))
+			return fault.Usage("input_unread", fmt.Sprintf("no view reads table %q", name), "the views read "+strings.Join(known, ", "))
 		}
-		tab, err := j.env.Lake.Load(ctx, name)
+		tab, err := l.Load(ctx, name)
 		if all && errors.Is(err, lake.ErrNoTable) {
 			continue
 		}
 		if err != nil {
-			return kinds, err
+			return err
 		}
-		q := lake.Query{Columns: eventColumns(in)}
-		if f := j.sel.from[in.Kind]; f != market.NoTime {
+		q := lake.Query{Columns: eventColumns(in, r.q.IDs)}
+		if f := r.q.From[in.Kind]; f != market.NoTime {
 			q.From, q.To = max(f, market.MinEventTime), market.MaxEventTime
 		}
-		if j.sel.to != market.NoTime {
-			q.From, q.To = max(q.From, market.MinEventTime), j.sel.to
+		if r.q.To != market.NoTime {
+			q.From, q.To = max(q.From, market.MinEventTime), r.q.To
 		}
-		k := &lakeKind{kind: in.Kind, batch: market.NewBatch(in.Kind), mark: market.NoTime, counts: map[market.FeedID]*Counts{}}
+		k := &tableKind{kind: in.Kind, batch: market.NewBatch(in.Kind), mark: market.NoTime, counts: map[market.FeedID]*Counts{}}
 		if k.scan, err = tab.Scan(ctx, q); err != nil {
-			return kinds, err
+			return err
 		}
-		kinds = append(kinds, k)
-		if k.unpack, err = lakefile.NewUnpacker(in.Kind, k.scan.Columns(), j.insts, j.feeds); err != nil {
-			return kinds, fmt.Errorf("table %s: %w", name, err)
+		r.kinds = append(r.kinds, k)
+		r.marks[k.kind] = market.NoTime
+		if k.unpack, err = lakefile.NewUnpacker(in.Kind, k.scan.Columns(), r.q.Insts, r.q.Feeds); err != nil {
+			return fmt.Errorf("table %s: %w", name, err)
 		}
 	}
-	if len(kinds) == 0 {
-		return kinds, &fault.Error{Code: "no_table", Message: "the lake has none of the tables that the views read", Where: strings.Join(known, ", "), Exit: fault.ExitNoTable,
+	if len(r.kinds) == 0 {
+		return &fault.Error{Code: "no_table", Message: "the lake has none of the tables that the views read", Where: strings.Join(known, ", "), Exit: fault.ExitNoTable,
 			Remedy: "tidemark lake tables lists what is there; tidemark lake import fills it"}
 	}
-	return kinds, nil
+	return nil
+}
+
+// Close ends the scans.
+func (r *TableReader) Close() {
+	for _, k := range r.kinds {
+		if k.scan != nil {
+			k.scan.Close()
+		}
+	}
+}
+
+// Last is the time of the newest row that was read, market.NoTime before the first.
+func (r *TableReader) Last() int64 { return r.last }
+
+// Next reads the next rows, of the kind that is behind, and the marks with them. It returns
+// how many there are, and io.EOF after the last.
+func (r *TableReader) Next(ctx context.Context, out *sequence.Out) (int, error) {
+	var k *tableKind
+	for _, c := range r.kinds {
+		if !c.done && (k == nil || c.mark < k.mark) {
+			k = c
+		}
+	}
+	out.Reset()
+	if k == nil {
+		return 0, io.EOF
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if err := k.next(out, r.q.Corrected); err != nil {
+		return 0, err
+	}
+	r.last = max(r.last, k.mark)
+	r.marks[k.kind] = k.mark
+	out.Marks = r.marks
+	return k.batch.N, nil
 }
 
 // eventColumns are the columns of an event table that the engine sees: the envelope, and
 // of the payload what the views read. A book's rows are applied whole.
-func eventColumns(in features.Input) []string {
+func eventColumns(in features.Input, ids bool) []string {
 	var names []string
 	for _, c := range lakefile.Events(in.Kind, false) {
 		field := strings.TrimSuffix(strings.TrimSuffix(c.Name, "_scale"), "_mantissa")
 		payload := slices.ContainsFunc(market.Schema(in.Kind), func(f market.Field) bool { return f.Name == field })
-		if c.Name == "event_id" || payload && in.Kind != market.KindBook && !slices.Contains(in.Columns, field) {
+		if c.Name == "event_id" && !ids || payload && in.Kind != market.KindBook && !slices.Contains(in.Columns, field) {
 			continue
 		}
 		names = append(names, c.Name)
@@ -119,60 +196,36 @@ func eventColumns(in features.Input) []string {
 }
 
 // runLake computes the views over tables: their rows have been sequenced, so they go
-// straight to the engine, the kinds side by side in time.
+// straight to the engine.
 func (j *job) runLake(ctx context.Context) (*Report, error) {
-	kinds, err := j.openKinds(ctx)
-	for _, k := range kinds {
-		defer k.scan.Close()
-	}
+	r, err := OpenTables(ctx, j.env.Lake, TableQuery{Names: j.tables, Plan: j.plan, Insts: j.insts, Feeds: j.feeds, From: j.sel.from, To: j.sel.to, Corrected: j.cfg.Corrected})
 	if err != nil {
 		return nil, err
 	}
+	defer r.Close()
 	j.env.Meter.Pass.Store(1)
 	var out sequence.Out
-	for i := range out.Marks {
-		out.Marks[i] = never // what is not read does not come
-	}
-	for _, k := range kinds {
-		out.Marks[k.kind] = market.NoTime
-	}
-	last := market.NoTime
 	for {
-		var k *lakeKind // the one that is behind
-		for _, c := range kinds {
-			if !c.done && (k == nil || c.mark < k.mark) {
-				k = c
-			}
-		}
-		if k == nil {
+		n, err := r.Next(ctx, &out)
+		if errors.Is(err, io.EOF) {
 			break
-		}
-		if err := ctx.Err(); err != nil {
+		} else if err != nil {
 			return nil, err
 		}
-		out.Reset()
-		if err := k.next(&out, j.cfg.Corrected); err != nil {
-			return nil, err
-		}
-		if k.mark != market.NoTime {
-			last = max(last, k.mark)
-		}
-		j.env.Meter.Events.Add(int64(k.batch.N))
-		j.env.Meter.Time.Store(max(last, 0))
-		marks := out.Marks
+		j.env.Meter.Events.Add(int64(n))
+		j.env.Meter.Time.Store(max(r.last, 0))
 		if err := j.step(&out, false); err != nil {
 			return j.ended(err)
 		}
-		out.Marks = marks
 	}
-	if err := j.finish(last); err != nil {
+	if err := j.finish(r.last); err != nil {
 		return j.ended(err)
 	}
-	return j.lakeReport(kinds)
+	return j.lakeReport(r.kinds)
 }
 
 // next reads the next rows of a kind. Late ones are left out unless corrected rows are asked for.
-func (k *lakeKind) next(out *sequence.Out, corrected bool) error {
+func (k *tableKind) next(out *sequence.Out, corrected bool) error {
 	b, err := k.scan.Next()
 	if err != nil {
 		return err
@@ -187,7 +240,6 @@ func (k *lakeKind) next(out *sequence.Out, corrected bool) error {
 	}
 	all := k.batch
 	k.mark = all.TS[all.N-1]
-	out.Marks[k.kind] = k.mark
 	rows, late := out.Rows.BatchOf(k.kind, all.Fields), out.Late.BatchOf(k.kind, all.Fields)
 	from := 0
 	for i := range all.N {
@@ -215,7 +267,7 @@ func (k *lakeKind) next(out *sequence.Out, corrected bool) error {
 	return nil
 }
 
-func (j *job) lakeReport(kinds []*lakeKind) (*Report, error) {
+func (j *job) lakeReport(kinds []*tableKind) (*Report, error) {
 	st := &Stats{Rows: map[string]int64{}, ByFeed: map[string]*Counts{}}
 	for _, k := range kinds {
 		for id, c := range k.counts {
@@ -252,7 +304,7 @@ func (j *job) lakeReport(kinds []*lakeKind) (*Report, error) {
 	}, nil
 }
 
-func (j *job) lakeNames(kinds []*lakeKind) []string {
+func (j *job) lakeNames(kinds []*tableKind) []string {
 	var names []string
 	for _, k := range kinds {
 		names = append(names, LakePrefix+lakesink.TableName(k.kind))

@@ -126,7 +126,7 @@ func (j *job) prepare(ctx context.Context) error {
 		return err
 	}
 	var paths []string
-	tables, err := lakeInputs(&j.cfg, &j.env)
+	tables, err := j.lakeInputs()
 	if err != nil {
 		return err
 	}

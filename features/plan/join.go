@@ -47,7 +47,7 @@ func (l *lowering) joins(at map[*lang.View]int) error {
 		j := Join{Alias: lj.Alias, Source: -1, Kind: lj.Kind, Exact: lj.Exact, Strict: lj.Strict, MaxAge: lj.MaxAge, Where: -1,
 			Words: JoinCells, columns: map[string]int{}}
 		// The joined side is read as the input of a view of its own would be.
-		side := &lowering{v: &View{Lang: &lang.View{Columns: lj.Columns}, Parent: -1, Kind: lj.Kind, Hold: true}, row: newCoder(),
+		side := &lowering{v: &View{Lang: &lang.View{Columns: lj.Columns, Kinds: l.v.Lang.Kinds}, Parent: -1, Kind: lj.Kind, Hold: true}, row: newCoder(),
 			views: l.views, inputs: map[int]value{}}
 		if lj.View != nil {
 			i, ok := at[lj.View]

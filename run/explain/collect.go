@@ -10,6 +10,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/lake/sink"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/run/input"
@@ -50,8 +51,18 @@ type line struct {
 	kind  market.Kind
 }
 
-// read takes the whole input through the sequencer and the engine.
-func (e *explainer) read(ctx context.Context, r *input.Reader) error {
+// readFiles takes the files through the sequencer and the engine.
+func (e *explainer) readFiles(ctx context.Context) error {
+	paths, err := input.Expand(e.cfg.Inputs)
+	if err != nil {
+		return err
+	}
+	r, err := input.Open(input.Config{Paths: paths, Adapters: run.Formats(), Format: e.cfg.Format, Feed: e.cfg.Feed,
+		Feeds: e.feeds, Insts: e.insts, Kinds: e.plan.Kinds(), Stdin: e.cfg.Stdin, Places: true})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
 	scfg := sequence.DefaultConfig(e.feeds, e.insts)
 	scfg.Kinds = e.plan.Kinds()
 	seq, err := sequence.New(scfg)
@@ -83,6 +94,44 @@ func (e *explainer) read(ctx context.Context, r *input.Reader) error {
 	}
 	out.Reset()
 	seq.Close(&out)
+	return e.step(task, &out, true)
+}
+
+// readTables takes what is in reach of the row through the engine, from tables of a lake.
+// Its events were sequenced when they were imported: their place is their identity there.
+func (e *explainer) readTables(ctx context.Context, names []string) error {
+	q := run.TableQuery{Names: names, Plan: e.plan, Insts: e.insts, Feeds: e.feeds, To: market.NoTime, IDs: true}
+	for k := range q.From {
+		q.From[k] = market.NoTime
+		if r := e.reads[market.Kind(k)]; r != nil {
+			if q.From[k] = r.from; k == int(market.KindBook) {
+				q.From[k] -= 2 * market.KeyframeEvery // a book begins with a snapshot
+			}
+		}
+	}
+	r, err := run.OpenTables(ctx, e.cfg.Lake, q)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	e.sequenced = true
+	task := e.plan.NewTask(e.insts, e.from)
+	var out sequence.Out
+	for {
+		_, err := r.Next(ctx, &out)
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return err
+		}
+		if err := e.step(task, &out, false); err != nil {
+			return err
+		}
+		if slices.Min(out.Marks[:]) > e.rowTS {
+			return nil // the row is complete
+		}
+	}
+	out.Reset()
 	return e.step(task, &out, true)
 }
 
@@ -144,6 +193,9 @@ func (e *explainer) tooMany() error {
 	}
 	why := fmt.Sprintf("a row of %s depends on %s", e.view.Name, strings.Join(reach, ", "))
 	remedy := "give --input only the files of this stretch and entity"
+	if e.sequenced {
+		remedy = "explain a row of a view with less lookback (tidemark spec plan)"
+	}
 	if e.entity == nil {
 		remedy = "name the ENTITY: then only its events are kept"
 	}
@@ -203,7 +255,12 @@ func (e *explainer) verdicts(out *sequence.Out) error {
 		}
 		if b := out.Late.Batches[kind]; b != nil {
 			for i := range b.N {
-				if at, ok := e.leave(identify(b, i)); ok {
+				switch at, ok := e.leave(identify(b, i)); {
+				case e.sequenced && e.reaches(r, b.EventTS[i]) && e.wanted(r, b, i):
+					ev := e.event(r, b, i, &plainBook{})
+					ev.Place = inTable(b, i)
+					e.leaveOut(ev, "late", "by the verdict stored with it")
+				case ok:
 					ev := e.event(r, b, i, &plainBook{})
 					ev.Place = at.place
 					e.placeOf[b.ID[i]] = ev.Place
@@ -244,6 +301,8 @@ func (e *explainer) applied(r *reads, b *market.Batch) error {
 		ev := e.event(r, b, i, book)
 		if at, ok := e.leave(identify(b, i)); ok {
 			ev.Place = at.place
+		} else if e.sequenced {
+			ev.Place = inTable(b, i)
 		} else {
 			ev.Place = "(written by the sequencer)"
 		}
@@ -251,6 +310,11 @@ func (e *explainer) applied(r *reads, b *market.Batch) error {
 		e.placeOf[b.ID[i]] = ev.Place
 	}
 	return nil
+}
+
+// inTable is the place of an event of a lake.
+func inTable(b *market.Batch, i int) string {
+	return fmt.Sprintf("%s:%x", sink.TableName(b.Kind), b.ID[i])
 }
 
 // other notes an event of another entity that the view reads itself.

@@ -13,9 +13,9 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
-	"github.com/pinova-group/tidemark/run/input"
 	"github.com/pinova-group/tidemark/specs"
 )
 
@@ -34,6 +34,7 @@ type Config struct {
 	Limit   int    // entries of each list; 0 for all
 	Deep    bool   // list what is behind the rows of other views, down to events
 	Stdin   io.Reader
+	Lake    *lake.Lake // nil when no input is a table of one
 
 	most int // events that are kept; 0 for maxEvents
 }
@@ -55,6 +56,8 @@ type explainer struct {
 	reads  map[market.Kind]*reads
 	eval   *evaluator
 
+	from      int64 // before any time that the row can have
+	sequenced bool  // events come from a lake, with their verdicts
 	exactly   bool  // rows are on a grid of time: row_ts is known
 	rowTS     int64 // the row's, or the last that it can have
 	last      int64
@@ -91,17 +94,16 @@ func Explain(ctx context.Context, cfg Config) (*Explanation, error) {
 	if err := e.prepare(); err != nil {
 		return nil, err
 	}
-	paths, err := input.Expand(cfg.Inputs)
+	tables, err := run.LakeInputs(cfg.Inputs, cfg.Lake)
 	if err != nil {
 		return nil, err
 	}
-	r, err := input.Open(input.Config{Paths: paths, Adapters: run.Formats(), Format: cfg.Format, Feed: cfg.Feed,
-		Feeds: e.feeds, Insts: e.insts, Kinds: e.plan.Kinds(), Stdin: cfg.Stdin, Places: true})
-	if err != nil {
-		return nil, err
+	if tables != nil {
+		err = e.readTables(ctx, tables)
+	} else {
+		err = e.readFiles(ctx)
 	}
-	defer r.Close()
-	if err := e.read(ctx, r); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := e.one(); err != nil {
@@ -114,7 +116,7 @@ func Explain(ctx context.Context, cfg Config) (*Explanation, error) {
 // prepare finds the view, what it reads and where its row lies.
 func (e *explainer) prepare() error {
 	if len(e.cfg.Inputs) == 0 {
-		return fault.Usage("input_missing", "no input given", "name files, folders or - for the standard input: --input trades.csv.gz")
+		return fault.Usage("input_missing", "no input given", "name files, folders or - for the standard input: --input trades.csv.gz; of a lake --input lake:")
 	}
 	names := e.cfg.Specs
 	if len(names) == 0 {
@@ -187,6 +189,7 @@ func (e *explainer) place() {
 	} else if w.Reset > 0 { // the lookback is from the end of the period
 		from = e.rowTS
 	}
+	e.from = min(t, from)
 	for _, in := range e.plan.Inputs() {
 		if r := e.reads[in.Kind]; r != nil {
 			r.from = from - in.Lookback
@@ -242,7 +245,11 @@ func (e *explainer) one() error {
 	case len(names) > 1:
 		return fault.Usage("entity_missing", fmt.Sprintf("%d entities have a row then", len(names)), "name one of: "+strings.Join(names[:min(len(names), 10)], ", "))
 	case e.cfg.Entity != "" && !slices.Contains(e.entities, e.cfg.Entity):
-		return fault.Usage("entity_unknown", fmt.Sprintf("the input has no %s", e.cfg.Entity), fault.DidYouMean(e.cfg.Entity, e.entities))
+		where := "the input"
+		if e.sequenced {
+			where = "the stretch of the lake in reach of this time"
+		}
+		return fault.Usage("entity_unknown", fmt.Sprintf("%s has no %s", where, e.cfg.Entity), fault.DidYouMean(e.cfg.Entity, e.entities))
 	}
 	remedy := "tidemark run writes the rows that there are"
 	var near []string

@@ -158,7 +158,11 @@ func (p *printer) event(depth int, ev *Event) {
 	if ev.Age != "" {
 		ago = "  age " + ev.Age
 	}
-	p.line(depth, "%s%s  %s  %s%s%s", role, ev.Place, ev.Time, ev.ID, columns(ev.Columns), ago)
+	id := "  " + ev.ID
+	if strings.HasSuffix(ev.Place, ":"+ev.ID) { // of a lake
+		id = ""
+	}
+	p.line(depth, "%s%s  %s%s%s%s", role, ev.Place, ev.Time, id, columns(ev.Columns), ago)
 }
 
 func columns(cs []Column) string {
