@@ -5,6 +5,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
+	"github.com/pinova-group/tidemark/market"
 )
 
 // emitGroup works out the rows of a group at grid point t from the members alive.
@@ -24,6 +25,7 @@ func (v *viewState) emitGroup(g *memberGroup, t int64) {
 		row.hold = max(row.hold, int64(a.row[latestHold]))
 		row.avail = max(row.avail, int64(a.row[latestAvail]))
 		row.flags |= uint8(a.row[latestFlags])
+		v.matchMember(a.row, row)
 	}
 	row.avail = max(row.avail, t+row.hold)
 	if v.closing && t > v.last {
@@ -32,6 +34,7 @@ func (v *viewState) emitGroup(g *memberGroup, t int64) {
 	if t < v.task.from && len(v.children)+len(v.joiners) == 0 && !v.p.Ticks {
 		return
 	}
+	v.matchFeatures(row)
 	v.rec[plan.MetaRows] = uint64(len(l.alive))
 	for k := range l.Passes {
 		v.pass(&l.Passes[k], row)
@@ -44,6 +47,35 @@ func (v *viewState) emitGroup(g *memberGroup, t int64) {
 		v.handOn(row)
 	}
 	v.freeSets(v.rec)
+}
+
+// matchMember finds what the joins of a view give the row of a member, as of its own time,
+// and adds what that says of the envelope to the row of the group, nil for none.
+func (v *viewState) matchMember(from []uint64, row *emitted) {
+	for k, j := range v.joins {
+		if !j.p.AtRows {
+			continue
+		}
+		m := j.match(uint32(from[latestHead+j.p.KeyWord]), int64(from[latestTS]))
+		v.matched[k] = m
+		switch {
+		case row == nil:
+		case m == nil:
+			row.flags |= FlagStale
+		default:
+			row.hold = max(row.hold, int64(m[plan.JoinHold]))
+			row.avail = max(row.avail, int64(m[plan.JoinAvail]))
+			row.flags |= uint8(m[plan.JoinFlags])
+		}
+	}
+}
+
+// joinedFrom is the oldest time as of which a row that may still come joins.
+func (v *viewState) joinedFrom(mark int64) int64 {
+	if v.latest != nil && mark != market.NoTime {
+		return mark - v.p.Window.Width // rows of members are matched when a grid point reads them
+	}
+	return mark
 }
 
 // pass takes the members alive through the row program once.
@@ -113,6 +145,9 @@ func (v *viewState) place(r int) {
 func (v *viewState) loadMember(i int) {
 	l := v.latest
 	texts, row := v.keys.texts[l.alive[i].ent], l.alive[i].row
+	if row != nil {
+		v.matchMember(row, nil)
+	}
 	for k := range v.p.Inputs {
 		in := &v.p.Inputs[k]
 		x := &v.row.Regs[in.Reg]
@@ -122,6 +157,8 @@ func (v *viewState) loadMember(i int) {
 		case key == plan.Unread:
 		case row == nil:
 			x.SetNull()
+		case key == plan.Match:
+			v.loadMatched(x, in)
 		default:
 			v.getCell(x, row[latestHead+l.Cell[k]:], in.Kind)
 		}

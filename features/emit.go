@@ -32,6 +32,7 @@ func (a dueRow) before(b dueRow) bool { return a.at < b.at || a.at == b.at && a.
 func (v *viewState) advance(mark int64) {
 	if v.p.Shape == plan.Latest {
 		v.advanceLatest(mark)
+		v.dropJoined(mark)
 		return
 	}
 	if v.clock != nil {
@@ -52,8 +53,9 @@ func (v *viewState) advance(mark int64) {
 
 // dropJoined forgets joined rows that no row at or after mark can match.
 func (v *viewState) dropJoined(mark int64) {
+	from := v.joinedFrom(mark)
 	for _, j := range v.joins {
-		j.drop(mark)
+		j.drop(from)
 	}
 }
 

@@ -311,7 +311,7 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 		return
 	}
 	if v.p.Shape == plan.Latest {
-		v.holdLatestOf(ent, row)
+		v.holdLatestOf(ent, from, row)
 		return
 	}
 	i := v.slot(ent)

@@ -136,6 +136,57 @@ features:
   up: count(where step > 0)
   moved: sum(step)
 `},
+	// Members joined as of their own rows, groups as of the points of the grid.
+	"latest": {barsSpec, `
+view: fair
+version: 1
+from: quote
+where: bid_price is null or bid_price > 10
+by: [market, base]
+window: {latest: exchange, every: 3s, max_age: 9s}
+join:
+  t: {view: trade, on: [exchange, market, base], match: asof, max_age: 20s}
+  now: {view: trade, on: [market, base], match: asof, max_age: 12s, strict: true, where: quantity > 0}
+  bar: {view: bars, on: [market, base], match: asof, max_age: 5m}
+let:
+  off: bid_price - t.price
+features:
+  n: count()
+  known: count(off)
+  wide: max(off)
+  lag: max(ts - t.ts)
+  last: now.price
+  age: window_end - now.ts
+  above: count(where bid_price > last)
+  far: count(where abs(off) > spread)
+  spread: max(ask_price - bid_price)
+  close: bar.close
+  below: count(where t.price < bar.close)
+`, `
+view: beside
+version: 1
+from: bars
+by: [market]
+window: {latest: base, every: 90s, max_age: 4m, emit: members, universe: listed}
+join:
+  q: {view: quote, on: [market, base], match: asof, max_age: 1m}
+  f: {view: fair, on: [market, base], match: asof, max_age: 30s}
+features:
+  rel: close - q.bid_price
+  place: rank(close - q.bid_price)
+  venues: f.n
+  known: count(q.bid_price)
+  mean: mean(f.wide)
+`, `
+view: beside_5m
+version: 1
+from: beside
+by: [market, base]
+window: {tumbling: 5m}
+features:
+  n: count(rel)
+  best: min(place)
+`},
 	// A view with itself, and a row view of rows with two joins.
 	"views": {barsSpec, `
 view: pairs
@@ -177,7 +228,9 @@ func specsOf(name string) []string {
 	return engineSpecs[name]
 }
 
-func joinNames() []string { return []string{"rows of events", "scans", "unions", "views", "windows"} }
+func joinNames() []string {
+	return []string{"latest", "rows of events", "scans", "unions", "views", "windows"}
+}
 
 // The engine gives what a search through all joined rows gives.
 func TestJoin_MatchesReference(t *testing.T) {

@@ -53,7 +53,7 @@ const (
 
 func (v *viewState) initLatest() {
 	c := v.p.Cross
-	v.latest = &latest{Cross: c, rows: newArena(latestHead + c.Held), places: make([][]int64, len(c.Ranks)), values: make([][]op.Val, len(c.Ranks))}
+	v.latest = &latest{Cross: c, rows: newArena(latestHead + c.Words), places: make([][]int64, len(c.Ranks)), values: make([][]op.Val, len(c.Ranks))}
 	if c.Universe != nil {
 		v.latest.universe = &universe{filter: op.NewMachine(c.Universe.Prog)}
 	}
@@ -80,6 +80,7 @@ func (v *viewState) holdLatest(c *cols, runs []run) {
 			if row := v.latestRow(r.ent, grid, c.ts[hi-1]); row != nil {
 				v.loadRow(c, hi-1)
 				v.keep(row)
+				v.keyRow(row[latestHead:], c, hi-1)
 				v.envelope(row, c, hi-1)
 			}
 			lo = hi
@@ -165,13 +166,14 @@ func (v *viewState) envelope(row []uint64, c *cols, i int) {
 }
 
 // holdLatestOf keeps a row of the parent, whose columns the row program has loaded.
-func (v *viewState) holdLatestOf(ent uint32, from *emitted) {
+func (v *viewState) holdLatestOf(ent uint32, parent *viewState, from *emitted) {
 	counts := from.rowTS
 	if v.p.Lang.Ingest {
 		counts = max(counts, from.avail)
 	}
 	if row := v.latestRow(ent, v.gridAfter(counts), from.rowTS); row != nil {
 		v.keep(row)
+		v.keyParent(row[latestHead:], parent, from)
 		row[latestAvail], row[latestHold], row[latestFlags] = uint64(from.avail), uint64(from.hold), uint64(from.flags&inherited)
 	}
 }

@@ -57,7 +57,16 @@ func (v *viewState) saveLatest(w *writer) {
 			w.text(name)
 		}
 		w.word(uint64(rows[at]))
-		v.useful(m, first, func(node []uint64) { w.words(node[nodeAt:]) })
+		v.useful(m, first, func(node []uint64) {
+			row := node[nodeHead:]
+			w.word(node[nodeAt])
+			w.words(row[:latestHead+l.Held])
+			for _, j := range v.joins {
+				if j.p.AtRows {
+					w.text(j.names[row[latestHead+j.p.KeyWord]])
+				}
+			}
+		})
 	}
 	if l.universe != nil {
 		v.saveUniverse(w, first)
@@ -111,6 +120,11 @@ func (v *viewState) loadRowOf(r *reader, ent uint32, last *int64) {
 	for k := range v.p.Inputs {
 		if v.latest.Key[k] == plan.Held {
 			v.readCell(r, row[latestHead+v.latest.Cell[k]:], v.p.Inputs[k].Kind)
+		}
+	}
+	for _, j := range v.joins {
+		if j.p.AtRows {
+			row[latestHead+j.p.KeyWord] = uint64(j.numberOf(string(r.text())))
 		}
 	}
 }

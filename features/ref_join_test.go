@@ -110,7 +110,7 @@ func (w *world) withJoins(v *lang.View, events []*event, from map[*lang.View][]r
 	for _, a := range v.Aggs {
 		among = append(append(among, a.Args...), a.Where)
 	}
-	if v.Window.Kind == lang.NoWindow {
+	if v.Window.Kind == lang.NoWindow || v.Window.Members {
 		feats, among = nil, append(among, feats...)
 	}
 	return func(in input) input {

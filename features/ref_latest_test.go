@@ -129,6 +129,7 @@ type memberSet struct {
 	end   int64
 	live  bool // some member has a row
 	aggs  map[int]value
+	join  func(n *lang.Node) value // what the group joins at the grid point
 }
 
 func (w *world) latest(v *lang.View, events []*event, from map[*lang.View][]refRow, s span) []refRow {
@@ -319,6 +320,11 @@ func (m *memberSet) emit(ents [][]string, s span) []refRow {
 	if s.closed && m.end > s.last {
 		shared.flags |= features.FlagPartial
 	}
+	for i := range m.rows {
+		if m.rows[i].join != nil && m.join == nil && !m.v.Window.Members {
+			m.join = m.rows[i].join(&shared, m.end)
+		}
+	}
 	if !m.v.Window.Members {
 		shared.vals = m.features(-1)
 		return []refRow{shared}
@@ -344,8 +350,14 @@ func (m *memberSet) features(i int) []value {
 func (m *memberSet) value(n *lang.Node, i int) value {
 	switch n.Op {
 	case lang.NColumn:
+		if i < 0 {
+			return m.join(n)
+		}
 		return m.rows[i].col(m.v.Columns[n.Index].Name)
 	case lang.NFeature:
+		if !m.v.Window.Members {
+			i = -1
+		}
 		return eval(m.v.Features[n.Index].Node, func(n *lang.Node) value { return m.value(n, i) })
 	case lang.NAgg:
 		x, known := m.aggs[n.Index]

@@ -76,6 +76,7 @@ func (w *writer) text(s string) {
 func (v *viewState) save(w *writer) {
 	if v.latest != nil {
 		v.saveLatest(w)
+		v.saveJoined(w)
 		return
 	}
 	if v.clock != nil {
@@ -111,9 +112,9 @@ func (v *viewState) save(w *writer) {
 }
 
 func (v *viewState) saveJoined(w *writer) {
-	mark := v.task.mark(v.p)
+	from := v.joinedFrom(v.task.mark(v.p))
 	for _, j := range v.joins {
-		j.save(w, mark)
+		j.save(w, from)
 	}
 }
 
@@ -299,13 +300,12 @@ func (r *reader) count(bytes int) int {
 }
 
 func (v *viewState) restore(r *reader) {
-	if v.latest != nil {
+	switch {
+	case v.latest != nil:
 		v.loadLatest(r)
-		return
-	}
-	if v.clock != nil {
+	case v.clock != nil:
 		v.loadClock(r)
-	} else {
+	default:
 		v.restoreSlots(r)
 	}
 	for _, j := range v.joins {

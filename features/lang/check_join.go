@@ -49,7 +49,7 @@ type joinColumns struct {
 // that joins among its rows. Features that join at the time of their row hold nothing.
 func (v *viewChecker) holds() bool {
 	switch {
-	case len(v.spec.Joins) == 0 || v.spec.Rollup:
+	case len(v.spec.Joins) == 0 || v.spec.Rollup || v.spec.Window.Kind == Latest: // that keeps what it needs
 		return false
 	case v.rowView() || v.namesAlias(v.spec.Where, true):
 		return true
@@ -111,9 +111,13 @@ func (v *viewChecker) joins() {
 			v.view.Joins = append(v.view.Joins, t)
 		}
 	}
-	if len(v.spec.Joins) > 0 && v.spec.Window.Kind == Latest {
-		v.problem(v.spec.Places["join"], "want the join in a row view: one that this view reads, or one that reads this view",
-			"join in a latest window: of a member's rows the newest alone is kept, and not what it would join")
+	if v.spec.Window.Kind == Latest && v.spec.Time == "ingest" && len(v.spec.Joins) > 0 {
+		v.problem(v.spec.Places["time"], "want time: event, or a row view below that joins: a row of it counts when all that it joins is known",
+			"time: ingest in a latest window with joins, which match by the times of events")
+	}
+	if v.spec.Window.Kind == Latest && v.namesAlias(v.spec.Where, true) {
+		v.problem(v.spec.Places["where"], "want the condition inside the aggregates, or a row view below that joins",
+			"joined column in the where of a latest window: which row of a member is the newest is settled before it is joined")
 	}
 	if v.spec.Rollup && len(v.spec.Joins) > 0 {
 		v.problem(v.spec.Places["join"], "want only from, by, window and rollup: the parent has the rest", "join in a rollup")

@@ -44,6 +44,23 @@ func TestProblems_OfLatestWindows(t *testing.T) {
 	}
 }
 
+// Joins of latest windows: what is refused, and where.
+func TestLatest_Joins(t *testing.T) {
+	const head = "view: v\nversion: 1\nfrom: quote\nby: [market]\n"
+	const window = "window: {latest: symbol, every: 1s, max_age: 5s}\njoin:\n  m: {view: mark_price, on: [market, symbol], match: asof, max_age: 1m}\n"
+	for text, want := range map[string]string{
+		head + window + "features:\n  wide: max(ask_price - m.price)\n":                          "",
+		head + "where: m.price > 1\n" + window + "features:\n  wide: max(ask_price - m.price)\n": "a.yaml:5:1: joined column in the where of a latest window",
+		head + "time: ingest\n" + window + "features:\n  wide: max(ask_price - m.price)\n":       "a.yaml:5:1: time: ingest in a latest window with joins",
+		head + window + "features:\n  price: m.price\n":                                          "m joins on symbol, which the rows of this view do not have (want last(m.price), or symbol in by)",
+	} {
+		got := problems(lang.CheckOptions{}, text)
+		if want == "" && len(got) > 0 || want != "" && !strings.Contains(got.Error(), want) {
+			t.Errorf("%s\ngot %v, want %q", text, got, want)
+		}
+	}
+}
+
 // Needs a second pass is for other windows; a latest one has as many as it takes.
 func TestLatest_FeaturesInAggregates(t *testing.T) {
 	const features = "features:\n  c: count(where bid_price > b)\n  b: mean(bid_price where bid_price > a)\n  a: mean(bid_price)\n"

@@ -20,6 +20,7 @@ type Cross struct {
 	Key      []int     // for each of Inputs the place in the names of the member's key, else Held or Unread
 	Cell     []int     // the first word of a held column
 	Held     int       // words of all held columns
+	Words    int       // of a held row: these, and the keys of what it joins
 	Universe *Universe // of a listed universe, else nil
 	Ranks    []Rank
 	Passes   []Pass     // the first has no accumulators: it passes on what is known without rows
@@ -31,6 +32,7 @@ type Cross struct {
 const (
 	Held   = -1 // kept with the row
 	Unread = -2 // read by the row filter alone
+	Match  = -3 // joined: found when the row is read
 )
 
 // Rank is the place of a value of the row program among the members; it is put into a
@@ -110,6 +112,7 @@ func newGroup() *group {
 func (l *lowering) memberValue(n *lang.Node) (value, error) {
 	switch n.Op {
 	case lang.NColumn:
+		l.joinAt(n, false)
 		return l.column(n)
 	case lang.NRank:
 		i, err := l.rank(n)
@@ -154,7 +157,9 @@ func (l *lowering) give(x value) value {
 // differs tells whether a node has a value for each member.
 func (l *lowering) differs(n *lang.Node) bool {
 	switch n.Op {
-	case lang.NColumn, lang.NRank:
+	case lang.NColumn: // of a group what is joined as of the grid point
+		return l.v.Cross.Each || l.v.Lang.Columns[n.Index].Join == 0
+	case lang.NRank:
 		return true
 	case lang.NFeature:
 		d, known := l.group.ofRow[n.Index]
@@ -300,7 +305,7 @@ func (l *lowering) finPass(reg int) int {
 	k := 0
 	if i, ok := g.loadOf[reg]; ok {
 		switch ld := l.v.Loads[i]; ld.Kind {
-		case LoadColumn, LoadStart, LoadEnd, LoadEmpty:
+		case LoadColumn, LoadStart, LoadEnd, LoadEmpty, LoadJoined:
 		case LoadRank:
 			k = l.rowPass(l.v.Cross.Ranks[ld.Acc].Arg) + 1
 		default:
@@ -324,8 +329,11 @@ func (l *lowering) finishLatest() {
 	names, used := w.Columns(), v.usedByMembers()
 	for i, in := range v.Inputs {
 		key := Held
-		if !used[i] {
+		switch {
+		case !used[i]:
 			key = Unread
+		case in.Ref.Source == Joined:
+			key = Match
 		}
 		for i, n := range names {
 			if n == in.Ref.Name && key == Held && (in.Ref.OfInstrument() || in.Ref.Source == OfEntity || in.Ref.Source == FeedName) {
@@ -335,6 +343,13 @@ func (l *lowering) finishLatest() {
 		w.Key, w.Cell = append(w.Key, key), append(w.Cell, w.Held)
 		if key == Held {
 			w.Held += op.CellWords(in.Kind)
+		}
+	}
+	w.Words = w.Held
+	for i := range v.Joins {
+		if v.Joins[i].AtRows {
+			v.Joins[i].KeyWord = w.Words
+			w.Words++
 		}
 	}
 	ofMember := map[uint16]bool{}
@@ -390,7 +405,7 @@ func (c *Cross) Columns() []string {
 
 // Keep is the memory of a member in bytes: its newest row and, while the mark is behind,
 // one more for each grid point.
-func (c *Cross) Keep() int { return 8 * 2 * (c.Held + memberWords) }
+func (c *Cross) Keep() int { return 8 * 2 * (c.Words + memberWords) }
 
 // memberWords are the words of a held row besides its cells.
 const memberWords = 6

@@ -230,6 +230,31 @@ features:
   n: count(basis_bps)
   mean: median(basis_bps)
   oldest: max(window_end - ts)
+`, "a latest window that joins": `
+view: v
+version: 1
+from: quote
+by: [market, symbol]
+window: {latest: exchange, every: 2s, max_age: 10s}
+join:
+  t: {view: trade, on: [exchange, market, symbol], match: asof, max_age: 30s}
+  b: {view: trade_bars_1s, on: [market, symbol], match: asof, max_age: 20s}
+features:
+  n: count(t.price)
+  off: max(bid_price - t.price)
+  close: b.close
+  above: count(where bid_price > close)
+`, "members that join": `
+view: v
+version: 1
+from: quote
+by: [market, symbol]
+window: {latest: exchange, every: 2s, max_age: 10s, emit: members}
+join:
+  t: {view: trade, on: [exchange, market, symbol], match: asof, max_age: 30s}
+features:
+  off: bid_price - t.price
+  place: rank(bid_price - t.price)
 `, "windows over members": `
 view: v
 version: 1

@@ -22,7 +22,7 @@ func joinsRead(v *lang.View) (among, after map[int]bool) {
 		}
 	}
 	to := after
-	if v.Window.Kind == lang.NoWindow {
+	if v.Window.Kind == lang.NoWindow || v.Window.Members {
 		to = among
 	}
 	for _, f := range v.Features {

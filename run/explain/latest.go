@@ -67,6 +67,7 @@ func (x *evaluator) groups(v *lang.View, members []*series, listings map[string]
 		live[g] = live[g] || in.ev != nil || in.row != nil
 	}
 	var out []*computed
+	_, after := joinsRead(v)
 	for _, g := range order {
 		if !live[g] {
 			continue
@@ -82,6 +83,10 @@ func (x *evaluator) groups(v *lang.View, members []*series, listings map[string]
 			c := &computed{v: v, entity: g.entity, start: g.start, end: t, rowTS: t, s: g, hi: len(g.rows), member: i}
 			if i >= 0 {
 				c.entity = names[g][i]
+			}
+			if i < 0 {
+				g.joined = x.match(v, after, &g.rows[0], t) // any row has the group's names
+				c.joined = g.joined
 			}
 			for k := range v.Aggs {
 				c.aggs = append(c.aggs, g.frame(v.Aggs[k], 0))

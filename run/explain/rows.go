@@ -152,6 +152,7 @@ type series struct {
 	scans  map[scanKey]*trace
 	known  map[frameKey]value // frames, and aggregates among members
 	cross  bool               // members of a latest window
+	joined []*item            // what a group joins at the grid point
 	start  int64              // of it
 	end    int64
 }
@@ -164,8 +165,14 @@ func (s *series) value(n *lang.Node, k int, period int64) value {
 func (s *series) leaf(n *lang.Node, k int, period int64) value {
 	switch n.Op {
 	case lang.NColumn:
+		if k < 0 {
+			return (&item{joined: s.joined}).column(&s.v.Columns[n.Index])
+		}
 		return s.rows[k].column(&s.v.Columns[n.Index])
 	case lang.NFeature:
+		if s.cross && !s.v.Window.Members {
+			k = -1 // a constant of the group
+		}
 		return s.value(s.v.Features[n.Index].Node, k, period)
 	case lang.NScan:
 		return s.scan(n, k, period)
@@ -497,7 +504,10 @@ func (c *computed) known(before bool) {
 
 // leaf gives what a feature is made of.
 func (c *computed) leaf(n *lang.Node) value {
-	if c.v.Window.Kind == lang.NoWindow || c.member >= 0 || c.s.cross {
+	if c.s.cross {
+		return c.s.leaf(n, c.member, 0)
+	}
+	if c.v.Window.Kind == lang.NoWindow || c.member >= 0 {
 		return c.s.leaf(n, max(c.lo, c.member), c.s.served(max(c.lo, c.member)))
 	}
 	switch n.Op {
