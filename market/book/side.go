@@ -11,15 +11,15 @@ type side struct {
 	// Levels changed, and those of them that were not in the window, since the window was
 	// last opened or given up: moving levels is paid for by them.
 	changes, misses int
-	places          int // of the window, when it is opened; follows what is missed
 }
 
-// A window has from firstPlaces to mostPlaces places for each level of the side, a quarter
-// of them above the best price, and is opened when it takes at least fewest levels.
+// A window has at most mostPlaces places for each level of the side, a quarter of them
+// above the best price, and is opened when it takes at least fewest levels. As wide as
+// that it holds nearly all levels of a recorded book, and what lies far from the best
+// price is looked at so seldom that it costs no cache.
 const (
-	firstPlaces = 4
-	mostPlaces  = 32
-	fewest      = 32
+	mostPlaces = 32
+	fewest     = 32
 )
 
 func (d *side) len() int { return d.near.n + d.far.len() }
@@ -81,17 +81,10 @@ func (d *side) outside(price []int64, mask int64) int {
 // settle opens the window, or moves it, when changes have paid for that.
 func (d *side) settle(s Side) {
 	n := d.len()
-	most := min(mostPlaces*n, maxPlaces)
 	switch {
 	case !d.near.on():
 		if d.changes < 16+n>>3 {
 			return
-		}
-		for d.places = max(d.places, minPlaces); 2*d.places <= min(firstPlaces*n, most); {
-			d.places *= 2
-		}
-		for d.places > minPlaces && d.places > most {
-			d.places /= 2
 		}
 	case d.misses < 64+n>>1:
 		return
@@ -99,9 +92,6 @@ func (d *side) settle(s Side) {
 		d.changes, d.misses = 0, 0
 		return
 	default:
-		if d.near.n > 0 && d.near.best() >= d.places/2 && 2*d.places <= most {
-			d.places *= 2 // the best price is still where it should be
-		}
 		d.flatten()
 	}
 	d.changes, d.misses = 0, 0
@@ -116,9 +106,13 @@ func (d *side) open(s Side) {
 	if n < fewest {
 		return
 	}
+	places := minPlaces
+	for places < maxPlaces && 2*places <= mostPlaces*n {
+		places *= 2
+	}
 	end := len(l.p) - 1
 	best := l.p[end]
-	below := uint64(d.places / 4 * 3)
+	below := uint64(places / 4 * 3)
 	tick, k := uint64((best-l.p[end-1])*sign), 2 // the best k levels are looked at
 	for ; k < n; k++ {
 		dist := uint64((best - l.p[end-k]) * sign)
@@ -139,7 +133,7 @@ func (d *side) open(s Side) {
 		below = min(below, uint64(math.MaxInt64-best)/tick)
 	}
 	step := int64(tick) * sign
-	d.near.open(best-int64(below)*step, step, d.places)
+	d.near.open(best-int64(below)*step, step, places)
 	first := len(l.p) - k
 	d.near.apply(l.p[first:], l.q[first:])
 	l.p, l.q = l.p[:first], l.q[:first]
