@@ -297,6 +297,10 @@ func setWord(x *op.Val, s []byte, in *plan.Input) {
 // pushRow folds one row of the parent view, whose values are in the parent's finish
 // machine and whose times are in row.
 func (v *viewState) pushRow(from *viewState, row *emitted) {
+	if v.p.Union != nil {
+		v.holdUnionRow(from, row)
+		return
+	}
 	ent := v.child(from, row)
 	loadRowOf(v.p.Inputs, v.row.Regs, from, row)
 	if !v.p.Late && !v.wanted() {
@@ -391,7 +395,7 @@ func loadRowOf(ins []plan.Input, regs []op.Val, from *viewState, row *emitted) {
 			x.SetInt(row.rowTS)
 		case plan.AvailTime:
 			x.SetInt(row.avail)
-		case plan.Joined: // known when the row is complete
+		case plan.Joined, plan.Absent: // known when the row is complete, or never
 			x.SetNull()
 		}
 	}

@@ -106,6 +106,52 @@ features:
   word: a.side
   base_of: b.base
 `},
+	// Views among the inputs of a union, one of them twice, beside events.
+	"unions of views": {barsSpec, `
+view: spreads
+version: 1
+from: quote
+by: [exchange, market, symbol]
+window: {rolling: 10s, every: 5s}
+features:
+  spread: last(ask_price) / last(bid_price)
+  top: max(ask_price)
+  wide: top > 100
+  leader: last(exchange)
+`, `
+view: all_of
+version: 1
+from: {b: bars, s: spreads, t: trade, again: bars}
+where: b.close > 10 or s.spread is not null or t.price > 100 or again.trades > 1
+by: [market, base]
+window: {tumbling: 1m}
+join:
+  q: {view: quote, on: [exchange, symbol], match: asof, max_age: 9s, strict: true}
+features:
+  n: count()
+  bars: count(b.close)
+  twice: count(again.close)
+  trades: count(t.price)
+  last: last(coalesce(b.close, t.price))
+  spread: max(s.spread)
+  wide: count(where s.wide)
+  first_at: first(ts)
+  places: distinct(s.market)
+  vwap: max(b.vwap)
+  lag: max(ts - q.ts)
+`, `
+view: each_row
+version: 1
+from: {s: spreads, b: bars}
+by: [exchange, market, symbol]
+let:
+  mark: coalesce(s.top, b.close)
+features:
+  is_bar: b.ts is not null
+  step: mark - prev(mark, within=10m)
+  who: s.leader
+  start: b.window_start
+`},
 	// Scans over what rows join: they step when the rows are complete.
 	"scans": {barsSpec, `
 view: beside
@@ -229,7 +275,7 @@ func specsOf(name string) []string {
 }
 
 func joinNames() []string {
-	return []string{"latest", "rows of events", "scans", "unions", "views", "windows"}
+	return []string{"latest", "rows of events", "scans", "unions", "unions of views", "views", "windows"}
 }
 
 // The engine gives what a search through all joined rows gives.

@@ -118,7 +118,9 @@ func (p *Plan) addInput(v *plan.View) {
 		p.columns(v.Kind, v.Inputs)
 	}
 	for _, k := range v.Union {
-		p.columns(k, columnsOf(v, k))
+		if k != market.KindNone {
+			p.columns(k, columnsOf(v, k))
+		}
 	}
 	for i := range v.Joins {
 		if j := &v.Joins[i]; j.Source < 0 {

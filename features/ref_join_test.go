@@ -1,6 +1,7 @@
 package features_test
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
 	"strings"
@@ -163,30 +164,47 @@ func isJoin(v *lang.View, alias string) bool {
 
 // unionRows gives every event of a union once for each alias of its kind, in the total
 // order, then in that of the aliases.
-func (w *world) unionRows(v *lang.View, events []*event, add func(in input)) {
+// Rows of views stand behind the events of their instant, by alias.
+func (w *world) unionRows(v *lang.View, events []*event, from map[*lang.View][]refRow, add func(in input)) {
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b *event) int { return w.order(a).compare(w.order(b)) })
+	under := func(u lang.UnionInput, in input, venue func() string) input {
+		plain := in.col
+		in.col = func(name string) value {
+			alias, own, ok := strings.Cut(name, ".")
+			switch {
+			case !ok:
+				return plain(name)
+			case alias != u.Alias:
+				return nil
+			case own == "market":
+				return word(v, name, venue())
+			}
+			return plain(own)
+		}
+		return in
+	}
+	var all []input
 	for _, e := range events {
 		for _, u := range v.Union {
-			if e.kind != u.Kind {
-				continue
+			if u.View == nil && e.kind == u.Kind {
+				all = append(all, under(u, w.fromEvent(v, e), func() string { return w.insts[e.inst].Venue.String() }))
 			}
-			in := w.fromEvent(v, e)
-			plain := in.col
-			in.col = func(name string) value {
-				alias, own, ok := strings.Cut(name, ".")
-				switch {
-				case !ok:
-					return plain(name)
-				case alias != u.Alias:
-					return nil
-				case own == "market":
-					return word(v, name, w.insts[e.inst].Venue.String())
-				}
-				return plain(own)
-			}
-			add(in)
 		}
+	}
+	for _, u := range v.Union {
+		if u.View == nil {
+			continue
+		}
+		side := &lang.View{Parent: u.View, Columns: v.Columns}
+		for i := range from[u.View] {
+			in := fromRow(side, &from[u.View][i])
+			all = append(all, under(u, in, func() string { return in.col("=market").(string) }))
+		}
+	}
+	slices.SortStableFunc(all, func(a, b input) int { return cmp.Compare(a.ts, b.ts) }) // events come first, then the aliases in turn
+	for _, in := range all {
+		add(in)
 	}
 }
 

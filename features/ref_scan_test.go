@@ -178,7 +178,7 @@ func (s *scans) back(n *lang.Node, k int, inst int64) int {
 			return -1
 		}
 		for i := j + 1; i <= k; i++ {
-			if s.v.Parent == nil && s.in[i].ownFlags&features.FlagGap != 0 {
+			if !s.in[i].ofView && s.in[i].ownFlags&features.FlagGap != 0 {
 				return -1
 			}
 		}

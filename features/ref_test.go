@@ -57,6 +57,7 @@ type input struct {
 	group           func(n *lang.Node) value                          // among members of a latest window: what is no column
 	join            func(r *refRow, t int64) func(n *lang.Node) value // the joins of a window's row
 	scan            func(n *lang.Node) value
+	ofView          bool // a row of a view
 }
 
 func (w *world) inputs(v *lang.View, events []*event, from map[*lang.View][]refRow) (map[string][]input, map[string][]string) {
@@ -78,7 +79,7 @@ func (w *world) inputs(v *lang.View, events []*event, from map[*lang.View][]refR
 	}
 	switch {
 	case v.Union != nil:
-		w.unionRows(v, events, add)
+		w.unionRows(v, events, from, add)
 	case v.Parent == nil:
 		for _, e := range events {
 			if e.kind == v.Kind {
@@ -152,7 +153,7 @@ func word(v *lang.View, name, w string) value {
 }
 
 func fromRow(v *lang.View, r *refRow) input {
-	in := input{ts: r.rowTS, key: afterAll(r.rowTS), avail: r.avail, hold: r.hold}
+	in := input{ts: r.rowTS, key: afterAll(r.rowTS), avail: r.avail, hold: r.hold, ofView: true}
 	in.flags = r.flags & (features.FlagPartial | features.FlagWarmup | features.FlagGap | features.FlagAssumed)
 	p := v.Parent
 	in.col = func(name string) value {

@@ -100,7 +100,7 @@ func rowView(v *lang.View, in []input, s span) []refRow {
 			continue
 		}
 		r := refRow{start: x.ts, end: x.ts, rowTS: x.ts, hold: x.hold, flags: x.flags}
-		if v.Parent != nil {
+		if x.ofView {
 			r.start, _ = ratInt(x.col("window_start"))
 			r.end, _ = ratInt(x.col("window_end"))
 		}

@@ -184,7 +184,10 @@ func heldOrigin(rec []uint64) op.Origin {
 
 // heldFirst reports whether events are missing right before a held row.
 func (v *viewState) heldFirst(rec []uint64) bool {
-	return v.p.Parent < 0 && rec[plan.MetaFlags]&uint64(FlagGap) != 0
+	if v.p.Parent >= 0 || v.p.Union != nil && rec[plan.HeldSrc] == math.MaxUint64 { // a row of a view
+		return false
+	}
+	return rec[plan.MetaFlags]&uint64(FlagGap) != 0
 }
 
 // scanOut gives a row view's row what its values come from.

@@ -81,8 +81,13 @@ func (t *Task) addView(i int, v *plan.View) {
 		return
 	}
 	for k := range market.Kind(market.NumKinds) {
-		if slices.Contains(v.Union, k) {
+		if k != market.KindNone && slices.Contains(v.Union, k) {
 			t.addStage(s, k)
+		}
+	}
+	for of, parent := range t.views {
+		if slices.Contains(v.Of, of) {
+			parent.children = append(parent.children, s)
 		}
 	}
 }

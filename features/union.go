@@ -2,6 +2,7 @@ package features
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/pinova-group/tidemark/features/plan"
@@ -19,6 +20,8 @@ func (v *viewState) initUnion() {
 		for i := range ins {
 			if of := ins[i].Union; of > 0 && of != k+1 {
 				ins[i].Ref.Source = plan.Absent
+			} else if v.p.Of[k] >= 0 {
+				ins[i].Ref = v.p.Bare[k][i]
 			}
 		}
 		v.union = append(v.union, ins)
@@ -56,6 +59,34 @@ func (v *viewState) holdAlias(k int, c *cols, ent uint32, i int) {
 	rec[plan.HeldEpoch], rec[plan.HeldSeq] = uint64(c.epoch[i])|uint64(k)<<unionAlias, c.seq[i]
 	v.putCells(rec)
 	v.keyRow(rec, c, i)
+}
+
+// holdUnionRow keeps a row of a view, once for each alias that has it.
+func (v *viewState) holdUnionRow(from *viewState, row *emitted) {
+	name := func(column string) string {
+		return from.ents.names[row.ent][slices.Index(from.p.EntityColumns(), column)]
+	}
+	for k, of := range v.p.Of {
+		if of != from.index {
+			continue
+		}
+		loadRowOf(v.union[k], v.row.Regs, from, row)
+		if !v.p.Late && !v.wanted() {
+			continue
+		}
+		rec := v.heldRec(v.ents.resolve(func(r plan.Ref) string { return name(r.Name) }), row.rowTS)
+		rowMeta(rec, row)
+		rec[plan.MetaRows] = 1
+		rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(row.start), uint64(row.end)
+		rec[plan.HeldSrc], rec[plan.HeldEpoch], rec[plan.HeldSeq] = math.MaxUint64, math.MaxUint32|uint64(k)<<unionAlias, math.MaxUint64
+		v.putCells(rec)
+		for _, j := range v.joins {
+			if j.p.AtRows {
+				rec[j.p.KeyWord] = uint64(j.number(func(i int) string { return name(j.p.Left[i].Name) }))
+			}
+		}
+	}
+	v.unsorted = true
 }
 
 // sortUnion brings the held rows of each entity into the total order, those of one event

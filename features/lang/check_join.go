@@ -218,6 +218,9 @@ func (v *viewChecker) joinKeys(j Join, t *TypedJoin, keys []string) bool {
 	if v.view.Parent != nil {
 		ours = v.entityOf(v.view.Parent)
 	}
+	if v.view.Union != nil {
+		ours = v.unionKeys()
+	}
 	ok := true
 	for _, n := range j.On {
 		switch {

@@ -189,6 +189,9 @@ func (v *viewChecker) by() {
 	if v.view.Parent != nil {
 		allowed = v.entityOf(v.view.Parent)
 	}
+	if v.view.Union != nil {
+		allowed = v.unionKeys()
+	}
 	for _, name := range v.spec.By {
 		v.view.By = append(v.view.By, name.Text)
 		if v.open || contains(allowed, name.Text) {
@@ -197,6 +200,8 @@ func (v *viewChecker) by() {
 		what := "an entity column of events"
 		if v.view.Parent != nil {
 			what = "an entity column of " + v.view.Parent.Name
+		} else if v.view.Union != nil {
+			what = "an entity column of all inputs"
 		}
 		v.problem(name.Pos, wantName(name.Text, allowed), "%q is not %s", name.Text, what)
 	}

@@ -206,6 +206,11 @@ func (v *viewChecker) bounds() {
 			v.view.Reach += p.Reach
 		}
 	}
+	for _, u := range v.view.Union {
+		if u.View != nil {
+			v.view.Lookback, v.view.Reach = max(v.view.Lookback, own+u.View.Lookback), max(v.view.Reach, own+u.View.Reach)
+		}
+	}
 	l, r := v.joinBounds()
 	v.view.Lookback, v.view.Reach = max(v.view.Lookback, own+l), max(v.view.Reach, own+r)
 	v.view.OnLate = v.spec.OnLate

@@ -232,6 +232,10 @@ a.yaml:8:3: feature "symbol" has the name of an entity column (want another name
 		{"a word that is also a name", head + "let:\n  buy: price\nwindow: {tumbling: 1m}\nfeatures:\n  x: count(where side == buy)\n",
 			`a.yaml:9:26: "buy" is a word of this enum and a name (want another name for the column, let or feature)`},
 		{"second pass", tumble("m: mean(price)", "x: count(where price > m)"), `a.yaml:8:26: needs a second pass over the rows of the window (want columns, let and parameters inside an aggregate)`},
+		{"union of a view", "view: v\nversion: 1\nfrom: {a: trade, c: btc_clock}\nby: [exchange, symbol]\nwindow: {tumbling: 1m}\nfeatures:\n  x: last(ingest_ts)\n  y: last(c.m)\n", `
+a.yaml:4:16: "symbol" is not an entity column of all inputs (want exchange market)
+a.yaml:7:11: unknown name "ingest_ts" (want a.ingest_ts; known are ts exchange market a.ts a.ingest_ts a.exchange a.market a.symbol a.base …)
+a.yaml:8:11: c has no column "m" (want ts exchange market btc_volume btc_trades btc_vwap window_start window_end row_ts …)`},
 		{"union", "view: v\nversion: 1\nfrom: {a: trade, b: trads}\nby: [symbol]\nwindow: {tumbling: 1m}\nfeatures:\n  x: count()\n", `
 a.yaml:3:18: unknown kind or view "trads" (want trade; known are trade quote book funding liquidation candle mark_price open_interest instrument …)`},
 		{"features and rollup", tumble("x: count()") + "rollup: all\n", `a.yaml:8:1: features and rollup in one view (want one of them)`},

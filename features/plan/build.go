@@ -46,8 +46,8 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 	} else {
 		v.Kinds = kindSet(v.Kind)
 	}
-	for _, u := range lv.Union {
-		v.Union, v.Kinds, v.Keyed = append(v.Union, u.Kind), v.Kinds|kindSet(u.Kind), true
+	if err := v.union(done, at); err != nil {
+		return nil, err
 	}
 	l := &lowering{v: v, carry: carry, row: newCoder(), fin: newCoder(), views: done, inputs: map[int]value{},
 		accs: map[string]int{}, loads: map[string]value{}, aggs: map[int]value{}, feats: map[int]value{}}
@@ -79,6 +79,9 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 			return nil, err
 		}
 	} else if err := l.programs(); err != nil {
+		return nil, err
+	}
+	if err := l.unionBare(); err != nil {
 		return nil, err
 	}
 	return v, v.alerts()

@@ -152,11 +152,64 @@ func (l *lowering) joinAt(n *lang.Node, features bool) {
 	}
 }
 
+// union finds the inputs of a union; those that are views must have been built.
+func (v *View) union(done []*View, at map[*lang.View]int) error {
+	if v.Lang.Union == nil {
+		return nil
+	}
+	v.Kinds, v.Keyed = 0, true
+	for _, u := range v.Lang.Union {
+		of := -1
+		if u.View != nil {
+			i, ok := at[u.View]
+			if !ok {
+				return fmt.Errorf("its input %s has problems", u.View.Name)
+			}
+			of = i
+			v.Kinds |= done[i].Kinds
+			v.Listing = max(v.Listing, done[i].Listing)
+		} else {
+			v.Kinds |= kindSet(u.Kind)
+		}
+		v.Union, v.Of = append(v.Union, u.Kind), append(v.Of, of)
+	}
+	return nil
+}
+
+// unionBare finds for each input that is a view the columns that have no alias.
+func (l *lowering) unionBare() error {
+	for k, of := range l.v.Of {
+		var refs []Ref
+		for _, in := range l.v.Inputs {
+			ref := in.Ref
+			if of >= 0 && in.Union == 0 && ref.Source != Joined {
+				side := l.unionSide(k)
+				x, err := side.ref(ref.Name, lang.Type{Kind: lang.TText})
+				if err != nil {
+					return err
+				}
+				x.Ref.Words = ref.Words
+				ref = x.Ref
+			}
+			refs = append(refs, ref)
+		}
+		if of < 0 {
+			refs = nil
+		}
+		l.v.Bare = append(l.v.Bare, refs)
+	}
+	return nil
+}
+
+// unionSide reads the columns of one input of a union as those of a view of its own.
+func (l *lowering) unionSide(k int) *lowering {
+	return &lowering{v: &View{Lang: l.v.Lang, Parent: l.v.Of[k], Kind: l.v.Union[k], Hold: true}, views: l.views}
+}
+
 // unionRef finds alias.column of an input of a union.
 func (l *lowering) unionRef(col lang.Column) (Input, error) {
 	_, name, _ := strings.Cut(col.Name, ".")
-	side := &lowering{v: &View{Lang: l.v.Lang, Parent: -1, Kind: l.v.Union[col.Input-1]}}
-	in, err := side.ref(name, col.Type)
+	in, err := l.unionSide(col.Input-1).ref(name, col.Type)
 	in.Union = col.Input
 	return in, err
 }

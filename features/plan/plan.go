@@ -52,7 +52,9 @@ type View struct {
 	Where  int               // register of the row filter, -1 for none
 	Late   bool              // the filter reads joined columns: it waits until the row is complete
 	Joins  []Join
-	Union  []market.Kind // by alias
+	Union  []market.Kind // by alias; KindNone of a view
+	Of     []int         // by alias of a union: the view whose rows it has, -1 for events
+	Bare   [][]Ref       // the same: what stands for each of Inputs that has no alias, nil for events
 	Filter Filter        // a form of the row filter that needs no program for each row
 	Args   []Arg         // of each accumulator
 	Accs   []op.Acc

@@ -102,6 +102,11 @@ func (p *Plan) order() {
 		if v := p.Views[i]; v.Parent >= 0 {
 			visit(v.Parent)
 		}
+		for _, of := range p.Views[i].Of {
+			if of >= 0 {
+				visit(of)
+			}
+		}
 		for _, j := range p.Views[i].Joins {
 			if j.Source >= 0 {
 				visit(j.Source)

@@ -109,6 +109,9 @@ func (c *Compiled) closure(want func(v *View) bool) *lang.Set {
 		need[v] = true
 		add(v.Parent)
 		add(v.Window.Clock)
+		for _, u := range v.Union {
+			add(u.View)
+		}
 		for _, j := range v.Joins {
 			add(j.View)
 		}

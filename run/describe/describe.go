@@ -142,8 +142,15 @@ func (v *View) inputs() []source {
 	if v.Lang.Parent != nil {
 		list[0] = source{v.Lang.Parent.Name, true}
 	}
+	if len(v.Lang.Union) > 0 {
+		list = nil
+	}
 	for _, u := range v.Lang.Union {
-		if in := (source{v.Lang.Kinds.Name(u.Kind), false}); !slices.Contains(list, in) {
+		in := source{v.Lang.Kinds.Name(u.Kind), false}
+		if u.View != nil {
+			in = source{u.View.Name, true}
+		}
+		if !slices.Contains(list, in) {
 			list = append(list, in)
 		}
 	}

@@ -129,6 +129,28 @@ features:
   twice: count(u.price)
   touch: last(q.bid_price)
   hy: hy(t.price, q.ask_price)
+`, "a union of views": `
+view: a
+version: 1
+from: quote_bars_1s
+by: [exchange, market, symbol]
+window: {tumbling: 10s}
+features:
+  high: max(high)
+  ratio: last(close) / first(open)
+---
+view: v
+version: 1
+from: {b: trade_bars_1s, a: a, t: trade}
+where: b.trades > 0 or a.high > 0 or t.side == buy
+by: [exchange, market, symbol]
+window: {tumbling: 20s}
+features:
+  n: count()
+  bars: count(b.close)
+  bought: sum(t.quantity)
+  ratio: max(a.ratio)
+  last: last(coalesce(b.close, t.price))
 `, "sessions of bars, divided bars of them": `
 view: s
 version: 1

@@ -51,7 +51,11 @@ func (e *explainer) requires(v *lang.View, same []string, below map[*lang.View]b
 		e.kind(v.Kind, same)
 	}
 	for _, u := range v.Union {
-		e.kind(u.Kind, same)
+		if u.View != nil {
+			e.requires(u.View, same, below)
+		} else {
+			e.kind(u.Kind, same)
+		}
 	}
 	for _, c := range v.Columns {
 		switch {
@@ -60,7 +64,7 @@ func (e *explainer) requires(v *lang.View, same []string, below map[*lang.View]b
 			e.column(v.Kind, c)
 		default:
 			for i, u := range v.Union {
-				if c.Input == 0 || c.Input == i+1 {
+				if u.View == nil && (c.Input == 0 || c.Input == i+1) {
 					e.column(u.Kind, c)
 				}
 			}

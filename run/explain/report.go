@@ -265,7 +265,10 @@ func aggregateText(v *lang.View, a *lang.Agg) string {
 func read(v *lang.View) map[string]bool {
 	out := map[string]bool{}
 	for _, c := range source(v).Columns {
-		if c.Join == 0 {
+		switch {
+		case c.Input > 0:
+			out[c.Name[strings.IndexByte(c.Name, '.')+1:]] = true
+		case c.Join == 0:
 			out[c.Name] = true
 		}
 	}
@@ -498,8 +501,14 @@ func kindsOf(v *lang.View) []market.Kind {
 	}
 	var out []market.Kind
 	for _, u := range v.Union {
-		if !slices.Contains(out, u.Kind) {
-			out = append(out, u.Kind)
+		of := []market.Kind{u.Kind}
+		if u.View != nil {
+			of = kindsOf(u.View)
+		}
+		for _, k := range of {
+			if !slices.Contains(out, k) {
+				out = append(out, k)
+			}
 		}
 	}
 	return out

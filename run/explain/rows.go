@@ -238,6 +238,9 @@ func (x *evaluator) want(v *lang.View, from int64) {
 	src := source(v)
 	below(src.Parent)
 	below(v.Window.Clock)
+	for _, u := range src.Union {
+		below(u.View)
+	}
 	for _, j := range src.Joins {
 		below(j.View)
 	}
@@ -278,24 +281,13 @@ func (x *evaluator) items(src *lang.View) []item {
 	var out []item
 	switch {
 	case len(src.Union) > 0:
-		kinds := map[market.Kind]bool{}
-		var all []*Event
-		for _, u := range src.Union {
-			if !kinds[u.Kind] {
-				kinds[u.Kind] = true
-				all = append(all, x.events[u.Kind]...)
+		for i, u := range src.Union {
+			for _, in := range x.items(&lang.View{Kind: u.Kind, Parent: u.View}) {
+				in.input = i + 1
+				out = append(out, in)
 			}
 		}
-		slices.SortStableFunc(all, func(a, b *Event) int { return a.key.Compare(b.key) })
-		for _, ev := range all {
-			for i, u := range src.Union {
-				if ev.kind == u.Kind {
-					in := fromEvent(ev)
-					in.input = i + 1
-					out = append(out, in)
-				}
-			}
-		}
+		slices.SortStableFunc(out, func(a, b item) int { return cmp.Or(a.key.Compare(b.key), cmp.Compare(a.input, b.input)) })
 	case src.Parent == nil:
 		for _, ev := range x.events[src.Kind] {
 			out = append(out, fromEvent(ev))
