@@ -108,7 +108,7 @@ func TestExplain_LakeIsLikeFiles(t *testing.T) {
 			want := sameAs(t, c, all[at])
 			c.Inputs, c.Lake = []string{run.LakePrefix}, l
 			got := sameAs(t, c, all[at])
-			if d := cmp.Diff(plain(want), plain(got), cmp.FilterPath(func(p cmp.Path) bool { return unexported(p) }, cmp.Ignore())); d != "" {
+			if d := cmp.Diff(plain(want), plain(got), cmp.FilterPath(unexported, cmp.Ignore())); d != "" {
 				t.Errorf("%s %s (-files +lake)\n%.3000s", c.View, want.RowTS, d)
 			}
 			for _, o := range got.Out {
