@@ -104,7 +104,7 @@ func (a *app) openLake(ctx context.Context, name string, create bool) (*lake.Lak
 			return nil, acc, err
 		}
 		return nil, acc, &fault.Error{Code: "lake_unreachable", Message: "cannot open the lake", Where: name, Why: err.Error(), Exit: fault.ExitFailed, Cause: err,
-			Remedy: "tidemark lake doctor --lake " + name + " tries catalog and storage apart"}
+			Remedy: "see that the catalog and the storage that --lake names can be reached, with these credentials"}
 	}
 	return l, acc, nil
 }

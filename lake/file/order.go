@@ -13,6 +13,7 @@ type order struct {
 	nums  []numKey
 	perm  []uint32
 	ids   []int32
+	came  []uint32
 	keyed []keyed
 }
 
@@ -108,6 +109,26 @@ func (o *order) sort(w *Writer) ([]uint32, []Run) {
 		}
 	}
 	return o.perm, runs
+}
+
+// scatter gives, after sort, the place of each row in the file, and the rows of each row
+// group in the order in which they came. It takes the memory of the tuples' numbers.
+func (o *order) scatter() (place []int32, came []uint32) {
+	place = o.ids
+	for i, row := range o.perm {
+		place[row] = int32(i)
+	}
+	o.came = slices.Grow(o.came[:0], len(o.perm))[:len(o.perm)]
+	next := make([]int, (len(o.perm)+groupRows-1)/groupRows)
+	for g := range next {
+		next[g] = g * groupRows
+	}
+	for row, at := range place {
+		g := at / groupRows
+		o.came[next[g]] = uint32(row)
+		next[g]++
+	}
+	return place, o.came
 }
 
 // group gives every row the number of its tuple of strings, in o.ids, and the tuples as codes.

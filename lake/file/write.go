@@ -24,6 +24,12 @@ type pageBuffers struct {
 	bytes []parquet.ByteArray
 	fixed []parquet.FixedLenByteArray
 	raw   []byte // of fixed
+
+	// The rows of the row group as they came, and their places in it. Rows that came by
+	// time leave for a few symbols in turn, so writing them to their places keeps to few
+	// cache lines; fetching the rows of one symbol after the other takes a line for each value.
+	came  []uint32
+	place []int32
 	def   []int16
 	rep   []int16
 	valid []byte
@@ -53,8 +59,14 @@ func (w *Writer) write(dst io.Writer, perm []uint32, runs []Run) (*Info, error) 
 	if err != nil {
 		return nil, err
 	}
+	place, came := w.order.scatter()
 	for lo := 0; lo < len(perm); lo += groupRows {
-		if err := w.writeGroup(fw, perm[lo:min(lo+groupRows, len(perm))]); err != nil {
+		hi := min(lo+groupRows, len(perm))
+		w.page.came, w.page.place = came[lo:hi], grown(w.page.place, hi-lo)
+		for i, row := range came[lo:hi] {
+			w.page.place[i] = place[row] - int32(lo)
+		}
+		if err := w.writeGroup(fw, perm[lo:hi]); err != nil {
 			return nil, err
 		}
 	}
@@ -185,26 +197,32 @@ func writePages[T any](cw pageWriter[T], p *pageBuffers, src []*Col, perm []uint
 	if nullable {
 		return eachPage(cw, p, src, perm, true, buf, func(s *Col, r uint32) T { return values(s)[r] })
 	}
-	vals := make([][]T, len(src))
-	for i, s := range src {
-		vals[i] = values(s)
-	}
-	for len(perm) > 0 {
-		n := min(pageRows, len(perm))
-		out := grown(*buf, n)
-		*buf = out
-		for i, row := range perm[:n] {
-			out[i] = vals[row>>chunkBits][row&(chunkRows-1)]
-		}
-		if _, err := cw.WriteBatch(out, nil, nil); err != nil {
+	out := grown(*buf, len(perm))
+	*buf = out
+	place(p, src, out, values)
+	for len(out) > 0 {
+		n := min(pageRows, len(out))
+		if _, err := cw.WriteBatch(out[:n], nil, nil); err != nil {
 			return err
 		}
 		if err := cw.FlushCurrentPage(); err != nil {
 			return err
 		}
-		perm = perm[n:]
+		out = out[n:]
 	}
 	return nil
+}
+
+// place puts the values of the row group's rows where they belong.
+func place[T any](p *pageBuffers, src []*Col, out []T, values func(*Col) []T) {
+	at := p.place[:len(p.came)]
+	for i := 0; i < len(at); {
+		c := p.came[i] >> chunkBits
+		vals := values(src[c])
+		for ; i < len(at) && p.came[i]>>chunkBits == c; i++ {
+			out[at[i]] = vals[p.came[i]&(chunkRows-1)]
+		}
+	}
 }
 
 // eachPage writes a column value by value. A page without values is none of its own but
@@ -303,13 +321,14 @@ func (p *pageBuffers) writeCodes(cw *pq.ByteArrayColumnChunkWriter, dict *Dict, 
 	var words [][]byte
 	codes := grown(p.codes, len(perm))
 	p.codes = codes
-	for i, row := range perm {
-		s, r := src[row>>chunkBits], row&(chunkRows-1)
-		if c.Nullable && s.IsNull(int(r)) {
-			codes[i] = -1
-			continue
+	place(p, src, codes, func(s *Col) []int32 { return s.I32 })
+	for i, code := range codes {
+		if c.Nullable {
+			if s, r := src[perm[i]>>chunkBits], perm[i]&(chunkRows-1); s.IsNull(int(r)) {
+				codes[i] = -1
+				continue
+			}
 		}
-		code := s.I32[r]
 		k := p.local[code]
 		if k < 0 {
 			k = int32(len(words))

@@ -39,8 +39,8 @@ type Info struct {
 
 // Writer holds the rows of one file, handed in in any order, until Finish sorts and
 // writes them. Size says how much memory that takes: for a trade about 150 bytes a row.
-// Finish needs 8 bytes a row besides (24 where rows came out of order), and buffers of
-// one data page a column. Not for concurrent use.
+// Finish needs 12 bytes a row besides (28 where rows came out of order), and buffers of
+// one row group of a column. Not for concurrent use.
 type Writer struct {
 	cols   []Column
 	root   *schema.GroupNode

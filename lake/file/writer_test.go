@@ -2,8 +2,11 @@ package file
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/pinova-group/tidemark/market"
@@ -121,5 +124,79 @@ func TestWriter_PagesWithoutValues(t *testing.T) {
 		if got, want := allRows(t, buf.Bytes(), cols, 0, info.Rows), rowText(cols, b); !slices.Equal(got, want) {
 			t.Errorf("%v: other rows", full)
 		}
+	}
+}
+
+// TestWriter_RowsKeepTheirValuesAcrossRowGroups writes three row groups of rows that came in
+// no order: every value of a row, and its null, is still beside the others.
+func TestWriter_RowsKeepTheirValuesAcrossRowGroups(t *testing.T) {
+	cols := []Column{
+		{ID: 1, Name: "symbol", Type: String}, {ID: 2, Name: "ts", Type: Timestamptz}, {ID: 3, Name: "n", Type: Long}, {ID: 4, Name: "i", Type: Int},
+		{ID: 5, Name: "d", Type: Double}, {ID: 6, Name: "word", Type: String, Nullable: true}, {ID: 7, Name: "maybe", Type: Long, Nullable: true},
+		{ID: 8, Name: "id", Type: Binary, Encoding: EncodingRandom},
+	}
+	w, err := NewWriter(cols, []Key{{Column: "symbol"}, {Column: "ts"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rows, part = 2*groupRows + 12_345, 10_000
+	r := rand.New(rand.NewPCG(7, 9))
+	symbols, words := NewDict("c", "a", "b"), NewDict("x", "y", "z", "v")
+	row := func(n int64) string {
+		word, maybe := fmt.Sprintf("%q", words.Word(int32(n%4))), fmt.Sprint(n*5)
+		if n%7 == 0 {
+			word = "null"
+		}
+		if n%3 == 0 {
+			maybe = "null"
+		}
+		return fmt.Sprintf("%d|%d|%x|%s|%s|%q|", n, n%1000, float64(n)/2, word, maybe, fmt.Sprintf("%06d", n))
+	}
+	order := r.Perm(rows)
+	for lo := 0; lo < rows; lo += part {
+		b := &Batch{Cols: make([]Col, len(cols))}
+		c := b.Cols
+		c[0].Dict, c[5].Dict, c[7].Off = symbols, words, []int32{0}
+		for i, k := range order[lo:min(lo+part, rows)] {
+			n := int64(k)
+			c[0].I32, c[1].I64 = append(c[0].I32, int32(r.IntN(3))), append(c[1].I64, int64(r.IntN(rows/2)))
+			c[2].I64, c[3].I32, c[4].F64 = append(c[2].I64, n), append(c[3].I32, int32(n%1000)), append(c[4].F64, float64(n)/2)
+			c[5].I32, c[6].I64 = append(c[5].I32, int32(n%4)), append(c[6].I64, n*5)
+			if n%7 == 0 {
+				c[5].SetNull(i)
+			}
+			if n%3 == 0 {
+				c[6].SetNull(i)
+			}
+			c[7].Bytes = fmt.Appendf(c[7].Bytes, "%06d", n)
+			c[7].Off = append(c[7].Off, int32(len(c[7].Bytes)))
+			b.N++
+		}
+		if err := w.Append(b, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var buf bytes.Buffer
+	if _, err := w.Finish(&buf); err != nil {
+		t.Fatal(err)
+	}
+	got := allRows(t, buf.Bytes(), cols, 0, rows)
+	if len(got) != rows {
+		t.Fatalf("%d rows of %d", len(got), rows)
+	}
+	seen := make([]bool, rows)
+	var lastSymbol string
+	var lastTS int64
+	for _, text := range got {
+		part := strings.SplitN(text, "|", 4)
+		ts, err1 := strconv.ParseInt(part[1], 10, 64)
+		n, err2 := strconv.ParseInt(part[2], 10, 64)
+		if err1 != nil || err2 != nil || seen[n] || part[2]+"|"+part[3] != row(n) {
+			t.Fatalf("row %s; number %d is %s (seen: %v)", text, n, row(n), seen[n])
+		}
+		if part[0] < lastSymbol || part[0] == lastSymbol && ts < lastTS {
+			t.Fatalf("row %s comes after %s %d", text, lastSymbol, lastTS)
+		}
+		seen[n], lastSymbol, lastTS = true, part[0], ts
 	}
 }
