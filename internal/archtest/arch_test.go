@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"lake", "sequence", "features/op", "features/sql"},
 	{"features/plan", "lake/sink", "lake/interop"},
 	{"features"},
-	{"ingest/gen", "run/rowfile", "run/input"},
+	{"ingest/gen", "run/rowfile", "run/input", "stream"},
 	{"run/picture"},
 	{"run"},
 	{"run/explain"},

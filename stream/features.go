@@ -1,0 +1,394 @@
+package stream
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"slices"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// Errors of a task.
+var (
+	// ErrBehind says that a partition brought a row below a mark that it had given before:
+	// its log was not written by one sequencer.
+	ErrBehind = errors.New("row lies behind the partition's watermark")
+	// ErrOffset says that a partition was not read on from where it was read to.
+	ErrOffset = errors.New("partition was not read on from its offset")
+	// ErrCorrupt says that a snapshot is damaged or of another version.
+	ErrCorrupt = errors.New("snapshot of a features task is damaged")
+	// ErrPartitions says that a snapshot is of other partitions.
+	ErrPartitions = errors.New("snapshot of a features task is of other partitions")
+)
+
+// Partition says what one partition of a sequenced log carries.
+type Partition struct {
+	Name  string // unique among those of a task, e.g. processed.spot.trade.kraken/3
+	Kinds []market.Kind
+}
+
+// Features is a task of the features job: it takes partitions of the sequenced log, merges
+// them by their marks, and gives the rows of its views. A kind is complete as far as each
+// partition is that carries it. One caller at a time.
+type Features struct {
+	plan  *features.Plan
+	insts *market.Instruments
+	task  *features.Task
+
+	parts  []partition
+	reads  [market.NumKinds]bool   // kinds that the plan reads
+	pushed [market.NumKinds]int64  // rows of a kind below it are in the engine
+	merges [market.NumKinds]merger // scratch
+	spare  [market.NumKinds]*market.Batch
+}
+
+type partition struct {
+	name    string
+	carries [market.NumKinds]bool
+	marks   [market.NumKinds]int64
+	wait    [market.NumKinds]queue
+	in, out [market.NumKinds]int64 // rows that came, and that were handed on
+	next    int64                  // offset to be read next
+	reread  int64                  // offsets below it have been read before: what they hold may be in the engine
+	adds    []added                // calls of Add that rows are left of, oldest first
+}
+
+// added remembers at which offset rows that wait were read.
+type added struct {
+	offset int64
+	in     [market.NumKinds]int64 // rows that came up to and with this call
+}
+
+// NewFeatures makes a task that has read nothing. Rows with row_ts before from are not
+// emitted. Every kind that the plan reads must have a partition.
+func NewFeatures(plan *features.Plan, insts *market.Instruments, parts []Partition, from int64) (*Features, error) {
+	f, err := newFeatures(plan, insts, parts)
+	if err != nil {
+		return nil, err
+	}
+	f.task = plan.NewTask(insts, from)
+	return f, nil
+}
+
+func newFeatures(plan *features.Plan, insts *market.Instruments, parts []Partition) (*Features, error) {
+	f := &Features{plan: plan, insts: insts}
+	var carried [market.NumKinds]bool
+	for _, p := range parts {
+		part := partition{name: p.Name}
+		for _, k := range p.Kinds {
+			part.carries[k], carried[k] = true, true
+		}
+		for k := range part.marks {
+			part.marks[k] = market.NoTime
+		}
+		f.parts = append(f.parts, part)
+	}
+	for _, in := range plan.Inputs() {
+		f.reads[in.Kind] = true
+		if !carried[in.Kind] {
+			return nil, fmt.Errorf("views read %s, which no partition carries", in.Name)
+		}
+	}
+	for k := range f.pushed {
+		f.pushed[k] = market.NoTime
+	}
+	return f, nil
+}
+
+// Next is the offset at which partition p is to be read on.
+func (f *Features) Next(p int) int64 { return f.parts[p].next }
+
+// Add takes what offsets [offset, next) of partition p hold: rows of each kind in the total
+// order. It keeps nothing of them. Offsets may be left out, as a broker does with its own
+// records, but not given twice.
+func (f *Features) Add(p int, offset, next int64, rows *market.Chunk) error {
+	part := &f.parts[p]
+	if offset < part.next || next < offset {
+		return fmt.Errorf("%s: %w: at %d, given [%d, %d)", part.name, ErrOffset, part.next, offset, next)
+	}
+	kept := false
+	for k, b := range rows.Batches {
+		if b == nil || b.N == 0 || !f.reads[k] {
+			continue
+		}
+		if !part.carries[k] {
+			return fmt.Errorf("%s: rows of kind %s, which it does not carry", part.name, f.plan.Kinds().Name(market.Kind(k)))
+		}
+		lo, err := f.known(part, market.Kind(k), b, offset, next)
+		if err != nil {
+			return err
+		}
+		if lo < b.N {
+			part.wait[k].add(b, lo, b.N)
+			part.in[k] += int64(b.N - lo)
+			kept = true
+		}
+	}
+	part.next = next
+	if kept {
+		part.adds = append(part.adds, added{offset, part.in})
+	}
+	return nil
+}
+
+// known is the number of rows that the engine had before the task was restored.
+func (f *Features) known(part *partition, k market.Kind, b *market.Batch, offset, next int64) (int, error) {
+	done := f.pushed[k]
+	if offset >= part.reread {
+		done = max(done, part.marks[k])
+		if b.TS[0] < done {
+			return 0, fmt.Errorf("%s: offset %d: %w: %s row of %s, complete below %s", part.name, offset, ErrBehind,
+				f.plan.Kinds().Name(k), market.FormatTime(b.TS[0]), market.FormatTime(done))
+		}
+		return 0, nil
+	}
+	if next > part.reread {
+		return 0, fmt.Errorf("%s: %w: [%d, %d) was read in part, up to %d", part.name, ErrOffset, offset, next, part.reread)
+	}
+	i, _ := slices.BinarySearch(b.TS[:b.N], done)
+	return i, nil
+}
+
+func (p *partition) waiting() int {
+	n := 0
+	for k := range p.wait {
+		n += p.wait[k].len()
+	}
+	return n
+}
+
+// Mark says that partition p brings no row of the kind below t any more. Marks that fall
+// are those of offsets that are read again.
+func (f *Features) Mark(p int, k market.Kind, t int64) {
+	m := &f.parts[p].marks[k]
+	*m = max(*m, t)
+}
+
+// Marks are the times below which each kind is complete, market.NoTime before the first.
+func (f *Features) Marks() [market.NumKinds]int64 {
+	var marks [market.NumKinds]int64
+	for k := range marks {
+		marks[k] = market.NoTime
+		if !f.reads[k] {
+			continue
+		}
+		least := int64(math.MaxInt64)
+		for p := range f.parts {
+			if f.parts[p].carries[k] {
+				least = min(least, f.parts[p].marks[k])
+			}
+		}
+		marks[k] = least
+	}
+	return marks
+}
+
+// Waiting is the number of rows that wait for marks.
+func (f *Features) Waiting() int {
+	n := 0
+	for p := range f.parts {
+		n += f.parts[p].waiting()
+	}
+	return n
+}
+
+// Step hands on what is complete and appends the rows that become final.
+func (f *Features) Step(out *features.Rows) error {
+	marks := f.Marks()
+	for k := range marks {
+		if marks[k] > f.pushed[k] {
+			if err := f.push(market.Kind(k), marks[k]); err != nil {
+				return err
+			}
+			f.pushed[k] = marks[k]
+		}
+	}
+	for p := range f.parts {
+		f.parts[p].forget()
+	}
+	if err := f.task.Advance(&marks, out); err != nil {
+		return fmt.Errorf("advance: %w", err)
+	}
+	return nil
+}
+
+func (f *Features) push(k market.Kind, mark int64) error {
+	m := &f.merges[k]
+	m.runs = m.runs[:0]
+	for p := range f.parts {
+		q := &f.parts[p].wait[k]
+		if q.len() == 0 {
+			continue
+		}
+		if to := q.below(mark); to > q.head {
+			m.runs = append(m.runs, mergeRun{rows: q.rows, at: q.head, to: to})
+			f.parts[p].out[k] += int64(to - q.head)
+			q.head = to
+		}
+	}
+	if len(m.runs) == 0 {
+		return nil
+	}
+	rows := m.runs[0].rows
+	if len(m.runs) > 1 || m.runs[0].at > 0 || m.runs[0].to < rows.N {
+		rows = m.merge(f.insts.Numbers())
+	}
+	if err := f.task.Push(rows); err != nil {
+		return fmt.Errorf("push %s events: %w", f.plan.Kinds().Name(k), err)
+	}
+	for p := range f.parts {
+		if q := &f.parts[p].wait[k]; q.rows != nil {
+			f.spare[k] = q.compact(f.spare[k])
+		}
+	}
+	return nil
+}
+
+// forget drops the calls of which no row waits.
+func (p *partition) forget() {
+	n := 0
+	for n < len(p.adds) && p.done(&p.adds[n]) {
+		n++
+	}
+	p.adds = slices.Delete(p.adds, 0, n)
+}
+
+func (p *partition) done(a *added) bool {
+	for k := range a.in {
+		if a.in[k] > p.out[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// EntityNames returns the names of an entity in rows of the view.
+func (f *Features) EntityNames(view int, entity uint32) []string {
+	return f.task.EntityNames(view, entity)
+}
+
+// Rewind is the offset from which partition p has to be read again after a restore from a
+// snapshot made now: that of the oldest row that waits.
+func (f *Features) Rewind(p int) int64 {
+	if part := &f.parts[p]; len(part.adds) > 0 {
+		return part.adds[0].offset
+	}
+	return f.parts[p].next
+}
+
+const featuresMagic = "TMFT\x01"
+
+// AppendSnapshot appends the state. Rows that wait are not in it: each partition has to be
+// read again from its Rewind.
+func (f *Features) AppendSnapshot(dst []byte) []byte {
+	at := len(dst)
+	dst = append(dst, featuresMagic...)
+	dst = binary.AppendUvarint(dst, uint64(len(f.parts)))
+	for p := range f.parts {
+		part := &f.parts[p]
+		dst = binary.AppendUvarint(dst, uint64(len(part.name)))
+		dst = append(dst, part.name...)
+		dst = binary.AppendVarint(dst, f.Rewind(p))
+		dst = binary.AppendVarint(dst, part.next)
+		dst = f.appendTimes(dst, &part.marks)
+	}
+	dst = f.appendTimes(dst, &f.pushed)
+	dst = f.task.AppendSnapshot(dst)
+	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// appendTimes writes a time for each kind that the plan reads, in their order: numbers of
+// user-defined kinds go by the plan, and so does the snapshot of the engine.
+func (f *Features) appendTimes(dst []byte, times *[market.NumKinds]int64) []byte {
+	for k, t := range times {
+		if f.reads[k] {
+			dst = binary.AppendVarint(dst, t)
+		}
+	}
+	return dst
+}
+
+// RestoreFeatures rebuilds a task from AppendSnapshot, for the same plan and partitions in
+// any order. Each partition then goes on at its Next, which is the Rewind of that time.
+func RestoreFeatures(plan *features.Plan, insts *market.Instruments, parts []Partition, src []byte) (*Features, error) {
+	f, err := newFeatures(plan, insts, parts)
+	if err != nil {
+		return nil, err
+	}
+	if len(src) < len(featuresMagic)+4 || string(src[:len(featuresMagic)]) != featuresMagic {
+		return nil, ErrCorrupt
+	}
+	body, sum := src[:len(src)-4], binary.BigEndian.Uint32(src[len(src)-4:])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return nil, ErrCorrupt
+	}
+	r := reader{body[len(featuresMagic):]}
+	if n := r.uvarint(); n != uint64(len(f.parts)) {
+		return nil, fmt.Errorf("%w: %d, not %d", ErrPartitions, n, len(f.parts))
+	}
+	for range f.parts {
+		name := string(r.bytes(int(min(r.uvarint(), math.MaxInt32))))
+		i := slices.IndexFunc(f.parts, func(p partition) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("%w: %q", ErrPartitions, name)
+		}
+		part := &f.parts[i]
+		part.next, part.reread = r.varint(), r.varint()
+		f.times(&r, &part.marks)
+	}
+	f.times(&r, &f.pushed)
+	if r.src == nil {
+		return nil, ErrCorrupt
+	}
+	if f.task, err = plan.Restore(insts, r.src); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *Features) times(r *reader, times *[market.NumKinds]int64) {
+	for k := range times {
+		if f.reads[k] {
+			times[k] = r.varint()
+		}
+	}
+}
+
+// reader reads a snapshot; src is nil after the first error.
+type reader struct{ src []byte }
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.src)
+	if n <= 0 {
+		r.src = nil
+		return 0
+	}
+	r.src = r.src[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.src)
+	if n <= 0 {
+		r.src = nil
+		return 0
+	}
+	r.src = r.src[n:]
+	return v
+}
+
+func (r *reader) bytes(n int) []byte {
+	if n > len(r.src) {
+		r.src = nil
+		return nil
+	}
+	b := r.src[:n]
+	r.src = r.src[n:]
+	return b
+}

@@ -1,0 +1,481 @@
+package stream_test
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/ingest/gen"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/sequence"
+	"github.com/pinova-group/tidemark/specs"
+	"github.com/pinova-group/tidemark/stream"
+)
+
+// smallBars are sizes that the short logs fill.
+var smallBars = map[string]string{
+	"tick_bars.size": "7", "volume_bars.size": "1.5", "dollar_bars.size": "300", "volume_imbalance_bars.size": "0.8", "vpin_buckets.size": "4",
+	"btc_clock.n": "0.004", "alts_per_btc.n": "0.002",
+}
+
+func compileShipped(t *testing.T, feeds *market.Feeds) *features.Plan {
+	t.Helper()
+	set, _, err := run.Check(specs.Names(), smallBars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := features.CompileSet(set, features.Options{Feeds: feeds, Find: specs.Find})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// entry is what one transaction of the sequence job puts into a partition.
+type entry struct {
+	offset, next int64
+	rows         market.Chunk
+	marks        [market.NumKinds]int64
+}
+
+// partitionLog is the sequenced log of one partition.
+type partitionLog struct {
+	stream.Partition
+	entries []*entry
+	seq     *sequence.Sequencer
+	in      market.Chunk
+}
+
+// market of a few venues, each kind of a venue in two partitions with a sequencer each.
+type sequencedLog struct {
+	insts *market.Instruments
+	parts []*partitionLog
+	final [market.NumKinds]int64 // complete below
+}
+
+func newLog(t *testing.T, r *rand.Rand, feeds *market.Feeds, plan *features.Plan) *sequencedLog {
+	t.Helper()
+	l := &sequencedLog{insts: market.NewInstruments()}
+	cfg := gen.DefaultConfig()
+	cfg.Seed, cfg.Events = r.Uint64(), 100+r.Int64N(300)
+	cfg.Rate = []int64{5, 40, 400}[r.IntN(3)]
+	cfg.Symbols, cfg.Venues = gen.Symbols(1+r.IntN(5)), cfg.Venues[:1+r.IntN(3)]
+	cfg.Duplicates, cfg.Late, cfg.Gaps = 10_000, 5_000*r.IntN(2), 10_000*r.IntN(2)
+	cfg.SnapshotEvery, cfg.Depth, cfg.Heartbeat = 20*market.Second, 4+r.IntN(8), 0
+	cfg.Rows = 1 + r.IntN(60)
+	m, err := gen.New(cfg, feeds, l.insts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName := map[string]*partitionLog{}
+	var chunk market.Chunk
+	for more := true; more; {
+		chunk.Reset()
+		more = m.Next(&chunk)
+		for k, b := range chunk.Batches {
+			for i := 0; b != nil && i < b.N; i++ {
+				l.route(t, byName, feeds, market.Kind(k), b, i)
+			}
+		}
+		for _, p := range l.parts {
+			if r.IntN(3) == 0 {
+				p.write(t, r)
+			}
+		}
+	}
+	for _, p := range l.parts {
+		p.write(t, r)
+	}
+	l.finish(plan)
+	return l
+}
+
+// route puts a row into the partition that it belongs to.
+func (l *sequencedLog) route(t *testing.T, byName map[string]*partitionLog, feeds *market.Feeds, k market.Kind, b *market.Batch, i int) {
+	if k == market.KindStatus || k == market.KindWatermark {
+		return
+	}
+	inst := l.insts.Get(b.Inst[i])
+	h := fnv.New32a()
+	h.Write([]byte(inst.Base))
+	name := fmt.Sprintf("%s.%s.%s/%d", inst.Venue, k, inst.Exchange, h.Sum32()%2)
+	p := byName[name]
+	if p == nil {
+		p = &partitionLog{Partition: stream.Partition{Name: name, Kinds: []market.Kind{k, market.KindStatus}}}
+		var err error
+		if p.seq, err = sequence.New(sequence.DefaultConfig(feeds, l.insts)); err != nil {
+			t.Fatal(err)
+		}
+		byName[name] = p
+		l.parts = append(l.parts, p)
+	}
+	p.in.Batch(k).AppendRows(b, i, i+1)
+}
+
+// write sequences what came and appends it as an entry; some offsets are left out.
+func (p *partitionLog) write(t *testing.T, r *rand.Rand) {
+	t.Helper()
+	var out sequence.Out
+	if err := p.seq.Push(&p.in); err != nil {
+		t.Fatal(err)
+	}
+	p.in.Reset()
+	p.seq.Advance(&out)
+	e := &entry{rows: out.Rows, marks: out.Marks}
+	if n := len(p.entries); n > 0 {
+		e.offset = p.entries[n-1].next + r.Int64N(2)
+	}
+	e.next = e.offset + int64(out.Rows.Len()) + 1
+	p.entries = append(p.entries, e)
+}
+
+// finish adds a partition with the kinds that nobody carries, whose marks are never in the
+// way, and finds how far each kind is complete.
+func (l *sequencedLog) finish(plan *features.Plan) {
+	for k := range l.final {
+		l.final[k] = math.MaxInt64
+	}
+	rest := &partitionLog{Partition: stream.Partition{Name: "rest"}}
+	for _, in := range plan.Inputs() {
+		carried := false
+		for _, p := range l.parts {
+			if slices.Contains(p.Kinds, in.Kind) {
+				carried = true
+				l.final[in.Kind] = min(l.final[in.Kind], p.entries[len(p.entries)-1].marks[in.Kind])
+			}
+		}
+		if !carried {
+			rest.Kinds = append(rest.Kinds, in.Kind)
+		}
+	}
+	least := slices.Min(l.final[:])
+	e := &entry{next: 1}
+	for k := range e.marks {
+		e.marks[k] = least
+	}
+	for _, k := range rest.Kinds {
+		l.final[k] = least
+	}
+	rest.entries = []*entry{e}
+	l.parts = append(l.parts, rest)
+}
+
+func (l *sequencedLog) partitions() []stream.Partition {
+	var ps []stream.Partition
+	for _, p := range l.parts {
+		ps = append(ps, p.Partition)
+	}
+	return ps
+}
+
+// plain is what an engine gives that gets all rows of each kind at once, sorted.
+func (l *sequencedLog) plain(t *testing.T, plan *features.Plan) []string {
+	t.Helper()
+	task := plan.NewTask(l.insts, market.NoTime)
+	numbers := l.insts.Numbers()
+	marks := l.final
+	for _, in := range plan.Inputs() {
+		k := in.Kind
+		all := market.NewBatch(k)
+		for _, p := range l.parts {
+			for _, e := range p.entries {
+				if b := e.rows.Batches[k]; b != nil {
+					for i := range b.N {
+						if b.TS[i] < l.final[k] {
+							all.AppendRows(b, i, i+1)
+						}
+					}
+				}
+			}
+		}
+		order := make([]int, all.N)
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortStableFunc(order, func(x, y int) int { return all.Key(x, numbers).Compare(all.Key(y, numbers)) })
+		sorted := market.NewBatch(k)
+		for _, i := range order {
+			sorted.AppendRows(all, i, i+1)
+		}
+		if sorted.N > 0 {
+			if err := task.Push(sorted); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for k := range marks {
+		if !slices.ContainsFunc(plan.Inputs(), func(in features.Input) bool { return int(in.Kind) == k }) {
+			marks[k] = market.NoTime
+		}
+	}
+	var rows features.Rows
+	if err := task.Advance(&marks, &rows); err != nil {
+		t.Fatal(err)
+	}
+	out := printRows(nil, plan, task.EntityNames, &rows)
+	slices.Sort(out)
+	return out
+}
+
+// printRows prints rows with every bit of them.
+func printRows(out []string, plan *features.Plan, names func(int, uint32) []string, rows *features.Rows) []string {
+	for i := range rows.Views {
+		v := &rows.Views[i]
+		o := plan.Outputs()[i]
+		for j := range v.Len() {
+			var s strings.Builder
+			fmt.Fprintf(&s, "%s %q %d %d %d %d %d", o.Name, names(i, v.Entity[j]), v.Start[j], v.End[j], v.RowTS[j], v.Avail[j], v.Flags[j])
+			for f := range v.Features {
+				c := &v.Features[f]
+				switch {
+				case c.IsNull(j):
+					s.WriteString(" null")
+				case o.Fields[f].Type == features.FieldF64:
+					fmt.Fprintf(&s, " %x", math.Float64bits(c.F64[j]))
+				case o.Fields[f].Type == features.FieldText:
+					fmt.Fprintf(&s, " %q", c.Bytes[c.Off[j]:c.Off[j+1]])
+				case o.Fields[f].Type == features.FieldDecimal:
+					fmt.Fprintf(&s, " %d,%d", c.Hi[j], c.Lo[j])
+				default:
+					fmt.Fprintf(&s, " %d", c.I64[j])
+				}
+			}
+			out = append(out, s.String())
+		}
+		for _, a := range v.Alerts {
+			out = append(out, fmt.Sprintf("%s alert %d %q %v %d %d %d", o.Name, a.Alert, names(i, a.Entity), a.Firing, a.Since, a.RowTS, a.Avail))
+		}
+	}
+	return out
+}
+
+// driver reads partitions as they happen to come, is killed now and then, and goes on from
+// the last snapshot with its output dropped up to where the output was written.
+type driver struct {
+	t     *testing.T
+	r     *rand.Rand
+	log   *sequencedLog
+	plan  *features.Plan
+	task  *features.Rows
+	f     *stream.Features
+	at    []int // entries of each partition read
+	snap  []byte
+	heads []int // entries read when output was last written
+	out   []string
+}
+
+func (d *driver) read(p int) {
+	e := d.log.parts[p].entries[d.at[p]]
+	if err := d.f.Add(p, e.offset, e.next, &e.rows); err != nil {
+		d.t.Fatal(err)
+	}
+	for k, m := range e.marks {
+		d.f.Mark(p, market.Kind(k), m)
+	}
+	d.at[p]++
+}
+
+func (d *driver) step(keep bool) {
+	d.task.Reset()
+	if err := d.f.Step(d.task); err != nil {
+		d.t.Fatal(err)
+	}
+	if keep {
+		d.out = printRows(d.out, d.plan, d.f.EntityNames, d.task)
+		copy(d.heads, d.at)
+	}
+}
+
+// recover is the one recovery rule: snapshot, replay to the heads with the output dropped.
+func (d *driver) recover() {
+	parts := d.log.partitions()
+	f, err := stream.RestoreFeatures(d.plan, d.log.insts, parts, d.snap)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.f = f
+	for p, part := range d.log.parts {
+		d.at[p] = 0
+		for d.at[p] < len(part.entries) && part.entries[d.at[p]].offset < f.Next(p) {
+			d.at[p]++
+		}
+		for d.at[p] < d.heads[p] {
+			d.read(p)
+		}
+	}
+	d.step(false)
+}
+
+func (d *driver) run() []string {
+	d.at, d.heads = make([]int, len(d.log.parts)), make([]int, len(d.log.parts))
+	d.task = &features.Rows{}
+	var err error
+	if d.f, err = stream.NewFeatures(d.plan, d.log.insts, d.log.partitions(), market.NoTime); err != nil {
+		d.t.Fatal(err)
+	}
+	d.snap = d.f.AppendSnapshot(nil)
+	for {
+		var left []int
+		for p, part := range d.log.parts {
+			if d.at[p] < len(part.entries) {
+				left = append(left, p)
+			}
+		}
+		if len(left) == 0 {
+			break
+		}
+		d.read(left[d.r.IntN(len(left))])
+		switch d.r.IntN(8) {
+		case 0, 1, 2:
+			d.step(true)
+		case 3:
+			d.step(true)
+			d.snap = d.f.AppendSnapshot(nil)
+		case 4:
+			if d.r.IntN(4) == 0 {
+				d.recover()
+			}
+		}
+	}
+	d.step(true)
+	slices.Sort(d.out)
+	return d.out
+}
+
+// I1: rows are a function of how far the partitions were read.
+func TestFeatures_RowsDoNotDependOnArrivalOrRestarts(t *testing.T) {
+	feeds := market.NewFeeds()
+	plan := compileShipped(t, feeds)
+	cases := 60
+	if testing.Short() {
+		cases = 10
+	}
+	total := 0
+	for seed := range cases {
+		r := rand.New(rand.NewPCG(uint64(seed), 7))
+		l := newLog(t, r, feeds, plan)
+		want := l.plain(t, plan)
+		total += len(want)
+		d := &driver{t: t, r: r, log: l, plan: plan}
+		if diff := cmp.Diff(want, d.run()); diff != "" {
+			t.Fatalf("seed %d (-at once +as a stream)\n%s", seed, diff)
+		}
+	}
+	if total < 100*cases {
+		t.Errorf("only %d rows in %d cases", total, cases)
+	}
+}
+
+func smallTask(t *testing.T, parts ...stream.Partition) (*stream.Features, *features.Plan, *market.Instruments) {
+	t.Helper()
+	set, _, err := run.Check([]string{"trade_bars_1m"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := features.CompileSet(set, features.Options{Find: specs.Find})
+	if err != nil {
+		t.Fatal(err)
+	}
+	insts := market.NewInstruments()
+	f, err := stream.NewFeatures(plan, insts, parts, market.NoTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, plan, insts
+}
+
+var trades = []market.Kind{market.KindTrade}
+
+func trade(insts *market.Instruments, ts int64) *market.Chunk {
+	c := &market.Chunk{}
+	b := c.Batch(market.KindTrade)
+	b.AppendEnvelope(&market.Envelope{Feed: 1, Inst: insts.Intern("kraken", market.Spot, "BTC-USD"), EventTS: ts, IngestTS: ts})
+	b.TS[0] = ts
+	b.Cols[market.TradeVenueID].AppendText([]byte("1"))
+	b.Cols[market.TradeSide].AppendInt(market.SideBuy)
+	b.Cols[market.TradePrice].AppendDec(100, 0)
+	b.Cols[market.TradeQuantity].AppendDec(1, 0)
+	b.Cols[market.TradePrints].AppendInt(1)
+	return c
+}
+
+const noon = 1_700_000_000 * market.Second
+
+func TestFeatures_RefusesWhatASequencerDoesNotWrite(t *testing.T) {
+	f, _, insts := smallTask(t, stream.Partition{Name: "a", Kinds: trades})
+	f.Mark(0, market.KindTrade, noon)
+	if err := f.Add(0, 5, 6, trade(insts, noon-1)); !errors.Is(err, stream.ErrBehind) {
+		t.Errorf("a row behind the mark: %v", err)
+	}
+	if err := f.Add(0, 5, 6, trade(insts, noon)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Add(0, 5, 6, trade(insts, noon)); !errors.Is(err, stream.ErrOffset) {
+		t.Errorf("an offset given twice: %v", err)
+	}
+	if err := f.Add(0, 8, 9, trade(insts, noon)); err != nil {
+		t.Errorf("a gap in the offsets: %v", err)
+	}
+}
+
+func TestNewFeatures_RefusesAKindThatNobodyCarries(t *testing.T) {
+	set, _, err := run.Check([]string{"trade_bars_1m"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := features.CompileSet(set, features.Options{Find: specs.Find})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = stream.NewFeatures(plan, market.NewInstruments(), []stream.Partition{{Name: "q", Kinds: []market.Kind{market.KindQuote}}}, market.NoTime)
+	if err == nil || !strings.Contains(err.Error(), "views read trade, which no partition carries") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestRestoreFeatures_RefusesDamageAndOtherPartitions(t *testing.T) {
+	parts := []stream.Partition{{Name: "a", Kinds: trades}, {Name: "b", Kinds: trades}}
+	f, plan, insts := smallTask(t, parts...)
+	if err := f.Add(0, 3, 4, trade(insts, noon)); err != nil {
+		t.Fatal(err)
+	}
+	f.Mark(0, market.KindTrade, noon+1)
+	snap := f.AppendSnapshot(nil)
+	swapped := []stream.Partition{parts[1], parts[0]}
+	g, err := stream.RestoreFeatures(plan, insts, swapped, snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Next(1) != 3 || g.Next(0) != 0 {
+		t.Errorf("partitions go on at %d and %d", g.Next(0), g.Next(1))
+	}
+	if string(g.AppendSnapshot(nil)) == string(snap) {
+		t.Error("the order of partitions is not in the snapshot") // names are, so the bytes differ
+	}
+	if _, err := stream.RestoreFeatures(plan, insts, parts[:1], snap); !errors.Is(err, stream.ErrPartitions) {
+		t.Errorf("one partition of two: %v", err)
+	}
+	other := []stream.Partition{parts[0], {Name: "c", Kinds: trades}}
+	if _, err := stream.RestoreFeatures(plan, insts, other, snap); !errors.Is(err, stream.ErrPartitions) {
+		t.Errorf("another partition: %v", err)
+	}
+	for i := range snap {
+		bad := slices.Clone(snap)
+		bad[i] ^= 1
+		if _, err := stream.RestoreFeatures(plan, insts, parts, bad); err == nil {
+			t.Errorf("byte %d is wrong, and nobody sees it", i)
+		}
+		if _, err := stream.RestoreFeatures(plan, insts, parts, snap[:i]); err == nil {
+			t.Errorf("cut to %d bytes, and nobody sees it", i)
+		}
+	}
+}
