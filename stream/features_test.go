@@ -138,32 +138,43 @@ func (p *partitionLog) write(t *testing.T, r *rand.Rand) {
 	p.entries = append(p.entries, e)
 }
 
-// finish adds a partition with the kinds that nobody carries, whose marks are never in the
-// way, and finds how far each kind is complete.
+// finish finds how far each kind is complete, and adds a partition for the others.
 func (l *sequencedLog) finish(plan *features.Plan) {
 	for k := range l.final {
 		l.final[k] = math.MaxInt64
 	}
-	rest := &partitionLog{Partition: stream.Partition{Name: "rest"}}
-	for _, in := range plan.Inputs() {
-		carried := false
-		for _, p := range l.parts {
-			if slices.Contains(p.Kinds, in.Kind) {
-				carried = true
-				l.final[in.Kind] = min(l.final[in.Kind], p.entries[len(p.entries)-1].marks[in.Kind])
-			}
-		}
-		if !carried {
-			rest.Kinds = append(rest.Kinds, in.Kind)
+	for _, p := range l.parts {
+		for _, k := range p.Kinds {
+			l.final[k] = min(l.final[k], p.entries[len(p.entries)-1].marks[k])
 		}
 	}
 	least := slices.Min(l.final[:])
-	e := &entry{next: 1}
-	for k := range e.marks {
-		e.marks[k] = least
+	for k := range l.final {
+		if l.final[k] == math.MaxInt64 {
+			l.final[k] = least
+		}
 	}
-	for _, k := range rest.Kinds {
-		l.final[k] = least
+	for _, p := range l.parts {
+		for _, e := range p.entries {
+			for k := range e.marks {
+				e.marks[k] = min(e.marks[k], l.final[k]) // so that each cut into tasks ends at the same place
+			}
+		}
+	}
+	l.addRest(plan)
+}
+
+// addRest adds a partition with the kinds that nobody carries, complete as far as any.
+func (l *sequencedLog) addRest(plan *features.Plan) {
+	rest := &partitionLog{Partition: stream.Partition{Name: "rest"}}
+	e := &entry{next: 1}
+	for _, in := range plan.Inputs() {
+		if !slices.ContainsFunc(l.parts, func(p *partitionLog) bool { return slices.Contains(p.Kinds, in.Kind) }) {
+			rest.Kinds = append(rest.Kinds, in.Kind)
+		}
+	}
+	for k := range e.marks {
+		e.marks[k] = l.final[k]
 	}
 	rest.entries = []*entry{e}
 	l.parts = append(l.parts, rest)

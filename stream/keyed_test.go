@@ -1,0 +1,87 @@
+package stream_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/features/lang"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/specs"
+	"github.com/pinova-group/tidemark/stream"
+)
+
+func shippedSet(t *testing.T) *lang.Set {
+	t.Helper()
+	set, _, err := run.Check(specs.Names(), smallBars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// The shipped views that one task has to compute. A view that joins this list unasked can
+// not be spread over partitions any more.
+func TestKeyed_OfTheShippedViews(t *testing.T) {
+	var global []string
+	for _, v := range shippedSet(t).Views {
+		if !stream.Keyed(v) {
+			global = append(global, v.Name)
+		}
+	}
+	slices.Sort(global)
+	want := []string{"alts_per_btc", "beta_btc_1h", "breadth_1m", "btc_bars_1s", "btc_clock", "btc_clock(n=0.002)", "lead_lag_5m", "notional_rank"}
+	if diff := cmp.Diff(want, global); diff != "" {
+		t.Errorf("views that are not keyed (-want +got)\n%s", diff)
+	}
+}
+
+// Rows of keyed views are the same from a task for each partition as from one for all.
+func TestKeyed_TasksOfPartitionsGiveTheSameRows(t *testing.T) {
+	set := shippedSet(t)
+	feeds := market.NewFeeds()
+	keyed := &lang.Set{Kinds: set.Kinds}
+	for _, v := range set.Views {
+		if stream.Keyed(v) {
+			keyed.Views = append(keyed.Views, v)
+		}
+	}
+	plan, err := features.CompileSet(keyed, features.Options{Feeds: feeds, Find: specs.Find})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := 30
+	if testing.Short() {
+		cases = 5
+	}
+	total := 0
+	for seed := range cases {
+		r := rand.New(rand.NewPCG(uint64(seed), 11))
+		l := newLog(t, r, feeds, plan)
+		want := l.plain(t, plan)
+		total += len(want)
+		var got []string
+		for _, end := range []string{"/0", "/1"} {
+			task := &sequencedLog{insts: l.insts, final: l.final}
+			for _, p := range l.parts {
+				if strings.HasSuffix(p.Name, end) {
+					task.parts = append(task.parts, p)
+				}
+			}
+			task.addRest(plan)
+			got = append(got, (&driver{t: t, r: r, log: task, plan: plan}).run()...)
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("seed %d (-one task +one for each partition)\n%s", seed, diff)
+		}
+	}
+	if total < 100*cases {
+		t.Errorf("only %d rows in %d cases", total, cases)
+	}
+}
