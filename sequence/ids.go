@@ -2,6 +2,7 @@ package sequence
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/pinova-group/tidemark/market"
 )
@@ -58,7 +59,22 @@ func (g *idGen) find(h, a uint64, b uint32) (at uint64, ok bool) {
 	}
 	tag := tagOf(h)
 	mask := uint64(len(g.tags) - 1)
-	for i := h & mask; ; i = (i + 1) & mask {
+	i := h & mask
+	for ; i+8 <= uint64(len(g.tags)); i += 8 { // 8 tags at once, without a branch for each
+		word := binary.LittleEndian.Uint64(g.tags[i:])
+		empty := zeroBytes(word)
+		same := zeroBytes(word^uint64(tag)*eachByte) & (empty&-empty - 1)
+		for ; same != 0; same &= same - 1 {
+			at := i + uint64(bits.TrailingZeros64(same)>>3)
+			if x := &g.slots[at]; x.a == a && x.b == b {
+				return at, true
+			}
+		}
+		if empty != 0 {
+			return i + uint64(bits.TrailingZeros64(empty)>>3), false
+		}
+	}
+	for i &= mask; ; i = (i + 1) & mask {
 		switch g.tags[i] {
 		case tag:
 			if x := &g.slots[i]; x.a == a && x.b == b {
@@ -69,6 +85,12 @@ func (g *idGen) find(h, a uint64, b uint32) (at uint64, ok bool) {
 		}
 	}
 }
+
+const eachByte = 0x0101010101010101
+
+// zeroBytes sets the high bit of each byte that is 0, the lowest one exactly; above it,
+// a byte of 1 may pass for one.
+func zeroBytes(w uint64) uint64 { return (w - eachByte) &^ w & (eachByte << 7) }
 
 // full reports whether the table must grow before an id is put.
 func (g *idGen) full() bool { return g.n*8 >= len(g.slots)*5 }
