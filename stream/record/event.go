@@ -1,0 +1,96 @@
+package record
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/wire"
+)
+
+// EventEncoder writes rows of batches as values of records. It is not safe for concurrent use.
+type EventEncoder struct {
+	schemas *Schemas
+	wire    *wire.Encoder
+	ids     [market.NumKinds]uint32
+}
+
+// NewEventEncoder makes an encoder of events whose feeds and instruments are in the registries.
+func NewEventEncoder(s *Schemas, feeds *market.Feeds, insts *market.Instruments) *EventEncoder {
+	return &EventEncoder{schemas: s, wire: wire.NewEncoder(feeds, insts)}
+}
+
+// AppendEvent appends an event, framed, to dst. Once its kind and instrument are known it
+// allocates only to grow dst. On an error dst comes back as it was; ErrRegistry may pass.
+func (e *EventEncoder) AppendEvent(ctx context.Context, dst []byte, b *market.Batch, row int) ([]byte, error) {
+	if b.Kind >= market.NumKinds {
+		return dst, fmt.Errorf("encode %s: no such kind", b.Kind)
+	}
+	if e.ids[b.Kind] == 0 {
+		id, err := e.schemas.Event(ctx, b.Kind)
+		if err != nil {
+			return dst, err
+		}
+		e.ids[b.Kind] = id
+	}
+	n := len(dst)
+	out, err := e.wire.Append(wire.AppendFrame(dst, e.ids[b.Kind]), b, row)
+	if err != nil {
+		return dst[:n], err
+	}
+	return out, nil
+}
+
+// EventDecoder reads values of records into chunks. It is not safe for concurrent use.
+type EventDecoder struct {
+	schemas *Schemas
+	wire    *wire.Decoder
+	last    framed
+	seen    []framed
+}
+
+// framed is a schema that was met.
+type framed struct {
+	id   uint32
+	kind market.Kind
+}
+
+// NewEventDecoder makes a decoder that registers the names that it meets.
+func NewEventDecoder(s *Schemas, feeds *market.Feeds, insts *market.Instruments) *EventDecoder {
+	return &EventDecoder{schemas: s, wire: wire.NewDecoder(feeds, insts)}
+}
+
+// Decode appends the event of a record to the batch of its kind in chunk and returns the kind.
+// Once warm it does not allocate. An error is about the value, which is a dead letter then,
+// unless it is ErrRegistry or ctx's: these may pass. On an error chunk is as before.
+func (d *EventDecoder) Decode(ctx context.Context, value []byte, chunk *market.Chunk) (market.Kind, error) {
+	id, payload, err := wire.CutFrame(value)
+	if err != nil {
+		return market.KindNone, err
+	}
+	if d.last.kind == market.KindNone || d.last.id != id {
+		if d.last, err = d.kindOf(ctx, id); err != nil {
+			return market.KindNone, err
+		}
+	}
+	k := d.last.kind
+	return k, d.wire.Decode(payload, k, chunk.BatchOf(k, d.schemas.kinds.Fields(k)))
+}
+
+func (d *EventDecoder) kindOf(ctx context.Context, id uint32) (framed, error) {
+	for _, f := range d.seen {
+		if f.id == id {
+			return f, nil
+		}
+	}
+	what, err := d.schemas.Lookup(ctx, id)
+	if err != nil {
+		return framed{}, err
+	}
+	if what.Kind == market.KindNone {
+		return framed{}, fmt.Errorf("schema %d is of %s, which is no event: %w", id, what.Name, ErrSchema)
+	}
+	f := framed{id, what.Kind}
+	d.seen = append(d.seen, f)
+	return f, nil
+}

@@ -1,0 +1,145 @@
+package record
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// Keys of headers (docs/design/0005-stream.md).
+const (
+	HeaderID          = "id"        // event or row: 16 bytes
+	HeaderFingerprint = "fp"        // row: 32 bytes
+	HeaderWatermark   = "watermark" // late event: the mark that it missed, µs, decimal
+	HeaderMissed      = "missed"    // late event: by how much, µs, decimal
+	HeaderReason      = "reason"    // dead letter: word
+	HeaderDetail      = "detail"    // dead letter: text
+	HeaderTopic       = "topic"     // dead letter: where it was
+	HeaderPartition   = "partition" // dead letter: decimal
+	HeaderOffset      = "offset"    // dead letter: decimal
+	HeaderOf          = "of"        // watermark: name of the kind that is complete
+	HeaderAccount     = "account"   // watermark: see Account
+	HeaderFormat      = "format"    // raw: an adapter, canonical or event
+	HeaderFeed        = "feed"      // raw
+	HeaderIngest      = "ingest"    // raw: µs, decimal
+	HeaderURL         = "url"       // raw, where known
+	HeaderConn        = "conn"      // raw, where known
+)
+
+// Header is the value of the first header with a key; nil when there is none.
+func Header(r *kgo.Record, key string) []byte {
+	for i := range r.Headers {
+		if r.Headers[i].Key == key {
+			return r.Headers[i].Value
+		}
+	}
+	return nil
+}
+
+// AddHeader adds a header; value is kept.
+func AddHeader(r *kgo.Record, key string, value []byte) {
+	r.Headers = append(r.Headers, kgo.RecordHeader{Key: key, Value: value})
+}
+
+func addInt(r *kgo.Record, key string, v int64) { AddHeader(r, key, strconv.AppendInt(nil, v, 10)) }
+
+func headerInt(r *kgo.Record, key string) (int64, error) {
+	v, err := strconv.ParseInt(string(Header(r, key)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("header %s: %.64q is no number", key, Header(r, key))
+	}
+	return v, nil
+}
+
+// AddLate says which watermark a late event missed, and by how much; both µs.
+func AddLate(r *kgo.Record, watermark, missed int64) {
+	addInt(r, HeaderWatermark, watermark)
+	addInt(r, HeaderMissed, missed)
+}
+
+// ReadLate reads what AddLate wrote.
+func ReadLate(r *kgo.Record) (watermark, missed int64, err error) {
+	if watermark, err = headerInt(r, HeaderWatermark); err == nil {
+		missed, err = headerInt(r, HeaderMissed)
+	}
+	return watermark, missed, err
+}
+
+// DeadLetter says why a record cannot be used and where it was.
+type DeadLetter struct {
+	Reason, Detail string
+	Topic          string
+	Partition      int32
+	Offset         int64
+}
+
+// AddDeadLetter adds the headers of a dead letter.
+func AddDeadLetter(r *kgo.Record, d *DeadLetter) {
+	AddHeader(r, HeaderReason, []byte(d.Reason))
+	AddHeader(r, HeaderDetail, []byte(d.Detail))
+	AddHeader(r, HeaderTopic, []byte(d.Topic))
+	addInt(r, HeaderPartition, int64(d.Partition))
+	addInt(r, HeaderOffset, d.Offset)
+}
+
+// ReadDeadLetter reads what AddDeadLetter wrote.
+func ReadDeadLetter(r *kgo.Record) (DeadLetter, error) {
+	d := DeadLetter{Reason: string(Header(r, HeaderReason)), Detail: string(Header(r, HeaderDetail)), Topic: string(Header(r, HeaderTopic))}
+	p, err := headerInt(r, HeaderPartition)
+	if err == nil {
+		d.Partition = int32(p)
+		d.Offset, err = headerInt(r, HeaderOffset)
+	}
+	return d, err
+}
+
+// Account is what became of the events of a partition, counted from its start (I3): In is the
+// sum of the others.
+type Account struct {
+	In, Applied, Late, Duplicate, DLQ, Filtered, Pending uint64
+}
+
+// fields are the numbers in the order of the header.
+func (a *Account) fields() [7]*uint64 {
+	return [...]*uint64{&a.In, &a.Applied, &a.Late, &a.Duplicate, &a.DLQ, &a.Filtered, &a.Pending}
+}
+
+// Balanced reports whether no event is lost.
+func (a *Account) Balanced() bool {
+	return a.In == a.Applied+a.Late+a.Duplicate+a.DLQ+a.Filtered+a.Pending
+}
+
+// AddMark adds the headers of a watermark: the kind that is complete and the partition's account.
+func AddMark(r *kgo.Record, kinds *market.Kinds, of market.Kind, a *Account) {
+	AddHeader(r, HeaderOf, []byte(kinds.Name(of)))
+	var text []byte
+	for i, v := range a.fields() {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendUint(text, *v, 10)
+	}
+	AddHeader(r, HeaderAccount, text)
+}
+
+// ReadMark reads what AddMark wrote.
+func ReadMark(r *kgo.Record, kinds *market.Kinds) (of market.Kind, a Account, err error) {
+	of, ok := kinds.Parse(string(Header(r, HeaderOf)))
+	if !ok {
+		return 0, a, fmt.Errorf("header %s: %.64q is no kind", HeaderOf, Header(r, HeaderOf))
+	}
+	text, fields := strings.Split(string(Header(r, HeaderAccount)), ","), a.fields()
+	if len(text) != len(fields) {
+		return 0, Account{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, Header(r, HeaderAccount))
+	}
+	for i, v := range fields {
+		if *v, err = strconv.ParseUint(text[i], 10, 64); err != nil {
+			return 0, Account{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, Header(r, HeaderAccount))
+		}
+	}
+	return of, a, nil
+}
