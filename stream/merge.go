@@ -63,6 +63,7 @@ func emptyLike(b *market.Batch) *market.Batch {
 type merger struct {
 	runs    []mergeRun // heap by key, the least first
 	numbers []uint32
+	pieces  []market.Piece
 	out     *market.Batch
 }
 
@@ -80,6 +81,7 @@ func (m *merger) merge(numbers []uint32) *market.Batch {
 		m.out = emptyLike(m.runs[0].rows)
 	}
 	m.out.Reset()
+	m.pieces = m.pieces[:0]
 	for i := range m.runs {
 		r := &m.runs[i]
 		r.key = r.rows.Key(r.at, numbers)
@@ -91,7 +93,7 @@ func (m *merger) merge(numbers []uint32) *market.Batch {
 		r := &m.runs[0]
 		lo := r.at
 		r.at = m.end(r)
-		m.out.AppendRows(r.rows, lo, r.at)
+		m.pieces = append(m.pieces, market.Piece{Src: r.rows, Lo: lo, Hi: r.at})
 		if r.at < r.to {
 			r.key = r.rows.Key(r.at, numbers)
 		} else {
@@ -101,6 +103,7 @@ func (m *merger) merge(numbers []uint32) *market.Batch {
 		}
 		m.down(0)
 	}
+	m.out.AppendPieces(m.pieces)
 	return m.out
 }
 
