@@ -33,7 +33,7 @@ func eventMessage(kinds *market.Kinds, k market.Kind) string {
 // camel is a name as Protobuf has those of messages.
 func camel(s string) string {
 	var b strings.Builder
-	for _, part := range strings.Split(s, "_") {
+	for part := range strings.SplitSeq(s, "_") {
 		if part != "" {
 			b.WriteString(strings.ToUpper(part[:1]) + part[1:])
 		}
@@ -227,7 +227,7 @@ func (m *message) enum(f market.Field) string {
 
 func (m *message) file(doc, pkg, name string) string {
 	var b strings.Builder
-	for _, line := range strings.Split(strings.TrimSpace(doc), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(doc), "\n") {
 		b.WriteString(strings.TrimRight("// "+strings.TrimSpace(line), " ") + "\n")
 	}
 	fmt.Fprintf(&b, "syntax = \"proto3\";\n\npackage %s;\n\nmessage %s {\n", pkg, name)
