@@ -3,10 +3,12 @@ package broker
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -53,7 +55,8 @@ func openRegistry(path string, port int, warn func(string)) (*registry, error) {
 	if err := r.replay(); err != nil {
 		return nil, errors.Join(fmt.Errorf("read %s: %w", path, err), r.log.Close())
 	}
-	ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	var listen net.ListenConfig
+	ln, err := listen.Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return nil, errors.Join(err, r.log.Close())
 	}
@@ -84,7 +87,7 @@ func (r *registry) replay() error {
 		if err := json.Unmarshal(line, &c); err != nil {
 			return fmt.Errorf("byte %d: %w", r.end, err)
 		}
-		req, err := http.NewRequest(c.Method, c.URI, strings.NewReader(c.Body))
+		req, err := http.NewRequestWithContext(context.Background(), c.Method, c.URI, strings.NewReader(c.Body))
 		if err != nil {
 			return fmt.Errorf("byte %d: %w", r.end, err)
 		}
@@ -174,9 +177,7 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	for k, v := range answer.header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), answer.header)
 	w.WriteHeader(answer.code)
 	_, _ = w.Write(answer.body.Bytes())
 }
