@@ -1,8 +1,9 @@
 // Package broker is a Kafka broker and a schema registry inside this process, for trial
 // and for tests: one node on the loopback address, its topics in a folder. It is franz-go's
 // kfake, made safe against what was found wrong with it: see repair and settings. It does
-// not force data to disk, so a power cut may lose the newest; use a real Kafka for what
-// must not be lost.
+// not force data to disk, so a power cut may lose the newest, and killed in the middle of
+// a transaction it may show records of an aborted one, or part of a commit
+// (docs/design/0005-stream.md); use a real Kafka for what must not be lost.
 package broker
 
 import (
