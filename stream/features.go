@@ -104,7 +104,7 @@ func (f *Features) Next(p int) int64 { return f.parts[p].next }
 
 // Add takes what offsets [offset, next) of partition p hold: rows of each kind in the total
 // order. It keeps nothing of them. Offsets may be left out, as a broker does with its own
-// records, but not given twice.
+// records, but not given twice. An error ends the task.
 func (f *Features) Add(p int, offset, next int64, rows *market.Chunk) error {
 	part := &f.parts[p]
 	if offset < part.next || next < offset {
@@ -153,14 +153,6 @@ func (f *Features) known(part *partition, k market.Kind, b *market.Batch, offset
 	return i, nil
 }
 
-func (p *partition) waiting() int {
-	n := 0
-	for k := range p.wait {
-		n += p.wait[k].len()
-	}
-	return n
-}
-
 // Mark says that partition p brings no row of the kind below t any more. Marks that fall
 // are those of offsets that are read again.
 func (f *Features) Mark(p int, k market.Kind, t int64) {
@@ -168,8 +160,8 @@ func (f *Features) Mark(p int, k market.Kind, t int64) {
 	*m = max(*m, t)
 }
 
-// Marks are the times below which each kind is complete, market.NoTime before the first.
-func (f *Features) Marks() [market.NumKinds]int64 {
+// complete is the time below which each kind is whole, market.NoTime before the first.
+func (f *Features) complete() [market.NumKinds]int64 {
 	var marks [market.NumKinds]int64
 	for k := range marks {
 		marks[k] = market.NoTime
@@ -187,18 +179,9 @@ func (f *Features) Marks() [market.NumKinds]int64 {
 	return marks
 }
 
-// Waiting is the number of rows that wait for marks.
-func (f *Features) Waiting() int {
-	n := 0
-	for p := range f.parts {
-		n += f.parts[p].waiting()
-	}
-	return n
-}
-
 // Step hands on what is complete and appends the rows that become final.
 func (f *Features) Step(out *features.Rows) error {
-	marks := f.Marks()
+	marks := f.complete()
 	for k := range marks {
 		if marks[k] > f.pushed[k] {
 			if err := f.push(market.Kind(k), marks[k]); err != nil {

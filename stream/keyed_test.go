@@ -11,19 +11,9 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/market"
-	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/specs"
 	"github.com/pinova-group/tidemark/stream"
 )
-
-func shippedSet(t *testing.T) *lang.Set {
-	t.Helper()
-	set, _, err := run.Check(specs.Names(), smallBars)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
-}
 
 // The shipped views that one task has to compute. A view that joins this list unasked can
 // not be spread over partitions any more.
@@ -55,16 +45,7 @@ func TestKeyed_TasksOfPartitionsGiveTheSameRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cases := 30
-	if testing.Short() {
-		cases = 5
-	}
-	total := 0
-	for seed := range cases {
-		r := rand.New(rand.NewPCG(uint64(seed), 11))
-		l := newLog(t, r, feeds, plan)
-		want := l.plain(t, plan)
-		total += len(want)
+	eachLog(t, 30, feeds, plan, func(r *rand.Rand, l *sequencedLog, want []string) {
 		var got []string
 		for _, end := range []string{"/0", "/1"} {
 			task := &sequencedLog{insts: l.insts, final: l.final}
@@ -78,10 +59,7 @@ func TestKeyed_TasksOfPartitionsGiveTheSameRows(t *testing.T) {
 		}
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("seed %d (-one task +one for each partition)\n%s", seed, diff)
+			t.Errorf("rows (-one task +one for each partition)\n%s", diff)
 		}
-	}
-	if total < 100*cases {
-		t.Errorf("only %d rows in %d cases", total, cases)
-	}
+	})
 }

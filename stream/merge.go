@@ -1,7 +1,7 @@
 package stream
 
 import (
-	"sort"
+	"slices"
 
 	"github.com/pinova-group/tidemark/market"
 )
@@ -22,8 +22,7 @@ func (q *queue) len() int {
 
 func (q *queue) add(b *market.Batch, lo, hi int) {
 	if q.rows == nil {
-		q.rows = &market.Batch{}
-		*q.rows = *emptyLike(b)
+		q.rows = emptyLike(b)
 	}
 	if q.head == q.rows.N {
 		q.rows.Reset()
@@ -34,8 +33,8 @@ func (q *queue) add(b *market.Batch, lo, hi int) {
 
 // below is the end of the rows with ts below t.
 func (q *queue) below(t int64) int {
-	ts := q.rows.TS[q.head:q.rows.N]
-	return q.head + sort.Search(len(ts), func(i int) bool { return ts[i] >= t })
+	n, _ := slices.BinarySearch(q.rows.TS[q.head:q.rows.N], t)
+	return q.head + n
 }
 
 // compact drops the rows that were handed on, when they are most of the memory.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -202,24 +201,6 @@ func TestAppendFloat_RoundTripsShortest(t *testing.T) {
 		var viaJSON float64
 		if err := json.Unmarshal([]byte(s), &viaJSON); err != nil || viaJSON != x {
 			t.Fatalf("%q is no JSON number: %v", s, err)
-		}
-	})
-}
-
-func TestAppendDec_IsExact(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		hi := rapid.Int64().Draw(t, "hi")
-		lo := rapid.Uint64().Draw(t, "lo")
-		if rapid.Bool().Draw(t, "small") {
-			hi = int64(lo) >> 63
-		}
-		s := rapid.Int8Range(0, 38).Draw(t, "s")
-		m := new(big.Int).Lsh(big.NewInt(hi), 64)
-		m.Add(m, new(big.Int).SetUint64(lo))
-		want := new(big.Rat).SetFrac(m, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(s)), nil))
-		text := string(appendDec(nil, hi, lo, s))
-		if got, ok := new(big.Rat).SetString(text); !ok || got.Cmp(want) != 0 || text != want.FloatString(int(s)) {
-			t.Fatalf("%d e-%d printed %q", m, s, text)
 		}
 	})
 }

@@ -3,12 +3,12 @@ package rowfile
 import (
 	"io"
 	"math"
-	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/num"
 )
 
 // flushAt is how many bytes of text are gathered before they are written.
@@ -127,7 +127,7 @@ func appendPlain(buf []byte, f *Field, c *Col, i int) []byte {
 	case market.TypeFloat:
 		return AppendFloat(buf, c.F64[i])
 	case market.TypeDec:
-		return appendDec(buf, c.Hi[i], c.Lo[i], f.Scale)
+		return num.AppendDec128(buf, c.Hi[i], c.Lo[i], f.Scale)
 	case market.TypeBool:
 		return strconv.AppendBool(buf, c.I64[i] != 0)
 	}
@@ -160,32 +160,6 @@ func AppendFloat(buf []byte, x float64) []byte {
 		return strconv.AppendFloat(buf, x, 'e', -1, 64)
 	}
 	return strconv.AppendFloat(buf, x, 'f', -1, 64)
-}
-
-// appendDec prints the 128-bit mantissa hi:lo × 10^-s with all its digits.
-func appendDec(buf []byte, hi int64, lo uint64, s int8) []byte {
-	h := uint64(hi)
-	if hi < 0 {
-		buf = append(buf, '-')
-		var borrow uint64
-		lo, borrow = bits.Sub64(0, lo, 0)
-		h, _ = bits.Sub64(0, h, borrow)
-	}
-	var text [40]byte // 2^128 has 39 digits
-	at := len(text)
-	for h != 0 || lo != 0 || len(text)-at <= int(s) {
-		var digit uint64
-		h, digit = h/10, h%10
-		lo, digit = bits.Div64(digit, lo, 10)
-		at--
-		text[at] = byte('0' + digit)
-	}
-	point := len(text) - int(s)
-	buf = append(buf, text[at:point]...)
-	if s > 0 {
-		buf = append(append(buf, '.'), text[point:]...)
-	}
-	return buf
 }
 
 const hex = "0123456789abcdef"

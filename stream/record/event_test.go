@@ -19,6 +19,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/sequence"
 	"github.com/pinova-group/tidemark/stream/record"
 )
 
@@ -210,7 +211,7 @@ func TestHeaders_ComeBack(t *testing.T) {
 	if got, err := record.ReadDeadLetter(r); err != nil || got != d {
 		t.Error(got, err)
 	}
-	a := record.Account{In: 21, Applied: 1, Late: 2, Duplicate: 3, DLQ: 4, Filtered: 5, Pending: 6}
+	a := sequence.Counts{In: 21, Applied: 1, Late: 2, Duplicate: 3, DLQ: 4, Filtered: 5, Pending: 6}
 	record.AddMark(r, nil, market.KindBook, &a)
 	if of, got, err := record.ReadMark(r, nil); err != nil || of != market.KindBook || got != a || !got.Balanced() {
 		t.Error(of, got, err)

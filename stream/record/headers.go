@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/sequence"
 )
 
 // Keys of headers (docs/design/0005-stream.md).
@@ -22,7 +23,7 @@ const (
 	HeaderPartition   = "partition" // dead letter: decimal
 	HeaderOffset      = "offset"    // dead letter: decimal
 	HeaderOf          = "of"        // watermark: name of the kind that is complete
-	HeaderAccount     = "account"   // watermark: see Account
+	HeaderAccount     = "account"   // watermark: the sequencer's counts
 	HeaderFormat      = "format"    // raw: an adapter, canonical or event
 	HeaderFeed        = "feed"      // raw
 	HeaderIngest      = "ingest"    // raw: µs, decimal
@@ -97,49 +98,38 @@ func ReadDeadLetter(r *kgo.Record) (DeadLetter, error) {
 	return d, err
 }
 
-// Account is what became of the events of a partition, counted from its start (I3): In is the
-// sum of the others.
-type Account struct {
-	In, Applied, Late, Duplicate, DLQ, Filtered, Pending uint64
-}
-
-// fields are the numbers in the order of the header.
-func (a *Account) fields() [7]*uint64 {
-	return [...]*uint64{&a.In, &a.Applied, &a.Late, &a.Duplicate, &a.DLQ, &a.Filtered, &a.Pending}
-}
-
-// Balanced reports whether no event is lost.
-func (a *Account) Balanced() bool {
-	return a.In == a.Applied+a.Late+a.Duplicate+a.DLQ+a.Filtered+a.Pending
+// fields are the numbers of an account in the order of the header.
+func fields(c *sequence.Counts) [7]*int64 {
+	return [...]*int64{&c.In, &c.Applied, &c.Late, &c.Duplicate, &c.DLQ, &c.Filtered, &c.Pending}
 }
 
 // AddMark adds the headers of a watermark: the kind that is complete and the partition's account.
-func AddMark(r *kgo.Record, kinds *market.Kinds, of market.Kind, a *Account) {
+func AddMark(r *kgo.Record, kinds *market.Kinds, of market.Kind, account *sequence.Counts) {
 	AddHeader(r, HeaderOf, []byte(kinds.Name(of)))
 	var text []byte
-	for i, v := range a.fields() {
+	for i, v := range fields(account) {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		text = strconv.AppendUint(text, *v, 10)
+		text = strconv.AppendInt(text, *v, 10)
 	}
 	AddHeader(r, HeaderAccount, text)
 }
 
 // ReadMark reads what AddMark wrote.
-func ReadMark(r *kgo.Record, kinds *market.Kinds) (of market.Kind, a Account, err error) {
+func ReadMark(r *kgo.Record, kinds *market.Kinds) (of market.Kind, account sequence.Counts, err error) {
 	of, ok := kinds.Parse(string(Header(r, HeaderOf)))
 	if !ok {
-		return 0, a, fmt.Errorf("header %s: %.64q is no kind", HeaderOf, Header(r, HeaderOf))
+		return 0, account, fmt.Errorf("header %s: %.64q is no kind", HeaderOf, Header(r, HeaderOf))
 	}
-	text, fields := strings.Split(string(Header(r, HeaderAccount)), ","), a.fields()
-	if len(text) != len(fields) {
-		return 0, Account{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, Header(r, HeaderAccount))
+	text, to := strings.Split(string(Header(r, HeaderAccount)), ","), fields(&account)
+	if len(text) != len(to) {
+		return 0, sequence.Counts{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, Header(r, HeaderAccount))
 	}
-	for i, v := range fields {
-		if *v, err = strconv.ParseUint(text[i], 10, 64); err != nil {
-			return 0, Account{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, Header(r, HeaderAccount))
+	for i, v := range to {
+		if *v, err = strconv.ParseInt(text[i], 10, 64); err != nil || *v < 0 {
+			return 0, sequence.Counts{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, Header(r, HeaderAccount))
 		}
 	}
-	return of, a, nil
+	return of, account, nil
 }

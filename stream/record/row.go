@@ -4,13 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/bits"
 
 	"github.com/zeebo/xxh3"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/num"
 	"github.com/pinova-group/tidemark/market/wire"
 )
 
@@ -79,8 +79,8 @@ func (e *RowEncoder) AppendMessage(dst []byte, rows *features.ViewRows, i int, n
 		case features.FieldBool:
 			dst = protowire.AppendVarint(dst, uint64(c.I64[i]))
 		case features.FieldDecimal:
-			var text [maxDecimal]byte
-			dst = protowire.AppendBytes(dst, appendDecimal(text[:0], c.Hi[i], c.Lo[i], f.Scale))
+			var text [num.MaxText128]byte
+			dst = protowire.AppendBytes(dst, num.AppendDec128(text[:0], c.Hi[i], c.Lo[i], f.Scale))
 		default:
 			dst = protowire.AppendBytes(dst, c.Bytes[c.Off[i]:c.Off[i+1]])
 		}
@@ -117,79 +117,3 @@ func RowID(buf []byte, fingerprint [32]byte, names []string, rowTS int64) (marke
 // message, which has times, available_at, flags, entity and features, and neither revision
 // nor publication nor build.
 func RowHash(message []byte) market.ID { return xxh3.Hash128(message).Bytes() }
-
-// maxDecimal is the length of the longest decimal: sign, 39 digits, point, and zeros before it.
-const maxDecimal = 176
-
-// appendDecimal appends a two's complement mantissa with scale digits after the point.
-func appendDecimal(dst []byte, hi int64, lo uint64, scale int8) []byte {
-	h, l := uint64(hi), lo
-	if hi < 0 {
-		dst = append(dst, '-')
-		var borrow uint64
-		l, borrow = bits.Sub64(0, l, 0)
-		h, _ = bits.Sub64(0, h, borrow)
-	}
-	var digits [maxDecimal]byte
-	n := len(digits)
-	for at := 0; h != 0 || l != 0 || at <= int(scale); at++ {
-		if at == int(scale) && at > 0 {
-			n--
-			digits[n] = '.'
-		}
-		var r uint64
-		h, r = h/10, h%10
-		l, r = bits.Div64(r, l, 10)
-		n--
-		digits[n] = byte('0' + r)
-	}
-	return append(dst, digits[n:]...)
-}
-
-// parseDecimal reads what appendDecimal writes and nothing else.
-func parseDecimal(s []byte, scale int8) (hi int64, lo uint64, ok bool) {
-	text := s
-	negative := len(text) > 0 && text[0] == '-'
-	if negative {
-		text = text[1:]
-	}
-	point := len(text)
-	if scale > 0 {
-		point -= int(scale) + 1
-	}
-	if point < 1 || len(text) > maxDecimal || point > 1 && text[0] == '0' {
-		return 0, 0, false
-	}
-	var h, l uint64
-	for i, c := range text {
-		if i == point {
-			if c != '.' {
-				return 0, 0, false
-			}
-			continue
-		}
-		if c < '0' || c > '9' {
-			return 0, 0, false
-		}
-		carry, low := bits.Mul64(l, 10)
-		over, high := bits.Mul64(h, 10)
-		var c1, c2, c3 uint64
-		high, c1 = bits.Add64(high, carry, 0)
-		low, c2 = bits.Add64(low, uint64(c-'0'), 0)
-		high, c3 = bits.Add64(high, 0, c2)
-		if over != 0 || c1 != 0 || c3 != 0 {
-			return 0, 0, false
-		}
-		h, l = high, low
-	}
-	if negative {
-		if h == 0 && l == 0 || h > 1<<63 || h == 1<<63 && l != 0 {
-			return 0, 0, false
-		}
-		var borrow uint64
-		l, borrow = bits.Sub64(0, l, 0)
-		h, _ = bits.Sub64(0, h, borrow)
-		return int64(h), l, true
-	}
-	return int64(h), l, h < 1<<63
-}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/market/num"
 	"github.com/pinova-group/tidemark/market/wire"
 )
 
@@ -173,7 +174,7 @@ func (v *value) set(f *features.Field, u uint64, p []byte) error {
 		ok = u <= 1
 	case features.FieldDecimal:
 		v.text = nil
-		v.hi, v.num, ok = parseDecimal(p, f.Scale)
+		v.hi, v.num, ok = num.ParseDec128(p, f.Scale)
 	}
 	if !ok {
 		return errValue
