@@ -33,7 +33,7 @@ oracle: $(VENV)/ready ## install the independent oracles of the tests (DuckDB, P
 $(VENV)/ready: scripts/oracle-requirements.txt
 	bash scripts/oracle.sh $(VENV)
 
-servers: ## start the real servers of the lake's tests (S3, PostgreSQL, REST catalog) and print their environment
+servers: ## start the real servers of the tests (S3, PostgreSQL, REST catalog, Kafka) and print their environment
 	@bash scripts/servers.sh start
 
 fmt: ## format

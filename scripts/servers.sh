@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The real servers of the lake's tests: versitygw (S3), PostgreSQL, the Iceberg REST catalog; and the jars of Spark.
+# The real servers of the tests: versitygw (S3), PostgreSQL, the Iceberg REST catalog, Kafka; and the jars of Spark.
 #
-#   scripts/servers.sh install          install what is missing into .cache
-#   scripts/servers.sh start            install, start what does not run, print the environment of the tests
-#   scripts/servers.sh stop             stop all of them and forget their data
+#   scripts/servers.sh install [NAME...]   install what is missing into .cache
+#   scripts/servers.sh start [NAME...]     install, start what does not run, print the environment of the tests
+#   scripts/servers.sh stop                stop all of them and forget their data
 #
-# Idempotent. Everything listens on 127.0.0.1 at free ports; data and pid files are in .cache/servers.
+# NAME is s3, postgres, rest (with s3), spark or kafka; none: all of them. Idempotent. Everything listens on
+# 127.0.0.1 at free ports; data and pid files are in .cache/servers.
 # eval "$(scripts/servers.sh start)" sets the variables that the tests read.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -63,15 +64,19 @@ apt_install() {
 
 pg_bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
 
-install_all() {
+install() { # NAME
 	mkdir -p "$run"
-	if [ ! -x "$cache/bin/versitygw" ]; then
-		say "building versitygw $versitygw"
-		GOFLAGS='' GOBIN=$cache/bin CGO_ENABLED=0 go install "github.com/versity/versitygw/cmd/versitygw@$versitygw" >&2
-	fi
-	[ -n "$(pg_bin)" ] || apt_install postgresql
-	jars iceberg-rest
-	jars spark
+	case $1 in
+	s3)
+		if [ ! -x "$cache/bin/versitygw" ]; then
+			say "building versitygw $versitygw"
+			GOFLAGS='' GOBIN=$cache/bin CGO_ENABLED=0 go install "github.com/versity/versitygw/cmd/versitygw@$versitygw" >&2
+		fi
+		;;
+	postgres) [ -n "$(pg_bin)" ] || apt_install postgresql ;;
+	rest) jars iceberg-rest ;;
+	spark | kafka) jars "$1" ;;
+	esac
 }
 
 start_s3() {
@@ -106,6 +111,8 @@ start_postgres() {
 }
 
 start_rest() {
+	install s3
+	start_s3
 	if ! alive rest RESTCatalogServer; then
 		free_port >"$run/rest.port"
 		env CATALOG_CATALOG__IMPL=org.apache.iceberg.jdbc.JdbcCatalog CATALOG_URI="jdbc:sqlite:$run/rest.db" CATALOG_JDBC_USER=x CATALOG_JDBC_PASSWORD=x \
@@ -119,26 +126,95 @@ start_rest() {
 	wait_for rest fetch "http://127.0.0.1:$(cat "$run/rest.port")/v1/config"
 }
 
-case "${1:-}" in
-install) install_all ;;
-start)
-	install_all
-	start_s3
-	start_postgres
-	start_rest
+# A replica of everything, and as few partitions as possible. Record time is event time: nothing is too old or too
+# new. Timeouts are short, for tests that kill: a broker, a member of a group, a producer in a transaction.
+kafka_properties() { # PORT CONTROLLER_PORT
 	cat <<-END
-		export TIDEMARK_TEST_S3=http://127.0.0.1:$(cat "$run/s3.port")
-		export TIDEMARK_TEST_S3_BUCKET=$bucket
-		export TIDEMARK_TEST_S3_KEY=tidemark
-		export TIDEMARK_TEST_S3_SECRET=tidemark-secret
-		export TIDEMARK_TEST_POSTGRES=postgres://tidemark@127.0.0.1:$(cat "$run/postgres.port")/lake?sslmode=disable
-		export TIDEMARK_TEST_REST=http://127.0.0.1:$(cat "$run/rest.port")
-		export TIDEMARK_TEST_SPARK_JARS=$cache/spark/jars
+		process.roles=broker,controller
+		node.id=1
+		listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$2
+		advertised.listeners=PLAINTEXT://127.0.0.1:$1
+		controller.listener.names=CONTROLLER
+		controller.quorum.bootstrap.servers=127.0.0.1:$2
+		listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+		log.dirs=$run/kafka
+		auto.create.topics.enable=false
+		offsets.topic.replication.factor=1
+		offsets.topic.num.partitions=4
+		transaction.state.log.replication.factor=1
+		transaction.state.log.min.isr=1
+		transaction.state.log.num.partitions=4
+		share.coordinator.state.topic.replication.factor=1
+		share.coordinator.state.topic.min.isr=1
+		share.coordinator.state.topic.num.partitions=1
+		log.retention.ms=-1
+		log.message.timestamp.before.max.ms=9223372036854775807
+		log.message.timestamp.after.max.ms=9223372036854775807
+		broker.session.timeout.ms=2000
+		broker.heartbeat.interval.ms=500
+		group.initial.rebalance.delay.ms=0
+		group.min.session.timeout.ms=500
+		transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 	END
+}
+
+start_kafka() {
+	local java=(java -Xmx512m -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$cache/kafka/jars/*")
+	if ! alive kafka kafka.Kafka; then
+		rm -rf "$run/kafka"
+		free_port >"$run/kafka.port"
+		kafka_properties "$(cat "$run/kafka.port")" "$(free_port)" >"$run/kafka.properties"
+		"${java[@]}" kafka.tools.StorageTool format --standalone -t "$("${java[@]}" kafka.tools.StorageTool random-uuid)" -c "$run/kafka.properties" >"$run/kafka.log" 2>&1
+		nohup "${java[@]}" kafka.Kafka "$run/kafka.properties" >>"$run/kafka.log" 2>&1 </dev/null &
+		echo $! >"$run/kafka.pid"
+	fi
+	wait_for kafka python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 2)' "$(cat "$run/kafka.port")"
+}
+
+start_spark() { :; } # its tests start it
+
+environment() { # NAME
+	case $1 in
+	s3)
+		echo "export TIDEMARK_TEST_S3=http://127.0.0.1:$(cat "$run/s3.port")"
+		echo "export TIDEMARK_TEST_S3_BUCKET=$bucket"
+		echo "export TIDEMARK_TEST_S3_KEY=tidemark"
+		echo "export TIDEMARK_TEST_S3_SECRET=tidemark-secret"
+		;;
+	postgres) echo "export TIDEMARK_TEST_POSTGRES=postgres://tidemark@127.0.0.1:$(cat "$run/postgres.port")/lake?sslmode=disable" ;;
+	rest)
+		environment s3
+		echo "export TIDEMARK_TEST_REST=http://127.0.0.1:$(cat "$run/rest.port")"
+		;;
+	spark) echo "export TIDEMARK_TEST_SPARK_JARS=$cache/spark/jars" ;;
+	kafka) echo "export TIDEMARK_TEST_KAFKA=127.0.0.1:$(cat "$run/kafka.port")" ;;
+	esac
+}
+
+usage() {
+	sed -n '2,11p' "$0" >&2
+	exit 2
+}
+
+do=${1:-}
+[ $# = 0 ] || shift
+[ $# != 0 ] || set -- s3 postgres rest spark kafka
+for s in "$@"; do
+	case $s in s3 | postgres | rest | spark | kafka) ;; *) usage ;; esac
+done
+
+case "$do" in
+install)
+	for s in "$@"; do install "$s"; done
+	;;
+start)
+	for s in "$@"; do install "$s"; done
+	for s in "$@"; do "start_$s"; done
+	for s in "$@"; do environment "$s"; done
 	;;
 stop)
-	for s in rest:RESTCatalogServer s3:versitygw; do
-		if alive "${s%%:*}" "${s##*:}"; then kill "$(cat "$run/${s%%:*}.pid")" || true; fi
+	for s in rest:RESTCatalogServer s3:versitygw kafka:kafka.Kafka; do
+		if alive "${s%%:*}" "${s##*:}"; then kill -KILL "$(cat "$run/${s%%:*}.pid")" || true; fi
 	done
 	if [ -f "$run/postgres.data" ]; then
 		(cd / && as_pg "$(pg_bin)/pg_ctl" -D "$(cat "$run/postgres.data")" -m immediate stop) >/dev/null 2>&1 || true
@@ -146,8 +222,5 @@ stop)
 	fi
 	rm -rf "$run"
 	;;
-*)
-	sed -n '2,11p' "$0" >&2
-	exit 2
-	;;
+*) usage ;;
 esac

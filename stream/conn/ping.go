@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"syscall"
@@ -87,7 +88,7 @@ func (c *Config) pingRegistry(ctx context.Context) error {
 	}
 	f := &fault.Error{Code: "registry_unreachable", Message: "schema registry " + c.Registry.URL + " does not answer", Why: err.Error(),
 		Remedy: connRemedy(err), Exit: fault.ExitFailed, Cause: err}
-	if re, ok := errors.AsType[*sr.ResponseError](err); ok && (re.StatusCode == 401 || re.StatusCode == 403) {
+	if re, ok := errors.AsType[*sr.ResponseError](err); ok && (re.StatusCode == http.StatusUnauthorized || re.StatusCode == http.StatusForbidden) {
 		f.Code, f.Exit = "registry_denied", fault.ExitDenied
 		f.Message, f.Remedy = "schema registry "+c.Registry.URL+" does not let us in", "see registry.user and registry.password"
 	} else if f.Remedy == "" {
