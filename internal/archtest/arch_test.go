@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"lake", "sequence", "features/op", "features/sql"},
 	{"features/plan", "lake/sink", "lake/interop"},
 	{"features"},
-	{"ingest/gen", "run/rowfile", "run/input", "stream/broker", "stream/record"},
+	{"ingest/gen", "run/rowfile", "run/input", "stream/broker", "stream/record", "stream/topic"},
 	{"stream/conn"},
 	{"stream"},
 	{"run/picture"},

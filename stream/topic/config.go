@@ -1,0 +1,170 @@
+package topic
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// Config says which topics are wanted.
+type Config struct {
+	Partitions  int        `yaml:"partitions"`  // of every topic; 0 for 16
+	Replication int        `yaml:"replication"` // copies of each record; 0: what the cluster has as default
+	Sources     []Source   `yaml:"sources"`     // whose events come
+	Views       []string   `yaml:"views"`       // shipped views by name, others by file
+	Retention   Retentions `yaml:"retention"`   // by class
+}
+
+// Source is an exchange's market whose events come in.
+type Source struct {
+	Market   string   `yaml:"market"`   // spot, perp, future, option or index
+	Exchange string   `yaml:"exchange"` // such as binance
+	Kinds    []string `yaml:"kinds"`    // such as trade, orderbook, or a user-defined kind
+}
+
+// Retentions are how long the topics of each class keep records; 0 for the default.
+type Retentions struct {
+	Raw       Retention `yaml:"raw"`
+	Processed Retention `yaml:"processed"`
+	Late      Retention `yaml:"late"`
+	DLQ       Retention `yaml:"dlq"`
+	Feature   Retention `yaml:"feature"`
+	Ledger    Retention `yaml:"ledger"`
+}
+
+func (r *Retentions) of(c Class) Retention {
+	return [numClasses]Retention{Raw: r.Raw, Processed: r.Processed, Late: r.Late, DLQ: r.DLQ, Feature: r.Feature, Ledger: r.Ledger}[c]
+}
+
+// The bounds of a config.
+const (
+	DefaultPartitions = 16
+	maxPartitions     = 4096
+)
+
+// Count is the number of partitions.
+func (c *Config) Count() int {
+	if c.Partitions == 0 {
+		return DefaultPartitions
+	}
+	return c.Partitions
+}
+
+// View is a version of a view.
+type View struct {
+	Name    string
+	Version int
+}
+
+// Topic is a topic with its settings.
+type Topic struct {
+	Name        string
+	Partitions  int
+	Replication int // 0: what the cluster has as default
+	Settings    map[string]string
+}
+
+// Check lists all mistakes of the config, each with its key and what to write instead. kinds
+// are those that may be named, nil for the release's.
+func (c *Config) Check(kinds *market.Kinds) []fault.Part {
+	var ps []fault.Part
+	wrong := func(where, message, remedy string) {
+		ps = append(ps, fault.Part{Where: where, Message: message, Remedy: remedy})
+	}
+	if c.Partitions < 0 || c.Partitions > maxPartitions {
+		wrong("partitions", strconv.Itoa(c.Partitions)+" partitions", fmt.Sprintf("from 1 to %d; %d if you say nothing", maxPartitions, DefaultPartitions))
+	}
+	if c.Replication < 0 || c.Replication > 100 {
+		wrong("replication", strconv.Itoa(c.Replication)+" copies", "as many as there are brokers at most; 3 is usual")
+	}
+	seen := map[string]string{}
+	for i, s := range c.Sources {
+		at := "sources[" + strconv.Itoa(i) + "]"
+		if _, ok := market.ParseVenue(s.Market); !ok {
+			wrong(at+".market", fmt.Sprintf("%q is not a market", s.Market), fault.DidYouMean(s.Market, markets()))
+		}
+		if !ValidExchange(s.Exchange) {
+			wrong(at+".exchange", fmt.Sprintf("%q cannot be the name of an exchange", s.Exchange), "lower-case letters, digits and -, such as binance-us")
+		}
+		if len(s.Kinds) == 0 {
+			wrong(at+".kinds", "no kinds", "list some of "+strings.Join(kindWords(kinds), ", "))
+		}
+		for j, w := range s.Kinds {
+			at := at + ".kinds[" + strconv.Itoa(j) + "]"
+			k, ok := parseKind(kinds, w)
+			if !ok {
+				wrong(at, fmt.Sprintf("%q is not a kind that has topics", w), fault.DidYouMean(w, kindWords(kinds)))
+				continue
+			}
+			id := fmt.Sprint(s.Market, " ", s.Exchange, " ", k)
+			if first, twice := seen[id]; twice {
+				wrong(at, fmt.Sprintf("%s of %s %s is listed twice", w, s.Exchange, s.Market), "remove this one; the other is "+first)
+			}
+			seen[id] = at
+		}
+	}
+	return ps
+}
+
+// parseKind reads a kind of a config: as specs or as topics call it.
+func parseKind(kinds *market.Kinds, word string) (market.Kind, bool) {
+	if word == market.KindBook.String() {
+		return market.KindBook, true
+	}
+	return ParseKindWord(kinds, word)
+}
+
+func markets() (names []string) {
+	for v := market.Spot; v <= market.Index; v++ {
+		names = append(names, v.String())
+	}
+	return names
+}
+
+func kindWords(kinds *market.Kinds) (words []string) {
+	for k := range market.Kind(market.NumKinds) {
+		if w, err := KindWord(kinds, k); err == nil {
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
+// Wanted are the topics of a checked config by name: four for each kind of a source, one for
+// each view and one for each job's ledger.
+func (c *Config) Wanted(kinds *market.Kinds, views []View, jobs []string) ([]Topic, error) {
+	var names []Name
+	for _, s := range c.Sources {
+		m, _ := market.ParseVenue(s.Market)
+		for _, w := range s.Kinds {
+			k, _ := parseKind(kinds, w)
+			word, err := KindWord(kinds, k)
+			if err != nil {
+				return nil, err
+			}
+			for class := Raw; class <= DLQ; class++ {
+				names = append(names, Name{Class: class, Market: m, Kind: word, Exchange: s.Exchange})
+			}
+		}
+	}
+	for _, v := range views {
+		names = append(names, Name{Class: Feature, View: v.Name, Version: v.Version})
+	}
+	for _, j := range jobs {
+		names = append(names, Name{Class: Ledger, Job: j})
+	}
+	var list []Topic
+	for _, n := range names {
+		name, err := n.Topic()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Topic{Name: name, Partitions: c.Count(), Replication: c.Replication, Settings: settings(n.Class, c.Retention.of(n.Class))})
+	}
+	slices.SortFunc(list, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(list, func(a, b Topic) bool { return a.Name == b.Name }), nil
+}
