@@ -12,17 +12,19 @@ import (
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/canon"
 	"github.com/pinova-group/tidemark/run/rowfile"
 )
 
 // Config is one run: which views, over which input, written where.
 type Config struct {
-	Specs  []string // names of shipped views, or files
-	View   string   // the view that is written; "" for the last of Specs
-	Set    []string // values of parameters, name=value
-	Inputs []string // files, folders, patterns, or "-"
-	Format string   // input format, "" or auto: by content
-	Feed   string   // feed to book events to, "" for the adapter's own choice
+	Specs  []string   // names of shipped views, or files
+	View   string     // the view that is written; "" for the last of Specs
+	Set    []string   // values of parameters, name=value
+	Inputs []string   // files, folders, patterns, or "-"
+	Format string     // input format, "" or auto: by content
+	Map    *canon.Map // what the columns of the input are, nil for a known format
+	Feed   string     // feed to book events to, "" for the adapter's own choice
 
 	From, To int64    // event times, half open; market.NoTime where open
 	Symbols  []string // canonical or venue symbols; nil for all

@@ -1,14 +1,18 @@
 package run
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
 	lakesink "github.com/pinova-group/tidemark/lake/sink"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/canon"
 	"github.com/pinova-group/tidemark/run/input"
 	"github.com/pinova-group/tidemark/run/rowfile"
 	"github.com/pinova-group/tidemark/sequence"
@@ -20,13 +24,14 @@ const commitRows = 4 << 20
 
 // ImportConfig is one import of event files into a lake.
 type ImportConfig struct {
-	Inputs []string // files, folders, patterns, or "-"
-	Format string   // input format, "" or auto: by content
-	Feed   string   // feed to book events to, "" for the adapter's own choice
-	Strict bool     // end at the first bad record
-	DLQ    string   // file for rejected records, "" for none
-	Plain  bool     // new tables get doubles beside the exact numbers
-	Memory int64    // bytes of rows on their way into files, 0 for the default
+	Inputs []string   // files, folders, patterns, or "-"
+	Format string     // input format, "" or auto: by content
+	Feed   string     // feed to book events to, "" for the adapter's own choice
+	Map    *canon.Map // what the columns of the input are, nil for a known format
+	Strict bool       // end at the first bad record
+	DLQ    string     // file for rejected records, "" for none
+	Plain  bool       // new tables get doubles beside the exact numbers
+	Memory int64      // bytes of rows on their way into files, 0 for the default
 }
 
 // ImportReport is what an import did.
@@ -59,9 +64,13 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 		defer dlqFile.Abort()
 		dlq = &deadLetters{f: dlqFile}
 	}
+	formats, err := adapterList(cfg.Map, cfg.Format, nil)
+	if err != nil {
+		return nil, err
+	}
 	feeds, insts := market.NewFeeds(), market.NewInstruments()
 	p, err := newPass(input.Config{
-		Paths: paths, Adapters: Formats(), Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Stdin: env.Stdin,
+		Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Stdin: env.Stdin,
 	}, cfg.Strict, dlq, env.Meter)
 	if err != nil {
 		return nil, err
@@ -120,3 +129,87 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 
 // Exit is the exit code that the account asks for.
 func (r *ImportReport) Exit() int { return r.Stats.Exit() }
+
+// Preview is the first rows of an input as they would be imported.
+type Preview struct {
+	Rows    []json.RawMessage `json:"rows"` // canonical, in the order of the input
+	Read    int64             `json:"records_read"`
+	Bad     []PreviewBad      `json:"bad"`
+	BadRows int64             `json:"bad_records"`
+}
+
+// PreviewBad is a record that would be rejected.
+type PreviewBad struct {
+	Input  string `json:"input"`
+	Line   int64  `json:"line"`
+	Reason string `json:"reason"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// previewRecords is how many records of an input a preview reads at the most.
+const previewRecords = 10_000
+
+// PreviewImport reads the first records and gives n rows of them and n of the bad ones. It
+// changes nothing.
+func PreviewImport(ctx context.Context, cfg ImportConfig, n int, env Env) (*Preview, error) {
+	paths, err := input.Expand(cfg.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	formats, err := adapterList(cfg.Map, cfg.Format, nil)
+	if err != nil {
+		return nil, err
+	}
+	feeds, insts := market.NewFeeds(), market.NewInstruments()
+	r, err := input.Open(input.Config{Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Stdin: env.Stdin, Places: true})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	p := &Preview{Rows: []json.RawMessage{}, Bad: []PreviewBad{}}
+	var text bytes.Buffer
+	w := canon.NewWriter(&text, canon.Options{Format: canon.JSONL}, feeds, insts)
+	var ch input.Chunk
+	for p.Read < previewRecords {
+		err := r.Next(ctx, &ch)
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		for _, b := range ch.Batches {
+			if b == nil {
+				continue
+			}
+			for i := 0; i < b.N && len(p.Rows) < n; i++ {
+				if err := w.WriteRow(b, i); err != nil {
+					return nil, err
+				}
+				if err := w.Flush(); err != nil {
+					return nil, err
+				}
+				p.Rows = append(p.Rows, bytes.Clone(bytes.TrimSpace(text.Bytes())))
+				text.Reset()
+			}
+		}
+		for _, b := range ch.Bad {
+			p.BadRows += int64(b.Count)
+			if len(p.Bad) < n {
+				p.Bad = append(p.Bad, PreviewBad{b.Input, b.Line, b.Reason, b.Detail})
+			}
+		}
+		p.Read = 0
+		for _, s := range r.Sources() {
+			p.Read += s.Records
+		}
+	}
+	return p, nil
+}
+
+// Exit is the exit code that the preview asks for.
+func (p *Preview) Exit() int {
+	if p.BadRows > 0 {
+		return fault.ExitRejected
+	}
+	return fault.ExitDone
+}

@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/canon"
 	"github.com/pinova-group/tidemark/run/input"
 )
 
@@ -17,6 +18,7 @@ type InspectConfig struct {
 	Inputs []string
 	Format string
 	Feed   string
+	Map    *canon.Map // what the columns of the input are, nil for a known format
 }
 
 // Inspection is what is in some files.
@@ -96,8 +98,12 @@ func Inspect(ctx context.Context, cfg InspectConfig, env Env) (*Inspection, erro
 		kinds = set.Kinds
 	}
 	feeds, insts := market.NewFeeds(), market.NewInstruments()
+	formats, err := adapterList(cfg.Map, cfg.Format, kinds)
+	if err != nil {
+		return nil, err
+	}
 	r, err := input.Open(input.Config{
-		Paths: paths, Adapters: Formats(), Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin,
+		Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin,
 	})
 	if err != nil {
 		return nil, err

@@ -42,8 +42,8 @@ func LakeInputs(inputs []string, l *lake.Lake) ([]string, error) {
 
 func (j *job) lakeInputs() ([]string, error) {
 	tables, err := LakeInputs(j.cfg.Inputs, j.env.Lake)
-	if tables != nil && (j.cfg.Strict || j.cfg.DLQ != "") {
-		return nil, fault.Usage("flag_useless", "rows of a lake are checked already: no record of it is rejected", "leave out --strict and --dlq")
+	if tables != nil && (j.cfg.Strict || j.cfg.DLQ != "" || j.cfg.Map != nil) {
+		return nil, fault.Usage("flag_useless", "rows of a lake are checked already: no record of it is rejected", "leave out --strict, --dlq and --map")
 	}
 	return tables, err
 }

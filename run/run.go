@@ -142,8 +142,12 @@ func (j *job) prepare(ctx context.Context) error {
 	if err := j.cfg.clashes(paths); err != nil {
 		return err
 	}
+	formats, err := adapterList(j.cfg.Map, j.cfg.Format, j.plan.Kinds())
+	if err != nil {
+		return err
+	}
 	j.input = input.Config{
-		Paths: paths, Adapters: Formats(), Format: j.cfg.Format, Feed: j.cfg.Feed,
+		Paths: paths, Adapters: formats, Format: j.cfg.Format, Feed: j.cfg.Feed,
 		Feeds: j.feeds, Insts: j.insts, Kinds: j.plan.Kinds(), Stdin: j.env.Stdin,
 	}
 	j.sel = newSelection(&j.cfg, j.plan, j.insts)

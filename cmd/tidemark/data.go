@@ -45,6 +45,7 @@ behind the newest one before them; those beyond the feed's declared disorder wou
 	f := cmd.Flags()
 	f.StringSliceVar(&cfg.Specs, "spec", nil, "`FILE` that defines a kind of events in the input; comma between several")
 	f.StringVar(&cfg.Format, "input-format", "auto", "`format` of the input (tidemark help formats)")
+	addMap(f, &cfg.Map)
 	f.StringVar(&cfg.Feed, "feed", "", "book all events to this `feed`")
 	f.StringVar(&progress, "progress", progress, "`auto|plain|none`: in place on a terminal, a line each 10 s, or nothing")
 	return cmd

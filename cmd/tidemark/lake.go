@@ -333,24 +333,33 @@ func (a *app) writeScan(sc *lake.Scan, out string, limit int64) error {
 
 func newLakeImport(a *app, name *string) *cobra.Command {
 	var cfg run.ImportConfig
+	var dry bool
 	progress := "auto"
 	cmd := &cobra.Command{
 		Use: "import --input PATH", Short: "add event files to the tables of a lake, each event once",
 		Long: `import reads what tidemark run reads, puts the events in order and adds those that the lake does not have to their tables,
 late ones marked. Any event may come any number of times: what is there, by its event id, is left out. So an import
-that was interrupted is simply run again. A lake in a folder is made when it is not there.`,
-		Example: "  tidemark lake import --lake data/lake --input 'tapes/*.csv.gz'\n  tidemark lake import --lake prod --input trades.jsonl.zst --dlq bad.jsonl",
+that was interrupted is simply run again. A lake in a folder is made when it is not there.
+
+CSV and Parquet files of any origin are read with --map: a file that says which of their columns, or which constant, each
+canonical column is. --dry-run shows the first rows as they would be imported, and what is wrong with others.`,
+		Example: `  tidemark lake import --lake data/lake --input 'tapes/*.csv.gz'
+  tidemark lake import --lake prod --input trades.jsonl.zst --dlq bad.jsonl
+  tidemark lake import --input vendor.parquet --map vendor.yaml --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.Inputs = append(cfg.Inputs, args...)
 			if err := oneOf("--progress", progress, "auto", "plain", "none"); err != nil {
 				return err
+			}
+			env := run.Env{Stdin: a.in, Warn: a.warn, Meter: &run.Meter{}}
+			if dry {
+				return a.previewImport(cmd, cfg, env)
 			}
 			l, _, err := a.openLake(cmd.Context(), *name, true)
 			if err != nil {
 				return err
 			}
 			defer func() { _ = l.Close() }()
-			env := run.Env{Stdin: a.in, Warn: a.warn, Meter: &run.Meter{}}
 			began := a.now()
 			stop := a.startProgress(progress, env.Meter)
 			rep, err := run.Import(cmd.Context(), cfg, l, env)
@@ -368,13 +377,45 @@ that was interrupted is simply run again. A lake in a folder is made when it is 
 	f := cmd.Flags()
 	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files, folders, patterns, or - for the standard input: `PATH` of each, comma between")
 	f.StringVar(&cfg.Format, "input-format", "auto", "`format` of the input (tidemark help formats)")
+	addMap(f, &cfg.Map)
 	f.StringVar(&cfg.Feed, "feed", "", "book all events to this `feed` (default: what the format says)")
+	f.BoolVar(&dry, "dry-run", false, "show the first rows as they would be imported, and change nothing")
 	f.StringVar(&cfg.DLQ, "dlq", "", "write rejected records to `FILE`, JSON lines")
 	f.BoolVar(&cfg.Strict, "strict", false, "end at the first bad record with exit code 1")
 	f.BoolVar(&cfg.Plain, "plain", false, "new tables get a double beside each exact decimal, for people")
 	f.Int64Var(&cfg.Memory, "memory", 0, "bytes of rows on their way into files, 0 for 192 MiB")
 	f.StringVar(&progress, "progress", progress, "`auto|plain|none`: in place on a terminal, a line each 10 s, or nothing")
 	return cmd
+}
+
+// previewRows is how many rows, and how many bad records, a dry run shows.
+const previewRows = 10
+
+func (a *app) previewImport(cmd *cobra.Command, cfg run.ImportConfig, env run.Env) error {
+	if len(cfg.Inputs) == 0 {
+		return fault.Usage("input_missing", "no input given", "name files, folders or - for the standard input: --input trades.csv")
+	}
+	p, err := run.PreviewImport(cmd.Context(), cfg, previewRows, env)
+	if err != nil {
+		return err
+	}
+	a.rejected.Store(p.Exit() == fault.ExitRejected)
+	if a.json {
+		return a.printJSON(p)
+	}
+	var b strings.Builder
+	for _, r := range p.Rows {
+		b.Write(append(r, '\n'))
+	}
+	fmt.Fprintf(&b, "read %s records; %d are shown as they would be imported, %s are bad\n", term.Int(p.Read), len(p.Rows), term.Int(p.BadRows))
+	if len(p.Bad) > 0 {
+		var rows [][]string
+		for _, x := range p.Bad {
+			rows = append(rows, []string{fmt.Sprintf("%s:%d", x.Input, x.Line), x.Reason, x.Detail})
+		}
+		b.WriteString("\n" + a.style(a.outTTY).Table([]term.Column{{Head: "bad record", Keep: true}, {Head: "reason", Keep: true}, {Head: "text"}}, rows))
+	}
+	return a.print(b.String())
 }
 
 func (a *app) importText(rep *run.ImportReport, took time.Duration) string {

@@ -58,6 +58,7 @@ which tidemark lake undo brings back.`,
 	f.StringVar(&cfg.View, "view", "", "the `view` whose rows are written (default: that of the last spec)")
 	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files, folders, patterns, or - for the standard input: `PATH` of each, comma between")
 	f.StringVar(&cfg.Format, "input-format", "auto", "`format` of the input (tidemark help formats)")
+	addMap(f, &cfg.Map)
 	f.StringVar(&cfg.Feed, "feed", "", "book all events to this `feed` (default: what the format says)")
 	addLake(f, &lakeName)
 	addRange(a, f, &cfg.From, &cfg.To)

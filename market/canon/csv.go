@@ -134,7 +134,7 @@ func (d *decoder) splitQuoted(line []byte) *adapters.BadRecord {
 		}
 		var v cell
 		var ok bool
-		if v, rest, more, ok = quotedField(rest); !ok {
+		if v, rest, more, ok = quotedField(rest, ','); !ok {
 			return adapters.Bad("quotes are not by RFC 4180", line)
 		}
 		d.cells[d.header[n]] = v
@@ -146,9 +146,12 @@ func (d *decoder) splitQuoted(line []byte) *adapters.BadRecord {
 }
 
 // quotedField takes the first field off a line; more reports that another one follows.
-func quotedField(line []byte) (v cell, rest []byte, more, ok bool) {
+func quotedField(line []byte, sep byte) (v cell, rest []byte, more, ok bool) {
 	if len(line) == 0 || line[0] != '"' {
-		f, rest, more := bytes.Cut(line, []byte{','})
+		f := line
+		if j := bytes.IndexByte(line, sep); j >= 0 {
+			f, rest, more = line[:j], line[j+1:], true
+		}
 		return cell{f, formRaw}, rest, more, bytes.IndexByte(f, '"') < 0
 	}
 	body := line[1:]
@@ -171,7 +174,7 @@ func quotedField(line []byte) (v cell, rest []byte, more, ok bool) {
 		if len(rest) == 0 {
 			return cell{body, formString}, nil, false, true
 		}
-		return cell{body, formString}, rest[1:], true, rest[0] == ','
+		return cell{body, formString}, rest[1:], true, rest[0] == sep
 	}
 }
 

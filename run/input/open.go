@@ -12,12 +12,14 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/pinova-group/tidemark/run/rowfile"
 )
 
 // stream is an opened input, decompressed.
 type stream struct {
 	r     *bufio.Reader
-	comp  string // "", gzip, zstd
+	comp  string // "", gzip, zstd, parquet
 	close func()
 }
 
@@ -34,28 +36,41 @@ func (c counter) Read(p []byte) (int, error) {
 }
 
 // openStream opens a file, or the standard input for "-", and decompresses it as its
-// first bytes say, whatever its name is.
+// first bytes say, whatever its name is. Of a Parquet file it gives the text.
 func openStream(path string, stdin io.Reader, read *atomic.Int64) (*stream, error) {
 	var src = stdin
 	closers := []func(){}
-	if path != Stdin {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, fmt.Errorf("open %q: %w", path, err)
-		}
-		closers = append(closers, func() { _ = f.Close() }) // read only
-		src = f
-	}
-	raw := bufio.NewReaderSize(counter{src, read}, 128<<10)
 	s := &stream{close: func() {
 		for _, closer := range slices.Backward(closers) {
 			closer()
 		}
 	}}
-	body, comp, end, err := decompress(raw)
-	if err != nil {
+	fail := func(err error) (*stream, error) {
 		s.close()
 		return nil, fmt.Errorf("open %q: %w", path, err)
+	}
+	if path != Stdin {
+		f, err := os.Open(path)
+		if err != nil {
+			return fail(err)
+		}
+		closers = append(closers, func() { _ = f.Close() }) // read only
+		src = f
+		var magic [len(rowfile.ParquetMagic)]byte
+		if _, err := f.ReadAt(magic[:], 0); err == nil && string(magic[:]) == rowfile.ParquetMagic {
+			t, err := rowfile.OpenParquetText(f, read)
+			if err != nil {
+				return fail(err)
+			}
+			closers = append(closers, t.Close)
+			s.comp, s.r = "parquet", bufio.NewReaderSize(parquetBody{t}, 128<<10)
+			return s, nil
+		}
+	}
+	raw := bufio.NewReaderSize(counter{src, read}, 128<<10)
+	body, comp, end, err := decompress(raw)
+	if err != nil {
+		return fail(err)
 	}
 	if end != nil {
 		closers = append(closers, end)
@@ -108,6 +123,17 @@ func damaged(comp string, err error) error {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// parquetBody says of any error that the data is damaged.
+type parquetBody struct{ t *rowfile.ParquetText }
+
+func (b parquetBody) Read(p []byte) (int, error) {
+	n, err := b.t.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns io.EOF itself
+		err = &DamagedError{"parquet data is damaged", err}
+	}
+	return n, err
+}
 
 // gzipBody and zstdBody tell an end of the data from a cut in it: both must not look
 // like the end of a file.

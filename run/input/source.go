@@ -35,7 +35,7 @@ type Place struct {
 type Source struct {
 	Path     string
 	Format   string // name of the adapter, "" when none was recognised
-	Comp     string // "", gzip, zstd
+	Comp     string // "", gzip, zstd, parquet
 	Shard    uint16
 	Records  int64
 	Events   int64

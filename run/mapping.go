@@ -1,0 +1,24 @@
+package run
+
+import (
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/adapters"
+	"github.com/pinova-group/tidemark/market/canon"
+	"github.com/pinova-group/tidemark/run/input"
+)
+
+// adapterList is what may read the input: the known formats, or files of a map.
+func adapterList(m *canon.Map, format string, kinds *market.Kinds) ([]*adapters.Adapter, error) {
+	if m == nil {
+		return Formats(), nil
+	}
+	if format != "" && format != input.Auto {
+		return nil, fault.Usage("map_format", "--map and --input-format exclude each other", "leave out --input-format: the map says how the input is read")
+	}
+	a, err := canon.Mapped(m, kinds)
+	if err != nil {
+		return nil, err
+	}
+	return []*adapters.Adapter{a}, nil
+}
