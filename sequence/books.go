@@ -44,6 +44,9 @@ func (s *Sequencer) pushBooks(b *market.Batch) {
 			if l == nil || l.shard != b.Shard[i] {
 				l = s.line(k, b.Feed[i], b.Shard[i])
 			}
+			if i%touchRows == 0 && fk.ids != nil {
+				s.sink += fk.ids.touch(b.ID[i:min(i+touchRows, b.N)])
+			}
 			s.pushBook(k, l, b, i)
 		}
 		if k.held > k.checkAt {
@@ -167,7 +170,8 @@ func (c *chain) admits(arena, b *market.Batch, i int) (at int64, ok bool) {
 		tail := c.at.get(n - 1)
 		return tail.ts, tail.rule == byTime && arena.EventTS[tail.row] < tail.ts && arena.Shard[tail.row] == b.Shard[i]
 	}
-	x := makeLink(b, i)
+	var x link
+	x.read(b, i)
 	switch {
 	case n > 0:
 		at = market.NoTime
@@ -185,9 +189,11 @@ func (c *chain) admits(arena, b *market.Batch, i int) (at int64, ok bool) {
 	return 0, false
 }
 
-// makeLink reads how row i of a batch names its predecessor.
-func makeLink(b *market.Batch, i int) link {
-	x := link{seq: b.Seq[i], ts: b.EventTS[i], tie: uint64(b.EventTS[i])}
+// read makes an empty link that of row i of a batch: how the row names its predecessor. It
+// sets field by field, because a copy of the whole would wait for the fields just written.
+func (x *link) read(b *market.Batch, i int) {
+	ts := b.EventTS[i]
+	x.seq, x.ts, x.tie = b.Seq[i], ts, uint64(ts)
 	first, prev := &b.Cols[market.BookFirstSeq], &b.Cols[market.BookPrevSeq]
 	if !first.IsNull(i) && first.I64[i] >= 0 {
 		x.first, x.rule = uint64(first.I64[i]), byFirst
@@ -205,7 +211,6 @@ func makeLink(b *market.Batch, i int) link {
 	default:
 		x.key = max(x.seq, 1) - 1
 	}
-	return x
 }
 
 // hold puts row i of the batch being pushed into its chain, at or after at. rest says that it is a
@@ -217,7 +222,8 @@ func (s *Sequencer) hold(c *chain, b *market.Batch, i int, at int64, rest bool) 
 	k.held++
 	row := uint32(s.books.base + i)
 	k.arena.Flags[row] &= flagsIn
-	x := makeLink(b, i)
+	var x link
+	x.read(b, i)
 	x.row, x.ts, x.tie = row, at, uint64(at)
 	switch {
 	case !c.chained:

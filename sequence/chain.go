@@ -108,7 +108,7 @@ func (q *links) get(i int) *link { return &q.l[q.head+i] }
 func (q *links) insert(x *link) {
 	i := len(q.l)
 	q.l = append(q.l, link{})
-	y := &q.l[i] // field by field: a copy of the whole would wait for the fields just written
+	y := &q.l[i] // field by field, as read
 	y.key, y.first, y.seq, y.tie, y.ts, y.row, y.rule = x.key, x.first, x.seq, x.tie, x.ts, x.row, x.rule
 	for ; i > q.head && (x.key < q.l[i-1].key || x.key == q.l[i-1].key && x.tie < q.l[i-1].tie); i-- {
 		q.l[i] = q.l[i-1]

@@ -162,7 +162,7 @@ func idParts(id *market.ID) (a uint64, b uint32) {
 // touchFrom is the size of a table that no longer stays in the nearest cache;
 // touchRows how many rows are touched at once.
 const (
-	touchFrom = 1 << 17
+	touchFrom = 1 << 13
 	touchRows = 64
 )
 
