@@ -192,7 +192,7 @@ environment() { # NAME
 }
 
 usage() {
-	sed -n '2,11p' "$0" >&2
+	sed -n '2,10p' "$0" >&2
 	exit 2
 }
 
