@@ -1,26 +1,22 @@
 // Package broker is a Kafka broker and a schema registry inside this process, for trial
 // and for tests: one node on the loopback address, its topics in a folder. It is franz-go's
-// kfake, made safe against what was found wrong with it: see repair and settings. It does
-// not force data to disk, so a power cut may lose the newest, and killed in the middle of
-// a transaction it may show records of an aborted one, or part of a commit
-// (docs/design/0005-stream.md); use a real Kafka for what must not be lost.
+// kfake, made safe against what was found wrong with it (see journal, repair and settings):
+// killed at any moment it has all that was committed, and of nothing a part. It does not
+// force data to disk, so a power cut may lose the newest; use a real Kafka for what must
+// not be lost.
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/pinova-group/tidemark/internal/fault"
@@ -38,19 +34,23 @@ type Broker struct {
 	dir      string
 	addr     string
 	kafka    *kfake.Cluster
+	journal  *journal
 	registry *registry
 	lock     *os.File
-	failed   atomic.Bool // something could not be written: the next start repairs
+	failed   atomic.Bool // something could not be written: nothing is done any more, the next start repairs
 	closed   atomic.Bool
 	warn     func(text string)
 }
 
-// The files of a data folder: kafka/ and schemas.jsonl hold what is kept, dirty is there
-// while a broker runs, and after one that did not end by Close.
+// The files of a data folder: kafka/ and schemas.jsonl hold what is kept, commit.json the
+// transaction that is being committed, and dirty is there while a broker runs, and after
+// one that did not end by Close.
 const (
-	kafkaDir   = "kafka"
-	schemaFile = "schemas.jsonl"
-	dirtyFile  = "dirty"
+	kafkaDir    = "kafka"
+	pidsFile    = "pids.log" // in kafka/: the producers
+	schemaFile  = "schemas.jsonl"
+	journalFile = "commit.json"
+	dirtyFile   = "dirty"
 )
 
 // settings keep kfake from losing records. Its cleaner would apply the default retention
@@ -100,12 +100,17 @@ func (b *Broker) start(opt Options, crashed bool) (err error) {
 				Remedy: "start on a new --data folder and play the input again; this one holds the records still"}
 		}
 	}
+	if b.journal, err = openJournal(filepath.Join(b.dir, journalFile), filepath.Join(b.dir, kafkaDir, pidsFile)); err != nil {
+		return err
+	}
 	if b.kafka, err = b.open(opt.Port); err != nil {
-		return portFault("broker", "--port", opt.Port, err)
+		return errors.Join(portFault("broker", "--port", opt.Port, err), b.journal.close())
 	}
 	b.addr = b.kafka.ListenAddrs()[0]
+	b.kafka.Control(b.control)
 	if b.registry, err = openRegistry(filepath.Join(b.dir, schemaFile), opt.RegistryPort, b.warn); err != nil {
 		b.kafka.Close()
+		_ = b.journal.close()
 		return portFault("schema registry", "--registry-port", opt.RegistryPort, err)
 	}
 	return nil
@@ -127,15 +132,38 @@ func (b *Broker) open(port int) (*kfake.Cluster, error) {
 		kfake.BrokerConfigs(settings), kfake.DefaultNumPartitions(1), kfake.WithLogger(logger{b}))
 }
 
-// logger passes on what kfake complains about. It reports a failed write only there.
+// control sees each request before kfake does. After a failed write nothing is done any
+// more: kfake would go on, and what it holds in memory is not what is on disk.
+func (b *Broker) control(req kmsg.Request) (kmsg.Response, error, bool) {
+	b.kafka.KeepControl()
+	if !b.failed.Load() {
+		if err := b.journal.observe(req); err != nil {
+			b.fail("write the commit: " + err.Error())
+		}
+	}
+	if b.failed.Load() {
+		return nil, errors.New("the broker cannot write to its folder"), true
+	}
+	return nil, nil, false
+}
+
+func (b *Broker) fail(text string) {
+	if !b.failed.Swap(true) {
+		b.warn("broker: it cannot write to " + b.dir + " and serves nobody any more; make room and start it again")
+	}
+	b.warn("broker: " + text)
+}
+
+// logger passes on what kfake complains about. It tells of a failed write only there.
 type logger struct{ b *Broker }
 
 func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
-	if level > kfake.LogLevelError {
-		return
+	switch {
+	case level <= kfake.LogLevelWarn && (strings.Contains(format, "persist") || strings.HasPrefix(format, "save ")):
+		l.b.fail(fmt.Sprintf(format, args...))
+	case level <= kfake.LogLevelError:
+		l.b.warn("broker: " + fmt.Sprintf(format, args...))
 	}
-	l.b.failed.Store(true)
-	l.b.warn("broker: " + fmt.Sprintf(format, args...))
 }
 
 // Addr is host:port of the broker.
@@ -152,6 +180,7 @@ func (b *Broker) Close() error {
 	}
 	err := b.registry.close()
 	b.kafka.Close()
+	err = errors.Join(err, b.journal.close())
 	if b.failed.Load() {
 		err = errors.Join(err, errors.New("broker: some data could not be written; the next start repairs the folder"))
 	}
@@ -161,76 +190,4 @@ func (b *Broker) Close() error {
 		}
 	}
 	return errors.Join(err, b.lock.Close())
-}
-
-// repairTimeout bounds a repair: some milliseconds, and the reading of all logs.
-const repairTimeout = 5 * time.Minute
-
-// repair ends the transactions that a crash left open. On loading, kfake aborts them in
-// memory without a marker in the log: later committed records of the producer would be
-// invisible, and aborted ones would come back after the next crash. So the folder is
-// opened at a port that nobody knows, an abort marker of every transactional producer is
-// written to every partition, and the folder is closed properly. Markers leave holes in
-// the offsets, as they do in any Kafka.
-func (b *Broker) repair() error {
-	if _, err := os.Stat(filepath.Join(b.dir, kafkaDir, "meta.json")); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	c, err := b.open(0)
-	if err != nil {
-		return err
-	}
-	err = abortAll(c.ListenAddrs()[0])
-	c.Close()
-	if b.failed.Load() {
-		err = errors.Join(err, errors.New("some data could not be written"))
-	}
-	return err
-}
-
-func abortAll(addr string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), repairTimeout)
-	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	txns, err := adm.DescribeTransactions(ctx)
-	if err != nil {
-		return err
-	}
-	topics, err := adm.ListTopicsWithInternal(ctx)
-	if err != nil {
-		return err
-	}
-	if len(txns) == 0 || len(topics) == 0 {
-		return nil
-	}
-	req := kmsg.NewPtrWriteTxnMarkersRequest()
-	for _, txn := range txns.Sorted() {
-		m := kmsg.NewWriteTxnMarkersRequestMarker()
-		m.ProducerID, m.ProducerEpoch = txn.ProducerID, txn.ProducerEpoch
-		for _, t := range topics.Sorted() {
-			mt := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
-			mt.Topic, mt.Partitions = t.Topic, t.Partitions.Numbers()
-			m.Topics = append(m.Topics, mt)
-		}
-		req.Markers = append(req.Markers, m)
-	}
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return err
-	}
-	for _, m := range resp.Markers {
-		for _, t := range m.Topics {
-			for _, p := range t.Partitions {
-				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-					return fmt.Errorf("end transactions of %s/%d: %w", t.Topic, p.Partition, err)
-				}
-			}
-		}
-	}
-	return nil
 }
