@@ -204,7 +204,7 @@ func (s *Scan) specify(t *Table, q *Query) error {
 		return err
 	}
 	if kind, ok := market.ParseKind(t.id[1]); ok && t.id[0] == "processed" {
-		packed(cols, file.Events(kind, true))
+		packed(cols, file.Events(nil, kind, true))
 	}
 	p := &s.spec
 	*p = scanSpec{

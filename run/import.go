@@ -24,6 +24,7 @@ const commitRows = 4 << 20
 
 // ImportConfig is one import of event files into a lake.
 type ImportConfig struct {
+	Specs  []string   // files that define kinds in the input
 	Inputs []string   // files, folders, patterns, or "-"
 	Format string     // input format, "" or auto: by content
 	Feed   string     // feed to book events to, "" for the adapter's own choice
@@ -64,18 +65,22 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 		defer dlqFile.Abort()
 		dlq = &deadLetters{f: dlqFile}
 	}
-	formats, err := adapterList(cfg.Map, cfg.Format, nil)
+	kinds, err := kindsOf(cfg.Specs)
+	if err != nil {
+		return nil, err
+	}
+	formats, err := adapterList(cfg.Map, cfg.Format, kinds)
 	if err != nil {
 		return nil, err
 	}
 	feeds, insts := market.NewFeeds(), market.NewInstruments()
 	p, err := newPass(input.Config{
-		Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Stdin: env.Stdin,
+		Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin,
 	}, cfg.Strict, dlq, env.Meter)
 	if err != nil {
 		return nil, err
 	}
-	s := lakesink.NewEvents(l, insts, feeds, lakesink.Config{Plain: cfg.Plain, Memory: cfg.Memory})
+	s := lakesink.NewEvents(l, insts, feeds, lakesink.Config{Plain: cfg.Plain, Memory: cfg.Memory, Kinds: kinds})
 	var from, to int64
 	commit := func() error {
 		note := fmt.Sprintf(`{"files":%d,"from":%d,"to":%d}`, len(paths), from, to)
@@ -121,7 +126,7 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 	}
 	rep := &ImportReport{Stats: st, Tables: map[string]lakesink.Counts{}, Sources: p.files.Sources()}
 	for k, c := range s.Counts() {
-		rep.Tables[lakesink.TableName(k)] = c
+		rep.Tables[lakesink.TableName(kinds, k)] = c
 	}
 	warnInput(p, feeds, env.Warn)
 	return rep, nil
@@ -156,19 +161,23 @@ func PreviewImport(ctx context.Context, cfg ImportConfig, n int, env Env) (*Prev
 	if err != nil {
 		return nil, err
 	}
-	formats, err := adapterList(cfg.Map, cfg.Format, nil)
+	kinds, err := kindsOf(cfg.Specs)
+	if err != nil {
+		return nil, err
+	}
+	formats, err := adapterList(cfg.Map, cfg.Format, kinds)
 	if err != nil {
 		return nil, err
 	}
 	feeds, insts := market.NewFeeds(), market.NewInstruments()
-	r, err := input.Open(input.Config{Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Stdin: env.Stdin, Places: true})
+	r, err := input.Open(input.Config{Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin, Places: true})
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	p := &Preview{Rows: []json.RawMessage{}, Bad: []PreviewBad{}}
 	var text bytes.Buffer
-	w := canon.NewWriter(&text, canon.Options{Format: canon.JSONL}, feeds, insts)
+	w := canon.NewWriter(&text, canon.Options{Format: canon.JSONL, Kinds: kinds}, feeds, insts)
 	var ch input.Chunk
 	for p.Read < previewRecords {
 		err := r.Next(ctx, &ch)

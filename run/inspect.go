@@ -89,13 +89,9 @@ func Inspect(ctx context.Context, cfg InspectConfig, env Env) (*Inspection, erro
 	if err != nil {
 		return nil, err
 	}
-	var kinds *market.Kinds
-	if len(cfg.Specs) > 0 {
-		set, _, err := Check(cfg.Specs, nil)
-		if err != nil {
-			return nil, err
-		}
-		kinds = set.Kinds
+	kinds, err := kindsOf(cfg.Specs)
+	if err != nil {
+		return nil, err
 	}
 	feeds, insts := market.NewFeeds(), market.NewInstruments()
 	formats, err := adapterList(cfg.Map, cfg.Format, kinds)

@@ -72,6 +72,7 @@ type TableReader struct {
 // tableKind is one kind of events that is read from its table, in the total order.
 type tableKind struct {
 	kind   market.Kind
+	name   string // of the table
 	scan   *lake.Scan
 	unpack *lakefile.Unpacker
 	batch  *market.Batch
@@ -98,8 +99,8 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 	var known []string
 	for _, in := range r.q.Plan.Inputs() {
 		if in.Kind != market.KindNone {
-			byTable[lakesink.TableName(in.Kind)] = in
-			known = append(known, lakesink.TableName(in.Kind))
+			byTable[lakesink.TableName(r.q.Plan.Kinds(), in.Kind)] = in
+			known = append(known, lakesink.TableName(r.q.Plan.Kinds(), in.Kind))
 		}
 	}
 	names := r.q.Names
@@ -119,20 +120,28 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 		if err != nil {
 			return err
 		}
-		q := lake.Query{Columns: eventColumns(in, r.q.IDs)}
+		kinds := r.q.Plan.Kinds()
+		if err := lakesink.CheckKind(tab, kinds, in.Kind); err != nil {
+			return err
+		}
+		have, err := tab.Columns()
+		if err != nil {
+			return err
+		}
+		q := lake.Query{Columns: eventColumns(in, kinds, have, r.q.IDs)}
 		if f := r.q.From[in.Kind]; f != market.NoTime {
 			q.From, q.To = max(f, market.MinEventTime), market.MaxEventTime
 		}
 		if r.q.To != market.NoTime {
 			q.From, q.To = max(q.From, market.MinEventTime), r.q.To
 		}
-		k := &tableKind{kind: in.Kind, batch: market.NewBatch(in.Kind), mark: market.NoTime, counts: map[market.FeedID]*Counts{}}
+		k := &tableKind{kind: in.Kind, name: name, batch: kinds.NewBatch(in.Kind), mark: market.NoTime, counts: map[market.FeedID]*Counts{}}
 		if k.scan, err = tab.Scan(ctx, q); err != nil {
 			return err
 		}
 		r.kinds = append(r.kinds, k)
 		r.marks[k.kind] = market.NoTime
-		if k.unpack, err = lakefile.NewUnpacker(in.Kind, k.scan.Columns(), r.q.Insts, r.q.Feeds); err != nil {
+		if k.unpack, err = lakefile.NewUnpacker(kinds, in.Kind, k.scan.Columns(), r.q.Insts, r.q.Feeds); err != nil {
 			return fmt.Errorf("table %s: %w", name, err)
 		}
 	}
@@ -181,13 +190,17 @@ func (r *TableReader) Next(ctx context.Context, out *sequence.Out) (int, error) 
 }
 
 // eventColumns are the columns of an event table that the engine sees: the envelope, and
-// of the payload what the views read. A book's rows are applied whole.
-func eventColumns(in features.Input, ids bool) []string {
+// of the payload what the views read. A book's rows are applied whole. A column that a kind got
+// after its table was made is not there, and null.
+func eventColumns(in features.Input, kinds *market.Kinds, have []lakefile.Column, ids bool) []string {
 	var names []string
-	for _, c := range lakefile.Events(in.Kind, false) {
+	for _, c := range lakefile.Events(kinds, in.Kind, false) {
 		field := strings.TrimSuffix(strings.TrimSuffix(c.Name, "_scale"), "_mantissa")
-		payload := slices.ContainsFunc(market.Schema(in.Kind), func(f market.Field) bool { return f.Name == field })
+		payload := slices.ContainsFunc(kinds.Fields(in.Kind), func(f market.Field) bool { return f.Name == field })
 		if c.Name == "event_id" && !ids || payload && in.Kind != market.KindBook && !slices.Contains(in.Columns, field) {
+			continue
+		}
+		if kinds.Definition(in.Kind) != nil && !slices.ContainsFunc(have, func(h lakefile.Column) bool { return h.Name == c.Name }) {
 			continue
 		}
 		names = append(names, c.Name)
@@ -236,7 +249,7 @@ func (k *tableKind) next(out *sequence.Out, corrected bool) error {
 		return nil
 	}
 	if err := k.unpack.Unpack(k.batch, b); err != nil {
-		return fmt.Errorf("table %s: %w", lakesink.TableName(k.kind), err)
+		return fmt.Errorf("table %s: %w", k.name, err)
 	}
 	all := k.batch
 	k.mark = all.TS[all.N-1]
@@ -307,7 +320,7 @@ func (j *job) lakeReport(kinds []*tableKind) (*Report, error) {
 func (j *job) lakeNames(kinds []*tableKind) []string {
 	var names []string
 	for _, k := range kinds {
-		names = append(names, LakePrefix+lakesink.TableName(k.kind))
+		names = append(names, LakePrefix+k.name)
 	}
 	return names
 }

@@ -110,15 +110,15 @@ func sourceContents(t *testing.T, files []string) map[string]content {
 					continue
 				}
 				if packers[kind] == nil {
-					packers[kind] = lakefile.NewPacker(kind, false, insts, feeds)
+					packers[kind] = lakefile.NewPacker(nil, kind, false, insts, feeds)
 				}
 				packed, err := packers[kind].Pack(b)
 				if err != nil {
 					return err
 				}
-				c := all[lakesink.TableName(kind)]
+				c := all[lakesink.TableName(nil, kind)]
 				buf = c.add(packers[kind].Columns(), packed, buf)
-				all[lakesink.TableName(kind)] = c
+				all[lakesink.TableName(nil, kind)] = c
 			}
 		}
 		return nil

@@ -22,3 +22,15 @@ func adapterList(m *canon.Map, format string, kinds *market.Kinds) ([]*adapters.
 	}
 	return []*adapters.Adapter{a}, nil
 }
+
+// kindsOf is the table of the kinds that spec files define, nil without files.
+func kindsOf(specs []string) (*market.Kinds, error) {
+	if len(specs) == 0 {
+		return nil, nil
+	}
+	set, _, err := Check(specs, nil)
+	if err != nil {
+		return nil, err
+	}
+	return set.Kinds, nil
+}

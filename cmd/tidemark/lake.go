@@ -342,7 +342,7 @@ late ones marked. Any event may come any number of times: what is there, by its 
 that was interrupted is simply run again. A lake in a folder is made when it is not there.
 
 CSV and Parquet files of any origin are read with --map: a file that says which of their columns, or which constant, each
-canonical column is. --dry-run shows the first rows as they would be imported, and what is wrong with others.`,
+canonical column is. --spec names definitions of kinds of your own. --dry-run shows the first rows as they would be imported, and what is wrong with others.`,
 		Example: `  tidemark lake import --lake data/lake --input 'tapes/*.csv.gz'
   tidemark lake import --lake prod --input trades.jsonl.zst --dlq bad.jsonl
   tidemark lake import --input vendor.parquet --map vendor.yaml --dry-run`,
@@ -376,6 +376,7 @@ canonical column is. --dry-run shows the first rows as they would be imported, a
 	}
 	f := cmd.Flags()
 	f.StringSliceVar(&cfg.Inputs, "input", nil, "event files, folders, patterns, or - for the standard input: `PATH` of each, comma between")
+	f.StringSliceVar(&cfg.Specs, "spec", nil, "`FILE` that defines a kind of events in the input; comma between several")
 	f.StringVar(&cfg.Format, "input-format", "auto", "`format` of the input (tidemark help formats)")
 	addMap(f, &cfg.Map)
 	f.StringVar(&cfg.Feed, "feed", "", "book all events to this `feed` (default: what the format says)")

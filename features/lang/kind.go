@@ -47,7 +47,7 @@ var columnTypes = []struct {
 // processed tables give them a meaning, or a point follows them.
 var takenColumns = []string{
 	"kind", "feed", "exchange", "market", "symbol", "base", "quote", "ts", "event_ts", "ingest_ts", "seq", "shard",
-	"epoch", "flags", "raw_bytes", "event_id", "src", "inst", "prints", "bids", "asks", "book", "clock",
+	"epoch", "flags", "raw_bytes", "event_id", "src", "inst", "prints", "bids", "asks", "book", "clock", "late",
 }
 
 // isKind tells the definition of a kind from a view.

@@ -33,7 +33,7 @@ func BenchmarkWrite_Trades(b *testing.B) {
 		p.AppendRows(all, lo, lo+1<<14)
 		parts = append(parts, p)
 	}
-	p := NewPacker(market.KindTrade, false, insts, feeds)
+	p := NewPacker(nil, market.KindTrade, false, insts, feeds)
 	w, err := NewWriter(p.Columns(), EventKeys())
 	if err != nil {
 		b.Fatal(err)
@@ -74,7 +74,7 @@ func BenchmarkRead_Trades(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				s, err := r.Scan(Query{Table: Events(market.KindTrade, false), Columns: c.cols, Keys: EventKeys()})
+				s, err := r.Scan(Query{Table: Events(nil, market.KindTrade, false), Columns: c.cols, Keys: EventKeys()})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -21,7 +21,7 @@ func smallFiles(t testing.TB) (files [][]byte, tables [][]Column) {
 	t.Helper()
 	for _, kind := range []market.Kind{market.KindTrade, market.KindBook} {
 		insts, feeds := market.NewInstruments(), market.NewFeeds()
-		p := NewPacker(kind, true, insts, feeds)
+		p := NewPacker(nil, kind, true, insts, feeds)
 		w, err := NewWriter(p.Columns(), EventKeys())
 		if err != nil {
 			t.Fatal(err)

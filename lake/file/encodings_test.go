@@ -22,7 +22,7 @@ func TestEncodings_Measure(t *testing.T) {
 		if b.N < 10_000 {
 			continue
 		}
-		p := NewPacker(market.Kind(k), false, insts, feeds)
+		p := NewPacker(nil, market.Kind(k), false, insts, feeds)
 		size := map[string]map[Encoding]float64{}
 		for e := EncodingPlain; e <= EncodingPrefix; e++ {
 			cols := append([]Column(nil), p.Columns()...)

@@ -40,16 +40,16 @@ func EventKeys() []Key {
 	}
 }
 
-// Events is the columns of processed.<kind>. With plain, each decimal has its value
-// beside it as a double, rounded once, for people.
-func Events(kind market.Kind, plain bool) []Column {
+// Events is the columns of processed.<kind>; kinds is the table of the kind, nil for those of
+// the release. With plain, each decimal has its value beside it as a double, rounded once, for people.
+func Events(kinds *market.Kinds, kind market.Kind, plain bool) []Column {
 	cols := []Column{
 		{ID: idTS, Name: "ts", Type: Timestamptz, Doc: "effective time, never falling within one source and instrument"},
 		{ID: idExchange, Name: "exchange", Type: String},
 		{ID: idMarket, Name: "market", Type: String, Doc: "spot, perp, future, option or index"},
 		{ID: idSymbol, Name: "symbol", Type: String, Doc: "canonical: BASE-QUOTE, dated futures BASE-QUOTE-YYMMDD"},
 		{ID: idFeed, Name: "feed", Type: String, Doc: "provider and line"},
-		{ID: idSrc, Name: "src", Type: Int, Doc: "number of feed and kind: feed·256 + kind"},
+		{ID: idSrc, Name: "src", Type: Int, Doc: "number of feed and kind: feed·256 + kind, 0 for a kind of one's own"},
 		{ID: idInst, Name: "inst", Type: Long, Doc: "permanent number of the instrument"},
 		{ID: idEpoch, Name: "epoch", Type: Int, Doc: "counts the venue's resets of its numbers"},
 		{ID: idSeq, Name: "seq", Type: Long, Doc: "the venue's number, or a running one; unsigned 64 bits in two's complement"},
@@ -60,10 +60,19 @@ func Events(kind market.Kind, plain bool) []Column {
 		{ID: idLate, Name: "late", Type: Boolean, Doc: "arrived behind the watermark: not among the rows that were served"},
 		{ID: idFlags, Name: "flags", Type: Int, Doc: "bits: 1 late, 2 clamped, 4 assumed, 8 gap"},
 	}
-	for i, f := range market.Schema(kind) {
+	for i, f := range kinds.Fields(kind) {
 		cols = append(cols, payload(i, &f, plain)...)
 	}
 	return cols
+}
+
+// storedKind is the number of a kind in the column src. The number of a user-defined kind is one
+// of its table of kinds alone and is not stored: the name of the table tells the kind.
+func storedKind(kinds *market.Kinds, kind market.Kind) market.Kind {
+	if kinds.Definition(kind) != nil {
+		return market.KindNone
+	}
+	return kind
 }
 
 // payload is the columns of payload column i.
@@ -103,6 +112,8 @@ func payload(i int, f *market.Field, plain bool) []Column {
 // Packer makes columns of processed.<kind> from event batches. Not for concurrent use.
 type Packer struct {
 	kind  market.Kind
+	src   market.Kind // as it stands in the table
+	names []market.Field
 	insts *market.Instruments
 	feeds *market.Feeds
 	cols  []Column
@@ -122,15 +133,15 @@ type instCodes struct {
 }
 
 // NewPacker makes a packer; its columns are those of Events.
-func NewPacker(kind market.Kind, plain bool, insts *market.Instruments, feeds *market.Feeds) *Packer {
+func NewPacker(kinds *market.Kinds, kind market.Kind, plain bool, insts *market.Instruments, feeds *market.Feeds) *Packer {
 	p := &Packer{
-		kind: kind, insts: insts, feeds: feeds, cols: Events(kind, plain), plain: plain,
+		kind: kind, src: storedKind(kinds, kind), names: kinds.Fields(kind), insts: insts, feeds: feeds, cols: Events(kinds, kind, plain), plain: plain,
 		exchange: NewDict(), venue: NewDict(), symbol: NewDict(), feed: NewDict(), byFeed: make([]int32, market.MaxFeeds),
 	}
 	for i := range p.byFeed {
 		p.byFeed[i] = -1
 	}
-	for _, f := range market.Schema(kind) {
+	for _, f := range p.names {
 		p.enums = append(p.enums, NewDict(f.Words...))
 	}
 	p.batch.Cols, p.own = make([]Col, len(p.cols)), make([]Col, len(p.cols))
@@ -151,7 +162,7 @@ func (p *Packer) Pack(b *market.Batch) (*Batch, error) {
 		return nil, err
 	}
 	at := idFlags
-	for i, f := range market.Schema(p.kind) {
+	for i, f := range p.names {
 		n, err := p.payload(at, i, &f, &b.Cols[i], b.N)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)
@@ -194,7 +205,7 @@ func (p *Packer) envelope(b *market.Batch) error {
 			code = p.feed.Code([]byte(known.Name))
 			p.byFeed[f] = code
 		}
-		feed.I32[i], src.I32[i] = code, int32(market.MakeSrc(f, p.kind))
+		feed.I32[i], src.I32[i] = code, int32(market.MakeSrc(f, p.src))
 	}
 	epoch, seq, raw := p.ints(idEpoch-1, n), p.longs(idSeq-1, n), p.ints(idRawBytes-1, n)
 	late, flags := p.ints(idLate-1, n), p.ints(idFlags-1, n)

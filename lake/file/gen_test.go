@@ -136,7 +136,7 @@ func tradeBatch(insts *market.Instruments, feeds *market.Feeds, n, symbols int) 
 // trades is a file of such trades.
 func trades(t testing.TB, insts *market.Instruments, feeds *market.Feeds, n, symbols int) []byte {
 	t.Helper()
-	p := NewPacker(market.KindTrade, false, insts, feeds)
+	p := NewPacker(nil, market.KindTrade, false, insts, feeds)
 	w, err := NewWriter(p.Columns(), EventKeys())
 	if err != nil {
 		t.Fatal(err)

@@ -103,7 +103,7 @@ func TestOracle_OthersReadAndWrite(t *testing.T) {
 			n = 17_000 // more than a page
 		}
 		all := sortedBatch(randomEvents(rand.New(rand.NewPCG(4, uint64(kind))), kind, n, insts, feeds), insts)
-		p := NewPacker(kind, true, insts, feeds)
+		p := NewPacker(nil, kind, true, insts, feeds)
 		w, err := NewWriter(p.Columns(), EventKeys())
 		if err != nil {
 			t.Fatal(err)

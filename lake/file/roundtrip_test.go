@@ -74,7 +74,7 @@ func TestRoundTrip_EveryKind(t *testing.T) {
 		insts, feeds := market.NewInstruments(), market.NewFeeds()
 		r := rand.New(rand.NewPCG(2, uint64(kind)))
 		all := randomEvents(r, kind, 18_000, insts, feeds)
-		p := NewPacker(kind, true, insts, feeds)
+		p := NewPacker(nil, kind, true, insts, feeds)
 		cols := p.Columns()
 		w, err := NewWriter(cols, EventKeys())
 		if err != nil {

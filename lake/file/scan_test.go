@@ -69,7 +69,7 @@ func TestScan_FindsWhatAFilterFinds(t *testing.T) {
 	insts, feeds := market.NewInstruments(), market.NewFeeds()
 	r := rand.New(rand.NewPCG(3, 1))
 	all := randomEvents(r, market.KindTrade, 120_000, insts, feeds)
-	p := NewPacker(market.KindTrade, false, insts, feeds)
+	p := NewPacker(nil, market.KindTrade, false, insts, feeds)
 	w, err := NewWriter(p.Columns(), EventKeys())
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestScan_ReadsLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := scanned(t, r, Query{
-		Table: Events(market.KindTrade, false), Columns: []string{"ts", "price_mantissa", "price_scale", "quantity_mantissa", "quantity_scale"},
+		Table: Events(nil, market.KindTrade, false), Columns: []string{"ts", "price_mantissa", "price_scale", "quantity_mantissa", "quantity_scale"},
 		Keys: EventKeys(), Where: map[string][]string{"symbol": {"C07-USDT"}}, From: tradeStart, To: tradeStart + market.Minute,
 	})
 	if len(got) == 0 || src.n*20 > len(data) {

@@ -78,12 +78,12 @@ func unpacked(t testing.TB, data []byte, kind market.Kind, insts *market.Instrum
 	if err != nil {
 		t.Fatal(err)
 	}
-	cols := Events(kind, false)
+	cols := Events(nil, kind, false)
 	rows, err := r.Read(cols, 0, r.Rows())
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := NewUnpacker(kind, cols, insts, feeds)
+	u, err := NewUnpacker(nil, kind, cols, insts, feeds)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestTapes_ThereAndBack(t *testing.T) {
 			continue
 		}
 		kind := market.Kind(k)
-		p := NewPacker(kind, false, insts, feeds)
+		p := NewPacker(nil, kind, false, insts, feeds)
 		w, err := NewWriter(p.Columns(), EventKeys())
 		if err != nil {
 			t.Fatal(err)

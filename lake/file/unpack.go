@@ -10,14 +10,16 @@ import (
 // Unpacker makes event batches of columns of processed.<kind>: the columns that a
 // reader was asked for, by name. Not for concurrent use.
 type Unpacker struct {
-	kind  market.Kind
-	insts *market.Instruments
-	feeds *market.Feeds
-	at    [idFlags + 1]int // place of an envelope column, -1 when it is not there
-	pay   []int            // place of payload column i, -1
-	scale []int
-	words [][]int64 // of an enum column, by code of the last dictionary
-	dicts []*Dict
+	kind   market.Kind
+	src    market.Kind // as it stands in the table
+	fields []market.Field
+	insts  *market.Instruments
+	feeds  *market.Feeds
+	at     [idFlags + 1]int // place of an envelope column, -1 when it is not there
+	pay    []int            // place of payload column i, -1
+	scale  []int
+	words  [][]int64 // of an enum column, by code of the last dictionary
+	dicts  []*Dict
 
 	names [3]*Dict // dictionaries that the cache below is of
 	cache map[[3]int32]market.Inst
@@ -27,8 +29,8 @@ type Unpacker struct {
 // NewUnpacker makes an unpacker of rows that have the columns cols. It asks for ts,
 // exchange, market, symbol and src; other columns may be missing: event_ts is ts then,
 // ingest_ts absent, a payload column null in every row, anything else 0.
-func NewUnpacker(kind market.Kind, cols []Column, insts *market.Instruments, feeds *market.Feeds) (*Unpacker, error) {
-	u := &Unpacker{kind: kind, insts: insts, feeds: feeds, feed: map[string]market.FeedID{}}
+func NewUnpacker(kinds *market.Kinds, kind market.Kind, cols []Column, insts *market.Instruments, feeds *market.Feeds) (*Unpacker, error) {
+	u := &Unpacker{kind: kind, src: storedKind(kinds, kind), fields: kinds.Fields(kind), insts: insts, feeds: feeds, feed: map[string]market.FeedID{}}
 	place := func(want *Column) (int, error) {
 		// By name: a REST catalog gives its own ids.
 		i := slices.IndexFunc(cols, func(c Column) bool { return c.Name == want.Name })
@@ -37,7 +39,7 @@ func NewUnpacker(kind market.Kind, cols []Column, insts *market.Instruments, fee
 		}
 		return i, nil
 	}
-	all := Events(kind, false)
+	all := Events(kinds, kind, false)
 	for i := range all[:idFlags] {
 		at, err := place(&all[i])
 		if err != nil {
@@ -51,7 +53,7 @@ func NewUnpacker(kind market.Kind, cols []Column, insts *market.Instruments, fee
 		}
 		u.at[all[i].ID] = at
 	}
-	n := len(market.Schema(kind))
+	n := len(u.fields)
 	u.pay, u.scale = make([]int, n), make([]int, n)
 	u.words, u.dicts = make([][]int64, n), make([]*Dict, n)
 	for i := range n {
@@ -69,7 +71,7 @@ func NewUnpacker(kind market.Kind, cols []Column, insts *market.Instruments, fee
 			u.scale[k/2] = at
 		}
 	}
-	for i, f := range market.Schema(kind) {
+	for i, f := range u.fields {
 		if (f.Type == market.TypeDec || f.Type == market.TypeDecs) && (u.pay[i] < 0) != (u.scale[i] < 0) {
 			return nil, fmt.Errorf("columns %s_mantissa and %s_scale belong together", f.Name, f.Name)
 		}
@@ -87,7 +89,7 @@ func (u *Unpacker) Unpack(dst *market.Batch, b *Batch) error {
 	if err := u.envelope(dst, b); err != nil {
 		return err
 	}
-	for i, f := range market.Schema(u.kind) {
+	for i, f := range u.fields {
 		if err := u.payload(&dst.Cols[i], i, &f, b); err != nil {
 			return fmt.Errorf("%s: %w", f.Name, err)
 		}
@@ -231,7 +233,7 @@ func (u *Unpacker) sources(dst *market.Batch, b *Batch) error {
 			continue
 		}
 		s := market.Src(src[i])
-		if src[i] < 0 || s.Feed() >= market.MaxFeeds || s.Kind() != u.kind {
+		if src[i] < 0 || s.Feed() >= market.MaxFeeds || s.Kind() != u.src {
 			return fmt.Errorf("row %d: src %d is not one of %s", i, src[i], u.kind)
 		}
 		if names != nil {

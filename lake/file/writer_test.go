@@ -39,7 +39,7 @@ func TestWriter_SameRowsSameBytes(t *testing.T) {
 		insts, feeds := market.NewInstruments(), market.NewFeeds()
 		r := rand.New(rand.NewPCG(1, uint64(kind)))
 		all := randomEvents(r, kind, 20_000, insts, feeds)
-		p := NewPacker(kind, true, insts, feeds)
+		p := NewPacker(nil, kind, true, insts, feeds)
 		w, err := NewWriter(p.Columns(), EventKeys())
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestWriter_SameRowsSameBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		other, _ := packed(t, fresh, NewPacker(kind, true, insts, feeds), parts...)
+		other, _ := packed(t, fresh, NewPacker(nil, kind, true, insts, feeds), parts...)
 		if !bytes.Equal(want, again) || !bytes.Equal(want, other) {
 			t.Errorf("%s: another order of %d batches gives another file", kind, len(parts))
 		}

@@ -269,7 +269,7 @@ func TestTables_AreReadAndWrittenByOtherTools(t *testing.T) {
 				if err := s.Commit(t.Context(), nil); err != nil {
 					t.Fatal(err)
 				}
-				n := sink.TableName(b.Kind)
+				n := sink.TableName(nil, b.Kind)
 				if tables[n], err = l.Load(t.Context(), n); err != nil {
 					t.Fatal(err)
 				}

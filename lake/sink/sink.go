@@ -20,8 +20,9 @@ const DefaultMemory = 192 << 20
 
 // Config is how rows are kept and written.
 type Config struct {
-	Memory int64 // bytes of rows over all open files; 0 for DefaultMemory
-	Plain  bool  // new tables get a double beside each decimal
+	Memory int64         // bytes of rows over all open files; 0 for DefaultMemory
+	Plain  bool          // new tables get a double beside each decimal
+	Kinds  *market.Kinds // nil: those of the release
 }
 
 // Counts says what became of the events of one kind.
@@ -93,16 +94,22 @@ type written struct {
 }
 
 // TableName is the table of a kind.
-func TableName(k market.Kind) string { return "processed." + k.String() }
+func TableName(kinds *market.Kinds, k market.Kind) string { return "processed." + kinds.Name(k) }
+
+// propKind is the definition of a user-defined kind that a table was made with.
+const propKind = "tidemark.kind"
 
 // Definition is how the table of a kind is made.
-func Definition(k market.Kind, plain bool) lake.Definition {
+func Definition(kinds *market.Kinds, k market.Kind, plain bool) lake.Definition {
 	d := lake.Definition{
-		Columns: file.Events(k, plain), Doc: "sequenced events of kind " + k.String(),
+		Columns: file.Events(kinds, k, plain), Doc: "sequenced events of kind " + kinds.Name(k),
 		Partition: []lake.Partition{{Column: "ts", Transform: "hour"}, {Column: "exchange", Transform: "identity"}, {Column: "market", Transform: "identity"}},
 	}
 	for _, key := range file.EventKeys() {
 		d.Sort = append(d.Sort, key.Column)
+	}
+	if own := kinds.Definition(k); own != nil {
+		d.Properties = map[string]string{propKind: own.String()}
 	}
 	return d
 }
@@ -118,7 +125,7 @@ func (s *Events) Add(ctx context.Context, b *market.Batch) error {
 	}
 	packed, err := t.packer.Pack(b)
 	if err != nil {
-		return fmt.Errorf("%s: %w", TableName(b.Kind), err)
+		return fmt.Errorf("%s: %w", TableName(s.conf.Kinds, b.Kind), err)
 	}
 	if err := s.sort(ctx, t, b); err != nil {
 		return err
@@ -128,7 +135,7 @@ func (s *Events) Add(ctx context.Context, b *market.Batch) error {
 			continue
 		}
 		if err := p.w.Append(packed, p.take); err != nil {
-			return fmt.Errorf("%s: %w", TableName(b.Kind), err)
+			return fmt.Errorf("%s: %w", TableName(s.conf.Kinds, b.Kind), err)
 		}
 		for _, r := range p.take {
 			p.ids = append(p.ids, b.ID[r])
@@ -186,22 +193,32 @@ func (s *Events) of(ctx context.Context, k market.Kind) (*events, error) {
 	if t := s.tables[k]; t != nil {
 		return t, nil
 	}
-	tab, err := s.lake.Load(ctx, TableName(k))
+	kinds := s.conf.Kinds
+	name := TableName(kinds, k)
+	tab, err := s.lake.Load(ctx, name)
 	if errors.Is(err, lake.ErrNoTable) {
-		tab, err = s.lake.Create(ctx, TableName(k), Definition(k, s.conf.Plain))
+		tab, err = s.lake.Create(ctx, name, Definition(kinds, k, s.conf.Plain))
 		if errors.Is(err, lake.ErrExists) { // another process was faster
-			tab, err = s.lake.Load(ctx, TableName(k))
+			tab, err = s.lake.Load(ctx, name)
 		}
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := CheckKind(tab, kinds, k); err != nil {
 		return nil, err
 	}
 	cols, err := tab.Columns()
 	if err != nil {
 		return nil, err
 	}
-	plain := len(cols) > len(file.Events(k, false))
-	t := &events{kind: k, table: tab, packer: file.NewPacker(k, plain, s.insts, s.feeds), parts: map[partKey]*part{}}
+	plain := slices.ContainsFunc(kinds.Fields(k), func(f market.Field) bool {
+		return f.Type == market.TypeDec && slices.ContainsFunc(cols, func(c file.Column) bool { return c.Name == f.Name })
+	})
+	if tab, cols, err = grow(ctx, tab, cols, kinds, k, plain); err != nil {
+		return nil, err
+	}
+	t := &events{kind: k, table: tab, packer: file.NewPacker(kinds, k, plain, s.insts, s.feeds), parts: map[partKey]*part{}}
 	if t.cols, err = fit(tab.Name(), cols, t.packer.Columns()); err != nil {
 		return nil, err
 	}

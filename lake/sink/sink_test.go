@@ -121,7 +121,7 @@ func (w *world) read(t testing.TB, q lake.Query) (*market.Batch, lake.ScanPlan) 
 		t.Fatal(err)
 	}
 	defer sc.Close()
-	u, err := file.NewUnpacker(market.KindTrade, sc.Columns(), w.insts, w.feeds)
+	u, err := file.NewUnpacker(nil, market.KindTrade, sc.Columns(), w.insts, w.feeds)
 	if err != nil {
 		t.Fatal(err)
 	}

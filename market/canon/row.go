@@ -261,6 +261,7 @@ func (d *decoder) identify(e *market.Envelope, l *lane, k market.Kind) {
 		return
 	}
 	d.payload = binary.BigEndian.AppendUint64(d.payload[:0], uint64(e.EventTS))
+	full := len(d.payload)
 	for i := range d.columns.kinds[k] {
 		v := &d.vals[i]
 		if d.columns.kinds[k][i].Type == typeLevels {
@@ -270,6 +271,12 @@ func (d *decoder) identify(e *market.Envelope, l *lane, k market.Kind) {
 		d.payload = append(d.payload, byte(v.s), boolByte(v.null))
 		d.payload = binary.BigEndian.AppendUint32(d.payload, uint32(len(v.text)))
 		d.payload = append(d.payload, v.text...)
+		if !v.null {
+			full = len(d.payload)
+		}
+	}
+	if d.env.Kinds.Definition(k) != nil {
+		d.payload = d.payload[:full] // a column that the kind gets later changes no row without it
 	}
 	if k == market.KindBook {
 		d.payload = d.asks.appendHashed(d.bids.appendHashed(d.payload))

@@ -258,7 +258,7 @@ func (e *explainer) verdicts(out *sequence.Out) error {
 				switch at, ok := e.leave(identify(b, i)); {
 				case e.sequenced && e.reaches(r, b.EventTS[i]) && e.wanted(r, b, i):
 					ev := e.event(r, b, i, &plainBook{})
-					ev.Place = inTable(b, i)
+					ev.Place = inTable(e.plan.Kinds(), b, i)
 					e.leaveOut(ev, "late", "by the verdict stored with it")
 				case ok:
 					ev := e.event(r, b, i, &plainBook{})
@@ -302,7 +302,7 @@ func (e *explainer) applied(r *reads, b *market.Batch) error {
 		if at, ok := e.leave(identify(b, i)); ok {
 			ev.Place = at.place
 		} else if e.sequenced {
-			ev.Place = inTable(b, i)
+			ev.Place = inTable(e.plan.Kinds(), b, i)
 		} else {
 			ev.Place = "(written by the sequencer)"
 		}
@@ -313,8 +313,8 @@ func (e *explainer) applied(r *reads, b *market.Batch) error {
 }
 
 // inTable is the place of an event of a lake.
-func inTable(b *market.Batch, i int) string {
-	return fmt.Sprintf("%s:%x", sink.TableName(b.Kind), b.ID[i])
+func inTable(kinds *market.Kinds, b *market.Batch, i int) string {
+	return fmt.Sprintf("%s:%x", sink.TableName(kinds, b.Kind), b.ID[i])
 }
 
 // other notes an event of another entity that the view reads itself.
