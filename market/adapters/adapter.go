@@ -37,8 +37,13 @@ type Env struct {
 // dropped on purpose returns ErrFiltered (wrapped with the reason). A record, or a part
 // of one, that is bad returns a *BadRecord; the good events of the record are appended
 // all the same. No input may make Decode panic or allocate without bound.
+//
+// State goes through everything that decides what later records decode to: what was met
+// before, what is counted, what waits. AppendSnapshot and Restore call it. Left out is what
+// only saves work (buffers, what was looked up last) and what Env says.
 type Decoder interface {
 	Decode(rec *Record, out *market.Chunk) error
+	State(s *State)
 }
 
 // Flusher is a Decoder that holds events back until it knows that they are whole, such

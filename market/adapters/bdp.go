@@ -194,6 +194,9 @@ func (d *bdpDecoder) inst() *binInst {
 			line = binUSDM
 		}
 	}
+	if line == binOptions {
+		return nil
+	}
 	return d.market.inst(line, symbol)
 }
 
@@ -388,7 +391,7 @@ func (c *bdpComment) read(line []byte) {
 	default:
 		return
 	}
-	c.symbol = bytes.Clone(w[3])
+	c.symbol = bytes.Clone(w[3][:min(len(w[3]), maxSymbol+1)]) // a longer one is refused anyway
 }
 
 // detectBDP looks for the header, behind comment lines.
@@ -406,4 +409,27 @@ func detectBDP(head []byte) int {
 		return 0
 	}
 	return 0
+}
+
+// State implements Decoder.
+func (d *bdpDecoder) State(s *State) {
+	d.market.state(s)
+	d.cols.state(s)
+	small(s, &d.comment.line)
+	s.Check(d.comment.line < numBinLines)
+	s.Bytes(&d.comment.symbol)
+	g := &d.group
+	if s.Bool(&g.open); !g.open {
+		return
+	}
+	s.Bool(&g.poisoned)
+	for _, v := range []*int64{&g.key.receive, &g.key.first, &g.key.last, &g.key.prev, &g.ts, &g.offset} {
+		s.Int(v)
+	}
+	d.market.instState(s, &g.key.inst)
+	g.inst = g.key.inst
+	small(s, &g.flags)
+	small(s, &g.shard)
+	g.size = s.Count(g.size, 0)
+	g.book.state(s)
 }

@@ -121,3 +121,13 @@ func TestBinanceCSV_SameIDsAsSocket(t *testing.T) {
 		t.Errorf("csv %+v\nsocket %+v", a, b)
 	}
 }
+
+func TestBinanceCSV_OptionsAreRefused(t *testing.T) {
+	head := "TimestampOfReceive,Stream,EventType,EventTime,TransactionTime,Symbol,TradeId,Price,Quantity,IsBuyerMarketMaker"
+	d := decodeLines(t, BinanceCSV, Env{}, [][]byte{
+		[]byte(head), []byte("1741046405095,s,trade,1741046405095,1741046405095,BTC-240927-25000-P,1,2,3,1"),
+	})
+	if d.chunk.Len() != 0 || d.bad[badSymbol] != 1 {
+		t.Errorf("%d events, bad %v", d.chunk.Len(), d.bad)
+	}
+}

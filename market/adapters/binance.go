@@ -119,6 +119,7 @@ func cutPrefix(r *Record) *BadRecord {
 // record decodes one payload: as it is, or, when the scanner does not take it, after
 // normalising.
 func (d *binance) record(r *Record, out *market.Chunk) error {
+	d.msg.why = "" // of the record before
 	c := binCtx{
 		out: out, place: d.market.locate(r.URL, r.Conn), ingest: r.Ingest, offset: r.Offset, shard: r.Shard,
 		size: uint32(len(r.Data)),
@@ -332,4 +333,31 @@ func joinBad(a, b error) error {
 		return b
 	}
 	return a
+}
+
+// State implements Decoder.
+func (d *binance) State(s *State) {
+	d.market.state(s)
+	d.capture.state(s)
+	for i := range d.latest {
+		s.Int(&d.latest[i])
+	}
+	n := s.Count(len(d.held), 6)
+	if s.reading {
+		s.Check(n <= maxHeld)
+		d.held, d.heldLen = make([]heldRecord, min(n, maxHeld)), 0
+	}
+	for i := range d.held {
+		h := &d.held[i]
+		s.Bytes(&h.data)
+		s.Text(&h.url)
+		s.Text(&h.conn)
+		s.Int(&h.ingest)
+		s.Int(&h.offset)
+		small(s, &h.shard)
+		if s.reading {
+			d.heldLen += len(h.data)
+		}
+	}
+	s.Check(d.heldLen <= maxHeldBytes)
 }

@@ -94,7 +94,7 @@ func refusal(symbol []byte) string {
 }
 
 func (m *binMarkets) add(line binLine, symbol []byte) *binInst {
-	if len(symbol) > maxSymbol {
+	if len(symbol) > maxSymbol || len(m.by[line]) >= maxLanes {
 		return nil
 	}
 	venue, name := binSymbol(line, symbol)

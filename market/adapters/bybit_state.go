@@ -217,3 +217,31 @@ func (d *bybit) ticker(symbol []byte, m *bybitMessage) bool {
 	d.skip = "ticker without mark price, open interest and funding"
 	return true
 }
+
+// State implements Decoder.
+func (d *bybit) State(s *State) {
+	d.state(s)
+	laneEntries(s, &d.tickers, func(k **bybitTicker) {
+		if s.reading {
+			*k = &bybitTicker{}
+		}
+		(*k).state(s)
+	})
+	laneEntries(s, &d.quotes, func(q **quoteRow) {
+		if s.reading {
+			*q = &quoteRow{}
+		}
+		(*q).state(s)
+	})
+}
+
+func (k *bybitTicker) state(s *State) {
+	for _, v := range []*num.Dec{&k.mark, &k.index, &k.interest, &k.value, &k.rate} {
+		s.dec(v)
+	}
+	for _, v := range []*bool{&k.hasMark, &k.hasIndex, &k.hasInterest, &k.hasValue, &k.hasRate} {
+		s.Bool(v)
+	}
+	s.Int(&k.next)
+	s.Int(&k.interval)
+}

@@ -20,7 +20,12 @@ type capture struct {
 	buf      []byte
 }
 
-const maxConns = 4096 // connections whose address a capture remembers
+// What a decoder remembers of connections.
+const (
+	maxConns    = 4096 // how many
+	maxConnName = 256  // bytes of a name
+	maxConnURL  = 4096 // bytes of an address
+)
 
 // captureStart is how every line of a capture begins.
 var captureStart = []byte(`{"t":"`)
@@ -97,7 +102,7 @@ func (c *capture) locate(r *Record, l *captureLine) {
 }
 
 func (c *capture) remember(conn, url string) {
-	if url == "" || len(c.urls) >= maxConns {
+	if url == "" || len(url) > maxConnURL || len(conn) > maxConnName || len(c.urls) >= maxConns {
 		return
 	}
 	if c.urls == nil {

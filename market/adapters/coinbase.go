@@ -131,7 +131,7 @@ func (d *coinbase) dispatch(channel string, events []byte) bool {
 func (d *coinbase) follow(seq int64) {
 	c := d.conns[d.rec.Conn]
 	if c == nil {
-		if len(d.conns) >= maxConns {
+		if len(d.conns) >= maxConns || len(d.rec.Conn) > maxConnName {
 			d.conn = nil
 			return
 		}
@@ -248,4 +248,17 @@ func (d *coinbase) level(v []byte) (ts int64, why string) {
 		return 0, badTime
 	}
 	return ts, ""
+}
+
+// State implements Decoder.
+func (d *coinbase) State(s *State) {
+	d.state(s)
+	connEntries(s, &d.conns, func(c **coinbaseConn) {
+		if s.reading {
+			*c = &coinbaseConn{seen: map[*lane]uint32{}}
+		}
+		s.Int(&(*c).next)
+		small(s, &(*c).holes)
+		laneEntries(s, &(*c).seen, func(n *uint32) { small(s, n) })
+	})
 }

@@ -98,3 +98,6 @@ func (d *coinbaseCSV) row(row []byte) string {
 	d.appendTrade(&t, e)
 	return ""
 }
+
+// State implements Decoder.
+func (d *coinbaseCSV) State(s *State) { d.state(s) }

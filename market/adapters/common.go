@@ -103,8 +103,12 @@ func (l *lanes) get(feed, suffix, exchange string, v market.Venue, symbol string
 	if len(l.byName) >= maxLanes && suffix == "" {
 		return nil
 	}
+	return l.add(n)
+}
+
+func (l *lanes) add(n laneName) *lane {
 	id := l.env.Feeds.Intern(n.feed)
-	x := &lane{feed: id, inst: l.env.Insts.Intern(exchange, v, symbol), offset: l.env.Feeds.Get(id).ClockOffset, name: n}
+	x := &lane{feed: id, inst: l.env.Insts.Intern(n.exchange, n.venue, n.symbol), offset: l.env.Feeds.Get(id).ClockOffset, name: n}
 	l.byName[n] = x
 	return x
 }

@@ -26,27 +26,27 @@ type csvHeader struct {
 // which has and at know it. It reports false when there are too many columns or one
 // stands there twice.
 func (h *csvHeader) read(line []byte, names []string) bool {
+	*h = csvHeader{}
 	var row [maxColumns][]byte
-	h.n = 0
-	for i := range h.at {
-		h.at[i] = -1
-	}
-	n := cutCSV(line, row[:])
-	if n < 0 {
+	x := csvHeader{n: cutCSV(line, row[:])}
+	if x.n < 0 {
 		return false
 	}
-	for i, c := range row[:n] {
+	for i := range x.at {
+		x.at[i] = -1
+	}
+	for i, c := range row[:x.n] {
 		for j, name := range names {
 			if string(c) != name {
 				continue
 			}
-			if h.at[j] >= 0 {
+			if x.at[j] >= 0 {
 				return false
 			}
-			h.at[j] = int8(i)
+			x.at[j] = int8(i)
 		}
 	}
-	h.n = n
+	*h = x
 	return true
 }
 

@@ -294,3 +294,9 @@ func (d *kraken) candle(l *lane, r *bar, f [6][]byte, ts int64, flags uint8, row
 	r.append(d.out.Batch(market.KindCandle), e)
 	return true
 }
+
+// State implements Decoder.
+func (d *kraken) State(s *State) {
+	d.state(s)
+	connEntries(s, &d.books, s.Int)
+}

@@ -78,7 +78,7 @@ func (d *kraken) snapshot(l *lane, newest int64) bool {
 
 func (d *kraken) appendBook(l *lane, ts int64, flags uint8) bool {
 	line, ok := d.books[d.rec.Conn]
-	if ok || len(d.books) < maxConns {
+	if ok || len(d.books) < maxConns && len(d.rec.Conn) <= maxConnName {
 		d.books[d.rec.Conn] = max(line, ts)
 	}
 	d.latest = max(d.latest, ts)

@@ -356,3 +356,6 @@ func (d *okx) bestPrices(inst, v []byte) bool {
 func (s *bookSide) level(i int) (price, qty num.Dec) {
 	return num.Dec{M: s.price.m[i], S: s.price.s[i]}, num.Dec{M: s.qty.m[i], S: s.qty.s[i]}
 }
+
+// State implements Decoder.
+func (d *okx) State(s *State) { d.state(s) }

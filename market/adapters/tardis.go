@@ -116,19 +116,24 @@ func (d *tardis) Decode(rec *Record, out *market.Chunk) error {
 
 func (d *tardis) header(line []byte) error {
 	d.kind = market.KindNone
-	if !d.cols.read(line, tardisNames) {
+	if !d.cols.read(line, tardisNames) || !d.known() {
+		d.cols = csvHeader{}
 		return Bad(badHeader, line)
 	}
+	return Filtered("header")
+}
+
+// known takes the kind from the columns and reports whether they are those of one.
+func (d *tardis) known() bool {
 	switch {
 	case d.hasAll(tardisTrades):
 		d.kind = market.KindTrade
 	case d.hasAll(tardisQuotes):
 		d.kind = market.KindQuote
 	default:
-		d.cols.n = 0
-		return Bad(badHeader, line)
+		d.kind = market.KindNone
 	}
-	return Filtered("header")
+	return d.kind != market.KindNone
 }
 
 func (d *tardis) hasAll(cols []int) bool {
@@ -297,4 +302,13 @@ func detectTardis(head []byte) int {
 		return 99
 	}
 	return 0
+}
+
+// State implements Decoder.
+func (d *tardis) State(s *State) {
+	d.lanes.state(s)
+	d.seen.state(s)
+	if d.cols.state(s); s.reading && d.cols.ok() {
+		s.Check(d.known())
+	}
 }

@@ -2,6 +2,8 @@ package canon
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/adapters"
@@ -146,4 +148,76 @@ func (o *ordinals) next(id market.ID) uint32 {
 	}
 	o.now[id] = n + 1
 	return n
+}
+
+// State implements adapters.Decoder. The header stands for what was read from it.
+func (d *decoder) State(s *adapters.State) {
+	line := d.headLine
+	s.Bool(&d.headBad)
+	if s.Bytes(&line); s.Reading() && len(line) > 0 {
+		s.Check(d.readHeader(line) == nil)
+	}
+	d.feedState(s)
+	d.laneState(s)
+	s.Ordinals(&d.rows.now, &d.rows.before)
+}
+
+func (d *decoder) feedState(s *adapters.State) {
+	names := slices.Sorted(maps.Keys(d.feeds))
+	for i := range s.Count(len(names), 1) {
+		var name string
+		if !s.Reading() {
+			name = names[i]
+		}
+		if s.Text(&name); !s.Reading() {
+			continue
+		}
+		_, known := d.env.Feeds.Lookup(name)
+		s.Check(market.ValidSymbol(name) && i < maxNewFeeds && (known || len(d.env.Feeds.Unknown()) < 2*maxNewFeeds-1)) // less than the registry has room for
+		if s.Bad() {
+			return
+		}
+		if d.feeds == nil {
+			d.feeds = map[string]market.FeedID{}
+		}
+		d.feeds[name] = d.env.Feeds.Intern(name)
+	}
+}
+
+// laneState writes the cells by which lanes were met.
+func (d *decoder) laneState(s *adapters.State) {
+	keys := slices.Sorted(maps.Keys(d.lanes))
+	for i := range s.Count(len(keys), 4) {
+		var key []byte
+		if !s.Reading() {
+			key = []byte(keys[i])
+		}
+		if s.Bytes(&key); !s.Reading() {
+			continue
+		}
+		rest := key
+		for c := colSymbol; c >= colFeed; c-- { // from behind: a feed that Env.Feed replaces may be any text
+			var ok bool
+			if rest, ok = bytes.CutSuffix(rest, []byte{0}); !ok {
+				s.Fail()
+				return
+			}
+			at := bytes.LastIndexByte(rest, 0) + 1
+			if c == colFeed {
+				at = 0
+			}
+			d.cells[c] = cell{rest[at:], formString}
+			rest = rest[:at]
+		}
+		l, bad := d.newLane()
+		if bad != nil || d.lanes[string(key)] != nil {
+			s.Fail()
+			return
+		}
+		l.key = key
+		d.lanes[string(key)] = l
+	}
+	if s.Reading() {
+		clear(d.cells)
+	}
 }

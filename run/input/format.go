@@ -89,6 +89,8 @@ var emptyAdapter = &adapters.Adapter{Name: "empty", New: func(adapters.Env) adap
 
 type nothing struct{}
 
+func (nothing) State(*adapters.State) {}
+
 func (nothing) Decode(*adapters.Record, *market.Chunk) error {
 	return adapters.Bad("format is not recognised", nil)
 }

@@ -61,6 +61,8 @@ const epoch = 1577836800 * market.Second
 
 type plainDecoder struct{ env adapters.Env }
 
+func (d *plainDecoder) State(*adapters.State) {}
+
 func (d *plainDecoder) Decode(rec *adapters.Record, out *market.Chunk) error {
 	text := strings.TrimPrefix(string(rec.Data), "!")
 	if text == "#" {
