@@ -58,7 +58,7 @@ func testRoot() *cobra.Command {
 	return newRoot(&app{color: "auto", in: strings.NewReader(""), out: &bytes.Buffer{}, err: &bytes.Buffer{}, now: time.Now})
 }
 
-// each visits the commands that a user sees, topics of help left out.
+// each visits the commands that a user sees, pages of help left out.
 func each(c *cobra.Command, visit func(*cobra.Command)) {
 	if c.Name() == "help" || c.Name() == "completion" || !c.Runnable() && !c.HasSubCommands() {
 		return
@@ -92,7 +92,7 @@ func commandsPage() []byte {
 	})
 	fmt.Fprintf(&b, "\n## Flags of every command\n\n%s", flagTable(root.PersistentFlags()))
 	for _, c := range root.Commands() {
-		if !c.Runnable() && !c.HasSubCommands() && c.Name() != "topics" && c.Name() != "formats" {
+		if !c.Runnable() && !c.HasSubCommands() && c.Name() != "pages" && c.Name() != "formats" {
 			fmt.Fprintf(&b, "\n## %s\n\n```text\n%s\n```\n", strings.ToUpper(c.Short[:1])+c.Short[1:], strings.TrimRight(c.Long, "\n"))
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/internal/objstore"
@@ -20,14 +19,6 @@ import (
 	"github.com/pinova-group/tidemark/lake/catalog"
 	"github.com/pinova-group/tidemark/run/lakes"
 )
-
-// configFile is read from the working folder; TIDEMARK_CONFIG names another.
-const configFile = "tidemark.yaml"
-
-// fileConfig is the config file.
-type fileConfig struct {
-	Lakes map[string]lakeConfig `yaml:"lakes"`
-}
 
 // lakeConfig is one lake that is not a folder.
 type lakeConfig struct {
@@ -61,10 +52,11 @@ func (a *app) openLake(ctx context.Context, name string, create bool) (*lake.Lak
 	if name == "" {
 		return nil, lakes.Access{}, fault.Usage("lake_missing", "no lake given", "name its folder: --lake DIR, or set TIDEMARK_LAKE")
 	}
-	named, file, err := readConfig()
+	config, file, err := a.lakesConfig()
 	if err != nil {
 		return nil, lakes.Access{}, err
 	}
+	named := config.Lakes
 	var acc lakes.Access
 	if c, ok := named[name]; ok {
 		conf.Catalog = catalog.Config{Kind: c.Catalog.Kind, Name: c.Catalog.Name, URI: os.ExpandEnv(c.Catalog.URI), Warehouse: c.Catalog.Warehouse, Properties: c.Catalog.Properties}
@@ -109,32 +101,18 @@ func (a *app) openLake(ctx context.Context, name string, create bool) (*lake.Lak
 	return l, acc, nil
 }
 
-// readConfig reads the lakes of the config file; without one there are none.
-func readConfig() (map[string]lakeConfig, string, error) {
-	path, asked := os.LookupEnv("TIDEMARK_CONFIG")
-	if !asked {
-		path = configFile
-	}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && !asked {
-		return nil, path, nil
-	}
+// lakesConfig reads the config and checks the lakes in it.
+func (a *app) lakesConfig() (*fileConfig, string, error) {
+	c, file, err := a.readConfig()
 	if err != nil {
-		return nil, path, &fault.Error{Code: "config_invalid", Message: "cannot read the config", Where: path, Why: err.Error(), Exit: fault.ExitUsage, Cause: err}
-	}
-	var c fileConfig
-	dec := yaml.NewDecoder(strings.NewReader(string(text)))
-	dec.KnownFields(true)
-	if err := dec.Decode(&c); err != nil {
-		return nil, path, &fault.Error{Code: "config_invalid", Message: "the config has a mistake", Where: path, Why: err.Error(), Exit: fault.ExitUsage, Cause: err,
-			Remedy: "docs/lake.md lists what may stand there"}
+		return nil, file, err
 	}
 	for name, l := range c.Lakes {
 		for key, v := range map[string]string{"kind": l.Catalog.Kind, "name": l.Catalog.Name, "uri": l.Catalog.URI, "warehouse": l.Catalog.Warehouse} {
 			if v == "" && (key != "warehouse" || l.Catalog.Kind != "rest") {
-				return nil, path, fault.Usage("config_invalid", fmt.Sprintf("%s: lakes.%s.catalog.%s is missing", path, name, key), "docs/lake.md has examples")
+				return nil, file, fault.Usage("config_invalid", fmt.Sprintf("%s: lakes.%s.catalog.%s is missing", file, name, key), "docs/lake.md has examples")
 			}
 		}
 	}
-	return c.Lakes, path, nil
+	return c, file, nil
 }

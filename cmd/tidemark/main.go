@@ -43,6 +43,7 @@ type app struct {
 	color    string // auto, always, never
 	json     bool
 	debug    bool
+	config   string      // file; "" for the usual one
 	rejected atomic.Bool // some input was rejected: exit code 3
 	now      func() time.Time
 }

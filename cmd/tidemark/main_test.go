@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pinova-group/tidemark/stream/broker"
 )
 
 func TestMain(m *testing.M) {
@@ -30,7 +32,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": status, "agree": agree,
+			"status": status, "agree": agree, "kafka": kafka,
 		},
 	})
 }
@@ -54,6 +56,15 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// kafka starts a broker and a schema registry and sets KAFKA and REGISTRY to where they are.
+func kafka(ts *testscript.TestScript, _ bool, _ []string) {
+	b, err := broker.Start(ts.MkAbs("kafka-data"), broker.Options{})
+	ts.Check(err)
+	ts.Defer(func() { _ = b.Close() })
+	ts.Setenv("KAFKA", b.Addr())
+	ts.Setenv("REGISTRY", b.RegistryURL())
 }
 
 // writeTrades prints canonical trades: trades COUNT [STEP_MS], or without end for 0.

@@ -23,6 +23,7 @@ Run
   tidemark sweep SPEC --input FILE                  a family of views in one pass, compared
   tidemark simulate                             a deterministic market with known truth
   tidemark lake import --lake DIR --input FILE  events into tables that other tools read
+  tidemark topics plan                          the Kafka topics that tidemark.yaml wants
 Inspect
   tidemark data inspect FILE                    what is in a file: kinds, times, gaps, disorder
   tidemark spec show trade_bars_1m              columns, types, lookback of a view
@@ -31,7 +32,7 @@ Inspect
 Administer
   tidemark completion bash                      completion for bash, zsh, fish, powershell
   tidemark version                              version, commit, engine semantics
-  tidemark help topics                          formats, times, exit codes
+  tidemark help pages                           formats, times, exit codes
 
 Every command explains itself: tidemark COMMAND --help
 `
@@ -86,6 +87,7 @@ func newRoot(a *app) *cobra.Command {
 	pf := root.PersistentFlags()
 	pf.BoolVar(&a.json, "json", false, "print JSON: one object, or JSON lines for rows and progress; errors too")
 	pf.StringVar(&a.color, "color", "auto", "colours: auto, always or never (NO_COLOR is respected)")
+	pf.StringVar(&a.config, "config", "", "config `FILE` (default: $TIDEMARK_CONFIG, or tidemark.yaml in the working folder)")
 	pf.BoolVar(&a.debug, "debug", false, "print the chain of causes of an error")
 	_ = pf.MarkHidden("debug")
 	root.AddGroup(
@@ -99,10 +101,10 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add("try", newDemoCmd(a))
-	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(), newLakeCmd(a))
+	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(), newLakeCmd(a), newTopicsCmd(a))
 	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a))
 	add("administer", newVersionCmd(a))
-	root.AddCommand(helpTopics()...)
+	root.AddCommand(helpPages()...)
 	root.SetHelpCommand(newHelpCmd())
 	root.SetHelpCommandGroupID("administer")
 	root.SetCompletionCommandGroupID("administer")
@@ -131,10 +133,10 @@ func rootHelp(a *app, root *cobra.Command) {
 	})
 }
 
-// newHelpCmd is help of a command or topic: tidemark help spec check.
+// newHelpCmd is help of a command or page: tidemark help spec check.
 func newHelpCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "help [COMMAND|TOPIC]", Short: "help of a command or topic",
+		Use: "help [COMMAND|PAGE]", Short: "help of a command, or a page such as formats",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := cmd.Root()
 			for _, w := range args {
@@ -149,7 +151,7 @@ func newHelpCmd() *cobra.Command {
 					}
 				}
 				if next == nil {
-					return fault.Usage("topic_unknown", fmt.Sprintf("no help on %q", w), fault.DidYouMean(w, names))
+					return fault.Usage("help_unknown", fmt.Sprintf("no help on %q", w), fault.DidYouMean(w, names))
 				}
 				at = next
 			}

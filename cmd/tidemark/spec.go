@@ -19,7 +19,7 @@ import (
 
 func newSpecCmd(a *app) *cobra.Command {
 	cmd := parent("spec", "check, list, show, draw, test and format views", "  tidemark spec list\n  tidemark spec check my_view.yaml")
-	cmd.AddCommand(newSpecCheck(a), newSpecList(a), newSpecShow(a), newSpecGraph(a), newSpecPlan(a), newSpecFmt(a), newSpecTest(a), newSpecSQL(a), newSpecDiff(a))
+	cmd.AddCommand(newSpecCheck(a), newSpecList(a), newSpecShow(a), newSpecGraph(a), newSpecPlan(a), newSpecFmt(a), newSpecTest(a), newSpecSQL(a), newSpecDiff(a), newSpecProto(a))
 	for _, c := range cmd.Commands() {
 		c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return specs.Names(), cobra.ShellCompDirectiveDefault

@@ -1,145 +1,236 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/internal/term"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/stream/topic"
 )
 
-// helpTopics are commands that only explain: tidemark help TOPIC.
-func helpTopics() []*cobra.Command {
-	topic := func(name, short, long string) *cobra.Command {
-		return &cobra.Command{Use: name, Short: short, Long: long}
-	}
-	list := topic("topics", "topics of help", "")
-	all := []*cobra.Command{
-		topic("exit-codes", "what exit codes mean", exitCodes),
-		topic("times", "how times, ranges and durations are written", times),
-		topic("formats", "formats of input and output", formats()),
-		topic("accounting", "what becomes of every record", accounting),
-		topic("json", "what --json prints", jsonTopic),
-	}
-	var b strings.Builder
-	b.WriteString("Topics of help:\n\n")
-	for _, t := range all {
-		fmt.Fprintf(&b, "  tidemark help %-12s %s\n", t.Name(), t.Short)
-	}
-	list.Long = b.String()
-	return append(all, list)
+func newTopicsCmd(a *app) *cobra.Command {
+	cmd := parent("topics", "the Kafka topics of events and rows: plan, make, look", "  tidemark topics plan\n  tidemark topics apply\n  tidemark topics list --brokers localhost:9092")
+	flags := &streamFlags{}
+	flags.add(cmd.PersistentFlags())
+	cmd.Annotations = map[string]string{"page": pageURL + "topics.md"}
+	cmd.AddCommand(newTopicsPlan(a, flags), newTopicsApply(a, flags), newTopicsList(a, flags))
+	return cmd
 }
 
-const exitCodes = `Exit codes are stable:
-
-  0    done
-  1    the work was started and failed; with --strict also: a record was bad.
-       Nothing half-written is left.
-  2    wrong usage, or an invalid config or spec, or an input or output that cannot
-       be opened: nothing was started
-  3    done, but some input was rejected (dead letters): what was good is written.
-       Late, duplicate and filtered events do not count as rejected.
-  4    a verification found a difference
-  10   the lake or table does not exist
-  11   somebody else holds the lease
-  12   not authorised
-  130  interrupted (Ctrl-C or SIGTERM); nothing half-written is left
-
-A reader that closes the pipe early (head) ends the command quietly with 0.
-`
-
-const times = `Times are UTC, in and out.
-
-  2025-11-10T17:24:00Z      RFC 3339, with a zone if it has one
-  2025-11-10T17:24          without a zone: UTC
-  2025-11-10                a date: its first instant
-  now, now-2h, now+1d       relative to the present
-  1762795440000000          integer microseconds since 1970
-
-Ranges are half open: --from is the first instant, --to the first one after it.
-Integer seconds, milliseconds or nanoseconds are refused with the value in microseconds.
-Durations are a number and a unit: us ms s m h d w.
-Times in result files are integer microseconds in CSV and JSON lines, timestamps (us, UTC)
-in Parquet and Arrow.
-`
-
-const jsonTopic = `With --json the standard output holds one object, or JSON lines where there are rows;
-the standard error holds JSON lines, each an object with one of these keys:
-
-  error      code, message, where, why, remedy, and problems (where, message, remedy) when
-             several things are wrong at once
-  warning    a text
-  progress   seconds, bytes_read, bytes_total (-1 unknown), pass, passes, events, rows, bad,
-             event_time, seconds_left (-1 unknown); each 10 s
-  summary    of run: what --stats writes, and view, version, written, output, dlq_file,
-             files, seconds, events_per_second
-
---stats FILE is one object: in, applied, late, duplicate, dlq, filtered, pending, rows
-(by view), by_feed (the same seven numbers by feed). Fields are only ever added.
-`
-
-const accounting = `Every record of the input has exactly one fate, and they add up:
-
-  in = applied + late + duplicate + dlq + filtered + pending
-
-  applied    sequenced in time and seen by the engine
-  late       came after its feed's disorder had passed: left out of served rows, put in
-             its place with --as corrected
-  duplicate  its event id was known already
-  dlq        could not be decoded or broke a rule; --dlq FILE keeps it with its place
-  filtered   dropped on purpose (acknowledgements, prints that the venue does not count),
-             or outside --from, --to, --symbols
-  pending    held back; 0 at the end of a run
-
-Verdicts are those of the whole input, whatever part of it --from, --to and --symbols
-choose. --symbols takes all other events away before any view sees them: a clock of BTC
-trades ticks only if BTC-USDT is among them. A file that is damaged half-way is one bad
-record at the place of the damage; what was readable before it is used.
-
---dlq FILE holds one JSON object a line: input, line, offset (bytes, decompressed),
-reason, detail, raw (the record as text) or raw_base64; raw_cut says that it was longer.
-`
-
-func formats() string {
-	var b strings.Builder
-	b.WriteString("Input (--input-format; auto looks at the content, gzip and zstd are seen by theirs):\n\n")
-	for _, f := range run.Formats() {
-		fmt.Fprintf(&b, "  %-13s %s\n", f.Name, wrap(f.Doc, 80, strings.Repeat(" ", 16)))
+func newTopicsPlan(a *app, flags *streamFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "plan", Short: "what apply would make and change", Args: exactly(0, ""),
+		Long: `plan compares the topics that the config wants with those of the cluster, asks the brokers whether they would take
+the difference, and changes nothing. Topics are never deleted, and never get more partitions.`,
+		Example: "  tidemark topics plan\n  tidemark topics plan --config prod.yaml --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withPlan(cmd, flags, func(adm *topic.Admin, p topic.Plan) error {
+				if err := a.printPlan(p, false); err != nil {
+					return err
+				}
+				return adm.Try(cmd.Context(), p)
+			})
+		},
 	}
-	b.WriteString(`
-A name that several formats begin with, such as binance, means the one of them that fits.
-
-Output (-o FILE, by its extension; - is the standard output):
-
-  .csv .jsonl      text; also .csv.gz, .csv.zst, .jsonl.gz, .jsonl.zst
-  .parquet         zstd, row groups of 262,144 rows
-  .arrow           Arrow IPC file, zstd
-  -                CSV, or a table when a terminal reads it; JSON lines with --json
-
-Columns: entity, window_start, window_end, row_ts, available_at, flags, then features.
-Floats have the fewest digits that read back the same. Null is empty in CSV; an empty
-text is "". Parquet and Arrow files carry view, version, fingerprint and build.
-`)
-	return b.String()
 }
 
-// wrap breaks a text into lines of at most so many characters; all but the first begin
-// with the indent.
-func wrap(text string, width int, indent string) string {
-	var b strings.Builder
-	at := 0
-	for i, w := range strings.Fields(text) {
-		switch {
-		case i > 0 && at+1+len(w) > width:
-			b.WriteString("\n" + indent)
-			at = 0
-		case i > 0:
-			b.WriteByte(' ')
-			at++
+func newTopicsApply(a *app, flags *streamFlags) *cobra.Command {
+	yes := false
+	cmd := &cobra.Command{
+		Use: "apply", Short: "make the topics that the config wants", Args: exactly(0, ""),
+		Long: `apply makes what is missing and sets the settings that differ. Done twice it does nothing the second time. If one
+topic cannot be as it is wanted, nothing is begun. A shorter retention deletes records, so it asks first.`,
+		Example: "  tidemark topics apply\n  tidemark topics apply --config prod.yaml --yes",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withPlan(cmd, flags, func(adm *topic.Admin, p topic.Plan) error {
+				if err := p.Refused(); err != nil {
+					return err
+				}
+				if shorter := p.Deletes(); len(shorter) > 0 && !yes {
+					if err := a.confirmShorter(shorter); err != nil {
+						return err
+					}
+				}
+				if err := adm.Apply(cmd.Context(), p); err != nil {
+					return err
+				}
+				return a.printPlan(p, true)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask before a shorter retention")
+	return cmd
+}
+
+// confirmShorter asks whether topics may lose records.
+func (a *app) confirmShorter(names []string) error {
+	what := fmt.Sprintf("%d topics will keep records for a shorter time, and delete older ones: %s", len(names), strings.Join(names, ", "))
+	if !a.outTTY || !a.errTTY {
+		return fault.Usage("confirmation_missing", what, "add --yes, or a longer retention to the config")
+	}
+	a.say("%s.\nType shorten to go on: ", what)
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil || strings.TrimSpace(line) != "shorten" {
+		return fault.Usage("not_confirmed", "not confirmed: nothing was done", "")
+	}
+	return nil
+}
+
+// withPlan compares what the config wants with the cluster.
+func (a *app) withPlan(cmd *cobra.Command, flags *streamFlags, f func(*topic.Admin, topic.Plan) error) error {
+	s, err := a.openStream(flags)
+	if err != nil {
+		return err
+	}
+	want, err := s.wanted()
+	if err != nil {
+		return err
+	}
+	if len(want) == 0 {
+		return &fault.Error{Code: "topics_none", Message: "the config wants no topics", Where: s.file, Exit: fault.ExitUsage,
+			Remedy: "list markets under stream.sources and views under stream.views; docs/topics.md has an example"}
+	}
+	return a.withAdmin(cmd, s, func(adm *topic.Admin) error {
+		have, err := adm.List(cmd.Context())
+		if err != nil {
+			return err
 		}
-		b.WriteString(w)
-		at += len(w)
+		return f(adm, topic.NewPlan(want, have))
+	})
+}
+
+// withAdmin connects to the cluster; what does not answer is told with what helps.
+func (a *app) withAdmin(cmd *cobra.Command, s *stream, f func(*topic.Admin) error) error {
+	warnings, err := s.Kafka.Ping(cmd.Context())
+	if err != nil {
+		return err
 	}
-	return b.String()
+	for _, w := range warnings {
+		a.warn(w.Error())
+	}
+	adm, err := s.admin()
+	if err != nil {
+		return err
+	}
+	defer adm.Close()
+	return f(adm)
+}
+
+// printPlan prints what a plan does, or did.
+func (a *app) printPlan(p topic.Plan, done bool) error {
+	if a.json {
+		type step struct {
+			Topic      string         `json:"topic"`
+			Action     topic.Action   `json:"action"`
+			Partitions int            `json:"partitions"`
+			Changes    []topic.Change `json:"changes,omitempty"`
+			Deletes    bool           `json:"deletes,omitempty"`
+			Why        string         `json:"why,omitempty"`
+			Remedy     string         `json:"remedy,omitempty"`
+		}
+		steps := []step{}
+		for _, s := range p {
+			steps = append(steps, step{s.Topic.Name, s.Action, s.Topic.Partitions, s.Changes, s.Deletes, s.Why, s.Remedy})
+		}
+		return a.printJSON(map[string]any{"topics": steps, "applied": done})
+	}
+	st := a.style(a.outTTY)
+	var b strings.Builder
+	line := func(sign, format string, args ...any) { fmt.Fprintf(&b, "%s %s\n", sign, fmt.Sprintf(format, args...)) }
+	for _, s := range p {
+		keep, _ := s.Topic.Keeps()
+		switch s.Action {
+		case topic.Create:
+			line(st.Green("+"), "%s  %d partitions, keeps %s", s.Topic.Name, s.Topic.Partitions, keep)
+		case topic.Alter:
+			line(st.Yellow("~"), "%s", s.Topic.Name)
+			for _, c := range s.Changes {
+				line(" ", "    %s: %s → %s", c.Key, c.From, c.To)
+			}
+		case topic.Refuse:
+			line(st.Red("!"), "%s  %s", s.Topic.Name, s.Why)
+		case topic.Leave:
+			line(st.Faint("?"), "%s  is not in the config; left as it is", s.Topic.Name)
+		case topic.Keep:
+		}
+	}
+	words := [2]string{"to make", "to change"}
+	if done {
+		words = [2]string{"made", "changed"}
+	}
+	fmt.Fprintf(&b, "%d topics %s, %d %s, %d unchanged", p.Count(topic.Create), words[0], p.Count(topic.Alter), words[1], p.Count(topic.Keep))
+	if n := p.Count(topic.Refuse); n > 0 {
+		fmt.Fprintf(&b, ", %d refused", n)
+	}
+	if d := len(p.Deletes()); d > 0 && !done {
+		fmt.Fprintf(&b, "; %d of them will delete records that they keep now", d)
+	}
+	return a.print(b.String() + "\n")
+}
+
+func newTopicsList(a *app, flags *streamFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "the topics of ours that a cluster has", Args: exactly(0, ""),
+		Long: `list prints the topics that have a name of ours. The number of offsets counts records and the marks of transactions,
+and those of transactions that were given up.`,
+		Example: "  tidemark topics list\n  tidemark topics list --brokers localhost:9092 --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := a.openStream(flags)
+			if err != nil {
+				return err
+			}
+			return a.withAdmin(cmd, s, func(adm *topic.Admin) error {
+				list, err := adm.List(cmd.Context())
+				if err != nil {
+					return err
+				}
+				spans, err := adm.Spans(cmd.Context(), list)
+				if err != nil {
+					return err
+				}
+				return a.printTopics(list, spans)
+			})
+		},
+	}
+}
+
+func (a *app) printTopics(list []topic.Topic, spans []topic.Span) error {
+	type info struct {
+		Topic       string  `json:"topic"`
+		Partitions  int     `json:"partitions"`
+		Replication int     `json:"replication"`
+		Retention   string  `json:"retention"`
+		RecordTime  string  `json:"record_time"`
+		Offsets     int64   `json:"offsets"`
+		Newest      *string `json:"newest"`
+	}
+	infos := []info{}
+	var rows [][]string
+	for i, t := range list {
+		keep, eventTime := t.Keeps()
+		in := info{Topic: t.Name, Partitions: t.Partitions, Replication: t.Replication, Retention: keep.String(), RecordTime: "written", Offsets: spans[i].Offsets}
+		if eventTime {
+			in.RecordTime = "event"
+		}
+		newest := "-"
+		if spans[i].Newest != market.NoTime {
+			newest = market.FormatTime(spans[i].Newest)
+			in.Newest = &newest
+		}
+		infos = append(infos, in)
+		rows = append(rows, []string{t.Name, fmt.Sprint(t.Partitions), fmt.Sprint(t.Replication), in.Retention, term.Int(in.Offsets), newest, in.RecordTime})
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"topics": infos})
+	}
+	cols := []term.Column{
+		{Head: "topic", Keep: true}, {Head: "partitions", Right: true}, {Head: "copies", Right: true}, {Head: "keeps"}, {Head: "offsets", Right: true},
+		{Head: "newest record (UTC)"}, {Head: "record time"},
+	}
+	return a.print(a.style(a.outTTY).Table(cols, rows))
 }

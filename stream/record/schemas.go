@@ -47,26 +47,32 @@ type known struct {
 	err  error // the registry says that there is none
 }
 
-// NewSchemas uses the registry at a URL, where messages get the subject of their full name, or
-// none with "": then the number of a message is a hash of its name, and only what this process
-// writes itself can be read. kinds are those whose events may be met, nil for the release's.
+// NewSchemas uses the registry at a URL, or none with "", like NewSchemasOf.
 func NewSchemas(registryURL string, kinds *market.Kinds) (*Schemas, error) {
-	s := &Schemas{kinds: kinds}
-	s.known.Store(new([]known))
 	if registryURL == "" {
-		for k := market.KindTrade; k < market.NumKinds; k++ {
-			if s.hasKind(k) {
-				s.add(hashID(s.EventName(k)), What{Name: s.EventName(k), Kind: k}, nil)
-			}
-		}
-		return s, nil
+		return NewSchemasOf(nil, kinds), nil
 	}
 	client, err := sr.NewClient(sr.URLs(registryURL))
 	if err != nil {
 		return nil, fmt.Errorf("schema registry %s: %w", registryURL, err)
 	}
-	s.client = client
-	return s, nil
+	return NewSchemasOf(client, kinds), nil
+}
+
+// NewSchemasOf uses a registry, where messages get the subject of their full name, or none with
+// nil: then the number of a message is a hash of its name, and of views only what this process
+// has named can be read. kinds are those whose events may be met, nil for the release's.
+func NewSchemasOf(client *sr.Client, kinds *market.Kinds) *Schemas {
+	s := &Schemas{client: client, kinds: kinds}
+	s.known.Store(new([]known))
+	if client == nil {
+		for k := market.KindTrade; k < market.NumKinds; k++ {
+			if s.hasKind(k) {
+				s.add(hashID(s.EventName(k)), What{Name: s.EventName(k), Kind: k}, nil)
+			}
+		}
+	}
+	return s
 }
 
 func (s *Schemas) hasKind(k market.Kind) bool {
@@ -138,7 +144,7 @@ func registryError(name string, err error) error {
 	return fmt.Errorf("register schema %s: %w: %w", name, ErrRegistry, err)
 }
 
-// add replaces the list; the caller holds mu, but in NewSchemas.
+// add replaces the list; the caller holds mu, but in NewSchemasOf.
 func (s *Schemas) add(id uint32, what What, err error) {
 	old := *s.known.Load()
 	list := make([]known, 0, len(old)+1)

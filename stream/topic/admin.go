@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/market"
 )
 
 // Admin looks at the topics of a cluster and makes them. It is safe for concurrent use.
@@ -74,6 +75,45 @@ func (a *Admin) List(ctx context.Context) ([]Topic, error) {
 	}
 	slices.SortFunc(list, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
+}
+
+// Span is what a topic holds.
+type Span struct {
+	Offsets int64 // records and the marks of transactions between the first and the last offset
+	Newest  int64 // greatest record time, µs; market.NoTime when it is empty
+}
+
+// Spans says what topics hold, in their order.
+func (a *Admin) Spans(ctx context.Context, topics []Topic) ([]Span, error) {
+	var names []string
+	for _, t := range topics {
+		names = append(names, t.Name)
+	}
+	if names == nil {
+		return nil, nil
+	}
+	var lists [3]kadm.ListedOffsets
+	for i, list := range []func(context.Context, ...string) (kadm.ListedOffsets, error){a.adm.ListStartOffsets, a.adm.ListEndOffsets, a.adm.ListMaxTimestampOffsets} {
+		var err error
+		if lists[i], err = list(ctx, names...); err == nil {
+			err = lists[i].Error()
+		}
+		if err != nil {
+			return nil, failed("cannot list the offsets of the topics", err)
+		}
+	}
+	spans := make([]Span, len(names))
+	for i, name := range names {
+		spans[i].Newest = market.NoTime
+		for p, end := range lists[1][name] {
+			start, _ := lists[0].Lookup(name, p)
+			spans[i].Offsets += end.Offset - start.Offset
+			if t, ok := lists[2].Lookup(name, p); ok && t.Offset >= 0 && t.Timestamp >= 0 {
+				spans[i].Newest = max(spans[i].Newest, t.Timestamp*market.Millisecond)
+			}
+		}
+	}
+	return spans, nil
 }
 
 // Apply makes the topics and settings of a plan. A plan with a refusal is not begun. Whatever

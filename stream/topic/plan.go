@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pinova-group/tidemark/internal/fault"
@@ -26,6 +27,7 @@ type Step struct {
 	Topic   Topic // as it is wanted; of Leave, as it is
 	Action  Action
 	Changes []Change // of Alter
+	Deletes bool     // of Alter: the topic keeps records for a shorter time
 	Why     string   // of Refuse
 	Remedy  string   // of Refuse
 }
@@ -75,9 +77,27 @@ func step(want Topic, is *Topic) Step {
 		if from, to := is.Settings[key], want.Settings[key]; from != to {
 			s.Action = Alter
 			s.Changes = append(s.Changes, Change{key, from, to})
+			s.Deletes = s.Deletes || key == keyRetention && shorter(from, to)
 		}
 	}
 	return s
+}
+
+// shorter reports whether a retention in ms is less than another. What cannot be told is.
+func shorter(from, to string) bool {
+	is, err := strconv.ParseInt(from, 10, 64)
+	will, err2 := strconv.ParseInt(to, 10, 64)
+	return err != nil || err2 != nil || will >= 0 && (is < 0 || will < is)
+}
+
+// Deletes are the topics that will keep records for a shorter time.
+func (p Plan) Deletes() (names []string) {
+	for i := range p {
+		if p[i].Deletes {
+			names = append(names, p[i].Topic.Name)
+		}
+	}
+	return names
 }
 
 // Count is the number of topics with an action.

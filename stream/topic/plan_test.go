@@ -130,6 +130,15 @@ func TestPlan_SaysWhatBecomesOfEachTopic(t *testing.T) {
 	if d := cmp.Diff([]topic.Change{{Key: "retention.ms", From: "1000", To: "172800000"}, {Key: "segment.ms", To: "21600000"}}, p[4].Changes); d != "" {
 		t.Error(d)
 	}
+	if p.Deletes() != nil {
+		t.Errorf("a longer retention deletes: %v", p.Deletes())
+	}
+	for _, is := range []string{"-1", "172800001", ""} {
+		have[2].Settings["retention.ms"] = is
+		if got := topic.NewPlan(want, have).Deletes(); len(got) != 1 || got[0] != "raw.spot.trade.kraken" {
+			t.Errorf("from %q to 2 days deletes in %v", is, got)
+		}
+	}
 	f := fault.From(p.Refused())
 	if f.Code != "topic_refused" || len(f.Parts) != 1 || !strings.Contains(f.Parts[0].Remedy, "partitions: 8") {
 		t.Errorf("%+v", f)

@@ -60,6 +60,15 @@ var defaultRetention = [numClasses]Retention{
 	Feature: 7 * 24 * 3_600_000, Ledger: 30 * 24 * 3_600_000,
 }
 
+// Keeps is how long the topic keeps records, and whether its record time is that of events.
+func (t *Topic) Keeps() (keep Retention, eventTime bool) {
+	ms, err := strconv.ParseInt(t.Settings[keyRetention], 10, 64)
+	if err != nil {
+		ms = int64(Forever)
+	}
+	return Retention(ms), t.Settings[keyTimestampType] == "CreateTime"
+}
+
 // The keys of settings that are looked at by name.
 const (
 	keyRetention     = "retention.ms"
