@@ -167,11 +167,11 @@ func (p *pass) dead(ch *input.Chunk) error {
 		p.meter.Bad.Add(int64(len(p.out.Dead)))
 		return nil
 	}
-	var from [market.NumKinds]int // dead letters of a kind come in the order of its rows
 	for i := range p.out.Dead {
 		d := &p.out.Dead[i]
 		b := input.Bad{Reason: d.Reason, Detail: market.FormatTime(d.EventTS), Count: 1, Shard: d.Shard}
-		if pl, ok := place(ch, d, &from); ok {
+		if ch != nil {
+			pl := ch.Place(d.Kind, int(d.Row))
 			b.Input, b.Line, b.Offset, b.Raw = pl.Input, pl.Line, pl.Offset, pl.Raw
 		}
 		if err := p.reject(&b); err != nil {
@@ -179,23 +179,6 @@ func (p *pass) dead(ch *input.Chunk) error {
 		}
 	}
 	return nil
-}
-
-// place finds the row of a dead letter in the chunk that it was pushed with, from where
-// the last one of its kind was found.
-func place(ch *input.Chunk, d *sequence.Dead, from *[market.NumKinds]int) (input.Place, bool) {
-	if ch == nil || ch.Batches[d.Kind] == nil {
-		return input.Place{}, false
-	}
-	b := ch.Batches[d.Kind]
-	for n := range b.N {
-		i := (from[d.Kind] + n) % b.N
-		if b.ID[i] == d.ID && b.EventTS[i] == d.EventTS && b.Shard[i] == d.Shard && b.Feed[i] == d.Feed {
-			from[d.Kind] = i + 1
-			return ch.Place(d.Kind, i), true
-		}
-	}
-	return input.Place{}, false
 }
 
 // never is a mark that nothing reaches.

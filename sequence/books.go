@@ -104,7 +104,7 @@ func (s *Sequencer) lateBook(k *kindState, l *line, b *market.Batch, i int) {
 			return
 		}
 	}
-	s.keepLate(k, l.fk.fs, b, i)
+	s.keepLate(k, l, b, i)
 	if !c.chained && c.live {
 		// No hole in numbers will show that the book misses it.
 		s.breakChain(c)

@@ -12,6 +12,7 @@ var (
 	ErrClosed  = errors.New("sequencer is closed")
 	ErrBatch   = errors.New("batch is malformed")
 	ErrCorrupt = errors.New("sequencer snapshot is corrupt")
+	ErrVersion = errors.New("sequencer snapshot is of another version")
 	ErrKinds   = errors.New("sequencer snapshot is of other user-defined kinds")
 )
 

@@ -29,7 +29,12 @@
 // without lines follows the watermark records of all shards.
 //
 // All of this is a function of the log's prefix: neither the cut into chunks, nor when
-// Advance is called, nor a snapshot and restore in between changes a row or a verdict.
+// Advance is called, nor a snapshot and restore in between changes a row or a verdict. One
+// place among the rows of all kinds has the beginning of a line of trades, books or status
+// rows: status rows may have left beyond it, and what is said of it is clamped then. A driver
+// for which no line may depend on the cut opens all lines first, or, when it meets one that
+// has not Begun, pushes what came before and advances; and it has trades and books in
+// different chunks.
 // The one input from outside the log is when OpenLine, EndLine, LiftLine and LiftKinds are
 // called.
 //

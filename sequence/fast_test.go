@@ -24,7 +24,6 @@ func TestCatchUp_ShortWayEqualsPlan(t *testing.T) {
 		var out [2]Out
 		var got [2]result
 		for i, s := range []*Sequencer{fast, plain} {
-			openAll(w, s)
 			for j := range log {
 				feedOp(t, w, s, &log[j], new(market.Chunk))
 				s.Advance(&out[i])

@@ -179,3 +179,33 @@ func TestKinds_SnapshotIsOfItsKinds(t *testing.T) {
 		t.Errorf("a kind that the sequencer was not told of: %v", err)
 	}
 }
+
+// What a watermark record says holds for what comes behind it, and not for what came before
+// it in its chunk, whatever the numbers of the kinds.
+func TestPush_WatermarksFollowTheRowsOfTheirChunk(t *testing.T) {
+	w := newWorld()
+	kinds := ownKinds(t, "reading")
+	s := w.new(t, func(c *Config) { c.Kinds = kinds })
+	c := w.readings(kinds, []reading{{t0, "a"}, {t0 + 9, "b"}})
+	w.append(c, &ev{kind: market.KindWatermark, feed: "a", ts: t0 + 10})
+	must(t, s.Push(c))
+	must(t, s.Push(w.readings(kinds, []reading{{t0 + 9, "c"}, {t0 + 10, "d"}})))
+	out := new(Out)
+	s.Close(out)
+	k := kinds.Defined()[0]
+	if got := out.Late.Batches[k]; got.N != 1 || string(got.Cols[0].Text(0)) != "c" || out.Missed[k][0] != t0+9 {
+		t.Errorf("late %v, missed %v", show(got), out.Missed[k])
+	}
+}
+
+func TestDead_SaysWhichRow(t *testing.T) {
+	w := newWorld()
+	s, out := w.new(t, nil), new(Out)
+	bad := trade(0, 2)
+	bad.ts = 0
+	must(t, s.Push(w.chunk(trade(0, 1), bad, trade(1, 3), bad)))
+	s.Advance(out)
+	if len(out.Dead) != 2 || out.Dead[0].Row != 1 || out.Dead[1].Row != 3 {
+		t.Errorf("%+v", out.Dead)
+	}
+}

@@ -31,7 +31,8 @@ type kindState struct {
 	checkAt      int // held rows at which MaxPending is looked at next
 	compactAt    int // rows of the arena at which it is compacted
 	late         market.Batch
-	lateSeq      uint64 // number of the last late row that came without one
+	missed       []int64 // watermark of each late row
+	lateSeq      uint64  // number of the last late row that came without one
 }
 
 // feedKind is what the lines of one feed and kind share.

@@ -186,7 +186,7 @@ func (s *slow) event(e *ev) {
 		c.Duplicate++
 	case e.ts <= x.w && e.kind != market.KindStatus:
 		c.Late++
-		s.late[e.kind] = append(s.late[e.kind], fmt.Sprint(e.feed, e.shard, e.inst, e.ts, e.id))
+		s.late[e.kind] = append(s.late[e.kind], fmt.Sprint(e.feed, e.shard, e.inst, e.ts, e.id, " missed ", x.w))
 	default:
 		c.Applied++
 		s.rows[e.kind] = append(s.rows[e.kind], *e)
@@ -275,7 +275,7 @@ func TestSequencer_AgreesWithASlowOne(t *testing.T) {
 					if k == market.KindTrade {
 						id = string(b.Cols[0].Text(i))
 					}
-					late = append(late, fmt.Sprint(names[b.Feed[i]], b.Shard[i], insts[b.Inst[i]], b.EventTS[i], id))
+					late = append(late, fmt.Sprint(names[b.Feed[i]], b.Shard[i], insts[b.Inst[i]], b.EventTS[i], id, " missed ", out.Missed[k][i]))
 				}
 			}
 			if k == market.KindTrade && !slices.Equal(late, ref.late[k]) || len(late) != len(ref.late[k]) {

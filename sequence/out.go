@@ -12,6 +12,8 @@ type Out struct {
 	// Late are the late rows in arrival order, flagged. A late row without a venue
 	// number gets one with the highest bit set.
 	Late market.Chunk
+	// Missed are the watermarks that the late rows of each kind lie at or behind, row by row.
+	Missed [market.NumKinds][]int64
 	// Dead are the rows that break a rule, in arrival order.
 	Dead []Dead
 	// Marks are set, not appended: no further in-time row of the kind has TS below its
@@ -23,12 +25,16 @@ type Out struct {
 func (o *Out) Reset() {
 	o.Rows.Reset()
 	o.Late.Reset()
+	for k := range o.Missed {
+		o.Missed[k] = o.Missed[k][:0]
+	}
 	o.Dead = o.Dead[:0]
 }
 
 // Dead is the dead letter of one row.
 type Dead struct {
 	Kind     market.Kind
+	Row      uint32 // in the batch of its kind as it was pushed
 	Feed     market.FeedID
 	Shard    uint16
 	Inst     market.Inst

@@ -2,6 +2,7 @@ package sequence
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 
 	"github.com/zeebo/xxh3"
@@ -10,16 +11,19 @@ import (
 )
 
 // Restore makes the sequencer that wrote a snapshot. Feeds and instruments are found by
-// name in cfg's registries and added where they are new. Any damage gives ErrCorrupt, another set of user-defined kinds ErrKinds.
+// name in cfg's registries and added where they are new. Any damage gives ErrCorrupt, another
+// version ErrVersion, another set of user-defined kinds ErrKinds.
 func Restore(cfg Config, src []byte) (*Sequencer, error) {
 	s, err := New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	n := len(src) - 8
-	if n < len(snapshotMagic)+1 || string(src[:len(snapshotMagic)]) != snapshotMagic || src[len(snapshotMagic)] != snapshotVersion ||
-		binary.BigEndian.Uint64(src[n:]) != xxh3.Hash(src[:n]) {
+	if n < len(snapshotMagic)+1 || string(src[:len(snapshotMagic)]) != snapshotMagic || binary.BigEndian.Uint64(src[n:]) != xxh3.Hash(src[:n]) {
 		return nil, ErrCorrupt
+	}
+	if v := src[len(snapshotMagic)]; v != snapshotVersion {
+		return nil, fmt.Errorf("%w: %d, not %d", ErrVersion, v, snapshotVersion)
 	}
 	d := &dec{b: src[len(snapshotMagic)+1 : n]}
 	if !d.defined(cfg.Kinds) {
@@ -119,11 +123,11 @@ func (d *dec) names(cfg *Config) {
 }
 
 func (d *dec) deadLetters() []Dead {
-	n := d.n(25)
+	n := d.n(26)
 	out := make([]Dead, 0, n)
 	for range n {
 		x := Dead{
-			Kind: market.Kind(d.upTo(market.NumKinds - 1)), Feed: d.feed(), Shard: uint16(d.upTo(math.MaxUint16)),
+			Kind: market.Kind(d.upTo(market.NumKinds - 1)), Row: uint32(d.upTo(math.MaxUint32)), Feed: d.feed(), Shard: uint16(d.upTo(math.MaxUint16)),
 			Inst: d.inst(), EventTS: d.i(), IngestTS: d.i(), Seq: d.u(),
 		}
 		copy(x.ID[:], d.raw(len(x.ID)))
@@ -139,6 +143,9 @@ func (d *dec) kind(s *Sequencer, k *kindState) {
 	k.lateSeq = d.u()
 	k.stale = true
 	d.batch(&k.late)
+	for range k.late.N {
+		k.missed = append(k.missed, d.i())
+	}
 	d.batch(k.arena)
 	k.compactAt = 3*k.arena.N + compactFrom
 	for range d.n(4) {

@@ -85,15 +85,18 @@ func (s *Sequencer) Push(c *market.Chunk) error {
 			continue
 		}
 		switch market.Kind(k) {
-		case market.KindWatermark:
-			s.pushWatermarks(b)
+		case market.KindWatermark, market.KindStatus: // last, see below
 		case market.KindBook:
 			s.pushBooks(b)
-		case market.KindStatus:
-			s.pushStatus(b)
 		default:
 			s.pushRows(b, 0, b.N)
 		}
+	}
+	if b := c.Batches[market.KindStatus]; b != nil && b.N > 0 {
+		s.pushStatus(b)
+	}
+	if b := c.Batches[market.KindWatermark]; b != nil && b.N > 0 {
+		s.pushWatermarks(b)
 	}
 	return nil
 }
@@ -158,6 +161,11 @@ func (s *Sequencer) OpenLine(feed market.FeedID, shard uint16, kinds ...market.K
 	}
 }
 
+// Begun reports whether a line of the kind has begun.
+func (s *Sequencer) Begun(feed market.FeedID, shard uint16, kind market.Kind) bool {
+	return s.byID[feed] != nil && s.byID[feed].line(kind, shard) != nil
+}
+
 // EndLine says that the line has ended: it holds nothing back any more. Rows that come
 // all the same start it anew.
 func (s *Sequencer) EndLine(feed market.FeedID, shard uint16) {
@@ -198,9 +206,11 @@ func (s *Sequencer) Raised() int64 { return s.raised }
 // flushVerdicts hands out late rows and dead letters.
 func (s *Sequencer) flushVerdicts(out *Out) {
 	for _, k := range s.sequenced {
-		if late := &s.kinds[k].late; late.N > 0 {
-			appendRange(out.Late.BatchOf(k, late.Fields), late, 0, late.N)
-			late.Reset()
+		if ks := s.kinds[k]; ks.late.N > 0 {
+			appendRange(out.Late.BatchOf(k, ks.late.Fields), &ks.late, 0, ks.late.N)
+			out.Missed[k] = append(out.Missed[k], ks.missed...)
+			ks.late.Reset()
+			ks.missed = ks.missed[:0]
 		}
 	}
 	out.Dead = append(out.Dead, s.dead...)

@@ -15,7 +15,7 @@ import (
 // order of the functions below, and at the end xxh3-64 of all before it, big endian.
 const (
 	snapshotMagic   = "TMSQ"
-	snapshotVersion = 3
+	snapshotVersion = 4
 )
 
 // AppendSnapshot appends the whole state to dst, rows held and verdicts not yet handed
@@ -129,6 +129,7 @@ func (e *enc) deadLetters(l []Dead) {
 	for i := range l {
 		d := &l[i]
 		e.u(uint64(d.Kind))
+		e.u(uint64(d.Row))
 		e.n(int(e.feeds[d.Feed]))
 		e.u(uint64(d.Shard))
 		e.n(int(e.insts[d.Inst]))
@@ -148,6 +149,9 @@ func (e *enc) kind(k *kindState) {
 	e.i(int64(k.checkAt))
 	e.u(k.lateSeq)
 	e.batch(&k.late)
+	for _, w := range k.missed {
+		e.i(w)
+	}
 	e.batch(k.arena)
 	run := k.ord.e[k.ord.head:]
 	e.n(len(run))

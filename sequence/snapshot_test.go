@@ -55,6 +55,16 @@ func TestRestore_DetectsEveryDamage(t *testing.T) {
 	})
 }
 
+func TestRestore_RefusesOtherVersions(t *testing.T) {
+	w := newWorld()
+	snap := filled(t, w).AppendSnapshot(nil)
+	snap[len(snapshotMagic)]--
+	binary.BigEndian.PutUint64(snap[len(snap)-8:], xxh3.Hash(snap[:len(snap)-8]))
+	if _, err := Restore(DefaultConfig(w.feeds, w.insts), snap); !errors.Is(err, ErrVersion) {
+		t.Error(err)
+	}
+}
+
 // Handles and feed numbers differ from process to process; names do not.
 func TestRestore_FindsNamesInOtherRegistries(t *testing.T) {
 	w := newWorld()
@@ -111,7 +121,7 @@ func FuzzRestore(f *testing.F) {
 		}
 		s, err := Restore(DefaultConfig(w.feeds, w.insts), b)
 		if err != nil {
-			if !errors.Is(err, ErrCorrupt) {
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
 				t.Fatal(err)
 			}
 			return

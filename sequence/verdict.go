@@ -55,14 +55,15 @@ func (s *Sequencer) deadTime(f *market.Feed, ts, ingest int64) string {
 func (s *Sequencer) bury(fs *feedState, b *market.Batch, i int, why string) {
 	fs.counts.DLQ++
 	s.dead = append(s.dead, Dead{
-		Kind: b.Kind, Feed: b.Feed[i], Shard: b.Shard[i], Inst: b.Inst[i], EventTS: b.EventTS[i],
+		Kind: b.Kind, Row: uint32(i), Feed: b.Feed[i], Shard: b.Shard[i], Inst: b.Inst[i], EventTS: b.EventTS[i],
 		IngestTS: b.IngestTS[i], Seq: b.Seq[i], ID: b.ID[i], Reason: why,
 	})
 }
 
-func (s *Sequencer) keepLate(k *kindState, fs *feedState, b *market.Batch, i int) {
-	fs.counts.Late++
+func (s *Sequencer) keepLate(k *kindState, l *line, b *market.Batch, i int) {
+	l.fk.fs.counts.Late++
 	appendRange(&k.late, b, i, i+1)
+	k.missed = append(k.missed, l.w)
 	n := k.late.N - 1
 	k.late.TS[n], k.late.Epoch[n] = b.EventTS[i], 0
 	k.late.Flags[n] = b.Flags[i]&flagsIn | market.FlagLate
@@ -119,7 +120,7 @@ func (s *Sequencer) pushRows(b *market.Batch, from, to int) {
 		case duplicate:
 			fs.counts.Duplicate++
 		case late:
-			s.keepLate(k, fs, b, i)
+			s.keepLate(k, l, b, i)
 		}
 		k.seen(l, b.EventTS[i])
 	}
