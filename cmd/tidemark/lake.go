@@ -25,7 +25,7 @@ func newLakeCmd(a *app) *cobra.Command {
 	addLake(cmd.PersistentFlags(), name)
 	cmd.Annotations = map[string]string{"page": pageURL + "lake.md"}
 	cmd.AddCommand(newLakeInit(a, name), newLakeTables(a, name), newLakeShow(a, name), newLakeSnapshots(a, name), newLakeFiles(a, name), newLakeScan(a, name),
-		newLakeImport(a, name), newLakePublications(a, name), newLakeUndo(a, name), newLakeSQL(a, name))
+		newLakeImport(a, name), newLakePublications(a, name), newLakeUndo(a, name), newLakeSQL(a, name), newLakeDoctor(a, name))
 	return cmd
 }
 

@@ -244,3 +244,29 @@ func (Folder) Delete(_ context.Context, uri string) error {
 	}
 	return nil
 }
+
+// Unfinished implements Leftovers: temporary files.
+func (Folder) Unfinished(ctx context.Context, prefix string) ([]Info, error) {
+	root, err := localPath(prefix)
+	if err != nil {
+		return nil, err
+	}
+	var out []Info
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case d.IsDir() || !strings.HasPrefix(d.Name(), ".") || !strings.Contains(d.Name(), tempMark):
+			return nil
+		}
+		if fi, err := d.Info(); err == nil {
+			out = append(out, Info{URI: (&url.URL{Scheme: "file", Path: filepath.ToSlash(p)}).String(), Size: fi.Size(), Modified: fi.ModTime()})
+		}
+		return nil
+	})
+	return out, err
+}

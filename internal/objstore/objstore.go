@@ -76,6 +76,18 @@ func Get(ctx context.Context, s Store, uri string) ([]byte, error) {
 	return p, nil
 }
 
+// Keeper is a store that can be asked not to write over a file (on S3: If-None-Match).
+type Keeper interface {
+	// Keeps reports whether the file at uri, which must be there, is kept; where it is not, it is empty afterwards.
+	Keeps(ctx context.Context, uri string) (bool, error)
+}
+
+// Leftovers is a store in which processes that die leave parts of files.
+type Leftovers interface {
+	// Unfinished lists what under the prefix was begun and not finished; files that are being written are among them.
+	Unfinished(ctx context.Context, prefix string) ([]Info, error)
+}
+
 // Join appends path elements to a URI. The elements are escaped, so that they stay what
 // they are: one element each.
 func Join(uri string, elem ...string) string {

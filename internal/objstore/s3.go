@@ -265,6 +265,46 @@ func (s *S3) readOnce(ctx context.Context, uri, bucket, key string, p []byte, of
 	return n, nil // broken off: the caller goes on from here
 }
 
+// Keeps implements Keeper.
+func (s *S3) Keeps(ctx context.Context, uri string) (bool, error) {
+	bucket, key, err := split(uri, "s3")
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	_, err = s.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &bucket, Key: &key, Body: bytes.NewReader(nil), IfNoneMatch: aws.String("*"), ServerSideEncryption: s.sse, SSEKMSKeyId: s.key})
+	var status interface{ HTTPStatusCode() int }
+	if errors.As(err, &status) && (status.HTTPStatusCode() == http.StatusPreconditionFailed || status.HTTPStatusCode() == http.StatusConflict) {
+		return true, nil
+	}
+	if err != nil {
+		return false, failed("write", uri, err)
+	}
+	return false, nil
+}
+
+// Unfinished implements Leftovers: uploads in parts.
+func (s *S3) Unfinished(ctx context.Context, prefix string) ([]Info, error) {
+	bucket, key, err := split(prefix, "s3")
+	if err != nil {
+		return nil, err
+	}
+	var out []Info
+	pages := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &bucket, Prefix: &key})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, failed("list uploads of", prefix, err)
+		}
+		for _, u := range page.Uploads {
+			out = append(out, Info{URI: "s3://" + bucket + "/" + aws.ToString(u.Key), Modified: aws.ToTime(u.Initiated)})
+		}
+	}
+	return out, nil
+}
+
 // Stat implements Store.
 func (s *S3) Stat(ctx context.Context, uri string) (Info, error) {
 	bucket, key, err := split(uri, "s3")

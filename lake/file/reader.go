@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/parquet"
@@ -242,6 +243,36 @@ func (r *Reader) Meta() *metadata.FileMetaData { return r.meta }
 // sorted reports whether the footer names runs of a sort order.
 func (r *Reader) sorted(keys []Key) bool {
 	return len(r.runs) > 0 && slices.EqualFunc(r.sort, keys, func(name string, k Key) bool { return name == k.Column })
+}
+
+// Ordered reports whether the file says that its rows are sorted by these keys, with runs.
+func (r *Reader) Ordered(keys []Key) bool { return r.sorted(keys) }
+
+// Range is the least and the greatest value of an int, long or timestamptz column in the footer's
+// statistics; ok is false when it has none.
+func (r *Reader) Range(c *Column) (least, greatest int64, ok bool) {
+	if c.Type != Int && c.Type != Long && c.Type != Timestamptz {
+		return 0, 0, false
+	}
+	b, err := r.bind([]Column{*c})
+	if err != nil || b[0].leaf < 0 || b[0].times > 1 {
+		return 0, 0, false
+	}
+	value := func(raw []byte) int64 {
+		if len(raw) == 4 {
+			return int64(int32(binary.LittleEndian.Uint32(raw)))
+		}
+		return int64(binary.LittleEndian.Uint64(raw))
+	}
+	least, greatest = math.MaxInt64, math.MinInt64
+	for _, g := range r.groups {
+		cc := &g.cols[b[0].leaf]
+		if !cc.hasBounds || len(cc.least) != len(cc.greatest) || len(cc.least) != 4 && len(cc.least) != 8 {
+			return 0, 0, false
+		}
+		least, greatest, ok = min(least, value(cc.least)), max(greatest, value(cc.greatest)), true
+	}
+	return least, greatest, ok
 }
 
 // form is how values of a column come out of a page.
