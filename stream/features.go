@@ -179,8 +179,14 @@ func (f *Features) complete() [market.NumKinds]int64 {
 	return marks
 }
 
-// Step hands on what is complete and appends the rows that become final.
+// Step hands on what is complete and appends the rows that become final: none before all
+// rows that waited in the snapshot are there again.
 func (f *Features) Step(out *features.Rows) error {
+	for p := range f.parts {
+		if part := &f.parts[p]; part.next < part.reread {
+			return nil
+		}
+	}
 	marks := f.complete()
 	for k := range marks {
 		if marks[k] > f.pushed[k] {

@@ -325,8 +325,20 @@ func (d *driver) recover() {
 		for d.at[p] < len(part.entries) && part.entries[d.at[p]].offset < f.Next(p) {
 			d.at[p]++
 		}
-		for d.at[p] < d.heads[p] {
-			d.read(p)
+	}
+	for {
+		var left []int
+		for p := range d.log.parts {
+			if d.at[p] < d.heads[p] {
+				left = append(left, p)
+			}
+		}
+		if len(left) == 0 {
+			break
+		}
+		d.read(left[d.r.IntN(len(left))])
+		if d.r.IntN(4) == 0 {
+			d.step(false)
 		}
 	}
 	d.step(false)

@@ -1,0 +1,302 @@
+package stream_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/internal/objstore"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/specs"
+	"github.com/pinova-group/tidemark/stream"
+	"github.com/pinova-group/tidemark/stream/record"
+)
+
+// child is what a worker process of a test is told.
+type child struct {
+	Addr, Registry string
+	Name, Slot     string
+	Dir            string
+	Kinds          map[string][]market.Kind
+	Views          []string
+	SnapshotEvery  time.Duration
+	Broken         stream.Broken
+}
+
+const childEnv = "TIDEMARK_TEST_WORKER"
+
+// TestMain runs a worker when a test asks for a process that it may kill.
+func TestMain(m *testing.M) {
+	text := os.Getenv(childEnv)
+	if text == "" {
+		os.Exit(m.Run())
+	}
+	var c child
+	err := json.Unmarshal([]byte(text), &c)
+	if err == nil {
+		ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		err = c.run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func (c *child) run(ctx context.Context) error {
+	feeds := market.NewFeeds()
+	set, _, err := run.Check(c.Views, smallBarsOf(c.Views))
+	if err != nil {
+		return err
+	}
+	plan, err := features.CompileSet(set, features.Options{Feeds: feeds, Find: specs.Find})
+	if err != nil {
+		return err
+	}
+	schemas, err := record.NewSchemas(c.Registry, plan.Kinds())
+	if err != nil {
+		return err
+	}
+	uri, err := objstore.FolderURI(c.Dir)
+	if err != nil {
+		return err
+	}
+	j := &stream.Job{
+		Name: c.Name, Slot: c.Slot, Options: []kgo.Opt{kgo.SeedBrokers(c.Addr)}, Store: objstore.Folder{}, Dir: uri,
+		SnapshotEvery: c.SnapshotEvery, MaxPoll: 50, Now: time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}
+	for topic := range c.Kinds {
+		j.Topics = append(j.Topics, topic)
+	}
+	if err := j.Features(stream.FeaturesConfig{Plan: plan, Feeds: feeds, Schemas: schemas, Partitions: testPartitions, Kinds: c.Kinds, From: market.NoTime}); err != nil {
+		return err
+	}
+	j.Break(c.Broken)
+	return j.Run(ctx)
+}
+
+// smallBarsOf are the sizes of smallBars for some views.
+func smallBarsOf(views []string) map[string]string {
+	set := map[string]string{}
+	for key, v := range smallBars {
+		view, _, _ := strings.Cut(key, ".")
+		for _, name := range views {
+			if name == view {
+				set[key] = v
+			}
+		}
+	}
+	return set
+}
+
+// process is a worker that runs.
+type process struct {
+	cmd *exec.Cmd
+	log *os.File
+}
+
+func (c *child) start(t *testing.T) *process {
+	t.Helper()
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.OpenFile(filepath.Join(c.Dir, "..", "worker-"+c.Slot+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0]) //nolint:gosec // this test's own program
+	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	cmd.Stderr, cmd.Stdout = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return &process{cmd, log}
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Error(err)
+	}
+}
+
+func (p *process) wait() {
+	_ = p.cmd.Wait()
+	_ = p.log.Close()
+}
+
+func kills() int {
+	if n, err := strconv.Atoi(os.Getenv("TIDEMARK_TEST_KILLS")); err == nil {
+		return n
+	}
+	return 6
+}
+
+// Workers that are killed at any moment, or stopped until others have their place and woken
+// then, write each row once, and the right ones.
+func TestJob_SurvivesKillsAndZombies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills processes for some seconds")
+	}
+	c := newChaos(t)
+	if diff := c.run(t, kills()); diff != "" {
+		t.Errorf("rows (-engine +topics)\n%.4000s", diff)
+	}
+}
+
+// The test above finds what is wrong when a guarantee is taken away.
+func TestJob_KillsFindWhatIsBroken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills processes for some seconds")
+	}
+	for name, b := range map[string]stream.Broken{"no transaction": stream.NoTransaction, "no replay": stream.NoReplay, "no drop": stream.NoDrop} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 4 { // kills may miss the moment that matters
+				c := newChaos(t)
+				if c.broken = b; c.run(t, 10) != "" {
+					return
+				}
+			}
+			t.Error("nothing was found")
+		})
+	}
+}
+
+// chaos is a keyed features job whose workers are killed.
+type chaos struct {
+	*topicLog
+	seed   uint64
+	want   []string
+	child  child
+	broken stream.Broken
+	slots  [2]*process
+}
+
+func newChaos(t *testing.T) *chaos {
+	t.Helper()
+	feeds := market.NewFeeds()
+	var views []string
+	for _, v := range shippedSet(t).Views {
+		if stream.Keyed(v) {
+			views = append(views, v.Name)
+		}
+	}
+	keyed, _, err := run.Check(views, smallBarsOf(views))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := features.CompileSet(keyed, features.Options{Feeds: feeds, Find: specs.Find})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &chaos{seed: uint64(time.Now().UnixNano())}
+	t.Logf("seed %d", c.seed)
+	l, want := wantRows(t, rand.New(rand.NewPCG(c.seed, 7)), feeds, plan)
+	c.want = want
+	b := startBroker(t)
+	c.topicLog = newTopicLog(t, b, l, plan, feeds)
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	c.child = child{Addr: b.Addr(), Registry: b.RegistryURL(), Name: "keyed", Dir: dir, Kinds: c.kinds, Views: views}
+	return c
+}
+
+func (c *chaos) start(t *testing.T, slot int) {
+	t.Helper()
+	child := c.child
+	child.Slot, child.Broken = strconv.Itoa(slot), c.broken
+	child.SnapshotEvery = []time.Duration{100 * time.Millisecond, 2 * time.Second}[slot]
+	c.slots[slot] = child.start(t)
+}
+
+// run kills workers while the log is written, and returns how the rows differ in the end.
+func (c *chaos) run(t *testing.T, kills int) string {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() && c.broken == 0 {
+			for i := range c.slots {
+				text, _ := os.ReadFile(filepath.Join(c.child.Dir, "..", fmt.Sprintf("worker-%d.log", i)))
+				t.Logf("worker %d:\n%s", i, text)
+			}
+		}
+	})
+	entries := 0
+	for _, p := range c.log.parts {
+		entries += len(p.entries)
+	}
+	c.pace = time.Duration(kills) * 600 * time.Millisecond / time.Duration(entries)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(60+2*kills)*time.Second)
+	defer cancel()
+	for i := range c.slots {
+		c.start(t, i)
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		c.write(ctx, t, rand.New(rand.NewPCG(c.seed, 8)))
+	}()
+	r := rand.New(rand.NewPCG(c.seed, 9))
+	var zombies []*process
+	for n := range kills {
+		time.Sleep(time.Duration(200+r.IntN(600)) * time.Millisecond)
+		i := r.IntN(len(c.slots))
+		if n%5 == 4 {
+			c.slots[i].signal(t, syscall.SIGSTOP)
+			zombies = append(zombies, c.slots[i])
+		} else {
+			c.slots[i].signal(t, syscall.SIGKILL)
+			c.slots[i].wait()
+		}
+		c.start(t, i)
+		if len(zombies) > 0 && r.IntN(3) == 0 {
+			c.wake(t, zombies[0])
+			zombies = zombies[1:]
+		}
+	}
+	<-written
+	for _, z := range zombies {
+		c.wake(t, z)
+	}
+	got, order := c.waitRows(ctx, t, c.want)
+	for _, w := range c.slots {
+		w.signal(t, syscall.SIGTERM)
+		w.wait()
+		if code := w.cmd.ProcessState.ExitCode(); code != 0 && c.broken == 0 {
+			t.Errorf("a worker that was asked to end left with %d", code)
+		}
+	}
+	return order + cmp.Diff(c.want, got)
+}
+
+// wake lets a stopped worker go on: another has its slot, so it ends by itself.
+func (c *chaos) wake(t *testing.T, p *process) {
+	t.Helper()
+	p.signal(t, syscall.SIGCONT)
+	done := time.AfterFunc(30*time.Second, func() {
+		t.Error("a worker that was replaced does not end")
+		_ = p.cmd.Process.Kill()
+	})
+	p.wait()
+	done.Stop()
+}

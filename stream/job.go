@@ -1,0 +1,152 @@
+package stream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pinova-group/tidemark/internal/objstore"
+)
+
+// Errors that end a worker: trying again would not help.
+var (
+	// ErrTaken says that another worker has this one's slot.
+	ErrTaken = errors.New("another worker has this slot")
+	// ErrForeign says that the group's offsets or state were not written by this job.
+	ErrForeign = errors.New("state of the group is not of this job")
+)
+
+// TopicPartition is a place that a task reads.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+func (p TopicPartition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
+
+// machine is the state of a task. Its state and what it puts out are functions of the offsets
+// that its inputs were read to, at every step; so what is lost is computed again.
+type machine interface {
+	// start says where an input begins, before anything is read.
+	start(in int, offset int64)
+	// add takes records of an input, in the order of their offsets.
+	add(ctx context.Context, in int, recs []*kgo.Record) error
+	// step appends what became final since the last step.
+	step(ctx context.Context, out *outbox) error
+	// next is the offset at which an input is to be read on.
+	next(in int) int64
+	// snapshot appends the state. Restored from it, next is where to read on from.
+	snapshot(dst []byte) []byte
+}
+
+// Job is a streaming job: tasks that read topics and write topics, each record once. Workers
+// of the same name share its tasks; how they do it is in docs/design/0005-stream.md.
+type Job struct {
+	Name   string   // of the consumer group; in transactional ids and keys of snapshots
+	Slot   string   // of this worker among those of the job; of two with one slot the newer goes on
+	Topics []string // inputs, all with the same number of partitions
+	Single bool     // one task reads all partitions; else each partition of all topics has one
+
+	Options []kgo.Opt      // brokers, how to log in
+	Store   objstore.Store // of snapshots
+	Dir     string         // URI under which they are
+
+	SnapshotEvery time.Duration // of a task that reads; default 10 s
+	MaxPoll       int           // records of one transaction's input at most; default 20,000
+	Log           *slog.Logger  // nil: nobody is told
+
+	// Now is the clock that says when a snapshot is due and when an old one may be deleted;
+	// it has no part in what is written.
+	Now func() time.Time
+
+	// open makes the state of a task: with nothing read, or as a snapshot says.
+	open func(inputs []TopicPartition, snapshot []byte) (machine, error)
+
+	// broken is a guarantee that a test has taken away, to see that it finds what comes of it.
+	broken broken
+}
+
+type broken uint8
+
+const (
+	noTransaction broken = iota + 1 // rows are not of the transaction of their offsets
+	noReplay                        // a restored state is taken for that of the committed offsets
+	noDrop                          // rows of the replay are written again
+)
+
+const (
+	sessionTimeout     = 6 * time.Second
+	transactionTimeout = 5 * time.Second // below the session's, so that an open transaction ends before its tasks move
+	pollWait           = 200 * time.Millisecond
+	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
+)
+
+// Run works until ctx ends, which is no error, or until there is no point in going on. What
+// may pass (brokers that are down, transactions that were aborted) is tried again.
+func (j *Job) Run(ctx context.Context) error {
+	w := &worker{Job: *j}
+	w.SnapshotEvery = cmpOr(w.SnapshotEvery, 10*time.Second)
+	w.MaxPoll = cmpOr(w.MaxPoll, 20_000)
+	if w.Log == nil {
+		w.Log = slog.New(slog.DiscardHandler)
+	}
+	w.Log = w.Log.With(slog.String("job", j.Name), slog.String("slot", j.Slot))
+	wait := minRetry
+	for {
+		began := w.Now()
+		err := w.session(ctx)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // what a session says that was told to end is no news
+		}
+		switch {
+		case final(err):
+			return fmt.Errorf("job %s: %w", j.Name, err)
+		case w.Now().Sub(began) > maxRetry:
+			wait = minRetry
+		}
+		w.Log.Warn("session ended, the next one begins", slog.Any("error", err), slog.Duration("in", wait))
+		pause, cancel := context.WithTimeout(ctx, wait)
+		<-pause.Done()
+		cancel()
+		wait = min(2*wait, maxRetry)
+	}
+}
+
+func cmpOr[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// final reports whether the next session would end as this one did.
+func final(err error) bool {
+	for _, e := range []error{
+		ErrTaken, ErrForeign, ErrUnequal, ErrBehind, ErrCorrupt, ErrPartitions,
+		kerr.FencedInstanceID, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
+		kerr.SaslAuthenticationFailed, kerr.InconsistentGroupProtocol,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func comparePlaces(a, b TopicPartition) int {
+	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+}
+
+func outOfRange(err error) error {
+	if errors.Is(err, kerr.OffsetOutOfRange) {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return err
+}

@@ -1,0 +1,318 @@
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/internal/objstore"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/sequence"
+	"github.com/pinova-group/tidemark/stream"
+	"github.com/pinova-group/tidemark/stream/broker"
+	"github.com/pinova-group/tidemark/stream/record"
+)
+
+const testPartitions = 2
+
+func startBroker(t *testing.T) *broker.Broker {
+	t.Helper()
+	b, err := broker.Start(t.TempDir(), broker.Options{Warn: func(s string) { t.Log(s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+func newClient(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+// topicLog is a sequenced log in topics of a broker.
+type topicLog struct {
+	addr    string
+	log     *sequencedLog
+	pace    time.Duration // between the entries written
+	plan    *features.Plan
+	feeds   *market.Feeds
+	schemas *record.Schemas
+	kinds   map[string][]market.Kind // of input topics
+}
+
+func inputTopic(part string) (topic string, partition int32) {
+	name, p, ok := strings.Cut(part, "/")
+	if ok {
+		partition = int32(p[0] - '0')
+	}
+	return "processed." + name, partition
+}
+
+func newTopicLog(t *testing.T, b *broker.Broker, l *sequencedLog, plan *features.Plan, feeds *market.Feeds) *topicLog {
+	t.Helper()
+	schemas, err := record.NewSchemas(b.RegistryURL(), plan.Kinds())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tl := &topicLog{addr: b.Addr(), log: l, plan: plan, feeds: feeds, schemas: schemas, kinds: map[string][]market.Kind{}}
+	for _, p := range l.parts {
+		topic, _ := inputTopic(p.Name)
+		tl.kinds[topic] = p.Kinds
+	}
+	names := tl.inputs()
+	for _, o := range plan.Outputs() {
+		if !strings.Contains(o.Name, "(") {
+			names = append(names, fmt.Sprintf("feature.%s.v%d", o.Name, o.Version))
+		}
+	}
+	resps, err := kadm.NewClient(newClient(t, tl.addr)).CreateTopics(context.Background(), testPartitions, 1, nil, names...)
+	if err == nil {
+		err = resps.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tl
+}
+
+func (tl *topicLog) inputs() []string {
+	var names []string
+	for topic := range tl.kinds {
+		names = append(names, topic)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// write puts the log into its topics, a few entries at a time.
+func (tl *topicLog) write(ctx context.Context, t *testing.T, r *rand.Rand) {
+	t.Helper()
+	cl := newClient(t, tl.addr, kgo.ProducerLinger(0))
+	enc := record.NewEventEncoder(tl.schemas, tl.feeds, tl.log.insts)
+	send := func(recs []*kgo.Record) {
+		if err := cl.ProduceSync(ctx, recs...).FirstErr(); err != nil {
+			t.Error(err)
+		}
+	}
+	// Partitions without rows come first: nothing is complete before they are.
+	has := map[string]bool{}
+	for _, p := range tl.log.parts {
+		has[p.Name] = p.Name != "rest"
+	}
+	for topic, kinds := range tl.kinds {
+		for p := range int32(testPartitions) {
+			if !has[fmt.Sprintf("%s/%d", strings.TrimPrefix(topic, "processed."), p)] {
+				send(tl.records(ctx, t, enc, topic, p, kinds, &entry{marks: tl.log.final}))
+			}
+		}
+	}
+	at := make([]int, len(tl.log.parts))
+	for {
+		var left []int
+		for p, part := range tl.log.parts {
+			if at[p] < len(part.entries) && part.Name != "rest" {
+				left = append(left, p)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		p := left[r.IntN(len(left))]
+		part := tl.log.parts[p]
+		topic, partition := inputTopic(part.Name)
+		send(tl.records(ctx, t, enc, topic, partition, part.Kinds, part.entries[at[p]]))
+		at[p]++
+		time.Sleep(tl.pace)
+	}
+}
+
+func (tl *topicLog) records(ctx context.Context, t *testing.T, enc *record.EventEncoder, topic string, partition int32, kinds []market.Kind, e *entry) []*kgo.Record {
+	t.Helper()
+	var recs []*kgo.Record
+	add := func(b *market.Batch, i int) *kgo.Record {
+		value, err := enc.AppendEvent(ctx, nil, b, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &kgo.Record{Topic: topic, Partition: partition, Value: value, Timestamp: time.UnixMicro(b.TS[i])}
+		recs = append(recs, r)
+		return r
+	}
+	for _, b := range e.rows.Batches {
+		for i := 0; b != nil && i < b.N; i++ {
+			add(b, i)
+		}
+	}
+	for _, k := range kinds {
+		if e.marks[k] == market.NoTime {
+			continue
+		}
+		b := market.NewBatch(market.KindWatermark)
+		b.AppendEnvelope(&market.Envelope{EventTS: e.marks[k], IngestTS: e.marks[k], Feed: 1})
+		b.TS[0] = e.marks[k]
+		record.AddMark(add(b, 0), tl.plan.Kinds(), k, &sequence.Counts{})
+	}
+	return recs
+}
+
+func (tl *topicLog) job(name, slot string, store objstore.Store, single bool) *stream.Job {
+	j := &stream.Job{
+		Name: name, Slot: slot, Topics: tl.inputs(), Single: single, Options: []kgo.Opt{kgo.SeedBrokers(tl.addr)},
+		Store: store, Dir: "mem://state/" + name, SnapshotEvery: 50 * time.Millisecond, MaxPoll: 50, Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}
+	err := j.Features(stream.FeaturesConfig{
+		Plan: tl.plan, Feeds: tl.feeds, Schemas: tl.schemas, Partitions: testPartitions, Kinds: tl.kinds, From: market.NoTime,
+	})
+	if err != nil {
+		panic(err)
+	}
+	return j
+}
+
+// rows reads all committed rows of all views and prints them, and tells of entities whose
+// rows are not in order.
+func (tl *topicLog) rows(ctx context.Context, t *testing.T) (out []string, order string) {
+	t.Helper()
+	byTopic := map[string]int{}
+	for i, o := range tl.plan.Outputs() {
+		if !strings.Contains(o.Name, "(") {
+			byTopic[fmt.Sprintf("feature.%s.v%d", o.Name, o.Version)] = i
+		}
+	}
+	decs := map[string]*record.RowDecoder{}
+	last := map[string]int64{}
+	for _, r := range readCommitted(ctx, t, tl.addr, byTopic) {
+		o := &tl.plan.Outputs()[byTopic[r.Topic]]
+		d := decs[r.Topic]
+		if d == nil {
+			id, err := tl.schemas.View(ctx, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d = record.NewRowDecoder(id, o)
+			decs[r.Topic] = d
+		}
+		rows := features.Rows{Views: make([]features.ViewRows, byTopic[r.Topic]+1)}
+		if err := d.Decode(r.Value, &rows.Views[byTopic[r.Topic]]); err != nil {
+			t.Fatal(err)
+		}
+		v := &rows.Views[byTopic[r.Topic]]
+		at := fmt.Sprint(r.Topic, r.Partition, d.Names(v.Entity[0]))
+		if ts := v.RowTS[0]; ts < last[at] {
+			order += fmt.Sprintf("%s: row of %d comes after one of %d\n", at, ts, last[at])
+		}
+		last[at] = v.RowTS[0]
+		out = printRows(out, tl.plan, func(_ int, e uint32) []string { return d.Names(e) }, &rows)
+	}
+	slices.Sort(out)
+	return out, order
+}
+
+func readCommitted[V any](ctx context.Context, t *testing.T, addr string, topics map[string]V) []*kgo.Record {
+	t.Helper()
+	var names []string
+	for n := range topics {
+		names = append(names, n)
+	}
+	ends, err := kadm.NewClient(newClient(t, addr)).ListCommittedOffsets(ctx, names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, left := map[string]map[int32]kgo.Offset{}, map[string]int64{}
+	for topic, ps := range ends {
+		from[topic] = map[int32]kgo.Offset{}
+		for p, o := range ps {
+			from[topic][p] = kgo.NewOffset().At(0)
+			if o.Offset > 0 {
+				left[fmt.Sprint(topic, p)] = o.Offset
+			}
+		}
+	}
+	cl := newClient(t, addr, kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
+	var recs []*kgo.Record
+	for len(left) > 0 {
+		fs := cl.PollFetches(ctx)
+		if err := fs.Err0(); err != nil {
+			t.Fatalf("read to the end: %v, left %v", err, left)
+		}
+		fs.EachRecord(func(r *kgo.Record) {
+			at := fmt.Sprint(r.Topic, r.Partition)
+			if r.Offset+1 >= left[at] {
+				delete(left, at)
+			}
+			if !r.Attrs.IsControl() {
+				recs = append(recs, r)
+			}
+		})
+	}
+	return recs
+}
+
+// wantRows is a log with many rows, and what an engine gives that has it at once: without
+// alerts, and without views that are parents only.
+func wantRows(t *testing.T, r *rand.Rand, feeds *market.Feeds, plan *features.Plan) (*sequencedLog, []string) {
+	t.Helper()
+	for range 100 {
+		l := newLog(t, r, feeds, plan)
+		want := slices.DeleteFunc(l.plain(t, plan), func(s string) bool {
+			return strings.Contains(s, " alert ") || strings.Contains(strings.Fields(s)[0], "(")
+		})
+		if len(want) > 1000 {
+			return l, want
+		}
+	}
+	t.Fatal("no log has rows")
+	return nil, nil
+}
+
+// waitRows waits until there are as many rows as wanted, and then for one too many.
+func (tl *topicLog) waitRows(ctx context.Context, t *testing.T, want []string) (got []string, order string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if got, _ = tl.rows(ctx, t); len(got) >= len(want) || time.Now().After(deadline) {
+			time.Sleep(300 * time.Millisecond)
+			return tl.rows(ctx, t)
+		}
+	}
+}
+
+func TestJob_RowsInTopicsAreThoseOfTheEngine(t *testing.T) {
+	feeds := market.NewFeeds()
+	plan := compileShipped(t, feeds)
+	r := rand.New(rand.NewPCG(3, 7))
+	l, want := wantRows(t, r, feeds, plan)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tl := newTopicLog(t, startBroker(t), l, plan, feeds)
+	run, stop := context.WithCancel(ctx)
+	done := make(chan error)
+	go func() { done <- tl.job("all", "0", &objstore.Memory{}, true).Run(run) }()
+	tl.write(ctx, t, r)
+	got, order := tl.waitRows(ctx, t, want)
+	if diff := order + cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-engine +topics)\n%.4000s", diff)
+	}
+	stop()
+	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}

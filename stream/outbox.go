@@ -1,0 +1,37 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// outbox collects the records of one transaction. Its memory is used again by the next one,
+// so a record is good until reset.
+type outbox struct {
+	recs    []*kgo.Record
+	n       int // records in use
+	bytes   []byte
+	headers []kgo.RecordHeader
+}
+
+// reset empties the outbox once its records are acknowledged.
+func (o *outbox) reset() { o.n, o.bytes, o.headers = 0, o.bytes[:0], o.headers[:0] }
+
+// add appends a record for a place and time (µs), and returns it for its key, value and headers.
+func (o *outbox) add(topic string, partition int32, ts int64) *kgo.Record {
+	if o.n == len(o.recs) {
+		o.recs = append(o.recs, new(kgo.Record))
+	}
+	r := o.recs[o.n]
+	o.n++
+	*r = kgo.Record{Topic: topic, Partition: partition, Timestamp: time.UnixMicro(ts), Headers: r.Headers[:0]}
+	return r
+}
+
+// keep makes bytes that live as long as the records: fill appends them.
+func (o *outbox) keep(fill func(dst []byte) []byte) []byte {
+	n := len(o.bytes)
+	o.bytes = fill(o.bytes)
+	return o.bytes[n:len(o.bytes):len(o.bytes)]
+}

@@ -1,0 +1,227 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// keepMetadata remembers the metadata of the offsets that recover is called with next.
+func (w *worker) keepMetadata(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	w.metadata = map[TopicPartition]string{}
+	for _, g := range resp.Groups {
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				if p.Metadata != nil {
+					w.metadata[TopicPartition{t.Topic, p.Partition}] = *p.Metadata
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// recover makes the tasks of an assignment as they were at the committed offsets, and
+// returns where the client is to read on from.
+func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	cl, err := kgo.NewClient(w.Options...)
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	first, err := adm.ListStartOffsets(ctx, w.Topics...)
+	if err == nil {
+		err = first.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list offsets: %w", err)
+	}
+	topics := map[string]int32{}
+	for topic, ps := range first {
+		topics[topic] = int32(len(ps))
+	}
+	if _, err := tasksOf(topics); err != nil {
+		return nil, err
+	}
+	a := &assignment{owner: map[TopicPartition]place{}, fresh: true}
+	for _, inputs := range w.tasksOf(committed) {
+		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]*kgo.Record, len(inputs))}
+		if w.Single {
+			t.number = 0
+		}
+		a.tasks = append(a.tasks, t)
+		for in, at := range inputs {
+			a.owner[at] = place{t, in}
+		}
+	}
+	began := w.Now()
+	if err := each(a.tasks, func(t *task) error { return w.recoverTask(ctx, t, committed, first) }); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(a.tasks) > 0 {
+		w.Log.Info("tasks recovered", slog.Int("tasks", len(a.tasks)), slog.Duration("in", w.Now().Sub(began)))
+	}
+	at := map[string]map[int32]kgo.Offset{}
+	for _, t := range a.tasks {
+		for in, p := range t.inputs {
+			if at[p.Topic] == nil {
+				at[p.Topic] = map[int32]kgo.Offset{}
+			}
+			at[p.Topic][p.Partition] = kgo.NewOffset().At(t.state.next(in))
+		}
+	}
+	w.current.Store(a)
+	return at, nil
+}
+
+// tasksOf groups partitions into the inputs of tasks: of each, its topics in order.
+func (w *worker) tasksOf(committed map[string]map[int32]kgo.Offset) [][]TopicPartition {
+	by := map[int32][]TopicPartition{}
+	for topic, ps := range committed {
+		for p := range ps {
+			n := p
+			if w.Single {
+				n = 0
+			}
+			by[n] = append(by[n], TopicPartition{topic, p})
+		}
+	}
+	var tasks [][]TopicPartition
+	for _, inputs := range by {
+		slices.SortFunc(inputs, comparePlaces)
+		tasks = append(tasks, inputs)
+	}
+	slices.SortFunc(tasks, func(a, b []TopicPartition) int { return int(a[0].Partition) - int(b[0].Partition) })
+	return tasks
+}
+
+func (w *worker) recoverTask(ctx context.Context, t *task, committed map[string]map[int32]kgo.Offset, first kadm.ListedOffsets) error {
+	var newest pointer
+	for _, at := range t.inputs {
+		offset := committed[at.Topic][at.Partition].EpochOffset().Offset
+		p, ok := readPointer(w.metadata[at])
+		switch {
+		case offset < 0:
+		case !ok:
+			return fmt.Errorf("%w: group %s has an offset of %s that something else committed; give the job another name, or delete the group", ErrForeign, w.Name, at)
+		case newest == "" || p.number() > newest.number():
+			newest = p
+		}
+	}
+	if newest == "" {
+		return w.begin(ctx, t, first)
+	}
+	state, err := w.snaps.get(ctx, newest)
+	if err != nil {
+		return err
+	}
+	if t.state, err = w.open(t.inputs, state); err != nil {
+		return fmt.Errorf("task %d: %w", t.number, err)
+	}
+	t.inUse, t.last, t.taken, t.read = newest, newest.number(), w.Now(), true
+	if err := w.replay(ctx, t, committed); err != nil {
+		return fmt.Errorf("task %d: replay from the snapshot: %w", t.number, err)
+	}
+	if err := w.snaps.sweep(ctx, t.number, newest, w.Now()); err != nil {
+		w.Log.Warn("old state was not deleted", slog.Int64("task", t.number), slog.Any("error", err))
+	}
+	return nil
+}
+
+// begin makes the state of a task that has never committed, and writes it down: where it
+// began is then known to whoever recovers it, whatever happens to the topics' beginnings.
+func (w *worker) begin(ctx context.Context, t *task, first kadm.ListedOffsets) error {
+	var err error
+	if t.state, err = w.open(t.inputs, nil); err != nil {
+		return fmt.Errorf("task %d: %w", t.number, err)
+	}
+	for in, at := range t.inputs {
+		o, ok := first.Lookup(at.Topic, at.Partition)
+		if !ok {
+			return fmt.Errorf("%s has no first offset", at)
+		}
+		t.state.start(in, o.Offset)
+	}
+	p := newPointer(t.number, 0)
+	if err := w.snaps.put(ctx, p, t.state.snapshot(nil)); err != nil {
+		return err
+	}
+	t.ready, t.taken = p, w.Now()
+	return nil
+}
+
+// errGone says that input which the state needs is not there any more.
+var errGone = errors.New("the topic does not reach back to the snapshot any more; its retention is too short")
+
+// replay reads each input from where the snapshot has it to where output is committed. What
+// comes out is there already and is dropped.
+func (w *worker) replay(ctx context.Context, t *task, committed map[string]map[int32]kgo.Offset) error {
+	from := map[string]map[int32]kgo.Offset{}
+	left := map[TopicPartition]int64{}
+	for in, at := range t.inputs {
+		to, next := committed[at.Topic][at.Partition].EpochOffset().Offset, t.state.next(in)
+		if to <= next {
+			continue
+		}
+		left[at] = to
+		if from[at.Topic] == nil {
+			from[at.Topic] = map[int32]kgo.Offset{}
+		}
+		from[at.Topic][at.Partition] = kgo.NewOffset().At(next)
+	}
+	if len(left) == 0 || w.broken == noReplay {
+		return nil
+	}
+	cl, err := kgo.NewClient(append(slices.Clone(w.Options), kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait))...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for len(left) > 0 {
+		fetches := cl.PollRecords(ctx, w.MaxPoll)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for _, e := range fetches.Errors() {
+			return fmt.Errorf("%s/%d: %w", e.Topic, e.Partition, outOfRange(e.Err))
+		}
+		var err error
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			at := TopicPartition{p.Topic, p.Partition}
+			to, ok := left[at]
+			if !ok || err != nil || len(p.Records) == 0 {
+				return
+			}
+			recs := p.Records
+			if recs[len(recs)-1].Offset+1 >= to {
+				n, _ := slices.BinarySearchFunc(recs, to, func(r *kgo.Record, to int64) int { return int(r.Offset - to) })
+				recs = recs[:n]
+				delete(left, at)
+			}
+			if len(recs) > 0 {
+				err = t.state.add(ctx, slices.Index(t.inputs, at), recs)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if err := t.state.step(ctx, &t.out); err != nil {
+			return err
+		}
+		if w.broken != noDrop {
+			t.out.reset()
+		}
+	}
+	return nil
+}

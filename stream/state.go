@@ -1,0 +1,94 @@
+package stream
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pinova-group/tidemark/internal/objstore"
+)
+
+// pointer names a snapshot of a task: <task>/<number>-<random>. It rides in the metadata of
+// the offsets of the task's inputs, after pointerMark. The number grows with each snapshot
+// of the task; the random part keeps a worker that was thought dead off the files of its heir.
+type pointer string
+
+const pointerMark = "tidemark1 "
+
+// number is the pointer's, -1 of one that is none.
+func (p pointer) number() int64 {
+	_, rest, ok := strings.Cut(string(p), "/")
+	digits, _, ok2 := strings.Cut(rest, "-")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || !ok2 || err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+func newPointer(task, number int64) pointer {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return pointer(fmt.Sprintf("%d/%016d-%s", task, number, hex.EncodeToString(b[:])))
+}
+
+// readPointer reads the metadata of an offset; ok is false when it is not ours.
+func readPointer(metadata string) (p pointer, ok bool) {
+	text, ok := strings.CutPrefix(metadata, pointerMark)
+	p = pointer(text)
+	return p, ok && p.number() >= 0
+}
+
+func (p pointer) metadata() *string {
+	s := pointerMark + string(p)
+	return &s
+}
+
+// snapshots keeps the state of tasks in an object store.
+type snapshots struct {
+	store objstore.Store
+	dir   string
+}
+
+func (s *snapshots) uri(p pointer) string { return objstore.Join(s.dir, string(p)) }
+
+func (s *snapshots) put(ctx context.Context, p pointer, state []byte) error {
+	if err := objstore.Put(ctx, s.store, s.uri(p), state); err != nil {
+		return fmt.Errorf("write snapshot %s: %w", s.uri(p), err)
+	}
+	return nil
+}
+
+func (s *snapshots) get(ctx context.Context, p pointer) ([]byte, error) {
+	state, err := objstore.Get(ctx, s.store, s.uri(p))
+	if err != nil {
+		return nil, fmt.Errorf("read snapshot %s: %w", s.uri(p), err)
+	}
+	return state, nil
+}
+
+// orphanAge is how old a snapshot must be that nobody points to before it is deleted: a
+// worker that writes one commits its pointer long before, or never.
+const orphanAge = time.Hour
+
+// sweep deletes old snapshots of a task below the one in use and the one before it.
+func (s *snapshots) sweep(ctx context.Context, task int64, inUse pointer, now time.Time) error {
+	prefix := objstore.Join(s.dir, strconv.FormatInt(task, 10)) + "/"
+	for info, err := range s.store.List(ctx, prefix) {
+		if err != nil {
+			return err
+		}
+		p := pointer(strings.TrimPrefix(info.URI, strings.TrimSuffix(s.dir, "/")+"/"))
+		if p == inUse || p.number() < 0 || now.Sub(info.Modified) < orphanAge {
+			continue
+		}
+		if err := s.store.Delete(ctx, info.URI); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,367 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// errAborted says that a transaction was aborted: what its tasks are ahead of is computed again.
+var errAborted = errors.New("transaction was aborted")
+
+// errLost says that the group does not count us as its member any more.
+var errLost = errors.New("membership of the group was lost")
+
+// worker works on the tasks that its group assigns to it.
+type worker struct {
+	Job
+	snaps     snapshots
+	member    string                    // who we were in the last session
+	metadata  map[TopicPartition]string // of the offsets fetched last
+	current   atomic.Pointer[assignment]
+	uploads   sync.WaitGroup
+	committed func(*assignment) // test hook; nil: nothing
+}
+
+// assignment is what the group gave to this worker, recovered.
+type assignment struct {
+	tasks []*task
+	owner map[TopicPartition]place
+	fresh bool // nothing was done with it yet
+}
+
+// place is where records of a partition go.
+type place struct {
+	task *task
+	in   int
+}
+
+// task is one task at work.
+type task struct {
+	number int64
+	inputs []TopicPartition
+	state  machine
+	dirty  []bool // inputs that were read since the last commit
+	out    outbox
+	recs   [][]*kgo.Record // of each input, in this cycle
+
+	inUse, before pointer      // committed last, and the one before it
+	ready         pointer      // written, to be committed
+	last          int64        // greatest number given
+	taken         time.Time    // when the last one was made
+	upload        chan pointer // of the one under way; nil: none
+	read          bool         // records came since the last one
+}
+
+// session joins the group and works until something ends it.
+func (w *worker) session(ctx context.Context) error {
+	w.snaps = snapshots{w.Store, w.Dir}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := w.mayJoin(ctx); err != nil {
+		return err
+	}
+	drop := func(context.Context, *kgo.Client, map[string][]int32) { w.current.Store(nil) }
+	id := w.Name + "-" + w.Slot
+	sess, err := kgo.NewGroupTransactSession(append(slices.Clone(w.Options),
+		kgo.ConsumerGroup(w.Name), kgo.InstanceID(id), kgo.TransactionalID(id),
+		kgo.SessionTimeout(sessionTimeout), kgo.TransactionTimeout(transactionTimeout),
+		kgo.ConsumeTopics(w.Topics...), kgo.Balancers(balancer{w.Single}),
+		kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
+		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, _ map[string][]int32) {
+			w.current.Store(nil)
+			// In the group we are the slot's owner now. This fences whoever was it as a producer
+			// too, and ends what it left open, before offsets are asked for.
+			if _, _, err := cl.ProducerID(ctx); err != nil {
+				cancel(err)
+			}
+		}), kgo.OnPartitionsRevoked(drop),
+		kgo.OnPartitionsLost(func(context.Context, *kgo.Client, map[string][]int32) {
+			w.current.Store(nil)
+			cancel(errLost) // the client would join again by itself, but the place may be another's
+		}),
+		kgo.OnOffsetsFetched(w.keepMetadata),
+		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			at, err := w.recover(ctx, offsets)
+			if err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("recover: %w", err))
+			}
+			return at, err
+		}))...)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		w.member, _ = sess.Client().GroupMetadata()
+		w.uploads.Wait()
+		w.current.Store(nil)
+		sess.CloseAllowingRebalance() // a static member leaves its tasks to itself
+	}()
+	for {
+		err := w.cycle(ctx, sess)
+		sess.AllowRebalance()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// cycle is one transaction: poll, work, commit.
+func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) error {
+	poll, cancel := context.WithTimeout(ctx, pollWait)
+	fetches := sess.PollRecords(poll, w.MaxPoll)
+	cancel()
+	for _, e := range fetches.Errors() {
+		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
+			return fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, e.Err)
+		}
+	}
+	a := w.current.Load()
+	if a == nil {
+		return nil
+	}
+	if a.fresh {
+		// A session aborts the first transaction after a rebalance, whatever it holds. So
+		// an empty one is aborted, and the client goes back to the committed offsets.
+		a.fresh = false
+		if err := sess.Begin(); err != nil {
+			return err
+		}
+		_, err := sess.End(ctx, kgo.TryAbort)
+		return err
+	}
+	var foreign error
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) == 0 {
+			return
+		}
+		at, ok := a.owner[TopicPartition{p.Topic, p.Partition}]
+		if !ok {
+			foreign = fmt.Errorf("%s/%d was read, which is of no task", p.Topic, p.Partition)
+			return
+		}
+		at.task.recs[at.in] = append(at.task.recs[at.in], p.Records...)
+	})
+	if foreign != nil {
+		return foreign
+	}
+	if err := each(a.tasks, func(t *task) error { return t.work(ctx) }); err != nil {
+		return err
+	}
+	return w.commit(ctx, sess, a)
+}
+
+// work feeds what was polled to the task.
+func (t *task) work(ctx context.Context) error {
+	for in, recs := range t.recs {
+		if len(recs) == 0 {
+			continue
+		}
+		if err := t.state.add(ctx, in, recs); err != nil {
+			return err
+		}
+		t.dirty[in], t.read, t.recs[in] = true, true, recs[:0]
+	}
+	return t.state.step(ctx, &t.out)
+}
+
+// each calls fn for all tasks, as many at a time as there are cores.
+func each(tasks []*task, fn func(*task) error) error {
+	if len(tasks) == 1 {
+		return fn(tasks[0])
+	}
+	var next atomic.Int64
+	errs := make([]error, min(len(tasks), runtime.GOMAXPROCS(0)))
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			for errs[i] == nil {
+				n := int(next.Add(1)) - 1
+				if n >= len(tasks) {
+					return
+				}
+				errs[i] = fn(tasks[n])
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// commit writes what the tasks put out and how far they read, as one.
+func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment) error {
+	now := w.Now()
+	due := false
+	for _, t := range a.tasks {
+		w.snapshot(ctx, t, now)
+		due = due || t.out.n > 0 || t.ready != ""
+	}
+	if !due {
+		return nil
+	}
+	if err := sess.Begin(); err != nil {
+		return err
+	}
+	produce := sess.Produce
+	if w.broken == noTransaction {
+		cl, err := kgo.NewClient(append(slices.Clone(w.Options), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		produce = func(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) {
+			promise(r, cl.ProduceSync(ctx, r).FirstErr())
+		}
+	}
+	var lost atomic.Pointer[error]
+	acked := func(_ *kgo.Record, err error) {
+		if err != nil {
+			lost.CompareAndSwap(nil, &err)
+		}
+	}
+	for _, t := range a.tasks {
+		for _, r := range t.out.recs[:t.out.n] {
+			produce(ctx, r, acked)
+		}
+	}
+	if err := sess.Client().Flush(ctx); err != nil {
+		return err
+	}
+	if err := lost.Load(); err != nil {
+		_, aerr := sess.End(ctx, kgo.TryAbort)
+		return errors.Join(fmt.Errorf("write: %w", *err), aerr)
+	}
+	ok, err := sess.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		req.Topics = a.offsets()
+		return nil
+	}), kgo.TryCommit)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errAborted
+	}
+	for _, t := range a.tasks {
+		t.out.reset()
+		clear(t.dirty)
+		if t.ready != "" {
+			w.retire(ctx, t.before)
+			t.before, t.inUse, t.ready = t.inUse, t.ready, ""
+		}
+	}
+	if w.committed != nil {
+		w.committed(a)
+	}
+	return nil
+}
+
+// offsets are how far the tasks read, with the pointers of their snapshots.
+func (a *assignment) offsets() []kmsg.TxnOffsetCommitRequestTopic {
+	by := map[string]*kmsg.TxnOffsetCommitRequestTopic{}
+	for _, t := range a.tasks {
+		p := t.inUse
+		if t.ready != "" {
+			p = t.ready
+		}
+		meta := p.metadata()
+		for in, at := range t.inputs {
+			if !t.dirty[in] && t.ready == "" {
+				continue
+			}
+			topic := by[at.Topic]
+			if topic == nil {
+				n := kmsg.NewTxnOffsetCommitRequestTopic()
+				n.Topic = at.Topic
+				topic = &n
+				by[at.Topic] = topic
+			}
+			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = at.Partition, t.state.next(in), -1, meta
+			topic.Partitions = append(topic.Partitions, rp)
+		}
+	}
+	var topics []kmsg.TxnOffsetCommitRequestTopic
+	for _, topic := range by {
+		topics = append(topics, *topic)
+	}
+	return topics
+}
+
+// snapshot begins to write the task's state when it is time, and notes what is written.
+func (w *worker) snapshot(ctx context.Context, t *task, now time.Time) {
+	if t.upload != nil {
+		select {
+		case p := <-t.upload:
+			t.upload, t.ready = nil, p
+		default:
+		}
+		return
+	}
+	if !t.read || t.ready != "" || now.Sub(t.taken) < w.SnapshotEvery {
+		return
+	}
+	t.taken, t.read = now, false
+	t.last++
+	p, state, done := newPointer(t.number, t.last), t.state.snapshot(nil), make(chan pointer, 1)
+	t.upload = done
+	w.uploads.Go(func() {
+		if err := w.snaps.put(ctx, p, state); err != nil {
+			w.Log.Warn("state was not written; the next try is in a while", slog.Int64("task", t.number), slog.Any("error", err))
+			p = ""
+		}
+		done <- p
+	})
+}
+
+// retire deletes a snapshot that nothing can need any more.
+func (w *worker) retire(ctx context.Context, p pointer) {
+	if p == "" {
+		return
+	}
+	w.uploads.Go(func() {
+		if err := w.Store.Delete(ctx, w.snaps.uri(p)); err != nil {
+			w.Log.Warn("old state was not deleted", slog.String("uri", w.snaps.uri(p)), slog.Any("error", err))
+		}
+	})
+}
+
+// mayJoin is ErrTaken when another worker has our place in the group since our last session:
+// it is the newer one, and goes on. Before the first session we are.
+func (w *worker) mayJoin(ctx context.Context) error {
+	if w.member == "" {
+		return nil
+	}
+	cl, err := kgo.NewClient(w.Options...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Groups = []string{w.Name}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	for _, g := range resp.Groups {
+		for _, m := range g.Members {
+			if m.InstanceID != nil && *m.InstanceID == w.Name+"-"+w.Slot && m.MemberID != w.member {
+				return ErrTaken
+			}
+		}
+	}
+	return nil
+}
