@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -37,7 +38,8 @@ type Broker struct {
 	journal  *journal
 	registry *registry
 	lock     *os.File
-	failed   atomic.Bool // something could not be written: nothing is done any more, the next start repairs
+	failed   chan struct{} // closed when something could not be written: nothing is done any more, the next start repairs
+	failing  sync.Once
 	closed   atomic.Bool
 	warn     func(text string)
 }
@@ -47,7 +49,6 @@ type Broker struct {
 // one that did not end by Close.
 const (
 	kafkaDir    = "kafka"
-	pidsFile    = "pids.log" // in kafka/: the producers
 	schemaFile  = "schemas.jsonl"
 	journalFile = "commit.json"
 	dirtyFile   = "dirty"
@@ -68,7 +69,7 @@ var settings = map[string]string{
 // Start runs a broker on a data folder, which is made when missing. A folder that is in
 // use by another broker is refused; one that was left by a crash is repaired first.
 func Start(dir string, opt Options) (*Broker, error) {
-	b := &Broker{dir: dir, warn: opt.Warn}
+	b := &Broker{dir: dir, warn: opt.Warn, failed: make(chan struct{})}
 	if b.warn == nil {
 		b.warn = func(string) {}
 	}
@@ -84,7 +85,7 @@ func Start(dir string, opt Options) (*Broker, error) {
 	if err := lockFile(b.lock); err != nil {
 		_ = b.lock.Close()
 		return nil, &fault.Error{Code: "broker_held", Message: "another broker runs on this data folder", Where: dir, Why: err.Error(), Exit: fault.ExitHeld, Cause: err,
-			Remedy: "use that one, or another --data"}
+			Remedy: "use that one, or another folder: --dir"}
 	}
 	if err := b.start(opt, crashed); err != nil {
 		_ = b.lock.Close() // dirty stays
@@ -97,21 +98,21 @@ func (b *Broker) start(opt Options, crashed bool) (err error) {
 	if crashed {
 		if err := b.repair(); err != nil {
 			return &fault.Error{Code: "broker_repair", Message: "cannot repair the broker's data after a crash", Where: b.dir, Why: err.Error(), Exit: fault.ExitFailed, Cause: err,
-				Remedy: "start on a new --data folder and play the input again; this one holds the records still"}
+				Remedy: "start on a new folder (--dir) and play the input again; this one holds the records still"}
 		}
 	}
-	if b.journal, err = openJournal(filepath.Join(b.dir, journalFile), filepath.Join(b.dir, kafkaDir, pidsFile)); err != nil {
+	if b.journal, err = openJournal(filepath.Join(b.dir, journalFile)); err != nil {
 		return err
 	}
 	if b.kafka, err = b.open(opt.Port); err != nil {
-		return errors.Join(portFault("broker", "--port", opt.Port, err), b.journal.close())
+		return errors.Join(portFault("broker", "--listen", opt.Port, err), b.journal.close())
 	}
 	b.addr = b.kafka.ListenAddrs()[0]
 	b.kafka.Control(b.control)
 	if b.registry, err = openRegistry(filepath.Join(b.dir, schemaFile), opt.RegistryPort, b.warn); err != nil {
 		b.kafka.Close()
 		_ = b.journal.close()
-		return portFault("schema registry", "--registry-port", opt.RegistryPort, err)
+		return portFault("schema registry", "--registry-listen", opt.RegistryPort, err)
 	}
 	return nil
 }
@@ -121,7 +122,7 @@ func portFault(what, flag string, port int, err error) error {
 	f := &fault.Error{Code: "broker_start", Message: "cannot start the " + what, Why: err.Error(), Exit: fault.ExitFailed, Cause: err}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		f.Where = fmt.Sprintf("127.0.0.1:%d", port)
-		f.Remedy = "another program may have the port: give another " + flag + ", or 0 for a free one"
+		f.Remedy = "another program may have the port: give another " + flag + ", or port 0 for a free one"
 	}
 	return f
 }
@@ -136,22 +137,35 @@ func (b *Broker) open(port int) (*kfake.Cluster, error) {
 // more: kfake would go on, and what it holds in memory is not what is on disk.
 func (b *Broker) control(req kmsg.Request) (kmsg.Response, error, bool) {
 	b.kafka.KeepControl()
-	if !b.failed.Load() {
+	if !b.hasFailed() {
 		if err := b.journal.observe(req); err != nil {
 			b.fail("write the commit: " + err.Error())
 		}
 	}
-	if b.failed.Load() {
+	if b.hasFailed() {
 		return nil, errors.New("the broker cannot write to its folder"), true
 	}
 	return nil, nil, false
 }
 
 func (b *Broker) fail(text string) {
-	if !b.failed.Swap(true) {
+	b.failing.Do(func() {
+		close(b.failed)
 		b.warn("broker: it cannot write to " + b.dir + " and serves nobody any more; make room and start it again")
-	}
+	})
 	b.warn("broker: " + text)
+}
+
+// Failed is closed when the broker could not write and serves nobody any more: close it.
+func (b *Broker) Failed() <-chan struct{} { return b.failed }
+
+func (b *Broker) hasFailed() bool {
+	select {
+	case <-b.failed:
+		return true
+	default:
+		return false
+	}
 }
 
 // logger passes on what kfake complains about. It tells of a failed write only there.
@@ -181,7 +195,7 @@ func (b *Broker) Close() error {
 	err := b.registry.close()
 	b.kafka.Close()
 	err = errors.Join(err, b.journal.close())
-	if b.failed.Load() {
+	if b.hasFailed() {
 		err = errors.Join(err, errors.New("broker: some data could not be written; the next start repairs the folder"))
 	}
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -36,7 +37,10 @@ func TestMain(m *testing.M) {
 	fmt.Println(b.Addr())
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
-	<-term
+	select {
+	case <-term:
+	case <-b.Failed():
+	}
 	if err := b.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -253,6 +257,7 @@ func TestBroker_CrashWithAnOpenTransaction(t *testing.T) {
 type process struct {
 	addr string
 	cmd  *exec.Cmd
+	gone chan struct{} // closed when it has ended
 }
 
 func spawn(t *testing.T, dir string) *process {
@@ -261,7 +266,7 @@ func spawn(t *testing.T, dir string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(t.Context(), exe)}
+	p := &process{cmd: exec.CommandContext(t.Context(), exe), gone: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "TIDEMARK_TEST_BROKER_DIR="+dir)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
@@ -272,10 +277,15 @@ func spawn(t *testing.T, dir string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.kill)
-	line, err := bufio.NewReader(out).ReadString('\n')
+	from := bufio.NewReader(out)
+	line, err := from.ReadString('\n')
 	if err != nil {
 		t.Fatalf("the broker did not start: %v", err)
 	}
+	go func() {
+		_, _ = io.Copy(io.Discard, from)
+		close(p.gone)
+	}()
 	p.addr = strings.TrimSpace(line)
 	return p
 }

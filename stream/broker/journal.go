@@ -21,7 +21,6 @@ import (
 // them all the same.
 type journal struct {
 	file   *os.File
-	pids   string // path of kfake's log of producers
 	staged map[int64]staged
 	full   bool
 }
@@ -51,16 +50,13 @@ type commit struct {
 	Producer int64 `json:"producer"`
 	Epoch    int16 `json:"epoch"`
 	// Bumps tells whether kfake raises the epoch at the end, as newer clients want.
-	Bumps bool `json:"bumps"`
-	// PIDs is the size of kfake's log of producers when the request came. The request is
-	// valid if Epoch is the producer's newest up to there.
-	PIDs    int64    `json:"pids"`
+	Bumps   bool     `json:"bumps"`
 	Offsets []offset `json:"offsets,omitempty"`
 }
 
-func openJournal(path, pids string) (*journal, error) {
+func openJournal(path string) (*journal, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
-	return &journal{file: f, pids: pids, staged: map[int64]staged{}}, err
+	return &journal{file: f, staged: map[int64]staged{}}, err
 }
 
 // observe sees each request before kfake acts on it. An error means that it must not.
@@ -108,11 +104,6 @@ func (j *journal) stage(r *kmsg.TxnOffsetCommitRequest) {
 
 func (j *journal) write(r *kmsg.EndTxnRequest, s staged) error {
 	c := commit{Producer: r.ProducerID, Epoch: r.ProducerEpoch, Bumps: r.Version >= 5}
-	if info, err := os.Stat(j.pids); err == nil {
-		c.PIDs = info.Size()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	for _, o := range s.offsets {
 		c.Offsets = append(c.Offsets, o)
 	}

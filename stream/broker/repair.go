@@ -24,12 +24,13 @@ func (b *Broker) repair() error {
 	if err != nil {
 		return err
 	}
-	pids := filepath.Join(dir, pidsFile)
+	pids := filepath.Join(dir, "pids.log")
 	log, err := mendLog(pids)
 	if err != nil {
 		return err
 	}
-	if c != nil && producers(log, c.PIDs)[c.Producer].Epoch != c.Epoch {
+	all := producers(log)
+	if c != nil && !all[c.Producer].commits(c) {
 		c = nil // of a zombie: kfake refused it
 	}
 	parts, err := os.ReadDir(filepath.Join(dir, "partitions"))
@@ -50,7 +51,7 @@ func (b *Broker) repair() error {
 			return err
 		}
 	}
-	return fence(pids, producers(log, math.MaxInt64), c)
+	return fence(pids, all, c)
 }
 
 // finishOffsets writes the offsets of the commit.
@@ -107,9 +108,9 @@ func topicNames(path string) (map[[16]byte]string, error) {
 // fence raises the epoch of each transactional producer: what a living client remembers of
 // a transaction that was open is no longer so. A client that asks again to commit is told
 // that it was done if it was done, and else that it was not.
-func fence(path string, producers map[int64]pidEntry, c *commit) error {
+func fence(path string, all map[int64]producer, c *commit) error {
 	var log []byte
-	for id, p := range producers {
+	for id, p := range all {
 		if p.TxID == "" {
 			continue
 		}
@@ -120,7 +121,7 @@ func fence(path string, producers map[int64]pidEntry, c *commit) error {
 			p.Epoch++
 		}
 		p.Type, p.Commit = "init", &done
-		log = appendEntry(log, p)
+		log = appendEntry(log, p.pidEntry)
 	}
 	return appendFile(path, log)
 }
@@ -195,18 +196,35 @@ func appendEntry(log []byte, v any) []byte {
 	return append(log, rest...)
 }
 
-// producers are the states of all producers when the log had a size.
-func producers(log []byte, size int64) map[int64]pidEntry {
-	all := map[int64]pidEntry{}
-	log = log[:min(int64(len(log)), size)]
+// producer is what the log says last about one.
+type producer struct {
+	pidEntry
+	ended int16 // the epoch of the last transaction that ended; Commit tells how
+}
+
+// commits tells whether a commit is what the producer does, or the last that it did.
+func (p producer) commits(c *commit) bool {
+	return p.Epoch == c.Epoch || p.Epoch == c.Epoch+1 && p.Commit != nil && *p.Commit && p.ended == c.Epoch
+}
+
+func producers(log []byte) map[int64]producer {
+	all := map[int64]producer{}
 	for n := firstEntry(log); n > 0; n = firstEntry(log) {
 		var e pidEntry
 		if json.Unmarshal(log[entryHeader:n], &e) == nil {
-			if p, ok := all[e.PID]; ok && e.Type != "init" {
+			p, known := all[e.PID]
+			switch {
+			case e.Type == "init" && e.Commit != nil: // of a log that was written anew
+				p = producer{e, e.Epoch - 1}
+			case e.Type == "init":
+				e.Commit = p.Commit
+				p.pidEntry = e
+			case e.Type == "endtx" && known:
+				p.Epoch, p.Commit, p.ended = e.Epoch, e.Commit, e.Epoch
+			case known: // timeout
 				p.Epoch = e.Epoch
-				e = p
 			}
-			all[e.PID] = e
+			all[e.PID] = p
 		}
 		log = log[n:]
 	}

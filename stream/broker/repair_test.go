@@ -260,8 +260,8 @@ func TestRepair_KillAtEachPointOfACommit(t *testing.T) {
 	if got := s.look(t, torn.write(t)); got != nothing {
 		t.Errorf("journal cut: %s", got)
 	}
-	zombie := maps.Clone(s.before)
-	zombie[journalFile] = strings.Replace(zombie[journalFile], fmt.Sprintf(`"epoch":%d`, s.epoch), fmt.Sprintf(`"epoch":%d`, s.epoch-1), 1)
+	zombie := maps.Clone(s.before) // somebody else has taken over its name
+	zombie["kafka/pids.log"] += string(appendEntry(nil, pidEntry{Type: "init", PID: s.producer, Epoch: s.epoch + 1, TxID: "one", Timeout: 10000}))
 	if got := s.look(t, zombie.write(t)); got != nothing {
 		t.Errorf("commit of a zombie: %s", got)
 	}
@@ -359,6 +359,7 @@ func TestBroker_StopsAfterAFailedWrite(t *testing.T) {
 		t.Fatalf("a warning that is none: %v %v", err, warned)
 	}
 	logger{b}.Logf(kfake.LogLevelWarn, "persist batch %s-%d: %v", "t", 1, errors.New("no space left on device"))
+	<-b.Failed()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if err := cl.Ping(ctx); err == nil {
