@@ -5,8 +5,6 @@ import (
 	"math"
 	"math/bits"
 	"os"
-	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -64,32 +62,6 @@ func (c *content) add(cols []lakefile.Column, b *lakefile.Batch, buf []byte) []b
 		c.Rows++
 	}
 	return buf
-}
-
-// tapes are the recorded files that are not spoiled on purpose.
-func tapes(t *testing.T) []string {
-	t.Helper()
-	root := filepath.Dir(exdata.Path(t, "README.md"))
-	var files []string
-	for _, pattern := range []string{
-		"rawstream/binance_*.gz", "tapes/*.gz", "orderbook/*.gz", "candles/kraken_xbtusdt_rest_trades*.gz",
-		"captures/bybit_v5*", "captures/okx_v5*", "captures/coinbase_advanced*", "captures/binance_*",
-	} {
-		got, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, slices.DeleteFunc(got, func(f string) bool { return filepath.Ext(f) == ".md" || containsNegative(f) })...)
-	}
-	if len(files) < 20 {
-		t.Fatalf("found %d tapes", len(files))
-	}
-	return files
-}
-
-func containsNegative(f string) bool {
-	ok, _ := filepath.Match("*negative*", filepath.Base(f))
-	return ok
 }
 
 // sourceContents is what the sequencer gives of files, by table.
@@ -164,7 +136,7 @@ func lakeContents(t *testing.T, l *lake.Lake, tables map[string]content) map[str
 // are in the files: the same rows, each once. Tables of a REST catalog are compared in
 // lake/interop, which has the only server of that kind to itself.
 func TestLake_AllTapesAreTheSameEverywhere(t *testing.T) {
-	files := tapes(t)
+	files := exdata.Tapes(t)
 	want := sourceContents(t, files)
 	if want["processed.trade"].Rows < 50_000 || want["processed.book"].Rows < 50_000 {
 		t.Fatalf("the tapes hold %+v", want)

@@ -6,6 +6,7 @@ package exdata
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -54,4 +55,29 @@ func find() string {
 		}
 		dir = up
 	}
+}
+
+// Tapes are the recorded files that adapters read, without those that are spoiled on purpose.
+func Tapes(t testing.TB) []string {
+	t.Helper()
+	root := filepath.Dir(Path(t, "README.md"))
+	var files []string
+	for _, pattern := range []string{
+		"rawstream/binance_*.gz", "tapes/*.gz", "orderbook/*.gz", "candles/kraken_xbtusdt_rest_trades*.gz",
+		"captures/bybit_v5*", "captures/okx_v5*", "captures/coinbase_advanced*", "captures/binance_*",
+	} {
+		got, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range got {
+			if filepath.Ext(f) != ".md" && !strings.Contains(filepath.Base(f), "negative") {
+				files = append(files, f)
+			}
+		}
+	}
+	if len(files) < 20 {
+		t.Fatalf("found %d tapes", len(files))
+	}
+	return files
 }
