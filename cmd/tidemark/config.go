@@ -21,6 +21,7 @@ import (
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/stream/conn"
+	"github.com/pinova-group/tidemark/stream/record"
 	"github.com/pinova-group/tidemark/stream/topic"
 )
 
@@ -246,8 +247,9 @@ type stream struct {
 	outputs []features.Output // of the views of the config and those added
 }
 
-// openStream reads the config, with the views that it names and more.
-func (a *app) openStream(flags *streamFlags, more ...string) (*stream, error) {
+// openStream reads the config, with the views that it names and more. With kafka it must say
+// where that is.
+func (a *app) openStream(flags *streamFlags, kafka bool, more ...string) (*stream, error) {
 	c, _, err := a.readConfig()
 	if err != nil {
 		return nil, err
@@ -266,7 +268,20 @@ func (a *app) openStream(flags *streamFlags, more ...string) (*stream, error) {
 		}
 		s.kinds, s.outputs = plan.Kinds(), plan.Outputs()
 	}
-	return s, configFault(append(c.at("kafka", c.Kafka.Check()), c.at("stream", c.Stream.Check(s.kinds))...))
+	parts := c.at("stream", c.Stream.Check(s.kinds))
+	if kafka {
+		parts = append(c.at("kafka", c.Kafka.Check()), parts...)
+	}
+	return s, configFault(parts)
+}
+
+// schemas are the schemas of records.
+func (s *stream) schemas() (*record.Schemas, error) {
+	client, err := s.Kafka.RegistryClient()
+	if err != nil {
+		return nil, err
+	}
+	return record.NewSchemasOf(client, s.kinds), nil
 }
 
 // wanted are the topics of the config.

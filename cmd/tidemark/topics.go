@@ -83,7 +83,7 @@ func (a *app) confirmShorter(names []string) error {
 
 // withPlan compares what the config wants with the cluster.
 func (a *app) withPlan(cmd *cobra.Command, flags *streamFlags, f func(*topic.Admin, topic.Plan) error) error {
-	s, err := a.openStream(flags)
+	s, err := a.openStream(flags, true)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func newTopicsList(a *app, flags *streamFlags) *cobra.Command {
 and those of transactions that were given up.`,
 		Example: "  tidemark topics list\n  tidemark topics list --brokers localhost:9092 --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.openStream(flags)
+			s, err := a.openStream(flags, true)
 			if err != nil {
 				return err
 			}

@@ -163,8 +163,21 @@ func (c *Config) Wanted(kinds *market.Kinds, views []View, jobs []string) ([]Top
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Topic{Name: name, Partitions: c.Count(), Replication: c.Replication, Settings: settings(n.Class, c.Retention.of(n.Class))})
+		list = append(list, c.topic(n.Class, name))
 	}
 	slices.SortFunc(list, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(list, func(a, b Topic) bool { return a.Name == b.Name }), nil
+}
+
+// Topic is the topic of a name of ours with the settings of a checked config.
+func (c *Config) Topic(name string) (Topic, error) {
+	n, err := Parse(name)
+	if err != nil {
+		return Topic{}, err
+	}
+	return c.topic(n.Class, name), nil
+}
+
+func (c *Config) topic(class Class, name string) Topic {
+	return Topic{Name: name, Partitions: c.Count(), Replication: c.Replication, Settings: settings(class, c.Retention.of(class))}
 }

@@ -1,0 +1,517 @@
+package play
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/run/input"
+	"github.com/pinova-group/tidemark/sequence"
+	"github.com/pinova-group/tidemark/stream/record"
+	"github.com/pinova-group/tidemark/stream/topic"
+)
+
+// Config says what is played and how.
+type Config struct {
+	Input run.EventsConfig
+	Kinds *market.Kinds // those that may be in the input, nil for the release's
+
+	From, To int64    // event times, half open; market.NoTime where open
+	Symbols  []string // canonical; nil for all
+
+	Speed     float64 // seconds of the input in a second; 0: as fast as it goes
+	Shuffle   int64   // µs, events are delayed by less than this
+	Duplicate int     // ppm of events that come twice
+	Late      int     // ppm of events that come too late
+	Seed      uint64
+
+	Partitions int   // of every topic
+	Open       bool  // without watermarks at the end
+	Skip       int64 // so many records were written before: they are left out
+}
+
+// Env is what playing needs of its process.
+type Env struct {
+	run.Env
+	Schemas *record.Schemas
+	Now     func() time.Time
+	// Topic is told of each topic before its first record goes there, and of that one's time,
+	// µs. An error ends the play.
+	Topic func(ctx context.Context, name string, at int64) error
+	// Client writes the records; nil: they are counted only.
+	Client *kgo.Client
+}
+
+// Report is what was played.
+type Report struct {
+	Records    int64   `json:"records"` // written, watermarks among them
+	Skipped    int64   `json:"skipped"`
+	Duplicated int64   `json:"duplicated"`
+	Delayed    int64   `json:"made_late"`
+	Bad        int64   `json:"rejected"` // records of the input that could not be used
+	Topics     []Count `json:"topics"`   // by name
+	First      string  `json:"first"`    // event times, "" without events
+	Last       string  `json:"last"`
+	Whole      bool    `json:"whole"` // all of the input was played
+}
+
+// Count is what went into a topic.
+type Count struct {
+	Topic   string `json:"topic"`
+	Events  int64  `json:"events"`
+	Control int64  `json:"control"` // watermarks and statuses
+}
+
+// player is a play under way.
+type player struct {
+	cfg    *Config
+	env    *Env
+	feeds  *market.Feeds
+	insts  *market.Instruments
+	enc    *record.EventEncoder
+	wanted map[string]bool // symbols; nil: all
+
+	topics []*target
+	byName map[string]*target
+	routes [market.NumKinds][]*route // by instrument
+	feedOf map[market.FeedID]*source
+
+	first, last int64 // event times
+	front       int64 // greatest event time that can be believed
+	queue       delayed
+	n           int64 // events so far, for the faults
+	began       time.Time
+	start       int64 // front at began
+	alloc       arena
+	delays      []int64
+	failed      chan error
+	rep         Report
+}
+
+// target is a topic.
+type target struct {
+	name  string
+	count Count
+	feeds []market.FeedID // that came into it
+}
+
+// route is where the events of a kind and instrument go.
+type route struct {
+	to        *target
+	partition int32
+	key       []byte
+}
+
+// source is what is known of a feed.
+type source struct {
+	topics []*target
+	inst   market.Inst // the first that it had, for watermarks
+	name   []byte
+}
+
+// Play plays an input to its end, or until ctx ends: what was taken by then is written, and
+// the report says how much it was. That is no error.
+func Play(ctx context.Context, cfg Config, env Env) (*Report, error) {
+	p := &player{
+		cfg: &cfg, env: &env, feeds: market.NewFeeds(), insts: market.NewInstruments(), byName: map[string]*target{}, feedOf: map[market.FeedID]*source{},
+		first: market.NoTime, last: market.NoTime, front: market.NoTime, failed: make(chan error, 1),
+	}
+	p.enc = record.NewEventEncoder(env.Schemas, p.feeds, p.insts)
+	if len(cfg.Symbols) > 0 {
+		p.wanted = map[string]bool{}
+		for _, s := range cfg.Symbols {
+			p.wanted[market.CleanSymbol(s)] = true
+		}
+	}
+	if env.Meter == nil {
+		env.Meter = &run.Meter{}
+	}
+	r, err := run.OpenEvents(cfg.Input, p.feeds, p.insts, cfg.Kinds, env.Env)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	err = p.read(ctx, r)
+	stopped := ctx.Err() != nil && errors.Is(err, ctx.Err())
+	if err == nil {
+		p.rep.Whole = true
+	} else if !stopped {
+		return nil, err
+	}
+	if env.Client != nil {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+		defer cancel()
+		if err := env.Client.Flush(flush); err != nil {
+			return nil, p.unwritten(err)
+		}
+		if err := p.broken(); err != nil {
+			return nil, err
+		}
+	}
+	return p.report(), nil
+}
+
+// flushTimeout bounds the wait for what is on its way when the play ends.
+const flushTimeout = 30 * time.Second
+
+func (p *player) report() *Report {
+	for _, t := range p.topics {
+		p.rep.Topics = append(p.rep.Topics, t.count)
+	}
+	slices.SortFunc(p.rep.Topics, func(a, b Count) int { return strings.Compare(a.Topic, b.Topic) })
+	if p.first != market.NoTime {
+		p.rep.First, p.rep.Last = market.FormatTime(p.first), market.FormatTime(p.last)
+	}
+	return &p.rep
+}
+
+func (p *player) read(ctx context.Context, r *input.Reader) error {
+	var ch input.Chunk
+	for {
+		err := r.Next(ctx, &ch)
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return err
+		}
+		for i := range ch.Bad {
+			p.rep.Bad += int64(ch.Bad[i].Count)
+			p.env.Meter.Bad.Add(int64(ch.Bad[i].Count))
+		}
+		p.env.Meter.Events.Add(int64(ch.Len()))
+		if err := p.take(ctx, &ch.Chunk); err != nil {
+			return err
+		}
+	}
+	if err := p.release(ctx, math.MaxInt64); err != nil {
+		return err
+	}
+	if p.cfg.Open || p.last == market.NoTime {
+		return nil
+	}
+	return p.end(ctx)
+}
+
+// take plays a chunk: its kinds merged by time, each in its own order, control rows behind all
+// others, because they are about what came before.
+func (p *player) take(ctx context.Context, ch *market.Chunk) error {
+	var next [market.NumKinds]int
+	for {
+		kind, at := market.KindNone, int64(math.MaxInt64)
+		for k, b := range ch.Batches {
+			if b != nil && next[k] < b.N && !control(market.Kind(k)) && (kind == market.KindNone || b.EventTS[next[k]] < at) {
+				kind, at = market.Kind(k), b.EventTS[next[k]]
+			}
+		}
+		if kind == market.KindNone {
+			break
+		}
+		if err := p.event(ctx, ch.Batches[kind], next[kind]); err != nil {
+			return err
+		}
+		next[kind]++
+	}
+	for _, k := range []market.Kind{market.KindStatus, market.KindWatermark} {
+		if b := ch.Batches[k]; b != nil {
+			for i := range b.N {
+				if err := p.control(ctx, b, i); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func control(k market.Kind) bool { return k == market.KindStatus || k == market.KindWatermark }
+
+// time is the record time of a row: that of its event if it can be believed, else when it was
+// received.
+func (p *player) time(b *market.Batch, i int) int64 {
+	t, ingest := b.EventTS[i], b.IngestTS[i]
+	received := market.ValidTime(ingest)
+	switch ahead := received && p.feeds.Get(b.Feed[i]).Ahead(t, ingest, sequence.MaxAhead); {
+	case market.ValidTime(t) && !ahead:
+		return t
+	case received:
+		return ingest
+	}
+	return max(p.front, market.MinEventTime)
+}
+
+func (p *player) selects(b *market.Batch, i int) bool {
+	t := b.EventTS[i]
+	return (p.cfg.From == market.NoTime || t >= p.cfg.From) && (p.cfg.To == market.NoTime || t < p.cfg.To)
+}
+
+// event plays a row.
+func (p *player) event(ctx context.Context, b *market.Batch, i int) error {
+	if !p.selects(b, i) {
+		return nil
+	}
+	rt, err := p.route(ctx, b, i)
+	if err != nil || rt == nil {
+		return err
+	}
+	src := p.met(b.Feed[i], b.Inst[i])
+	if !slices.Contains(rt.to.feeds, b.Feed[i]) {
+		rt.to.feeds = append(rt.to.feeds, b.Feed[i])
+		src.topics = append(src.topics, rt.to)
+	}
+	rec, err := p.record(ctx, b, i, src, rt)
+	if err != nil {
+		return err
+	}
+	at := p.time(b, i)
+	if p.first == market.NoTime {
+		p.first = at
+	}
+	p.last, p.front = max(p.last, at), max(p.front, at)
+	rec.at, rec.front = at, p.front
+	p.env.Meter.Time.Store(p.front)
+	for n, delay := range p.fault(b.Feed[i]) {
+		copied := *rec
+		copied.front += delay
+		if n > 0 {
+			p.rep.Duplicated++
+		}
+		p.queue.push(&copied)
+	}
+	return p.release(ctx, p.front)
+}
+
+// control plays a watermark or status into all partitions of the topics of its feed.
+func (p *player) control(ctx context.Context, b *market.Batch, i int) error {
+	src := p.feedOf[b.Feed[i]]
+	if src == nil || !p.selects(b, i) {
+		return nil // nothing of the feed came
+	}
+	if err := p.release(ctx, p.front); err != nil {
+		return err
+	}
+	rec, err := p.record(ctx, b, i, src, nil)
+	if err != nil {
+		return err
+	}
+	rec.at = min(p.time(b, i), max(p.front, market.MinEventTime))
+	rec.front = max(p.front, rec.at) + max(p.cfg.Shuffle-1, 0) // behind all that came before it
+	for _, to := range src.topics {
+		for part := range p.cfg.Partitions {
+			one := *rec
+			one.to, one.partition = to, int32(part)
+			p.queue.push(&one)
+		}
+	}
+	return p.release(ctx, p.front)
+}
+
+// end says of every feed, in every partition of its topics, that nothing comes before the end.
+func (p *player) end(ctx context.Context) error {
+	b := market.NewBatch(market.KindWatermark)
+	feeds := make([]market.FeedID, 0, len(p.feedOf))
+	for id := range p.feedOf {
+		feeds = append(feeds, id)
+	}
+	slices.Sort(feeds)
+	for _, id := range feeds {
+		b.Reset()
+		b.AppendEnvelope(&market.Envelope{Feed: id, Inst: p.feedOf[id].inst, EventTS: p.last + 1, IngestTS: market.NoTime})
+		rec, err := p.record(ctx, b, 0, p.feedOf[id], nil)
+		if err != nil {
+			return err
+		}
+		rec.at, rec.front = p.last, p.front
+		for _, to := range p.feedOf[id].topics {
+			for part := range p.cfg.Partitions {
+				one := *rec
+				one.to, one.partition = to, int32(part)
+				p.queue.push(&one)
+			}
+		}
+	}
+	return p.release(ctx, math.MaxInt64)
+}
+
+// met is a feed; the first event of it names it.
+func (p *player) met(id market.FeedID, inst market.Inst) *source {
+	s := p.feedOf[id]
+	if s == nil {
+		s = &source{inst: inst, name: []byte(p.feeds.Get(id).Name)}
+		p.feedOf[id] = s
+	}
+	return s
+}
+
+// skip is the route of what is not played.
+var skip = &route{}
+
+// route says where a row goes; nil: nowhere.
+func (p *player) route(ctx context.Context, b *market.Batch, i int) (*route, error) {
+	k, inst := b.Kind, b.Inst[i]
+	for int(inst) >= len(p.routes[k]) {
+		p.routes[k] = append(p.routes[k], nil)
+	}
+	if rt := p.routes[k][inst]; rt == skip {
+		return nil, nil
+	} else if rt != nil {
+		return rt, nil
+	}
+	in := p.insts.Get(inst)
+	if p.wanted != nil && !p.wanted[in.Symbol] {
+		p.routes[k][inst] = skip
+		return nil, nil
+	}
+	word, err := topic.KindWord(p.cfg.Kinds, k)
+	if err != nil {
+		return nil, p.noTopic(err)
+	}
+	name, err := topic.Name{Class: topic.Raw, Market: in.Venue, Kind: word, Exchange: in.Exchange}.Topic()
+	if err != nil {
+		return nil, p.noTopic(err)
+	}
+	to := p.byName[name]
+	if to == nil {
+		if err := p.env.Topic(ctx, name, p.time(b, i)); err != nil {
+			return nil, err
+		}
+		to = &target{name: name, count: Count{Topic: name}}
+		p.topics, p.byName[name] = append(p.topics, to), to
+	}
+	rt := &route{to, topic.Partition(in.Base, p.cfg.Partitions), []byte(in.Symbol)}
+	p.routes[k][inst] = rt
+	return rt, nil
+}
+
+func (p *player) noTopic(err error) error {
+	return &fault.Error{Code: "topic_name", Message: "some events cannot have a topic", Why: err.Error(), Exit: fault.ExitFailed, Cause: err,
+		Remedy: "see what is in the input: tidemark data inspect FILE"}
+}
+
+// record makes the record of a row; rt is nil for one that goes to several places.
+func (p *player) record(ctx context.Context, b *market.Batch, i int, src *source, rt *route) (*item, error) {
+	it := &item{kind: b.Kind}
+	if rt != nil {
+		it.to, it.partition, it.key = rt.to, rt.partition, rt.key
+	}
+	if p.env.Client == nil {
+		return it, nil
+	}
+	buf := p.alloc.room()
+	out, err := p.enc.AppendEvent(ctx, buf, b, i)
+	if err != nil {
+		return nil, fmt.Errorf("encode an event of %s: %w", src.name, err)
+	}
+	it.value = p.alloc.keep(out)
+	it.headers = append(make([]kgo.RecordHeader, 0, 3), kgo.RecordHeader{Key: record.HeaderFormat, Value: formatEvent}, kgo.RecordHeader{Key: record.HeaderFeed, Value: src.name})
+	if t := b.IngestTS[i]; market.ValidTime(t) {
+		it.headers = append(it.headers, kgo.RecordHeader{Key: record.HeaderIngest, Value: p.alloc.keep(strconv.AppendInt(p.alloc.room(), t, 10))})
+	}
+	return it, nil
+}
+
+var formatEvent = []byte("event")
+
+// release writes what is due when the input is at a time.
+func (p *player) release(ctx context.Context, now int64) error {
+	for len(p.queue.items) > 0 && p.queue.items[0].front <= now {
+		it := p.queue.items[0]
+		if err := p.write(ctx, it); err != nil {
+			return err
+		}
+		p.queue.pop()
+	}
+	return nil
+}
+
+// write writes a record when its time has come.
+func (p *player) write(ctx context.Context, it *item) error {
+	if p.cfg.Skip > p.rep.Skipped {
+		p.rep.Skipped++
+		return nil
+	}
+	if err := p.pace(ctx, it.front); err != nil {
+		return err
+	}
+	if p.env.Client != nil {
+		if err := p.broken(); err != nil {
+			return err
+		}
+		rec := &kgo.Record{Topic: it.to.name, Partition: it.partition, Key: it.key, Value: it.value, Headers: it.headers, Timestamp: time.UnixMicro(it.at)}
+		p.env.Client.Produce(context.WithoutCancel(ctx), rec, p.wrote)
+	}
+	if control(it.kind) {
+		it.to.count.Control++
+	} else {
+		it.to.count.Events++
+	}
+	p.rep.Records++
+	return nil
+}
+
+// wrote keeps the first error of a record.
+func (p *player) wrote(_ *kgo.Record, err error) {
+	if err != nil {
+		select {
+		case p.failed <- err:
+		default:
+		}
+	}
+}
+
+func (p *player) broken() error {
+	select {
+	case err := <-p.failed:
+		return p.unwritten(err)
+	default:
+		return nil
+	}
+}
+
+func (p *player) unwritten(err error) error {
+	return &fault.Error{Code: "play_failed", Message: "records could not be written", Why: err.Error(), Exit: fault.ExitFailed, Cause: err,
+		Remedy: "see that the brokers can be reached; the same command again writes everything anew, and what was written before is known as duplicate"}
+}
+
+// pace waits until the time of a record has come.
+func (p *player) pace(ctx context.Context, at int64) error {
+	if p.cfg.Speed <= 0 || p.env.Client == nil {
+		return ctx.Err()
+	}
+	now := p.env.Now()
+	if p.began.IsZero() {
+		p.began, p.start = now, at
+	}
+	wait := time.Duration(float64(at-p.start)*1e3/p.cfg.Speed) - now.Sub(p.began)
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// retries bound how long a record is tried to be written to about a minute. A time for it
+// would be counted from the record time, which is that of the event.
+const retries = 30
+
+// NewClient makes a client that writes what is played; the options say where the cluster is.
+func NewClient(opts ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(slices.Clip(opts), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(topic.MaxRecord),
+		kgo.RecordRetries(retries), kgo.MaxBufferedRecords(50_000))...)
+}
