@@ -156,9 +156,12 @@ func TestJob_SurvivesKillsAndZombies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes for some seconds")
 	}
-	c := newChaos(t)
-	if diff := c.run(t, kills()); diff != "" {
-		t.Errorf("rows (-engine +topics)\n%.4000s", diff)
+	for name, start := range map[string]func(*testing.T) servers{"embedded": startBroker, "kafka": realKafka} {
+		t.Run(name, func(t *testing.T) {
+			if diff := newChaos(t, start(t)).run(t, kills()); diff != "" {
+				t.Errorf("rows (-engine +topics)\n%.4000s", diff)
+			}
+		})
 	}
 }
 
@@ -171,7 +174,7 @@ func TestJob_KillsFindWhatIsBroken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for range 4 { // kills may miss the moment that matters
-				c := newChaos(t)
+				c := newChaos(t, startBroker(t))
 				if c.broken = b; c.run(t, 10) != "" {
 					return
 				}
@@ -191,7 +194,7 @@ type chaos struct {
 	slots  [2]*process
 }
 
-func newChaos(t *testing.T) *chaos {
+func newChaos(t *testing.T, b servers) *chaos {
 	t.Helper()
 	feeds := market.NewFeeds()
 	var views []string
@@ -212,13 +215,12 @@ func newChaos(t *testing.T) *chaos {
 	t.Logf("seed %d", c.seed)
 	l, want := wantRows(t, rand.New(rand.NewPCG(c.seed, 7)), feeds, plan)
 	c.want = want
-	b := startBroker(t)
 	c.topicLog = newTopicLog(t, b, l, plan, feeds)
 	dir := filepath.Join(t.TempDir(), "state")
 	if err := os.Mkdir(dir, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	c.child = child{Addr: b.Addr(), Registry: b.RegistryURL(), Name: "keyed", Dir: dir, Kinds: c.kinds, Views: views}
+	c.child = child{Addr: b.addr, Registry: b.registry, Name: "keyed-" + strconv.FormatUint(c.seed, 36), Dir: dir, Kinds: c.kinds, Views: views}
 	return c
 }
 

@@ -85,6 +85,7 @@ const (
 	sessionTimeout     = 6 * time.Second
 	transactionTimeout = 5 * time.Second // below the session's, so that an open transaction ends before its tasks move
 	pollWait           = 200 * time.Millisecond
+	maxTries           = 10 // of a transaction that is aborted, in a second
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 )
 

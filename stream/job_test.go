@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,14 +28,53 @@ import (
 
 const testPartitions = 2
 
-func startBroker(t *testing.T) *broker.Broker {
+// servers are where a test finds a broker and a schema registry.
+type servers struct{ addr, registry string }
+
+// startBroker starts an embedded one.
+func startBroker(t *testing.T) servers {
 	t.Helper()
 	b, err := broker.Start(t.TempDir(), broker.Options{Warn: func(s string) { t.Log(s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
-	return b
+	return servers{b.Addr(), b.RegistryURL()}
+}
+
+// realKafka is the real one, emptied, with a registry beside it.
+func realKafka(t *testing.T) servers {
+	t.Helper()
+	addr := os.Getenv("TIDEMARK_TEST_KAFKA")
+	if addr == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("TIDEMARK_TEST_KAFKA is not set; make test sets it")
+		}
+		t.Skip(`TIDEMARK_TEST_KAFKA is not set: eval "$(scripts/servers.sh start kafka)" starts it`)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	adm := kadm.NewClient(newClient(t, addr))
+	for {
+		topics, err := adm.ListTopics(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ours []string
+		for _, name := range topics.Names() {
+			if strings.HasPrefix(name, "processed.") || strings.HasPrefix(name, "feature.") {
+				ours = append(ours, name)
+			}
+		}
+		if len(ours) == 0 {
+			break
+		}
+		if _, err := adm.DeleteTopics(ctx, ours...); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return servers{addr, startBroker(t).registry}
 }
 
 func newClient(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
@@ -66,13 +106,13 @@ func inputTopic(part string) (topic string, partition int32) {
 	return "processed." + name, partition
 }
 
-func newTopicLog(t *testing.T, b *broker.Broker, l *sequencedLog, plan *features.Plan, feeds *market.Feeds) *topicLog {
+func newTopicLog(t *testing.T, b servers, l *sequencedLog, plan *features.Plan, feeds *market.Feeds) *topicLog {
 	t.Helper()
-	schemas, err := record.NewSchemas(b.RegistryURL(), plan.Kinds())
+	schemas, err := record.NewSchemas(b.registry, plan.Kinds())
 	if err != nil {
 		t.Fatal(err)
 	}
-	tl := &topicLog{addr: b.Addr(), log: l, plan: plan, feeds: feeds, schemas: schemas, kinds: map[string][]market.Kind{}}
+	tl := &topicLog{addr: b.addr, log: l, plan: plan, feeds: feeds, schemas: schemas, kinds: map[string][]market.Kind{}}
 	for _, p := range l.parts {
 		topic, _ := inputTopic(p.Name)
 		tl.kinds[topic] = p.Kinds
@@ -296,16 +336,24 @@ func (tl *topicLog) waitRows(ctx context.Context, t *testing.T, want []string) (
 }
 
 func TestJob_RowsInTopicsAreThoseOfTheEngine(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) { testRows(t, startBroker(t)) })
+	t.Run("kafka", func(t *testing.T) { testRows(t, realKafka(t)) })
+}
+
+func testRows(t *testing.T, b servers) {
+	t.Helper()
 	feeds := market.NewFeeds()
 	plan := compileShipped(t, feeds)
 	r := rand.New(rand.NewPCG(3, 7))
 	l, want := wantRows(t, r, feeds, plan)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	tl := newTopicLog(t, startBroker(t), l, plan, feeds)
+	tl := newTopicLog(t, b, l, plan, feeds)
 	run, stop := context.WithCancel(ctx)
 	done := make(chan error)
-	go func() { done <- tl.job("all", "0", &objstore.Memory{}, true).Run(run) }()
+	go func() {
+		done <- tl.job("all-"+strconv.FormatInt(time.Now().UnixNano(), 36), "0", &objstore.Memory{}, true).Run(run)
+	}()
 	tl.write(ctx, t, r)
 	got, order := tl.waitRows(ctx, t, want)
 	if diff := order + cmp.Diff(want, got); diff != "" {

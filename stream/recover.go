@@ -50,7 +50,7 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 	if _, err := tasksOf(topics); err != nil {
 		return nil, err
 	}
-	a := &assignment{owner: map[TopicPartition]place{}, fresh: true}
+	a := &assignment{owner: map[TopicPartition]place{}}
 	for _, inputs := range w.tasksOf(committed) {
 		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]*kgo.Record, len(inputs))}
 		if w.Single {

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,9 +19,6 @@ import (
 // errAborted says that a transaction was aborted: what its tasks are ahead of is computed again.
 var errAborted = errors.New("transaction was aborted")
 
-// errLost says that the group does not count us as its member any more.
-var errLost = errors.New("membership of the group was lost")
-
 // worker works on the tasks that its group assigns to it.
 type worker struct {
 	Job
@@ -36,7 +34,6 @@ type worker struct {
 type assignment struct {
 	tasks []*task
 	owner map[TopicPartition]place
-	fresh bool // nothing was done with it yet
 }
 
 // place is where records of a partition go.
@@ -87,10 +84,7 @@ func (w *worker) session(ctx context.Context) error {
 				cancel(err)
 			}
 		}), kgo.OnPartitionsRevoked(drop),
-		kgo.OnPartitionsLost(func(context.Context, *kgo.Client, map[string][]int32) {
-			w.current.Store(nil)
-			cancel(errLost) // the client would join again by itself, but the place may be another's
-		}),
+		kgo.OnPartitionsLost(drop),
 		kgo.OnOffsetsFetched(w.keepMetadata),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 			at, err := w.recover(ctx, offsets)
@@ -103,7 +97,9 @@ func (w *worker) session(ctx context.Context) error {
 		return err
 	}
 	defer func() {
-		w.member, _ = sess.Client().GroupMetadata()
+		if member, _ := sess.Client().GroupMetadata(); member != "" {
+			w.member = member
+		}
 		w.uploads.Wait()
 		w.current.Store(nil)
 		sess.CloseAllowingRebalance() // a static member leaves its tasks to itself
@@ -134,16 +130,6 @@ func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) erro
 	if a == nil {
 		return nil
 	}
-	if a.fresh {
-		// A session aborts the first transaction after a rebalance, whatever it holds. So
-		// an empty one is aborted, and the client goes back to the committed offsets.
-		a.fresh = false
-		if err := sess.Begin(); err != nil {
-			return err
-		}
-		_, err := sess.End(ctx, kgo.TryAbort)
-		return err
-	}
 	var foreign error
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		if len(p.Records) == 0 {
@@ -154,7 +140,10 @@ func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) erro
 			foreign = fmt.Errorf("%s/%d was read, which is of no task", p.Topic, p.Partition)
 			return
 		}
-		at.task.recs[at.in] = append(at.task.recs[at.in], p.Records...)
+		// After an abort the client reads again from what is committed.
+		recs := p.Records
+		n, _ := slices.BinarySearchFunc(recs, at.task.state.next(at.in), func(r *kgo.Record, next int64) int { return cmp.Compare(r.Offset, next) })
+		at.task.recs[at.in] = append(at.task.recs[at.in], recs[n:]...)
 	})
 	if foreign != nil {
 		return foreign
@@ -213,14 +202,48 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 	if !due {
 		return nil
 	}
+	ok := false
+	for try := range maxTries {
+		var err error
+		if ok, err = w.transact(ctx, sess, a); err != nil || ok {
+			if err != nil {
+				return err
+			}
+			break
+		}
+		// Aborted: by a broker that had not finished the one before, or by the session, which
+		// aborts the first one after a rebalance. The records are there still.
+		pause, cancel := context.WithTimeout(ctx, time.Millisecond<<try)
+		<-pause.Done()
+		cancel()
+	}
+	if !ok {
+		return errAborted
+	}
+	for _, t := range a.tasks {
+		t.out.reset()
+		clear(t.dirty)
+		if t.ready != "" {
+			w.retire(ctx, t.before)
+			t.before, t.inUse, t.ready = t.inUse, t.ready, ""
+		}
+	}
+	if w.committed != nil {
+		w.committed(a)
+	}
+	return nil
+}
+
+// transact writes the records and offsets of all tasks, and reports whether they are committed.
+func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment) (bool, error) {
 	if err := sess.Begin(); err != nil {
-		return err
+		return false, err
 	}
 	produce := sess.Produce
 	if w.broken == noTransaction {
 		cl, err := kgo.NewClient(append(slices.Clone(w.Options), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 		if err != nil {
-			return err
+			return false, err
 		}
 		defer cl.Close()
 		produce = func(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) {
@@ -239,34 +262,21 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 		}
 	}
 	if err := sess.Client().Flush(ctx); err != nil {
-		return err
+		return false, err
 	}
 	if err := lost.Load(); err != nil {
 		_, aerr := sess.End(ctx, kgo.TryAbort)
-		return errors.Join(fmt.Errorf("write: %w", *err), aerr)
+		return false, errors.Join(fmt.Errorf("write: %w", *err), aerr)
 	}
-	ok, err := sess.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+	if w.broken == noTransaction {
+		pause, cancel := context.WithTimeout(ctx, 50*time.Millisecond) // for a signal to meet it
+		<-pause.Done()
+		cancel()
+	}
+	return sess.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
 		req.Topics = a.offsets()
 		return nil
 	}), kgo.TryCommit)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return errAborted
-	}
-	for _, t := range a.tasks {
-		t.out.reset()
-		clear(t.dirty)
-		if t.ready != "" {
-			w.retire(ctx, t.before)
-			t.before, t.inUse, t.ready = t.inUse, t.ready, ""
-		}
-	}
-	if w.committed != nil {
-		w.committed(a)
-	}
-	return nil
 }
 
 // offsets are how far the tasks read, with the pointers of their snapshots.
@@ -342,26 +352,46 @@ func (w *worker) retire(ctx context.Context, p pointer) {
 // mayJoin is ErrTaken when another worker has our place in the group since our last session:
 // it is the newer one, and goes on. Before the first session we are.
 func (w *worker) mayJoin(ctx context.Context) error {
+	other, err := w.other(ctx)
+	if err != nil || other == "" {
+		return err
+	}
+	// It may also be ourselves, in the answer to a join that we did not wait for: that member
+	// sends no heartbeats, and goes.
+	w.Log.Info("another member is in this slot; if it stays, it has it")
+	pause, cancel := context.WithTimeout(ctx, sessionTimeout+time.Second)
+	<-pause.Done()
+	cancel()
+	still, err := w.other(ctx)
+	if err == nil && still != "" {
+		err = ErrTaken
+	}
+	return err
+}
+
+// other is the member of the group that has our slot and is not who we were last, "" when
+// there is none.
+func (w *worker) other(ctx context.Context) (string, error) {
 	if w.member == "" {
-		return nil
+		return "", nil
 	}
 	cl, err := kgo.NewClient(w.Options...)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer cl.Close()
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Groups = []string{w.Name}
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, g := range resp.Groups {
 		for _, m := range g.Members {
 			if m.InstanceID != nil && *m.InstanceID == w.Name+"-"+w.Slot && m.MemberID != w.member {
-				return ErrTaken
+				return m.MemberID, nil
 			}
 		}
 	}
-	return nil
+	return "", nil
 }
