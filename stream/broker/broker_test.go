@@ -226,6 +226,7 @@ func TestBroker_ReadCommittedSeesCommittedTransactionsOnly(t *testing.T) {
 // The two faults of B1, one after the other: a crash with an open transaction, then later
 // commits of the same producer, then another crash.
 func TestBroker_CrashWithAnOpenTransaction(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := spawn(t, dir)
 	createTopic(t, p.addr, "t", 1, nil)

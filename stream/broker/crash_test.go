@@ -75,6 +75,7 @@ func worker(ctx context.Context, addr, name string, in [16]byte, from int, ends 
 // what was committed is there once, what was aborted is not, and what the producer knows
 // nothing about is there wholly, its offset included, or not at all.
 func TestBroker_SurvivesSIGKILL(t *testing.T) {
+	t.Parallel()
 	kills := 12
 	if n, err := strconv.Atoi(os.Getenv("TIDEMARK_TEST_KILLS")); err == nil {
 		kills = n

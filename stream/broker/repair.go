@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"math"
@@ -37,19 +38,27 @@ func (b *Broker) repair() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	sent := []*sequence{}
 	for _, p := range parts {
-		if err := mendPartition(filepath.Join(dir, "partitions", p.Name()), c); err != nil {
-			return err
+		s, err := mendPartition(filepath.Join(dir, "partitions", p.Name()), c)
+		if err != nil {
+			return fmt.Errorf("partition %s: %w", p.Name(), err)
 		}
+		sent = append(sent, s...)
 	}
 	if err := b.finishOffsets(c); err != nil {
 		return err
 	}
-	// What a clean end notes of open transactions, members and sequence numbers is from before.
-	for _, name := range []string{"session_state.json", "seq_windows.json"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	windows, err := json.Marshal(map[string]any{"version": 1, "windows": sent})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "seq_windows.json"), windows, 0o600); err != nil {
+		return err
+	}
+	// What a clean end notes of open transactions and members is from before.
+	if err := os.Remove(filepath.Join(dir, "session_state.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return fence(pids, all, c)
 }

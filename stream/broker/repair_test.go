@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"maps"
 	"os"
@@ -249,6 +250,7 @@ const (
 )
 
 func TestRepair_KillAtEachPointOfACommit(t *testing.T) {
+	t.Parallel()
 	s := play(t, kgo.TryCommit)
 	for name, im := range s.points(t) {
 		if got := s.look(t, im.write(t)); got != whole {
@@ -268,6 +270,7 @@ func TestRepair_KillAtEachPointOfACommit(t *testing.T) {
 }
 
 func TestRepair_KillAtEachPointOfAnAbort(t *testing.T) {
+	t.Parallel()
 	s := play(t, kgo.TryAbort)
 	for name, im := range s.points(t) {
 		if got := s.look(t, im.write(t)); got != nothing {
@@ -278,6 +281,7 @@ func TestRepair_KillAtEachPointOfAnAbort(t *testing.T) {
 
 // Clients before Kafka 4.0 keep their epoch from one transaction to the next.
 func TestRepair_OldClient(t *testing.T) {
+	t.Parallel()
 	s := play(t, kgo.TryCommit, kgo.MaxVersions(kversion.V3_7_0()))
 	for name, im := range map[string]image{"before": s.before, "after": s.after} {
 		if got := s.look(t, im.write(t)); got != strings.Replace(whole, "goes on: false", "goes on: true", 1) {
@@ -293,6 +297,7 @@ func TestRepair_OldClient(t *testing.T) {
 // A repair that is itself killed, at worst after all of its work, is done again; a crash
 // after it finds the same.
 func TestRepair_Again(t *testing.T) {
+	t.Parallel()
 	for end, want := range map[kgo.TransactionEndTry]string{kgo.TryCommit: whole, kgo.TryAbort: nothing} {
 		s := play(t, end)
 		dir := s.before.write(t)
@@ -314,6 +319,7 @@ func TestRepair_Again(t *testing.T) {
 
 // A transaction that is open at a clean end goes on after it; after a crash it does not.
 func TestRepair_CrashAfterACleanEnd(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b, err := Start(dir, Options{})
 	if err != nil {
@@ -342,6 +348,79 @@ func TestRepair_CrashAfterACleanEnd(t *testing.T) {
 	im[dirtyFile] = ""
 	if got := s.look(t, im.write(t)); got != "[] 0 , commit done: false, goes on: false" {
 		t.Error(got)
+	}
+}
+
+// A client that was not answered sends its batch again: it is known.
+func TestRepair_BatchSentAgain(t *testing.T) {
+	t.Parallel()
+	const topic = "a-b.c"
+	dir := t.TempDir()
+	b, err := Start(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := newClient(t, b)
+	made, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 7 {
+		if n == 1 { // what a clean end notes is old when the broker is killed
+			cl.Close()
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if b, err = Start(dir, Options{}); err != nil {
+				t.Fatal(err)
+			}
+			cl = newClient(t, b)
+		}
+		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: fmt.Append(nil, n)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	im := take(t, dir)
+	cl.Close()
+	b.Close()
+	var batches []*kmsg.RecordBatch
+	segment := []byte(im["kafka/partitions/"+topic+"-0/0.dat"])
+	for first, n := firstBatch(segment); n > 0; first, n = firstBatch(segment) {
+		batches, segment = append(batches, first), segment[n:]
+	}
+	if b, err = Start(im.write(t), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	cl = newClient(t, b)
+	defer cl.Close()
+	send := func(i int, sequence int32) string {
+		batch := *batches[i]
+		batch.FirstOffset, batch.PartitionLeaderEpoch, batch.FirstSequence = 0, -1, sequence
+		batch.CRC = int32(crc32.Checksum(batch.AppendTo(nil)[21:], castagnoli))
+		req := kmsg.NewPtrProduceRequest()
+		req.Acks, req.TimeoutMillis = -1, 1000
+		req.Topics = []kmsg.ProduceRequestTopic{{Topic: topic, TopicID: made.ID, Partitions: []kmsg.ProduceRequestTopicPartition{{Records: batch.AppendTo(nil)}}}}
+		r, err := req.RequestWith(t.Context(), cl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := r.Topics[0].Partitions[0]
+		if errors.Is(kerr.ErrorForCode(p.ErrorCode), kerr.OutOfOrderSequenceNumber) {
+			return "gap"
+		}
+		return fmt.Sprint(p.BaseOffset, kerr.ErrorForCode(p.ErrorCode))
+	}
+	if len(batches) != 7 {
+		t.Fatalf("%d batches", len(batches))
+	}
+	var got []string
+	for _, i := range []int{6, 5, 4, 3, 2} {
+		got = append(got, send(i, batches[i].FirstSequence))
+	}
+	got = append(got, send(6, batches[6].FirstSequence+2), send(6, batches[6].FirstSequence+1))
+	if want := "[6 <nil> 5 <nil> 4 <nil> 3 <nil> 2 <nil> gap 7 <nil>]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, want %s", got, want)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"maps"
+	"math"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,37 +40,70 @@ type partition struct {
 	leader int32           // epoch of the leader
 	latest int64           // time of the newest batch
 	open   map[int64]int16 // the producers of transactions without an end, and their epochs
+	sent   map[int64]*sequence
+}
+
+// sequence is what kfake knows of a producer in a partition, to tell batches that are sent
+// again: the last five.
+type sequence struct {
+	Producer  int64        `json:"pid"`
+	Topic     string       `json:"topic"`
+	Partition int32        `json:"partition"`
+	Batches   [5]sentBatch `json:"entries"`
+	Count     int          `json:"count"`
+	At        int          `json:"at"` // where the next goes
+	Epoch     int16        `json:"epoch"`
+	Seen      bool         `json:"seen"`
+	Next      int32        `json:"next_seq"`
+}
+
+type sentBatch struct {
+	First  int32 `json:"first_seq"`
+	Next   int32 `json:"next_seq"`
+	Offset int64 `json:"offset"`
+}
+
+// add notes a batch. Sequence numbers wrap as kfake lets them.
+func (s *sequence) add(b *kmsg.RecordBatch) {
+	if s.Epoch != b.ProducerEpoch {
+		*s = sequence{Producer: s.Producer, Epoch: b.ProducerEpoch}
+	}
+	s.Seen = true
+	s.Next = int32((int64(b.FirstSequence) + int64(b.NumRecords)) % math.MaxInt32)
+	s.Batches[s.At] = sentBatch{b.FirstSequence, s.Next, b.FirstOffset}
+	s.At = (s.At + 1) % len(s.Batches)
+	s.Count = min(s.Count+1, len(s.Batches))
 }
 
 // mendPartition makes a partition say what its whole batches say: what was cut off goes, the
 // indexes are made anew, and transactions that are open are ended, by a commit if they
 // are the one that committed names, else by an abort. On loading, kfake would abort them
 // in memory alone: later committed records of the producer would be invisible, and the
-// aborted ones would come back after the next crash.
-func mendPartition(dir string, committed *commit) error {
+// aborted ones would come back after the next crash. It returns the last of each producer.
+func mendPartition(dir string, committed *commit) ([]*sequence, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var bases []int64
 	for _, e := range entries {
 		if name, ok := strings.CutSuffix(e.Name(), ".dat"); ok {
 			base, err := strconv.ParseInt(name, 10, 64)
 			if err != nil {
-				return fmt.Errorf("%s: %w", e.Name(), err)
+				return nil, fmt.Errorf("%s: %w", e.Name(), err)
 			}
 			bases = append(bases, base)
 		}
 	}
 	if len(bases) == 0 {
-		return nil
+		return nil, nil
 	}
 	slices.Sort(bases)
-	p := &partition{dir: dir, next: bases[0], open: map[int64]int16{}}
+	p := &partition{dir: dir, next: bases[0], open: map[int64]int16{}, sent: map[int64]*sequence{}}
 	for _, base := range bases {
 		p.base = base
 		if err := p.mendSegment(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, producer := range slices.Sorted(maps.Keys(p.open)) {
@@ -78,10 +113,24 @@ func mendPartition(dir string, committed *commit) error {
 			end = kmsg.ControlRecordKeyTypeCommit
 		}
 		if err := p.end(producer, epoch, end); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	// The folder is the topic, escaped, and the partition: a.b-0.
+	name := filepath.Base(dir)
+	at := strings.LastIndexByte(name, '-')
+	topic, err := url.PathUnescape(name[:max(at, 0)])
+	if err != nil {
+		return nil, err
+	}
+	number, err := strconv.ParseInt(name[at+1:], 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range p.sent {
+		s.Topic, s.Partition = topic, int32(number)
+	}
+	return slices.Collect(maps.Values(p.sent)), nil
 }
 
 func (p *partition) path(ext string) string {
@@ -151,6 +200,14 @@ func (p *partition) add(index []byte, b *kmsg.RecordBatch) []byte {
 		p.open[b.ProducerID] = b.ProducerEpoch
 	case b.Attributes&control != 0:
 		delete(p.open, b.ProducerID)
+	}
+	if b.Attributes&control == 0 && b.ProducerID >= 0 {
+		s := p.sent[b.ProducerID]
+		if s == nil {
+			s = &sequence{Producer: b.ProducerID, Epoch: b.ProducerEpoch}
+			p.sent[b.ProducerID] = s
+		}
+		s.add(b)
 	}
 	e := make([]byte, indexEntry)
 	e[0] = 1
