@@ -104,10 +104,12 @@ func (c *Config) brokerFault(addr string, err error) *fault.Error {
 	switch {
 	case isOwn: // before anything was sent: no token, no credentials
 		return own
-	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
+	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism):
 		f.Code, f.Exit = "broker_denied", fault.ExitDenied
 		f.Message = "broker " + addr + " does not let us in"
 		f.Remedy = "see sasl: mechanism, user and secret must be those of the broker"
+	case errors.Is(err, kerr.IllegalSaslState):
+		f.Remedy = "the port wants no login: remove sasl, or take the port that wants it"
 	case hangsUp(err) && c.SASL != nil:
 		f.Remedy = "it hangs up: see sasl (mechanism, user, secret), and whether the port wants tls"
 	case hangsUp(err):

@@ -110,6 +110,12 @@ func TestPing_SASL(t *testing.T) {
 		return resp, nil, true
 	})
 	refused(t, &conn.Config{Brokers: c.ListenAddrs(), SASL: &conn.SASL{Mechanism: conn.Scram256, User: "me", Password: "hunter2"}}, "broker_denied", c.ListenAddrs()[0], "user and secret")
+	c.ControlKey(int16(kmsg.SASLHandshake), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := req.ResponseKind().(*kmsg.SASLHandshakeResponse)
+		resp.ErrorCode = kerr.IllegalSaslState.Code
+		return resp, nil, true
+	})
+	refused(t, &conn.Config{Brokers: c.ListenAddrs(), SASL: &conn.SASL{Mechanism: conn.Plain, User: "me", Password: "hunter2"}}, "broker_unreachable", c.ListenAddrs()[0], "remove sasl")
 }
 
 // A broker of the test takes these two mechanisms, which kfake does not know, at their
