@@ -1,9 +1,11 @@
 package run
 
 import (
+	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run/input"
+	"github.com/pinova-group/tidemark/run/rowfile"
 )
 
 // EventsConfig is an input of events, for who takes events and no rows of views.
@@ -34,4 +36,9 @@ func OpenEvents(cfg EventsConfig, feeds *market.Feeds, insts *market.Instruments
 		env.Meter.bytes.Store(&progress)
 	}
 	return r, nil
+}
+
+// WriteRows writes rows of a view, whose schema w has by Schema; names gives the entities.
+func WriteRows(w rowfile.Writer, o *features.Output, v *features.ViewRows, names func(entity uint32) []string) error {
+	return newSink(w, 0, o).write(v, func(_ int, entity uint32) []string { return names(entity) })
 }

@@ -18,7 +18,7 @@ func newTopicsCmd(a *app) *cobra.Command {
 	flags := &streamFlags{}
 	flags.add(cmd.PersistentFlags())
 	cmd.Annotations = map[string]string{"page": pageURL + "topics.md"}
-	cmd.AddCommand(newTopicsPlan(a, flags), newTopicsApply(a, flags), newTopicsList(a, flags))
+	cmd.AddCommand(newTopicsPlan(a, flags), newTopicsApply(a, flags), newTopicsList(a, flags), newTopicsTail(a, flags))
 	return cmd
 }
 

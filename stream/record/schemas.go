@@ -75,6 +75,9 @@ func NewSchemasOf(client *sr.Client, kinds *market.Kinds) *Schemas {
 	return s
 }
 
+// Registered reports whether numbers are a registry's.
+func (s *Schemas) Registered() bool { return s.client != nil }
+
 func (s *Schemas) hasKind(k market.Kind) bool {
 	return k > market.KindNone && k <= market.KindWatermark || s.kinds.Definition(k) != nil
 }
