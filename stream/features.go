@@ -20,9 +20,9 @@ var (
 	// ErrOffset says that a partition was not read on from where it was read to.
 	ErrOffset = errors.New("partition was not read on from its offset")
 	// ErrCorrupt says that a snapshot is damaged or of another version.
-	ErrCorrupt = errors.New("snapshot of a features task is damaged")
+	ErrCorrupt = errors.New("snapshot of a task is damaged")
 	// ErrPartitions says that a snapshot is of other partitions.
-	ErrPartitions = errors.New("snapshot of a features task is of other partitions")
+	ErrPartitions = errors.New("snapshot of a task is of other partitions")
 )
 
 // Partition says what one partition of a sequenced log carries.

@@ -65,6 +65,13 @@ type filtered struct{ why string }
 func (f *filtered) Error() string        { return "filtered: " + f.why }
 func (f *filtered) Is(target error) bool { return target == ErrFiltered }
 
+// IsLayout reports whether an error of a decoder is about what belongs to a file and not to
+// its data, such as a header: nobody misses it, so it is in no account.
+func IsLayout(err error) bool {
+	f, ok := errors.AsType[*filtered](err)
+	return ok && (f.why == "header" || f.why == "empty line" || f.why == "comment")
+}
+
 // BadRecord is what becomes of data that cannot be decoded or breaks a rule: it goes to
 // the dead letters. Several bad parts of one record are counted one by one.
 type BadRecord struct {

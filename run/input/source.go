@@ -174,17 +174,13 @@ func (s *source) limit() int {
 	return MaxLine
 }
 
-// layout are the lines that belong to the file and not to its data: nobody misses them,
-// so they are in no account.
-var layout = map[string]bool{"filtered: header": true, "filtered: empty line": true, "filtered: comment": true}
-
 // judge counts what a decoder said of a record.
 func (s *source) judge(err error, data []byte, bad func(Bad)) {
 	var br *adapters.BadRecord
 	switch {
 	case errors.As(err, &br):
 		s.reject(bad, br.Reason, br.Detail, max(1, br.Count), data)
-	case layout[err.Error()]:
+	case adapters.IsLayout(err):
 	case errors.Is(err, adapters.ErrFiltered):
 		s.Filtered++
 	default:

@@ -13,6 +13,7 @@ type EventEncoder struct {
 	schemas *Schemas
 	wire    *wire.Encoder
 	ids     [market.NumKinds]uint32
+	marks   market.Chunk
 }
 
 // NewEventEncoder makes an encoder of events whose feeds and instruments are in the registries.
@@ -93,4 +94,12 @@ func (d *EventDecoder) kindOf(ctx context.Context, id uint32) (framed, error) {
 	f := framed{id, what.Kind}
 	d.seen = append(d.seen, f)
 	return f, nil
+}
+
+// AppendWatermark appends a watermark event, framed: nothing comes before t any more.
+func (e *EventEncoder) AppendWatermark(ctx context.Context, dst []byte, feed market.FeedID, inst market.Inst, t int64) ([]byte, error) {
+	e.marks.Reset()
+	b := e.marks.Batch(market.KindWatermark)
+	b.AppendEnvelope(&market.Envelope{Feed: feed, Inst: inst, EventTS: t, IngestTS: market.NoTime})
+	return e.AppendEvent(ctx, dst, b, 0)
 }

@@ -22,6 +22,7 @@ const (
 	HeaderTopic       = "topic"     // dead letter: where it was
 	HeaderPartition   = "partition" // dead letter: decimal
 	HeaderOffset      = "offset"    // dead letter: decimal
+	HeaderCount       = "count"     // dead letter: how many events of the record it is about, decimal
 	HeaderOf          = "of"        // watermark: name of the kind that is complete
 	HeaderAccount     = "account"   // watermark: the sequencer's counts
 	HeaderFormat      = "format"    // raw: an adapter, canonical or event
@@ -76,6 +77,7 @@ type DeadLetter struct {
 	Topic          string
 	Partition      int32
 	Offset         int64
+	Count          int // events of the record that it is about, at least 1
 }
 
 // AddDeadLetter adds the headers of a dead letter.
@@ -85,6 +87,7 @@ func AddDeadLetter(r *kgo.Record, d *DeadLetter) {
 	AddHeader(r, HeaderTopic, []byte(d.Topic))
 	addInt(r, HeaderPartition, int64(d.Partition))
 	addInt(r, HeaderOffset, d.Offset)
+	addInt(r, HeaderCount, int64(d.Count))
 }
 
 // ReadDeadLetter reads what AddDeadLetter wrote.
@@ -94,6 +97,10 @@ func ReadDeadLetter(r *kgo.Record) (DeadLetter, error) {
 	if err == nil {
 		d.Partition = int32(p)
 		d.Offset, err = headerInt(r, HeaderOffset)
+	}
+	if err == nil {
+		p, err = headerInt(r, HeaderCount)
+		d.Count = int(p)
 	}
 	return d, err
 }
@@ -133,3 +140,51 @@ func ReadMark(r *kgo.Record, kinds *market.Kinds) (of market.Kind, account seque
 	}
 	return of, account, nil
 }
+
+// Raw is a record of a raw topic: a payload as collected, and its headers as they are; nil
+// where there is none.
+type Raw struct {
+	Offset                          int64
+	Key, Value                      []byte
+	Format, Feed, Ingest, URL, Conn []byte // Ingest is µs, decimal
+}
+
+// ReadRaw takes a record apart. It refers to the record's bytes.
+func ReadRaw(r *kgo.Record) Raw {
+	raw := Raw{Offset: r.Offset, Key: r.Key, Value: r.Value}
+	for i := range r.Headers {
+		h := &r.Headers[i]
+		var to *[]byte
+		switch h.Key {
+		case HeaderFormat:
+			to = &raw.Format
+		case HeaderFeed:
+			to = &raw.Feed
+		case HeaderIngest:
+			to = &raw.Ingest
+		case HeaderURL:
+			to = &raw.URL
+		case HeaderConn:
+			to = &raw.Conn
+		}
+		if to != nil && *to == nil {
+			*to = h.Value
+		}
+	}
+	return raw
+}
+
+// AddRaw adds the headers of a raw record.
+func AddRaw(r *kgo.Record, raw *Raw) {
+	for _, h := range []kgo.RecordHeader{
+		{Key: HeaderFormat, Value: raw.Format}, {Key: HeaderFeed, Value: raw.Feed}, {Key: HeaderIngest, Value: raw.Ingest},
+		{Key: HeaderURL, Value: raw.URL}, {Key: HeaderConn, Value: raw.Conn},
+	} {
+		if h.Value != nil {
+			r.Headers = append(r.Headers, h)
+		}
+	}
+}
+
+// AddID adds the identity of an event or row.
+func AddID(r *kgo.Record, id market.ID) { AddHeader(r, HeaderID, id[:]) }

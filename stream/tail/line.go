@@ -59,6 +59,7 @@ type DeadLetter struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
+	Count     int    `json:"count"` // events of the record that it is about
 }
 
 // Text is the line for people.

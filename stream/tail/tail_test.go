@@ -150,7 +150,7 @@ func TestTail_LateDeadAndRaw(t *testing.T) {
 	late := &kgo.Record{Topic: "late.spot.trade.kraken", Value: f.value(market.KindTrade, noon)}
 	record.AddLate(late, noon+5_000_000, 5_000_001)
 	dead := &kgo.Record{Topic: "dlq.spot.trade.kraken", Value: []byte(`{"what":`)}
-	record.AddDeadLetter(dead, &record.DeadLetter{Reason: "bad_json", Detail: "ends early", Topic: "raw.spot.trade.kraken", Partition: 1, Offset: 99})
+	record.AddDeadLetter(dead, &record.DeadLetter{Reason: "bad_json", Detail: "ends early", Topic: "raw.spot.trade.kraken", Partition: 1, Offset: 99, Count: 1})
 	raw := &kgo.Record{Topic: "raw.spot.trade.kraken", Value: []byte(`{"e":"trade"}`)}
 	record.AddHeader(raw, record.HeaderFormat, []byte("binance"))
 	record.AddHeader(raw, record.HeaderFeed, []byte("binance-spot"))
