@@ -202,7 +202,7 @@ func (d *doctor) snapshots(ctx context.Context, t *Table) error {
 	all, err := t.Snapshots()
 	if err != nil {
 		d.add(Finding{Level: Wrong, Code: "properties_damaged", What: err.Error(), Remedy: "the offsets of a sink are in it: start no sink on this table before it is mended"})
-		return nil
+		return ctx.Err()
 	}
 	if _, err := t.Base(); err != nil {
 		d.add(Finding{Level: Wrong, Code: "properties_damaged", What: err.Error(), Remedy: "the offsets of a sink are in it: start no sink on this table before it is mended"})

@@ -22,7 +22,7 @@ func (d *doctor) rows(ctx context.Context, t *Table) error {
 	cols, err := t.Columns()
 	if err != nil {
 		d.add(Finding{Level: Wrong, Code: "schema", What: err.Error(), Remedy: "another tool changed the columns: take back what it added"})
-		return nil
+		return ctx.Err()
 	}
 	parts := map[string][]DataFile{}
 	for _, f := range all {

@@ -64,8 +64,7 @@ func TestImport_StoppedAtAnyMoment(t *testing.T) {
 		timer := time.AfterFunc(time.Duration(rand.Int64N(int64(took))), func() { _ = cmd.Process.Signal(sig) })
 		err := cmd.Wait()
 		timer.Stop()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			stopped++
 			if sig == syscall.SIGINT && exit.ExitCode() != 130 && exit.ExitCode() != -1 { // -1: before the program listens
 				t.Errorf("Ctrl-C gave exit code %d", exit.ExitCode())

@@ -62,7 +62,7 @@ func (s *mapSource) UnmarshalYAML(n *yaml.Node) error {
 		text, sign = text[1:], -1
 	}
 	us, err := run.ParseDuration(text)
-	s.Source.Add = sign * us
+	s.Add = sign * us
 	return err
 }
 

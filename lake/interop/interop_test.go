@@ -261,7 +261,11 @@ func TestTables_AreReadAndWrittenByOtherTools(t *testing.T) {
 			half := market.NewBatch(market.KindTrade)
 			half.AppendRows(trades, 0, trades.N/2)
 			tables := map[string]*lake.Table{}
-			for i, b := range []*market.Batch{half, trades, books} {
+			defer func() { // before the test's context ends: the REST server is one for all tests
+				_ = l.Drop(t.Context(), "processed.trade")
+				_ = l.Drop(t.Context(), "processed.book")
+			}()
+			for _, b := range []*market.Batch{half, trades, books} {
 				s := sink.NewEvents(l, insts, market.NewFeeds(), sink.Config{Memory: 300_000})
 				if err := s.Add(t.Context(), b); err != nil {
 					t.Fatal(err)
@@ -272,9 +276,6 @@ func TestTables_AreReadAndWrittenByOtherTools(t *testing.T) {
 				n := sink.TableName(nil, b.Kind)
 				if tables[n], err = l.Load(t.Context(), n); err != nil {
 					t.Fatal(err)
-				}
-				if i == 0 {
-					t.Cleanup(func() { _ = l.Drop(t.Context(), n); _ = l.Drop(t.Context(), "processed.book") })
 				}
 			}
 			tab := tables["processed.trade"]

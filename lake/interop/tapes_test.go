@@ -32,16 +32,16 @@ func TestTapes_AreReadByOtherTools(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = l.Close() })
+			defer func() { _ = l.Close() }()
 			rep, err := run.Import(t.Context(), run.ImportConfig{Inputs: files}, l, run.Env{Warn: func(string) {}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() {
+			defer func() { // the REST server is one for all tests
 				for table := range rep.Tables {
 					_ = l.Drop(t.Context(), table)
 				}
-			})
+			}()
 			rows := 0
 			for table := range rep.Tables {
 				tab, err := l.Load(t.Context(), table)

@@ -26,8 +26,7 @@ func mappedRows(t *testing.T, m *Map, text string) (rows, bad []string) {
 	for i, line := range strings.Split(text, "\n") {
 		rec := adapters.Record{Data: []byte(line), Offset: int64(i + 1), Ingest: market.NoTime}
 		if err := d.Decode(&rec, &ch); err != nil {
-			var br *adapters.BadRecord
-			if !errors.As(err, &br) {
+			if _, ok := errors.AsType[*adapters.BadRecord](err); !ok {
 				t.Fatalf("line %d: %v", i+1, err)
 			}
 			bad = append(bad, fmt.Sprintf("%d %v", i+1, err))

@@ -33,10 +33,9 @@ const parquetRows = 4096
 
 // ParquetText is the text of a Parquet file.
 type ParquetText struct {
-	rows    pqarrow.RecordReader
-	columns []int
-	buf     []byte
-	at      int
+	rows pqarrow.RecordReader
+	buf  []byte
+	at   int
 }
 
 // countedAt counts bytes as they are read, for progress.
