@@ -513,5 +513,5 @@ const retries = 30
 // NewClient makes a client that writes what is played; the options say where the cluster is.
 func NewClient(opts ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append(slices.Clip(opts), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(topic.MaxRecord),
-		kgo.RecordRetries(retries), kgo.MaxBufferedRecords(50_000))...)
+		kgo.RecordRetries(retries), kgo.UnknownTopicRetries(retries), kgo.MaxBufferedRecords(50_000))...)
 }

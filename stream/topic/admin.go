@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -159,7 +160,10 @@ func (a *Admin) apply(ctx context.Context, p Plan, try bool) error {
 		}
 	}
 	if parts == nil {
-		return nil
+		if try {
+			return nil
+		}
+		return a.wait(ctx, create)
 	}
 	slices.SortFunc(parts, func(a, b fault.Part) int { return strings.Compare(a.Where, b.Where) })
 	return &fault.Error{Code: "topic_failed", Message: "the cluster does not take some topics", Exit: fault.ExitFailed, Parts: parts}
@@ -167,6 +171,56 @@ func (a *Admin) apply(ctx context.Context, p Plan, try bool) error {
 
 // createTimeout is how long brokers may take to make topics.
 const createTimeout = 30_000 // ms
+
+// wait returns when the brokers know the topics that were made and every partition has a
+// leader: who writes to them at once would be told that they are not there.
+func (a *Admin) wait(ctx context.Context, made *kmsg.CreateTopicsRequest) error {
+	if len(made.Topics) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, createTimeout*time.Millisecond)
+	defer cancel()
+	req := kmsg.NewPtrMetadataRequest()
+	for _, t := range made.Topics {
+		rt := kmsg.NewMetadataRequestTopic()
+		rt.Topic = new(t.Topic)
+		req.Topics = append(req.Topics, rt)
+	}
+	step := time.NewTicker(waitStep)
+	defer step.Stop()
+	for {
+		resp, err := req.RequestWith(ctx, a.client)
+		if err == nil {
+			err = ready(resp)
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return failed("the topics are made, but the brokers do not have them yet", err)
+		case <-step.C:
+		}
+	}
+}
+
+// waitStep is between two looks at topics that were made.
+const waitStep = 50 * time.Millisecond
+
+func ready(resp *kmsg.MetadataResponse) error {
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return err
+		}
+		for j := range t.Partitions {
+			if err := kerr.ErrorForCode(t.Partitions[j].ErrorCode); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 func requests(p Plan, try bool) (*kmsg.CreateTopicsRequest, *kmsg.IncrementalAlterConfigsRequest) {
 	create, alter := kmsg.NewPtrCreateTopicsRequest(), kmsg.NewPtrIncrementalAlterConfigsRequest()

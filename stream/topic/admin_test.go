@@ -1,7 +1,11 @@
 package topic_test
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -113,6 +117,70 @@ func TestAdmin_SaysWhatTheClusterDoesNotTake(t *testing.T) {
 		f := fault.From(do())
 		if f.Code != "topic_failed" || len(f.Parts) != 4 || f.Parts[0].Where != "dlq.spot.trade.kraken" || f.Parts[0].Remedy == "" {
 			t.Errorf("%s: %+v", what, f)
+		}
+	}
+}
+
+// A real Kafka takes all settings, and says them back; what was made can be written to at once.
+func TestAdmin_RealKafka(t *testing.T) {
+	addr := os.Getenv("TIDEMARK_TEST_KAFKA")
+	if addr == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("TIDEMARK_TEST_KAFKA is not set; make test sets it")
+		}
+		t.Skip(`TIDEMARK_TEST_KAFKA is not set: eval "$(scripts/servers.sh start kafka)" starts it`)
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	a, err := topic.Open(kgo.SeedBrokers(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	exchange := fmt.Sprintf("test-%d", time.Now().UnixNano())
+	c := topic.Config{Partitions: 3, Sources: []topic.Source{{Market: "spot", Exchange: exchange, Kinds: []string{"trade"}}}}
+	want := wanted(t, &c, nil)
+	ours := func() (p topic.Plan) {
+		for _, s := range plan(t, a, want) {
+			if s.Action != topic.Leave {
+				p = append(p, s)
+			}
+		}
+		return p
+	}
+	p := ours()
+	if err := a.Try(t.Context(), p); err != nil || p.Count(topic.Create) != 4 {
+		t.Fatal(err, p)
+	}
+	if err := a.Apply(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, w := range want {
+			if _, err := kadm.NewClient(cl).DeleteTopic(context.Background(), w.Name); err != nil {
+				t.Log(err)
+			}
+		}
+	})
+	if p := ours(); p.Count(topic.Keep) != 4 {
+		t.Errorf("made, but %+v", p)
+	}
+	for _, w := range want {
+		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: w.Name, Partition: 2, Timestamp: time.UnixMilli(1)}).FirstErr(); err != nil {
+			t.Error(err)
+		}
+	}
+	c.Retention.Raw = topic.Forever
+	want = wanted(t, &c, nil)
+	if err := a.Apply(t.Context(), ours()); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ours().Count(topic.Keep) != 4; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("changed, but %+v", ours())
 		}
 	}
 }
