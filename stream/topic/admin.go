@@ -186,8 +186,6 @@ func (a *Admin) wait(ctx context.Context, made *kmsg.CreateTopicsRequest) error 
 		rt.Topic = new(t.Topic)
 		req.Topics = append(req.Topics, rt)
 	}
-	step := time.NewTicker(waitStep)
-	defer step.Stop()
 	for {
 		resp, err := req.RequestWith(ctx, a.client)
 		if err == nil {
@@ -196,10 +194,11 @@ func (a *Admin) wait(ctx context.Context, made *kmsg.CreateTopicsRequest) error 
 		if err == nil {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		pause, cancel := context.WithTimeout(ctx, waitStep)
+		<-pause.Done()
+		cancel()
+		if ctx.Err() != nil {
 			return failed("the topics are made, but the brokers do not have them yet", err)
-		case <-step.C:
 		}
 	}
 }
