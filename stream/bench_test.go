@@ -1,15 +1,12 @@
 package stream_test
 
 import (
-	"context"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/stream"
-	"github.com/pinova-group/tidemark/stream/record"
 )
 
 // Trades of 16 instruments in several partitions, in transactions of 512 rows, merged and
@@ -80,58 +77,3 @@ features:
   close: last(price)
   volume: sum(quantity)
 `
-
-// Trades of a synthetic market, one canonical or Protobuf record each: decoded, sequenced and
-// written as Protobuf again.
-func BenchmarkSequence(b *testing.B) {
-	for _, format := range []string{"canonical", "event"} {
-		b.Run(format, func(b *testing.B) {
-			l := generated(b, rand.New(rand.NewPCG(1, 1)), market.KindTrade, "trade", 200_000)
-			if format == "event" {
-				l.asEvents(b)
-			}
-			for i := range l.records {
-				l.records[i].Offset = int64(i)
-			}
-			ctx := context.Background()
-			var out stream.Sequenced
-			var buf []byte
-			rows := 0
-			for b.Loop() {
-				cfg := sequenceConfig(b, l.topic)
-				enc := record.NewEventEncoder(cfg.Schemas, cfg.Sequencer.Feeds, cfg.Sequencer.Insts)
-				task, err := stream.NewSequence(cfg)
-				if err != nil {
-					b.Fatal(err)
-				}
-				rows = 0
-				for i := range l.records {
-					if err := task.Add(ctx, &l.records[i]); err != nil {
-						b.Fatal(err)
-					}
-					if i%1000 != 999 {
-						continue
-					}
-					if err := task.Step(&out); err != nil {
-						b.Fatal(err)
-					}
-					if t := out.Rows.Batches[market.KindTrade]; t != nil {
-						buf = buf[:0]
-						for j := range t.N {
-							if buf, err = enc.AppendEvent(ctx, buf, t, j); err != nil {
-								b.Fatal(err)
-							}
-						}
-						rows += t.N
-					}
-				}
-			}
-			if rows < len(l.records)/2 {
-				b.Fatalf("%d rows of %d records", rows, len(l.records))
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(l.records)), "ns/event")
-			b.ReportMetric(float64(len(l.records)), "events/op")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}

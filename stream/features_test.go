@@ -59,6 +59,7 @@ type partitionLog struct {
 	entries []*entry
 	seq     *sequence.Sequencer
 	in      market.Chunk
+	raw     []*market.Batch // rows as they came, one in each
 }
 
 // market of a few venues, each kind of a venue in two partitions with a sequencer each.
@@ -125,6 +126,9 @@ func (l *sequencedLog) route(t *testing.T, byName map[string]*partitionLog, feed
 		l.parts = append(l.parts, p)
 	}
 	p.in.Batch(k).AppendRows(b, i, i+1)
+	one := market.NewBatch(k)
+	one.AppendRows(b, i, i+1)
+	p.raw = append(p.raw, one)
 }
 
 // write sequences what came and appends it as an entry; some offsets are left out.

@@ -23,6 +23,7 @@ type FeaturesConfig struct {
 	Schemas    *record.Schemas
 	Partitions int                      // of the topics of rows
 	Kinds      map[string][]market.Kind // what each input topic carries
+	Write      []string                 // views whose rows are written; nil: all
 	From       int64                    // rows with row_ts before it are not written, µs; market.NoTime: all
 }
 
@@ -32,7 +33,7 @@ type FeaturesConfig struct {
 func (j *Job) Features(c FeaturesConfig) error {
 	topics := make([]string, len(c.Plan.Outputs()))
 	for i, o := range c.Plan.Outputs() {
-		if strings.Contains(o.Name, "(") {
+		if strings.Contains(o.Name, "(") || c.Write != nil && !slices.Contains(c.Write, o.Name) {
 			continue
 		}
 		var err error
@@ -41,6 +42,7 @@ func (j *Job) Features(c FeaturesConfig) error {
 			return err
 		}
 	}
+	j.live = &live{}
 	j.open = func(inputs []TopicPartition, snapshot []byte) (machine, error) {
 		return openFeatures(&c, topics, inputs, snapshot)
 	}
@@ -223,6 +225,7 @@ func (m *featuresMachine) write(ctx context.Context, view int, out *outbox) erro
 			*to = m.place(o.Entity, m.task.EntityNames(view, e))
 		}
 		r := out.add(w.topic, to.partition, rows.RowTS[i])
+		out.known = append(out.known, rows.Avail[i])
 		r.Key = to.key
 		r.Value = out.keep(func(dst []byte) []byte { return w.enc.Append(dst, rows, i, to.names) })
 		id := w.enc.ID(rows, i, to.names)

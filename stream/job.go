@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/objstore"
 )
 
@@ -62,12 +64,16 @@ type Job struct {
 	MaxPoll       int           // records of one transaction's input at most; default 20,000
 	Log           *slog.Logger  // nil: nobody is told
 
+	Metrics *Metrics // nil: nobody counts
+
 	// Now is the clock that says when a snapshot is due and when an old one may be deleted;
 	// it has no part in what is written.
 	Now func() time.Time
 
 	// open makes the state of a task: with nothing read, or as a snapshot says.
 	open func(inputs []TopicPartition, snapshot []byte) (machine, error)
+
+	live *live // how it is; made with open
 
 	// broken is a guarantee that a test has taken away, to see that it finds what comes of it.
 	broken broken
@@ -92,7 +98,7 @@ const (
 // Run works until ctx ends, which is no error, or until there is no point in going on. What
 // may pass (brokers that are down, transactions that were aborted) is tried again.
 func (j *Job) Run(ctx context.Context) error {
-	w := &worker{Job: *j}
+	w := &worker{Job: *j, metrics: j.Metrics.of(j.Name)}
 	w.SnapshotEvery = cmpOr(w.SnapshotEvery, 10*time.Second)
 	w.MaxPoll = cmpOr(w.MaxPoll, 20_000)
 	if w.Log == nil {
@@ -130,7 +136,7 @@ func cmpOr[T int | time.Duration](v, def T) T {
 // final reports whether the next session would end as this one did.
 func final(err error) bool {
 	for _, e := range []error{
-		ErrTaken, ErrForeign, ErrUnequal, ErrBehind, ErrCorrupt, ErrPartitions,
+		ErrTaken, ErrForeign, ErrUnequal, features.ErrSnapshotMismatch, features.ErrCorrupt, ErrBehind, ErrCorrupt, ErrPartitions,
 		kerr.FencedInstanceID, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
 		kerr.SaslAuthenticationFailed, kerr.InconsistentGroupProtocol,
 	} {
@@ -139,6 +145,29 @@ func final(err error) bool {
 		}
 	}
 	return false
+}
+
+// Status is how a job is.
+type Status struct {
+	Tasks      int    `json:"tasks"`        // that this worker has
+	Read       int64  `json:"records_read"` // since the process began
+	Written    int64  `json:"records_written"`
+	Commits    int64  `json:"commits"`
+	Behind     int64  `json:"behind_records"` // not read yet, when something was read last
+	LastCommit string `json:"last_commit,omitempty"`
+}
+
+// live is a Status in the making.
+type live struct{ tasks, read, written, commits, behind, committed atomic.Int64 }
+
+// Status tells how the job is, at any time.
+func (j *Job) Status() Status {
+	l := j.live
+	s := Status{Tasks: int(l.tasks.Load()), Read: l.read.Load(), Written: l.written.Load(), Commits: l.commits.Load(), Behind: l.behind.Load()}
+	if at := l.committed.Load(); at != 0 {
+		s.LastCommit = time.UnixMicro(at).UTC().Format(time.RFC3339Nano)
+	}
+	return s
 }
 
 func comparePlaces(a, b TopicPartition) int {

@@ -62,7 +62,7 @@ func realKafka(t *testing.T) servers {
 		}
 		var ours []string
 		for _, name := range topics.Names() {
-			if strings.HasPrefix(name, "processed.") || strings.HasPrefix(name, "feature.") {
+			if slices.Contains([]string{"raw", "processed", "late", "dlq", "feature"}, strings.Split(name, ".")[0]) {
 				ours = append(ours, name)
 			}
 		}
@@ -79,7 +79,7 @@ func realKafka(t *testing.T) servers {
 
 func newClient(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func inputTopic(part string) (topic string, partition int32) {
 	if ok {
 		partition = int32(p[0] - '0')
 	}
-	return "processed." + name, partition
+	return "processed." + strings.Replace(name, ".book.", ".orderbook.", 1), partition
 }
 
 func newTopicLog(t *testing.T, b servers, l *sequencedLog, plan *features.Plan, feeds *market.Feeds) *topicLog {
@@ -152,18 +152,7 @@ func (tl *topicLog) write(ctx context.Context, t *testing.T, r *rand.Rand) {
 			t.Error(err)
 		}
 	}
-	// Partitions without rows come first: nothing is complete before they are.
-	has := map[string]bool{}
-	for _, p := range tl.log.parts {
-		has[p.Name] = p.Name != "rest"
-	}
-	for topic, kinds := range tl.kinds {
-		for p := range int32(testPartitions) {
-			if !has[fmt.Sprintf("%s/%d", strings.TrimPrefix(topic, "processed."), p)] {
-				send(tl.records(ctx, t, enc, topic, p, kinds, &entry{marks: tl.log.final}))
-			}
-		}
-	}
+	tl.writeEmpty(ctx, t, enc, send)
 	at := make([]int, len(tl.log.parts))
 	for {
 		var left []int
@@ -182,6 +171,86 @@ func (tl *topicLog) write(ctx context.Context, t *testing.T, r *rand.Rand) {
 		at[p]++
 		time.Sleep(tl.pace)
 	}
+}
+
+// writeEmpty writes the marks of partitions without rows.
+func (tl *topicLog) writeEmpty(ctx context.Context, t *testing.T, enc *record.EventEncoder, send func([]*kgo.Record)) {
+	t.Helper()
+	has := map[string]bool{}
+	for _, p := range tl.log.parts {
+		has[p.Name] = p.Name != "rest"
+	}
+	for topic, kinds := range tl.kinds {
+		for p := range int32(testPartitions) {
+			if !has[fmt.Sprintf("%s/%d", strings.Replace(strings.TrimPrefix(topic, "processed."), ".orderbook.", ".book.", 1), p)] {
+				send(tl.records(ctx, t, enc, topic, p, kinds, &entry{marks: tl.log.final}))
+			}
+		}
+	}
+}
+
+// writeRaw puts the rows that the log was made of into raw topics, in the order that they
+// came in each partition.
+func (tl *topicLog) writeRaw(ctx context.Context, t *testing.T, r *rand.Rand) {
+	t.Helper()
+	cl := newClient(t, tl.addr, kgo.ProducerLinger(0))
+	enc := record.NewEventEncoder(tl.schemas, tl.feeds, tl.log.insts)
+	send := func(recs []*kgo.Record) {
+		if err := cl.ProduceSync(ctx, recs...).FirstErr(); err != nil {
+			t.Error(err)
+		}
+	}
+	tl.writeEmpty(ctx, t, enc, send)
+	at := make([]int, len(tl.log.parts))
+	for {
+		var left []int
+		for p, part := range tl.log.parts {
+			if at[p] < len(part.raw) {
+				left = append(left, p)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		p := left[r.IntN(len(left))]
+		part := tl.log.parts[p]
+		topic, partition := inputTopic(part.Name)
+		var recs []*kgo.Record
+		for n := min(len(part.raw), at[p]+1+r.IntN(20)); at[p] < n; at[p]++ {
+			b := part.raw[at[p]]
+			value, err := enc.AppendEvent(ctx, nil, b, 0)
+			if err != nil {
+				t.Error(err)
+			}
+			rec := &kgo.Record{Topic: rawTopic(topic), Partition: partition, Key: []byte(tl.log.insts.Get(b.Inst[0]).Symbol), Value: value, Timestamp: time.UnixMicro(b.EventTS[0])}
+			record.AddRaw(rec, &record.Raw{Format: []byte(stream.FormatEvent)})
+			recs = append(recs, rec)
+		}
+		send(recs)
+		time.Sleep(tl.pace)
+	}
+}
+
+func rawTopic(processed string) string { return "raw." + strings.TrimPrefix(processed, "processed.") }
+
+// rawTopics makes the topics of a sequence job and returns its inputs.
+func (tl *topicLog) rawTopics(t *testing.T) (raw []string) {
+	t.Helper()
+	var names []string
+	for _, topic := range tl.inputs() {
+		if topic != "processed.rest" {
+			raw = append(raw, rawTopic(topic))
+			names = append(names, rawTopic(topic), "late."+strings.TrimPrefix(topic, "processed."), "dlq."+strings.TrimPrefix(topic, "processed."))
+		}
+	}
+	resps, err := kadm.NewClient(newClient(t, tl.addr)).CreateTopics(context.Background(), testPartitions, 1, nil, names...)
+	if err == nil {
+		err = resps.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 func (tl *topicLog) records(ctx context.Context, t *testing.T, enc *record.EventEncoder, topic string, partition int32, kinds []market.Kind, e *entry) []*kgo.Record {
@@ -362,5 +431,88 @@ func testRows(t *testing.T, b servers) {
 	stop()
 	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Both jobs in a chain give the rows of an engine that has what a sequencer gives of each
+// partition; and of what was sent, each event is applied, late or a duplicate.
+func TestJob_ChainFromRawIsTheEngine(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) { testChain(t, startBroker(t)) })
+	t.Run("kafka", func(t *testing.T) { testChain(t, realKafka(t)) })
+}
+
+func testChain(t *testing.T, b servers) {
+	t.Helper()
+	feeds := market.NewFeeds()
+	plan := compileShipped(t, feeds)
+	r := rand.New(rand.NewPCG(5, 7))
+	l, want := wantRows(t, r, feeds, plan)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tl := newTopicLog(t, b, l, plan, feeds)
+	raw := tl.rawTopics(t)
+	run, stop := context.WithCancel(ctx)
+	done := make(chan error, 2)
+	id := strconv.FormatInt(time.Now().UnixNano(), 36)
+	store := &objstore.Memory{}
+	seq := &stream.Job{
+		Name: "seq-" + id, Slot: "0", Topics: raw, Options: []kgo.Opt{kgo.SeedBrokers(tl.addr)}, Store: store, Dir: "mem://state/seq-" + id,
+		SnapshotEvery: 50 * time.Millisecond, MaxPoll: 100, Now: time.Now,
+	}
+	if err := seq.Sequence(stream.SequenceJobConfig{Schemas: tl.schemas, Kinds: plan.Kinds()}); err != nil {
+		t.Fatal(err)
+	}
+	go func() { done <- seq.Run(run) }()
+	go func() { done <- tl.job("all-"+id, "0", store, true).Run(run) }()
+	tl.writeRaw(ctx, t, r)
+	got, order := tl.waitRows(ctx, t, want)
+	if diff := order + cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-engine +topics)\n%.4000s", diff)
+	}
+	stop()
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	tl.account(ctx, t)
+}
+
+// account checks I3 of each partition from its topics alone: what the last watermark record
+// says was read is what is in the raw topic, and balances.
+func (tl *topicLog) account(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for _, in := range tl.inputs() {
+		if in == "processed.rest" {
+			continue
+		}
+		var read, applied, late, dead [testPartitions]uint64
+		for _, r := range readCommitted(ctx, t, tl.addr, map[string]bool{rawTopic(in): true}) {
+			read[r.Partition]++
+		}
+		for _, r := range readCommitted(ctx, t, tl.addr, map[string]bool{"late." + strings.TrimPrefix(in, "processed."): true}) {
+			late[r.Partition]++
+		}
+		for _, r := range readCommitted(ctx, t, tl.addr, map[string]bool{"dlq." + strings.TrimPrefix(in, "processed."): true}) {
+			dead[r.Partition]++
+		}
+		var last [testPartitions]sequence.Counts
+		for _, r := range readCommitted(ctx, t, tl.addr, map[string]bool{in: true}) {
+			if record.Header(r, record.HeaderOf) == nil {
+				applied[r.Partition]++
+			} else if _, c, err := record.ReadMark(r, tl.plan.Kinds()); err != nil {
+				t.Error(err)
+			} else {
+				last[r.Partition] = c
+			}
+		}
+		for p, c := range last {
+			if c.In != c.Applied+c.Late+c.Duplicate+c.DLQ+c.Filtered+c.Pending {
+				t.Errorf("%s/%d: %+v does not balance", in, p, c)
+			}
+			if uint64(c.In) != read[p] || uint64(c.Late) != late[p] || uint64(c.DLQ) != dead[p] || uint64(c.Applied) > applied[p] {
+				t.Errorf("%s/%d: read %d, late %d, dead %d, applied %d; account %+v", in, p, read[p], late[p], dead[p], applied[p], c)
+			}
+		}
 	}
 }

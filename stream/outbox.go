@@ -9,14 +9,14 @@ import (
 // outbox collects the records of one transaction. Its memory is used again by the next one,
 // so a record is good until reset.
 type outbox struct {
-	recs    []*kgo.Record
-	n       int // records in use
-	bytes   []byte
-	headers []kgo.RecordHeader
+	recs  []*kgo.Record
+	n     int // records in use
+	bytes []byte
+	known []int64 // when rows could first be known, µs
 }
 
 // reset empties the outbox once its records are acknowledged.
-func (o *outbox) reset() { o.n, o.bytes, o.headers = 0, o.bytes[:0], o.headers[:0] }
+func (o *outbox) reset() { o.n, o.bytes, o.known = 0, o.bytes[:0], o.known[:0] }
 
 // add appends a record for a place and time (µs), and returns it for its key, value and headers.
 func (o *outbox) add(topic string, partition int32, ts int64) *kgo.Record {

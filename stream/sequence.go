@@ -214,8 +214,7 @@ func (s *Sequence) decode(ctx context.Context, r *record.Raw) (single bool, err 
 	}
 	rec := adapters.Record{Data: r.Value, Ingest: market.NoTime, Offset: r.Offset, Shard: uint16(s.cfg.Partition)}
 	if r.Ingest != nil {
-		var ok bool
-		if rec.Ingest, ok = ingestTime(r.Ingest); !ok {
+		if rec.Ingest, err = strconv.ParseInt(string(r.Ingest), 10, 64); err != nil || !market.ValidTime(rec.Ingest) {
 			s.reject(r, ReasonIngest, string(r.Ingest[:min(len(r.Ingest), 80)]), 1)
 			return false, nil
 		}
@@ -231,11 +230,6 @@ func (s *Sequence) decode(ctx context.Context, r *record.Raw) (single bool, err 
 	rec.URL, rec.Conn = s.url, s.conn
 	s.judge(r, d.dec.Decode(&rec, &s.one))
 	return d.adapter == canon.Adapter, nil
-}
-
-func ingestTime(text []byte) (int64, bool) {
-	t, err := strconv.ParseInt(string(text), 10, 64)
-	return t, err == nil && market.ValidTime(t)
 }
 
 func (s *Sequence) event(ctx context.Context, r *record.Raw) error {

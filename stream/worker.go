@@ -22,6 +22,7 @@ var errAborted = errors.New("transaction was aborted")
 // worker works on the tasks that its group assigns to it.
 type worker struct {
 	Job
+	metrics   *jobMetrics
 	snaps     snapshots
 	member    string                    // who we were in the last session
 	metadata  map[TopicPartition]string // of the offsets fetched last
@@ -62,6 +63,11 @@ type task struct {
 // session joins the group and works until something ends it.
 func (w *worker) session(ctx context.Context) error {
 	w.snaps = snapshots{w.Store, w.Dir}
+	w.metrics.joined.Inc()
+	defer func() {
+		w.metrics.tasks.Set(0)
+		w.live.tasks.Store(0)
+	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if err := w.mayJoin(ctx); err != nil {
@@ -131,6 +137,7 @@ func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) erro
 		return nil
 	}
 	var foreign error
+	behind := int64(0)
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		if len(p.Records) == 0 {
 			return
@@ -144,7 +151,14 @@ func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) erro
 		recs := p.Records
 		n, _ := slices.BinarySearchFunc(recs, at.task.state.next(at.in), func(r *kgo.Record, next int64) int { return cmp.Compare(r.Offset, next) })
 		at.task.recs[at.in] = append(at.task.recs[at.in], recs[n:]...)
+		w.metrics.records.Add(float64(len(recs) - n))
+		w.live.read.Add(int64(len(recs) - n))
+		behind += p.HighWatermark - 1 - recs[len(recs)-1].Offset
 	})
+	if fetches.NumRecords() > 0 {
+		w.metrics.behind.Set(float64(behind))
+		w.live.behind.Store(behind)
+	}
 	if foreign != nil {
 		return foreign
 	}
@@ -211,6 +225,7 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 			}
 			break
 		}
+		w.metrics.aborts.Inc()
 		// Aborted: by a broker that had not finished the one before, or by the session, which
 		// aborts the first one after a rebalance. The records are there still.
 		pause, cancel := context.WithTimeout(ctx, time.Millisecond<<try)
@@ -220,7 +235,14 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 	if !ok {
 		return errAborted
 	}
+	now = w.Now()
+	w.metrics.commits.Inc()
+	w.live.commits.Add(1)
+	w.live.committed.Store(now.UnixMicro())
 	for _, t := range a.tasks {
+		w.metrics.observe(&t.out, now)
+		w.live.written.Add(int64(t.out.n))
+		w.metrics.count(t.out.recs[:t.out.n])
 		t.out.reset()
 		clear(t.dirty)
 		if t.ready != "" {
@@ -331,8 +353,10 @@ func (w *worker) snapshot(ctx context.Context, t *task, now time.Time) {
 	w.uploads.Go(func() {
 		if err := w.snaps.put(ctx, p, state); err != nil {
 			w.Log.Warn("state was not written; the next try is in a while", slog.Int64("task", t.number), slog.Any("error", err))
+			w.metrics.lost.Inc()
 			p = ""
 		}
+		w.metrics.snapshots.Inc()
 		done <- p
 	})
 }

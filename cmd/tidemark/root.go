@@ -26,6 +26,7 @@ Run
   tidemark topics plan                          the Kafka topics that tidemark.yaml wants
   tidemark broker --dir DIR                     a Kafka broker and schema registry for trial
   tidemark play --input FILE                    recorded events into Kafka as if they came now
+  tidemark stream --state DIR                   the streaming jobs: raw to processed to feature topics
 Inspect
   tidemark data inspect FILE                    what is in a file: kinds, times, gaps, disorder
   tidemark spec show trade_bars_1m              columns, types, lookback of a view
@@ -103,7 +104,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add("try", newDemoCmd(a))
-	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(), newLakeCmd(a), newTopicsCmd(a), newPlayCmd(a), newBrokerCmd(a))
+	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(), newLakeCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newBrokerCmd(a))
 	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpPages()...)

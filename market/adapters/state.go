@@ -168,12 +168,11 @@ func entries[K comparable, V any](s *State, m *map[K]V, compare func(a, b K) int
 func (s *State) Ordinals(now, old *map[market.ID]uint32) {
 	for _, m := range []*map[market.ID]uint32{now, old} {
 		entries(s, m, func(a, b market.ID) int { return bytes.Compare(a[:], b[:]) }, func(id *market.ID, n *uint32) {
-			switch {
-			case !s.reading:
+			if !s.reading {
 				s.b = append(s.b, id[:]...)
-			case len(s.b) < len(id):
+			} else if len(s.b) < len(id) {
 				s.Fail()
-			default:
+			} else {
 				s.b = s.b[copy(id[:], s.b):]
 			}
 			small(s, n)

@@ -170,7 +170,8 @@ func (s *side) flush() string {
 
 func (s *side) text(c *market.Chunk, err error) string {
 	var w strings.Builder
-	if bad, ok := errors.AsType[*adapters.BadRecord](err); ok {
+	var bad *adapters.BadRecord
+	if errors.As(err, &bad) {
 		fmt.Fprintf(&w, "%d × ", bad.Count)
 	}
 	fmt.Fprintln(&w, err)

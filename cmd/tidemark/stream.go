@@ -1,0 +1,385 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/features/lang"
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/internal/objstore"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/specs"
+	tasks "github.com/pinova-group/tidemark/stream"
+	"github.com/pinova-group/tidemark/stream/topic"
+)
+
+// streamOptions are the flags of tidemark stream.
+type streamOptions struct {
+	flags               streamFlags
+	state, slot, status string
+	jobs                []string
+	name                string
+	snapshotEvery       time.Duration
+}
+
+// The jobs of a stream.
+const (
+	jobSequence = "sequence"
+	jobFeatures = "features"
+	jobGlobal   = "global"
+)
+
+func newStreamCmd(a *app) *cobra.Command {
+	o := &streamOptions{}
+	cmd := &cobra.Command{
+		Use: "stream --state DIR", Short: "run the streaming jobs: raw to processed to feature topics, each record once", Args: exactly(0, ""),
+		Long: `stream runs jobs until Ctrl-C or SIGTERM:
+  sequence  raw topics to processed, late and dlq topics
+  features  processed topics to the topics of views whose rows depend on one base asset
+  global    processed topics to the topics of all other views
+Each cycle is one Kafka transaction of the records written and the offsets read. Killed at any moment, the next process
+goes on where it was. Several processes share the work: give each a slot of its own and the same state; of two with one slot the
+newer goes on. Topics have to be there: tidemark topics apply.`,
+		Example:     "  tidemark stream --state data/state\n  tidemark stream --state s3://bucket/state --slot 1 --status 127.0.0.1:9464\n  tidemark stream --jobs sequence --state data/state",
+		RunE:        func(cmd *cobra.Command, _ []string) error { return a.stream(cmd.Context(), o) },
+		Annotations: map[string]string{"page": pageURL + "stream.md"},
+	}
+	f := cmd.Flags()
+	o.flags.add(f)
+	f.StringVar(&o.state, "state", "", "where tasks write their state: a folder that all processes reach, or `s3://BUCKET/PREFIX`")
+	f.StringVar(&o.slot, "slot", "0", "which of the processes of these jobs this is: a `WORD`")
+	f.StringSliceVar(&o.jobs, "jobs", []string{jobSequence, jobFeatures, jobGlobal}, "`jobs` to run, comma between")
+	f.StringVar(&o.name, "name", "tidemark", "`name` of this stream: consumer groups are NAME-JOB")
+	f.StringVar(&o.status, "status", "", "serve /status, /metrics, /healthz and /readyz at `HOST:PORT`")
+	f.DurationVar(&o.snapshotEvery, "snapshot-every", 10*time.Second, "how often a task writes its state; a restart reads what came since")
+	return cmd
+}
+
+// stream runs the jobs.
+func (a *app) stream(ctx context.Context, o *streamOptions) error {
+	jobs, err := a.streamJobs(ctx, o)
+	if err != nil {
+		return err
+	}
+	if o.status != "" {
+		stop, err := serveStatus(o.status, jobs)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	told := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, j := range jobs.list {
+		wg.Go(func() {
+			jobs.running.Add(1)
+			defer jobs.running.Add(-1)
+			if err := j.Run(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	if told.Err() != nil {
+		return nil // to end
+	}
+	return streamFault(context.Cause(ctx))
+}
+
+func streamFault(err error) error {
+	f := &fault.Error{Code: "stream_ended", Message: "the stream ended", Why: err.Error(), Exit: fault.ExitFailed, Cause: err}
+	switch {
+	case errors.Is(err, tasks.ErrTaken):
+		f.Remedy = "give each process a --slot of its own"
+	case errors.Is(err, tasks.ErrForeign), errors.Is(err, tasks.ErrPartitions), errors.Is(err, features.ErrSnapshotMismatch):
+		f.Remedy = "the state is of other views or topics: start under another --name"
+	case errors.Is(err, tasks.ErrUnequal):
+		f.Remedy = "tidemark topics plan tells which"
+	}
+	return f
+}
+
+// streamJobs are the jobs of a process.
+type streamJobs struct {
+	list    []*tasks.Job
+	running atomic.Int32
+	reg     *prometheus.Registry
+	began   time.Time
+	now     func() time.Time
+}
+
+func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, error) {
+	if o.state == "" {
+		return nil, fault.Usage("flag_missing", "no place for the state of tasks", "tidemark stream --state data/state")
+	}
+	for _, j := range o.jobs {
+		if all := []string{jobSequence, jobFeatures, jobGlobal}; !slices.Contains(all, j) {
+			return nil, fault.Usage("flag_invalid", fmt.Sprintf("%q is no job", j), fault.DidYouMean(j, all))
+		}
+	}
+	s, err := a.openStream(&o.flags, true)
+	if err != nil {
+		return nil, err
+	}
+	store, dir, err := stateStore(ctx, o.state)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Kafka.Ping(ctx); err != nil {
+		return nil, err
+	}
+	opts, err := s.Kafka.Options()
+	if err != nil {
+		return nil, err
+	}
+	schemas, err := s.schemas()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.topicsThere(ctx); err != nil {
+		return nil, err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics := tasks.NewMetrics(reg)
+	level := slog.LevelInfo
+	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+	if a.json {
+		log = slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: level}))
+	}
+	jobs := &streamJobs{reg: reg, began: a.now(), now: a.now}
+	job := func(name string, single bool, topics []string) *tasks.Job {
+		full := o.name + "-" + name
+		j := &tasks.Job{
+			Name: full, Slot: o.slot, Topics: topics, Single: single, Options: opts, Store: store, Dir: objstore.Join(dir, full),
+			SnapshotEvery: o.snapshotEvery, Log: log, Metrics: metrics, Now: a.now,
+		}
+		jobs.list = append(jobs.list, j)
+		return j
+	}
+	if slices.Contains(o.jobs, jobSequence) {
+		raw, _, err := s.topicsOf(topic.Raw, nil)
+		if err != nil {
+			return nil, err
+		}
+		if err := job(jobSequence, false, raw).Sequence(tasks.SequenceJobConfig{Schemas: schemas, Kinds: s.kinds}); err != nil {
+			return nil, err
+		}
+	}
+	plans, err := s.plans(o.jobs)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range plans {
+		topics, kinds, err := s.topicsOf(topic.Processed, p.plan)
+		if err != nil {
+			return nil, err
+		}
+		err = job(p.job, p.job == jobGlobal, topics).Features(tasks.FeaturesConfig{
+			Plan: p.plan, Feeds: s.feeds, Schemas: schemas, Partitions: s.Stream.Count(), Kinds: kinds, Write: p.writes, From: market.NoTime,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(jobs.list) == 0 {
+		return nil, fault.Usage("stream_empty", "there is nothing to run", "list views under stream.views of the config, or run --jobs sequence")
+	}
+	return jobs, nil
+}
+
+// topicsThere checks that the topics of the config are there.
+func (s *stream) topicsThere(ctx context.Context) error {
+	want, err := s.wanted()
+	if err != nil {
+		return err
+	}
+	adm, err := s.admin()
+	if err != nil {
+		return err
+	}
+	defer adm.Close()
+	have, err := adm.List(ctx)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for _, t := range want {
+		if !slices.ContainsFunc(have, func(h topic.Topic) bool { return h.Name == t.Name }) {
+			missing = append(missing, t.Name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &fault.Error{Code: "topics_missing", Message: fmt.Sprintf("%d topics are missing, such as %s", len(missing), missing[0]),
+		Exit: fault.ExitUsage, Remedy: "tidemark topics apply makes them"}
+}
+
+// stateStore is where snapshots go.
+func stateStore(ctx context.Context, state string) (objstore.Store, string, error) {
+	if strings.HasPrefix(state, "s3://") {
+		s3, err := objstore.NewS3(ctx, objstore.S3Config{})
+		return s3, strings.TrimSuffix(state, "/"), err
+	}
+	uri, err := objstore.FolderURI(state)
+	return objstore.Folder{}, uri, err
+}
+
+// jobPlan is the plan of a features job.
+type jobPlan struct {
+	job    string
+	plan   *features.Plan
+	writes []string // the views that are this job's; the others are what they are made of
+}
+
+// plans are those of the views of the config: of those that depend on one base asset alone, and
+// of the others.
+func (s *stream) plans(jobs []string) (out []jobPlan, err error) {
+	if len(s.Stream.Views) == 0 {
+		return nil, nil
+	}
+	set, _, err := run.Check(s.Stream.Views, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, job := range []string{jobFeatures, jobGlobal} {
+		p := jobPlan{job: job}
+		needs := map[*lang.View]bool{}
+		for _, v := range set.Views {
+			if tasks.Keyed(v) == (job == jobFeatures) {
+				p.writes = append(p.writes, v.Name)
+				need(needs, v)
+			}
+		}
+		if len(needs) == 0 || !slices.Contains(jobs, job) {
+			continue
+		}
+		part := &lang.Set{Kinds: set.Kinds}
+		for _, v := range set.Views {
+			if needs[v] {
+				part.Views = append(part.Views, v)
+			}
+		}
+		if p.plan, err = features.CompileSet(part, features.Options{Feeds: s.feeds, Find: specs.Find}); err != nil {
+			return nil, run.SpecFault(err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// need adds a view and those that it is made of.
+func need(needs map[*lang.View]bool, v *lang.View) {
+	if v == nil || needs[v] {
+		return
+	}
+	needs[v] = true
+	need(needs, v.Parent)
+	need(needs, v.Window.Clock)
+	for _, u := range v.Union {
+		need(needs, u.View)
+	}
+	for _, j := range v.Joins {
+		need(needs, j.View)
+	}
+}
+
+// topicsOf are the topics of a class that the sources of the config have, with what they
+// carry; with a plan those that it reads, which must be all that it reads.
+func (s *stream) topicsOf(class topic.Class, plan *features.Plan) ([]string, map[string][]market.Kind, error) {
+	want, err := s.wanted()
+	if err != nil {
+		return nil, nil, err
+	}
+	reads := map[market.Kind]bool{}
+	if plan != nil {
+		for _, in := range plan.Inputs() {
+			reads[in.Kind] = true
+		}
+	}
+	var names []string
+	kinds, has := map[string][]market.Kind{}, map[market.Kind]bool{market.KindStatus: true}
+	for _, t := range want {
+		name, err := topic.Parse(t.Name)
+		if err != nil || name.Class != class {
+			continue
+		}
+		kind, ok := topic.ParseKindWord(s.kinds, name.Kind)
+		if !ok || plan != nil && !reads[kind] {
+			continue
+		}
+		names, kinds[t.Name], has[kind] = append(names, t.Name), []market.Kind{kind, market.KindStatus}, true
+	}
+	if plan != nil {
+		for _, in := range plan.Inputs() {
+			if !has[in.Kind] {
+				return nil, nil, &fault.Error{Code: "source_missing", Message: fmt.Sprintf("a view reads %s, which no source has", in.Name), Where: s.file, Exit: fault.ExitUsage,
+					Remedy: "add it to the kinds of a source under stream.sources, then tidemark topics apply"}
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil, &fault.Error{Code: "source_missing", Message: "the config has no sources", Where: s.file, Exit: fault.ExitUsage,
+			Remedy: "list markets under stream.sources; docs/topics.md has an example"}
+	}
+	return names, kinds, nil
+}
+
+// serveStatus tells over HTTP how the jobs are.
+func serveStatus(addr string, jobs *streamJobs) (stop func(), err error) {
+	l, err := net.Listen("tcp", addr) //nolint:noctx // it is closed at the end
+	if err != nil {
+		return nil, fault.Usage("flag_invalid", fmt.Sprintf("cannot listen at %q: %v", addr, err), "--status 127.0.0.1:9464")
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(jobs.reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if int(jobs.running.Load()) < len(jobs.list) {
+			http.Error(w, "a job does not run", http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		for _, j := range jobs.list {
+			if j.Status().Tasks == 0 {
+				http.Error(w, j.Name+" has no tasks yet", http.StatusServiceUnavailable)
+				return
+			}
+		}
+	})
+	mux.HandleFunc("/status", func(w http.ResponseWriter, _ *http.Request) {
+		type status struct {
+			Job  string `json:"job"`
+			Slot string `json:"slot"`
+			tasks.Status
+		}
+		list := []status{}
+		for _, j := range jobs.list {
+			list = append(list, status{j.Name, j.Slot, j.Status()})
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"version": version, "uptime_s": int(jobs.now().Sub(jobs.began).Seconds()), "jobs": list})
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = srv.Serve(l) }()
+	return func() { _ = srv.Close() }, nil
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/stream/broker"
+)
+
+const streamConfig = `
+kafka:
+  brokers: ["%s"]
+  registry: {url: "%s"}
+stream:
+  partitions: 3
+  sources:
+    - {market: spot, exchange: alpha, kinds: [trade, quote, orderbook, instrument]}
+    - {market: perp, exchange: alpha, kinds: [trade, quote, orderbook, instrument, funding]}
+  views: [trade_bars_1s, book_1s, btc_bars_1s, basis_1s]
+  retention: {raw: forever, processed: forever, feature: forever}
+`
+
+// cli runs a command to its end.
+func cli(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	a := &app{color: "never", in: strings.NewReader(""), out: &out, err: &errs, now: time.Now}
+	if code := a.execute(t.Context(), args); code != want {
+		t.Fatalf("tidemark %s: exit %d\n%s", strings.Join(args, " "), code, errs.String())
+	}
+	return out.String()
+}
+
+// safeBuffer is a buffer that is written while it is read.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// startStream runs tidemark stream until stop, which returns the exit code and standard error.
+func startStream(t *testing.T, args ...string) (stop func() (int, string)) {
+	t.Helper()
+	var errs safeBuffer
+	ctx, cancel := context.WithCancelCause(t.Context())
+	code := make(chan int, 1)
+	go func() {
+		a := &app{color: "never", in: strings.NewReader(""), out: io.Discard, err: &errs, now: time.Now}
+		code <- a.execute(ctx, append([]string{"stream"}, args...))
+	}()
+	return func() (int, string) {
+		cancel(errInterrupted)
+		return <-code, errs.String()
+	}
+}
+
+// Rows that come out of the topics are those of tidemark run over the same file, but for
+// the windows that the end of a file closes; also when the stream is stopped and started in
+// between.
+func TestStream_RowsAreThoseOfRun(t *testing.T) {
+	dir := t.TempDir()
+	b, err := broker.Start(filepath.Join(dir, "broker"), broker.Options{Warn: func(s string) { t.Error(s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	config := filepath.Join(dir, "tidemark.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, streamConfig, b.Addr(), b.RegistryURL()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	events := filepath.Join(dir, "events.jsonl")
+	cli(t, fault.ExitDone, "simulate", "-o", events, "--events", "20000", "--venues", "alpha", "--disorder", "100ms", "--duplicates", "1%", "--late", "0.5%", "--gaps", "0.05%")
+	state := []string{"--config", config, "--state", filepath.Join(dir, "state"), "--snapshot-every", "200ms"}
+	var without bytes.Buffer
+	a := &app{color: "never", in: strings.NewReader(""), out: io.Discard, err: &without, now: time.Now}
+	if code, text := a.execute(t.Context(), append([]string{"stream"}, state...)), without.String(); code != fault.ExitUsage || !strings.Contains(text, "tidemark topics apply") {
+		t.Errorf("a stream without topics: exit %d: %s", code, text)
+	}
+	cli(t, fault.ExitDone, "topics", "apply", "--config", config)
+	stop := startStream(t, append(state, "--status", "127.0.0.1:39464")...)
+	ready(t, "http://127.0.0.1:39464/readyz")
+	cli(t, fault.ExitDone, "play", "--config", config, "--input", events, "--progress", "none")
+	if code, text := stop(); code != fault.ExitDone {
+		t.Fatalf("exit %d: %s", code, text)
+	}
+	stop = startStream(t, append(state, "--status", "127.0.0.1:39464")...)
+	defer stop()
+	ready(t, "http://127.0.0.1:39464/readyz")
+	for _, view := range []string{"trade_bars_1s", "book_1s", "btc_bars_1s", "basis_1s"} {
+		rows := filepath.Join(dir, view+".jsonl")
+		cli(t, fault.ExitDone, "run", "--spec", view, "--input", events, "-o", rows, "--progress", "none")
+		want := jsonLines(t, mustRead(t, rows), "")
+		want = slices.DeleteFunc(want, func(s string) bool { return strings.Contains(s, "partial") })
+		var got []string
+		for range 100 {
+			got = jsonLines(t, cli(t, fault.ExitDone, "topics", "tail", "feature."+view+".v1", "--config", config, "--json"), "row")
+			if len(got) >= len(want) {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if len(want) == 0 {
+			t.Errorf("%s: no rows", view)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-run +topics)\n%.3000s", view, diff)
+		}
+	}
+}
+
+func mustRead(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// jsonLines are JSON lines, or a field of each, sorted, as canonical texts.
+func jsonLines(t *testing.T, text, field string) []string {
+	t.Helper()
+	var out []string
+	for line := range strings.Lines(text) {
+		d := json.NewDecoder(strings.NewReader(line))
+		d.UseNumber()
+		var v map[string]any
+		if err := d.Decode(&v); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		var one any = v
+		if field != "" {
+			one = v[field]
+		}
+		b, err := json.Marshal(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, string(b))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ready waits until an address says that all is well.
+func ready(t *testing.T, url string) {
+	t.Helper()
+	for range 200 {
+		resp, err := http.Get(url) //nolint:gosec // the test's own address
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Error(url + " does not get ready")
+}
+
+func TestStream_Mistakes(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "--state"},
+		{[]string{"--state", "x", "--jobs", "sequnce"}, "sequence"},
+		{[]string{"--state", "x"}, "kafka"},
+		{[]string{"--state", "x", "--brokers", "127.0.0.1:1"}, "127.0.0.1:1"},
+	} {
+		t.Chdir(t.TempDir())
+		var errs bytes.Buffer
+		a := &app{color: "never", in: strings.NewReader(""), out: io.Discard, err: &errs, now: time.Now}
+		if code := a.execute(t.Context(), append([]string{"stream"}, c.args...)); code == fault.ExitDone || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%v: exit %d: %s", c.args, code, errs.String())
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package stream
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/sequence"
+	"github.com/pinova-group/tidemark/stream/record"
+	"github.com/pinova-group/tidemark/stream/topic"
+)
+
+// SequenceJobConfig says how a sequence job reads raw records.
+type SequenceJobConfig struct {
+	Schemas *record.Schemas
+	Kinds   *market.Kinds // that events may have; nil: the release's
+}
+
+// Sequence makes j the job that puts raw records in order: of each raw topic, applied events
+// go to the processed topic, late ones to the late topic, what cannot be used to the dead
+// letters, all with the partition that they came from.
+func (j *Job) Sequence(c SequenceJobConfig) error {
+	for _, t := range j.Topics {
+		if _, err := topicsOf(t); err != nil {
+			return err
+		}
+	}
+	j.live = &live{}
+	j.open = func(inputs []TopicPartition, snapshot []byte) (machine, error) {
+		return openSequence(&c, inputs, snapshot)
+	}
+	return nil
+}
+
+// outputs are the topics that belong to a raw topic.
+type outputs struct{ processed, late, dead string }
+
+func topicsOf(raw string) (o outputs, err error) {
+	name, err := topic.Parse(raw)
+	if err != nil {
+		return o, err
+	}
+	for _, to := range []struct {
+		class topic.Class
+		text  *string
+	}{{topic.Processed, &o.processed}, {topic.Late, &o.late}, {topic.DLQ, &o.dead}} {
+		if *to.text, err = name.In(to.class).Topic(); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// sequenceMachine is a task of the sequence job: the same partition of every raw topic, each
+// a line of its own.
+type sequenceMachine struct{ lines []*line }
+
+// line is one raw partition.
+type line struct {
+	seq   *Sequence
+	enc   *record.EventEncoder
+	kinds *market.Kinds
+	insts *market.Instruments
+	to    outputs
+	part  int32
+	out   Sequenced
+	marks map[market.Kind]written // last
+	keys  [][]byte                // by instrument
+}
+
+// written is what a watermark record said.
+type written struct {
+	mark    int64
+	account sequence.Counts
+}
+
+func openSequence(c *SequenceJobConfig, inputs []TopicPartition, snapshot []byte) (machine, error) {
+	m := &sequenceMachine{}
+	states := map[string][]byte{}
+	if snapshot != nil {
+		var err error
+		if states, err = readLines(snapshot); err != nil {
+			return nil, err
+		}
+		if len(states) != len(inputs) {
+			return nil, fmt.Errorf("%w: %d, not %d", ErrPartitions, len(states), len(inputs))
+		}
+	}
+	for _, in := range inputs {
+		// Registries of its own: what other lines meet has no part in this one.
+		feeds, insts := market.NewFeeds(), market.NewInstruments()
+		cfg := SequenceConfig{Topic: in.Topic, Partition: in.Partition, Sequencer: sequence.DefaultConfig(feeds, insts), Schemas: c.Schemas}
+		cfg.Sequencer.Kinds = c.Kinds
+		l := &line{enc: record.NewEventEncoder(c.Schemas, feeds, insts), kinds: c.Kinds, insts: insts, part: in.Partition, marks: map[market.Kind]written{}}
+		var err error
+		if l.to, err = topicsOf(in.Topic); err != nil {
+			return nil, err
+		}
+		if snapshot == nil {
+			l.seq, err = NewSequence(cfg)
+		} else if state, ok := states[in.String()]; ok {
+			l.seq, err = RestoreSequence(cfg, state)
+		} else {
+			err = fmt.Errorf("%w: no %s", ErrPartitions, in)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", in, err)
+		}
+		m.lines = append(m.lines, l)
+	}
+	return m, nil
+}
+
+const linesMagic = "TMSL\x01"
+
+func (m *sequenceMachine) snapshot(dst []byte) []byte {
+	at := len(dst)
+	dst = binary.AppendUvarint(append(dst, linesMagic...), uint64(len(m.lines)))
+	var state []byte
+	for _, l := range m.lines {
+		state = l.seq.AppendSnapshot(state[:0])
+		dst = appendText(dst, TopicPartition{l.seq.cfg.Topic, l.part}.String())
+		dst = append(binary.AppendUvarint(dst, uint64(len(state))), state...)
+	}
+	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
+}
+
+// readLines reads the states of a snapshot by the places of their lines.
+func readLines(src []byte) (map[string][]byte, error) {
+	if len(src) < len(linesMagic)+4 || string(src[:len(linesMagic)]) != linesMagic {
+		return nil, ErrCorrupt
+	}
+	body, sum := src[:len(src)-4], binary.BigEndian.Uint32(src[len(src)-4:])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return nil, ErrCorrupt
+	}
+	r := reader{body[len(linesMagic):]}
+	states := map[string][]byte{}
+	for range r.uvarint() {
+		name := r.text()
+		states[name] = r.bytes(int(min(r.uvarint(), math.MaxInt32)))
+		if r.src == nil {
+			return nil, ErrCorrupt
+		}
+	}
+	return states, nil
+}
+
+func (m *sequenceMachine) start(in int, offset int64) { m.lines[in].seq.next = offset }
+
+func (m *sequenceMachine) next(in int) int64 { return m.lines[in].seq.Next() }
+
+func (m *sequenceMachine) add(ctx context.Context, in int, recs []*kgo.Record) error {
+	for _, r := range recs {
+		raw := record.ReadRaw(r)
+		if err := m.lines[in].seq.Add(ctx, &raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *sequenceMachine) step(ctx context.Context, out *outbox) error {
+	for _, l := range m.lines {
+		if err := l.seq.Step(&l.out); err != nil {
+			return err
+		}
+		if err := l.write(ctx, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *line) write(ctx context.Context, out *outbox) error {
+	for _, k := range l.seq.Kinds() {
+		for i, b := 0, l.out.Rows.Batches[k]; b != nil && i < b.N; i++ {
+			if _, err := l.event(ctx, out, l.to.processed, b, i); err != nil {
+				return err
+			}
+		}
+	}
+	for k, b := range l.out.Late.Batches {
+		for i := 0; b != nil && i < b.N; i++ {
+			r, err := l.event(ctx, out, l.to.late, b, i)
+			if err != nil {
+				return err
+			}
+			r.Timestamp = time.Time{} // of writing
+			missed := l.out.Missed[k][i]
+			record.AddLate(r, missed, missed-b.EventTS[i])
+		}
+	}
+	for i := range l.out.Letters {
+		d := &l.out.Letters[i]
+		r := out.add(l.to.dead, l.part, 0)
+		r.Timestamp = time.Time{}
+		r.Key, r.Value = d.Key, d.Value
+		record.AddDeadLetter(r, &d.DeadLetter)
+	}
+	return l.writeMarks(ctx, out)
+}
+
+func (l *line) writeMarks(ctx context.Context, out *outbox) error {
+	for _, k := range l.seq.Kinds() {
+		t := l.out.Marks[k]
+		if last, ok := l.marks[k]; t == market.NoTime || ok && t == last.mark && l.out.Account == last.account {
+			continue
+		}
+		l.marks[k] = written{t, l.out.Account}
+		r := out.add(l.to.processed, l.part, t)
+		if !market.ValidTime(t) {
+			r.Timestamp = time.Time{}
+		}
+		var err error
+		r.Value = out.keep(func(dst []byte) []byte {
+			dst, err = l.seq.AppendMark(ctx, dst, l.enc, &l.out, k)
+			return dst
+		})
+		if err != nil {
+			return err
+		}
+		record.AddMark(r, l.kinds, k, &l.out.Account)
+	}
+	return nil
+}
+
+// event appends the record of an event.
+func (l *line) event(ctx context.Context, out *outbox, to string, b *market.Batch, i int) (*kgo.Record, error) {
+	r := out.add(to, l.part, b.TS[i])
+	var err error
+	r.Value = out.keep(func(dst []byte) []byte {
+		dst, err = l.enc.AppendEvent(ctx, dst, b, i)
+		return dst
+	})
+	if err != nil {
+		return nil, err
+	}
+	for int(b.Inst[i]) >= len(l.keys) {
+		l.keys = append(l.keys, nil)
+	}
+	if l.keys[b.Inst[i]] == nil {
+		l.keys[b.Inst[i]] = []byte(l.insts.Get(b.Inst[i]).Symbol)
+	}
+	r.Key = l.keys[b.Inst[i]]
+	record.AddHeader(r, record.HeaderID, out.keep(func(dst []byte) []byte { return append(dst, b.ID[i][:]...) }))
+	return r, nil
+}
