@@ -14,9 +14,10 @@ type books struct {
 	// keyframeAt is at or before the next keyframe of any chain.
 	keyframeAt int64
 	grid       grid
-	plain      bool // without the short way of catchUp, for tests
+	plain      bool // without the short ways of catchUp and hold, for tests
 	remap      []uint32
-	base       int // place in the arena of the first row of the batch being pushed
+	base       int    // place in the arena of the first row of the batch being pushed
+	last       *chain // of the row held last
 }
 
 // maxRests bounds the REST snapshots that one chain holds; the oldest gives way.
@@ -78,9 +79,7 @@ func (s *Sequencer) pushBook(k *kindState, l *line, b *market.Batch, i int) {
 	case late:
 		s.lateBook(k, l, b, i)
 	default:
-		c, point := s.chainOf(fk, b, i), k.point()
-		s.catchUp(c, point, math.MaxInt64, false)
-		s.hold(c, b, i, ts, false)
+		s.hold(s.chainOf(fk, b, i), b, i, ts, false)
 	}
 	k.seen(l, ts)
 }
@@ -122,9 +121,7 @@ func (s *Sequencer) pushREST(k *kindState, fk *feedKind, b *market.Batch, i int)
 		fk.fs.counts.Duplicate++
 		return
 	}
-	c, point := s.chainOf(fk, b, i), k.point()
-	s.catchUp(c, point, math.MaxInt64, false)
-	s.hold(c, b, i, max(ts, point+1), true)
+	s.hold(s.chainOf(fk, b, i), b, i, max(ts, k.point()+1), true)
 	if len(k.lines) == 0 {
 		k.at = max(k.at, ts-s.cfg.MaxAhead-fk.fs.feed.Disorder)
 	}
@@ -213,10 +210,15 @@ func (x *link) read(b *market.Batch, i int) {
 	}
 }
 
-// hold puts row i of the batch being pushed into its chain, at or after at. rest says that it is a
-// snapshot without a place in the stream.
+// hold puts row i of the batch being pushed into its chain, at or after at, which is above
+// the release point. rest says that it is a snapshot without a place in the stream.
 func (s *Sequencer) hold(c *chain, b *market.Batch, i int, at int64, rest bool) {
 	k := s.kinds[market.KindBook]
+	// With chains in turn, rows leave them nearly in order when each catches up at its rows.
+	if s.books.plain || c != s.books.last || !c.settled() {
+		s.catchUp(c, k.point(), math.MaxInt64, false)
+	}
+	s.books.last = c
 	c.fk.fs.counts.Pending++
 	c.shard = b.Shard[i]
 	k.held++
@@ -268,8 +270,7 @@ func (s *Sequencer) catchUp(c *chain, point, lastKeyframe int64, force bool) {
 				return
 			}
 			next := *x
-			c.at.head++
-			c.at.trim()
+			c.at.next()
 			s.apply(c, &next, false)
 			continue
 		}

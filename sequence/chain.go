@@ -100,6 +100,8 @@ const (
 type links struct {
 	l    []link
 	head int
+	// Behind the first rough ones each link names the number of the one before it.
+	rough int
 }
 
 func (q *links) len() int        { return len(q.l) - q.head }
@@ -115,15 +117,27 @@ func (q *links) insert(x *link) {
 	}
 	if i < len(q.l)-1 {
 		q.l[i] = *x
+		q.rough = q.len()
+	} else if i > q.head && x.key != q.l[i-1].seq {
+		q.rough = q.len()
 	}
+}
+
+// next lets the first link go.
+func (q *links) next() {
+	q.head++
+	q.rough = max(q.rough-1, 0)
+	q.trim()
 }
 
 func (q *links) remove(i int) link {
 	i += q.head
 	x := q.l[i]
-	copy(q.l[q.head+1:i+1], q.l[q.head:i])
-	q.head++
-	q.trim()
+	if i > q.head {
+		copy(q.l[q.head+1:i+1], q.l[q.head:i])
+		q.rough = q.len()
+	}
+	q.next()
 	return x
 }
 
@@ -320,6 +334,19 @@ func (c *chain) continued() *link {
 		return x
 	}
 	return nil
+}
+
+// settled reports whether no row that may still come bears on what the chain does before
+// the row's time: no hole is waited for, nor a snapshot's place. Then it makes no difference
+// whether the chain catches up before the row is held or after.
+func (c *chain) settled() bool {
+	switch {
+	case len(c.snaps)+len(c.rests) > 0:
+		return false
+	case c.at.len() == 0:
+		return true
+	}
+	return c.chained && c.known && c.at.rough == 0 && c.at.get(0).key == c.last
 }
 
 // nextGrid is the first keyframe time after ts: the grid, and each full hour.
