@@ -121,7 +121,7 @@ func FuzzRestore(f *testing.F) {
 		}
 		s, err := Restore(DefaultConfig(w.feeds, w.insts), b)
 		if err != nil {
-			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) && !errors.Is(err, ErrKinds) {
 				t.Fatal(err)
 			}
 			return
