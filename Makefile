@@ -8,10 +8,11 @@ VENV    := .cache/venv
 PKG     ?= ./...
 T       ?= 20s
 N       ?= 1000
+KILLS   ?= 300
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt vet lint race fuzz bench demo gen oracle servers clean
+.PHONY: help build test check fmt vet lint race chaos fuzz bench demo gen oracle servers clean
 
 help: ## this help
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,10 @@ lint: ## golangci-lint, built from tools/go.mod
 
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(PKG)
+
+chaos: ## the kill tests at length: make chaos KILLS=300; against both brokers
+	@trap 'bash scripts/servers.sh stop' EXIT; env=$$(bash scripts/servers.sh start kafka) && eval "$$env" && set -x && \
+	TIDEMARK_TEST_KILLS=$(KILLS) $(GO) test -count=1 -timeout 3h -run 'Kill|Surviv' -v ./stream ./stream/broker
 
 fuzz: ## fuzz every target of PKG for T each: make fuzz PKG=./market/num T=1m
 	bash scripts/fuzz.sh $(PKG) $(T)

@@ -214,7 +214,8 @@ func (s *Sequence) decode(ctx context.Context, r *record.Raw) (single bool, err 
 	}
 	rec := adapters.Record{Data: r.Value, Ingest: market.NoTime, Offset: r.Offset, Shard: uint16(s.cfg.Partition)}
 	if r.Ingest != nil {
-		if rec.Ingest, err = strconv.ParseInt(string(r.Ingest), 10, 64); err != nil || !market.ValidTime(rec.Ingest) {
+		ok := false
+		if rec.Ingest, ok = ingestTime(r.Ingest); !ok {
 			s.reject(r, ReasonIngest, string(r.Ingest[:min(len(r.Ingest), 80)]), 1)
 			return false, nil
 		}
@@ -309,6 +310,12 @@ func (s *Sequence) decoder(r *record.Raw) (d *lineDecoder, why string) {
 }
 
 // head is what a format is recognised by.
+// ingestTime reads the header: µs, decimal.
+func ingestTime(text []byte) (int64, bool) {
+	t, err := strconv.ParseInt(string(text), 10, 64)
+	return t, err == nil && market.ValidTime(t)
+}
+
 func head(value []byte) []byte { return value[:min(len(value), 64<<10)] }
 
 func (s *Sequence) decoderOf(format, feed string) (*lineDecoder, string) {

@@ -168,11 +168,12 @@ func entries[K comparable, V any](s *State, m *map[K]V, compare func(a, b K) int
 func (s *State) Ordinals(now, old *map[market.ID]uint32) {
 	for _, m := range []*map[market.ID]uint32{now, old} {
 		entries(s, m, func(a, b market.ID) int { return bytes.Compare(a[:], b[:]) }, func(id *market.ID, n *uint32) {
-			if !s.reading {
+			switch {
+			case !s.reading:
 				s.b = append(s.b, id[:]...)
-			} else if len(s.b) < len(id) {
+			case len(s.b) < len(id):
 				s.Fail()
-			} else {
+			default:
 				s.b = s.b[copy(id[:], s.b):]
 			}
 			small(s, n)

@@ -170,8 +170,7 @@ func (s *side) flush() string {
 
 func (s *side) text(c *market.Chunk, err error) string {
 	var w strings.Builder
-	var bad *adapters.BadRecord
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*adapters.BadRecord](err); ok {
 		fmt.Fprintf(&w, "%d × ", bad.Count)
 	}
 	fmt.Fprintln(&w, err)
