@@ -95,7 +95,7 @@ func (c *child) run(ctx context.Context) error {
 	for topic := range c.Kinds {
 		j.Topics = append(j.Topics, topic)
 	}
-	if err := j.Features(stream.FeaturesConfig{Plan: plan, Feeds: feeds, Schemas: schemas, Partitions: testPartitions, Kinds: c.Kinds, From: market.NoTime}); err != nil {
+	if err := j.Features(stream.FeaturesConfig{Plan: plan, Feeds: feeds, Schemas: schemas, Partitions: testPartitions, Kinds: c.Kinds, MaxWaiting: 30, From: market.NoTime}); err != nil {
 		return err
 	}
 	j.Break(c.Broken)

@@ -255,6 +255,34 @@ func (p *partition) done(a *added) bool {
 	return true
 }
 
+// Waiting is the number of rows that wait for other partitions.
+func (f *Features) Waiting() int {
+	n := 0
+	for p := range f.parts {
+		for k := range f.parts[p].wait {
+			n += f.parts[p].wait[k].len()
+		}
+	}
+	return n
+}
+
+// Ahead reports whether rows of partition p wait and nothing waits for it: to read it on
+// would only have more rows wait. Not all partitions are ahead, so who reads those that are
+// not gets on.
+func (f *Features) Ahead(p int) bool {
+	part, marks, waits := &f.parts[p], f.complete(), false
+	for k := range marks {
+		if !f.reads[k] || !part.carries[k] {
+			continue
+		}
+		if part.marks[k] <= marks[k] && marks[k] != math.MaxInt64 {
+			return false
+		}
+		waits = waits || part.wait[k].len() > 0
+	}
+	return waits
+}
+
 // EntityNames returns the names of an entity in rows of the view.
 func (f *Features) EntityNames(view int, entity uint32) []string {
 	return f.task.EntityNames(view, entity)

@@ -511,3 +511,31 @@ func TestRestoreFeatures_RefusesDamageAndOtherPartitions(t *testing.T) {
 		}
 	}
 }
+
+// Of partitions that are read as far as they go while nothing of the others comes, some are
+// ahead; those that hold them up are not.
+func TestFeatures_PartitionsAheadWait(t *testing.T) {
+	f, _, insts := smallTask(t, stream.Partition{Name: "a", Kinds: trades}, stream.Partition{Name: "b", Kinds: trades})
+	for i := range int64(10) {
+		if err := f.Add(0, i, i+1, trade(insts, (1_700_000_000+i)*market.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out features.Rows
+	step := func(waiting int, a, b bool) {
+		t.Helper()
+		if err := f.Step(&out); err != nil {
+			t.Fatal(err)
+		}
+		if n, x, y := f.Waiting(), f.Ahead(0), f.Ahead(1); n != waiting || x != a || y != b {
+			t.Errorf("%d rows wait, ahead %v %v; want %d, %v %v", n, x, y, waiting, a, b)
+		}
+	}
+	step(10, false, false) // neither has said how far it is
+	f.Mark(0, market.KindTrade, 1_700_000_010*market.Second)
+	step(10, true, false)
+	f.Mark(1, market.KindTrade, 1_700_000_004*market.Second)
+	step(6, true, false)
+	f.Mark(1, market.KindTrade, 1_700_000_010*market.Second)
+	step(0, false, false)
+}

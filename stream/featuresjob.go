@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type FeaturesConfig struct {
 	Partitions int                      // of the topics of rows
 	Kinds      map[string][]market.Kind // what each input topic carries
 	Write      []string                 // views whose rows are written; nil: all
+	MaxWaiting int                      // rows of a task that wait for other partitions, above which those ahead are not read; 0: a million
 	From       int64                    // rows with row_ts before it are not written, µs; market.NoTime: all
 }
 
@@ -116,6 +118,10 @@ func openFeatures(c *FeaturesConfig, topics []string, inputs []TopicPartition, s
 func (m *featuresMachine) start(in int, offset int64) { m.task.parts[in].next = offset }
 
 func (m *featuresMachine) next(in int) int64 { return m.task.Next(in) }
+
+func (m *featuresMachine) ahead(in int) bool {
+	return m.task.Waiting() > cmp.Or(m.config.MaxWaiting, 1_000_000) && m.task.Ahead(in)
+}
 
 func (m *featuresMachine) snapshot(dst []byte) []byte { return m.task.AppendSnapshot(dst) }
 

@@ -44,6 +44,9 @@ type machine interface {
 	step(ctx context.Context, out *outbox) error
 	// next is the offset at which an input is to be read on.
 	next(in int) int64
+	// ahead reports whether an input should not be read for now: more than enough of it waits
+	// for other inputs.
+	ahead(in int) bool
 	// snapshot appends the state. Restored from it, next is where to read on from.
 	snapshot(dst []byte) []byte
 }

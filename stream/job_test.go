@@ -289,7 +289,7 @@ func (tl *topicLog) job(name, slot string, store objstore.Store, single bool) *s
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	err := j.Features(stream.FeaturesConfig{
-		Plan: tl.plan, Feeds: tl.feeds, Schemas: tl.schemas, Partitions: testPartitions, Kinds: tl.kinds, From: market.NoTime,
+		Plan: tl.plan, Feeds: tl.feeds, Schemas: tl.schemas, Partitions: testPartitions, Kinds: tl.kinds, MaxWaiting: 30, From: market.NoTime,
 	})
 	if err != nil {
 		panic(err)

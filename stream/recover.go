@@ -52,7 +52,7 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 	}
 	a := &assignment{owner: map[TopicPartition]place{}}
 	for _, inputs := range w.tasksOf(committed) {
-		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]*kgo.Record, len(inputs))}
+		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]*kgo.Record, len(inputs)), paused: make([]bool, len(inputs))}
 		if w.Single {
 			t.number = 0
 		}

@@ -156,6 +156,8 @@ func (m *sequenceMachine) start(in int, offset int64) { m.lines[in].seq.next = o
 
 func (m *sequenceMachine) next(in int) int64 { return m.lines[in].seq.Next() }
 
+func (m *sequenceMachine) ahead(int) bool { return false } // lines do not wait for each other
+
 func (m *sequenceMachine) add(ctx context.Context, in int, recs []*kgo.Record) error {
 	for _, r := range recs {
 		raw := record.ReadRaw(r)

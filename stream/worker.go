@@ -48,6 +48,7 @@ type task struct {
 	number int64
 	inputs []TopicPartition
 	state  machine
+	paused []bool // inputs that are not read for now
 	dirty  []bool // inputs that were read since the last commit
 	out    outbox
 	recs   [][]*kgo.Record // of each input, in this cycle
@@ -84,6 +85,7 @@ func (w *worker) session(ctx context.Context) error {
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, _ map[string][]int32) {
 			w.current.Store(nil)
+			cl.ResumeFetchPartitions(cl.PauseFetchPartitions(nil)) // tasks begin anew
 			// In the group we are the slot's owner now. This fences whoever was it as a producer
 			// too, and ends what it left open, before offsets are asked for.
 			if _, _, err := cl.ProducerID(ctx); err != nil {
@@ -165,7 +167,27 @@ func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) erro
 	if err := each(a.tasks, func(t *task) error { return t.work(ctx) }); err != nil {
 		return err
 	}
+	a.pause(sess.Client())
 	return w.commit(ctx, sess, a)
+}
+
+// pause stops reading inputs that are ahead of others, and goes on with those that are not
+// any more, so that what waits is bounded.
+func (a *assignment) pause(cl *kgo.Client) {
+	for _, t := range a.tasks {
+		for in, at := range t.inputs {
+			ahead := t.state.ahead(in)
+			if ahead == t.paused[in] {
+				continue
+			}
+			place := map[string][]int32{at.Topic: {at.Partition}}
+			if t.paused[in] = ahead; ahead {
+				cl.PauseFetchPartitions(place)
+			} else {
+				cl.ResumeFetchPartitions(place)
+			}
+		}
+	}
 }
 
 // work feeds what was polled to the task.

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -130,6 +132,82 @@ func TestStream_RowsAreThoseOfRun(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-run +topics)\n%.3000s", view, diff)
 		}
+	}
+	t.Run("python", func(t *testing.T) { consumePython(t, dir, b.Addr()) })
+}
+
+// consumePython runs the consumer of docs/how-to/consume-rows.md over the rows of trade_bars_1s.
+func consumePython(t *testing.T, dir, addr string) {
+	t.Helper()
+	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
+	if python == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("TIDEMARK_ORACLE_PYTHON is not set; make test sets it")
+		}
+		t.Skip("TIDEMARK_ORACLE_PYTHON is not set: make oracle installs it")
+	}
+	_, text, ok := strings.Cut(mustRead(t, "../../docs/how-to/consume-rows.md"), "```python consume.py\n")
+	text, _, ok2 := strings.Cut(text, "```")
+	if !ok || !ok2 {
+		t.Fatal("the page has no consume.py")
+	}
+	for name, text := range map[string]string{"consume.py": text, "rows.proto": cli(t, fault.ExitDone, "spec", "proto", "trade_bars_1s")} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), python, args...) //nolint:gosec // the test's own command
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		if err != nil {
+			var stderr []byte
+			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+				stderr = exit.Stderr
+			}
+			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, stderr)
+		}
+		return string(out)
+	}
+	command("-m", "grpc_tools.protoc", "-I", ".", "--python_out=.", "rows.proto")
+	got := jsonLines(t, command("consume.py", addr), "")
+	var want []string
+	for line := range strings.Lines(mustRead(t, filepath.Join(dir, "trade_bars_1s.jsonl"))) {
+		var row struct {
+			Symbol string `json:"symbol"`
+			RowTS  int64  `json:"row_ts"`
+			Flags  string `json:"flags"`
+			Close  any    `json:"close"`
+			Trades int64  `json:"trades"`
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(row.Flags, "partial") {
+			continue
+		}
+		one, err := json.Marshal(map[string]any{"symbol": row.Symbol, "row_ts": row.RowTS, "close": row.Close, "trades": row.Trades})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, string(one))
+	}
+	for i := range got {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(got[i]), &v); err != nil {
+			t.Fatal(err)
+		}
+		v["row_ts"], v["trades"] = int64(v["row_ts"].(float64)), int64(v["trades"].(float64))
+		one, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[i] = string(one)
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-run +python)\n%.2000s", diff)
 	}
 }
 
