@@ -118,8 +118,8 @@ func smallBarsOf(views []string) map[string]string {
 
 // process is a worker that runs.
 type process struct {
-	cmd *exec.Cmd
-	log *os.File
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
 }
 
 func (c *child) start(t *testing.T) *process {
@@ -138,7 +138,13 @@ func (c *child) start(t *testing.T) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return &process{cmd, log}
+	p := &process{cmd, make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		_ = log.Close()
+		close(p.done)
+	}()
+	return p
 }
 
 func (p *process) signal(t *testing.T, s os.Signal) {
@@ -148,10 +154,7 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-func (p *process) wait() {
-	_ = p.cmd.Wait()
-	_ = p.log.Close()
-}
+func (p *process) wait() { <-p.done }
 
 func kills() int {
 	if n, err := strconv.Atoi(os.Getenv("TIDEMARK_TEST_KILLS")); err == nil {
@@ -243,6 +246,9 @@ func (c *chaos) start(t *testing.T, slot int) {
 	child := c.child
 	child.Slot, child.Broken = strconv.Itoa(slot), c.broken
 	child.SnapshotEvery = []time.Duration{100 * time.Millisecond, 2 * time.Second}[slot%2]
+	if c.broken != 0 {
+		child.SnapshotEvery = 3 * time.Second // so that there is something to replay
+	}
 	if slot >= 2 {
 		child.Name, child.Raw = child.Name+"-raw", c.raw
 	}
@@ -273,7 +279,7 @@ func (c *chaos) run(t *testing.T, kills int) string {
 		c.slots, write = make([]*process, 4), c.writeRaw
 	}
 	c.pace = time.Duration(kills) * 600 * time.Millisecond / time.Duration(entries)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(60+2*kills)*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(180+3*kills)*time.Second)
 	defer cancel()
 	for i := range c.slots {
 		c.start(t, i)
@@ -284,26 +290,30 @@ func (c *chaos) run(t *testing.T, kills int) string {
 		write(ctx, t, rand.New(rand.NewPCG(c.seed, 8)))
 	}()
 	r := rand.New(rand.NewPCG(c.seed, 9))
-	var zombies []*process
+	type zombie struct {
+		*process
+		slot int
+	}
+	var zombies []zombie
 	for n := range kills {
 		time.Sleep(time.Duration(200+r.IntN(600)) * time.Millisecond)
 		i := r.IntN(len(c.slots))
 		if n%5 == 4 {
 			c.slots[i].signal(t, syscall.SIGSTOP)
-			zombies = append(zombies, c.slots[i])
+			zombies = append(zombies, zombie{c.slots[i], i})
 		} else {
 			c.slots[i].signal(t, syscall.SIGKILL)
 			c.slots[i].wait()
 		}
 		c.start(t, i)
 		if len(zombies) > 0 && r.IntN(3) == 0 {
-			c.wake(t, zombies[0])
+			c.wake(t, zombies[0].process, zombies[0].slot)
 			zombies = zombies[1:]
 		}
 	}
 	<-written
 	for _, z := range zombies {
-		c.wake(t, z)
+		c.wake(t, z.process, z.slot)
 	}
 	got, order := c.waitRows(ctx, t, c.want)
 	for _, w := range c.slots {
@@ -316,14 +326,18 @@ func (c *chaos) run(t *testing.T, kills int) string {
 	return order + cmp.Diff(c.want, got)
 }
 
-// wake lets a stopped worker go on: another has its slot, so it ends by itself.
-func (c *chaos) wake(t *testing.T, p *process) {
+// wake lets a stopped worker go on. Another has its slot, so it ends by itself; unless it
+// was stopped before it had the slot: then it is the newer one, and the other ends.
+func (c *chaos) wake(t *testing.T, p *process, slot int) {
 	t.Helper()
 	p.signal(t, syscall.SIGCONT)
-	done := time.AfterFunc(30*time.Second, func() {
-		t.Error("a worker that was replaced does not end")
-		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its log then has what it was doing
-	})
-	p.wait()
-	done.Stop()
+	select {
+	case <-p.done:
+	case <-c.slots[slot].done:
+		c.slots[slot] = p
+	case <-time.After(30 * time.Second):
+		t.Error("of two workers with one slot none ends")
+		p.signal(t, syscall.SIGQUIT) // its log then has what it was doing
+		p.wait()
+	}
 }

@@ -95,6 +95,7 @@ const (
 	transactionTimeout = 5 * time.Second // below the session's, so that an open transaction ends before its tasks move
 	pollWait           = 200 * time.Millisecond
 	maxTries           = 10 // of a transaction that is aborted, in a second
+	askEvery           = time.Second
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 )
 

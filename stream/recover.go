@@ -52,7 +52,7 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 	}
 	a := &assignment{owner: map[TopicPartition]place{}}
 	for _, inputs := range w.tasksOf(committed) {
-		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]*kgo.Record, len(inputs)), paused: make([]bool, len(inputs))}
+		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]*kgo.Record, len(inputs)), paused: make([]bool, len(inputs)), pos: make([]int64, len(inputs))}
 		if w.Single {
 			t.number = 0
 		}
@@ -80,6 +80,7 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 			if at[p.Topic] == nil {
 				at[p.Topic] = map[int32]kgo.Offset{}
 			}
+			t.pos[in] = t.state.next(in)
 			at[p.Topic][p.Partition] = kgo.NewOffset().At(t.state.next(in))
 		}
 	}

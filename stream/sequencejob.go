@@ -20,6 +20,12 @@ import (
 type SequenceJobConfig struct {
 	Schemas *record.Schemas
 	Kinds   *market.Kinds // that events may have; nil: the release's
+
+	// IdleAfter is how long nobody writes to a raw partition before the others are not held up
+	// by it: the job writes a watermark into it, with the time up to which the newest one is
+	// complete. Events that come after all and lie before it are late. 0: never.
+	IdleAfter time.Duration
+	Now       func() time.Time // for IdleAfter; it says when to write, never what
 }
 
 // Sequence makes j the job that puts raw records in order: of each raw topic, applied events
@@ -59,7 +65,10 @@ func topicsOf(raw string) (o outputs, err error) {
 
 // sequenceMachine is a task of the sequence job: the same partition of every raw topic, each
 // a line of its own.
-type sequenceMachine struct{ lines []*line }
+type sequenceMachine struct {
+	config *SequenceJobConfig
+	lines  []*line
+}
 
 // line is one raw partition.
 type line struct {
@@ -72,6 +81,7 @@ type line struct {
 	out   Sequenced
 	marks map[market.Kind]written // last
 	keys  [][]byte                // by instrument
+	heard time.Time               // when somebody else wrote last
 }
 
 // written is what a watermark record said.
@@ -81,7 +91,7 @@ type written struct {
 }
 
 func openSequence(c *SequenceJobConfig, inputs []TopicPartition, snapshot []byte) (machine, error) {
-	m := &sequenceMachine{}
+	m := &sequenceMachine{config: c}
 	states := map[string][]byte{}
 	if snapshot != nil {
 		var err error
@@ -161,9 +171,57 @@ func (m *sequenceMachine) ahead(int) bool { return false } // lines do not wait 
 func (m *sequenceMachine) add(ctx context.Context, in int, recs []*kgo.Record) error {
 	for _, r := range recs {
 		raw := record.ReadRaw(r)
+		if m.config.IdleAfter > 0 && string(raw.Conn) != beatConn {
+			m.lines[in].heard = m.config.Now()
+		}
 		if err := m.lines[in].seq.Add(ctx, &raw); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (m *sequenceMachine) newest() int64 {
+	t := int64(market.NoTime)
+	for _, l := range m.lines {
+		if w, ok := l.marks[l.seq.kind]; ok && market.ValidTime(w.mark) {
+			t = max(t, w.mark)
+		}
+	}
+	return t
+}
+
+func (m *sequenceMachine) idle(in int, now time.Time) bool {
+	l := m.lines[in]
+	if m.config.IdleAfter > 0 && l.heard.IsZero() {
+		l.heard = now // since we look
+	}
+	return m.config.IdleAfter > 0 && now.Sub(l.heard) >= m.config.IdleAfter
+}
+
+// beatConn is the connection that the job's own watermarks come from.
+const beatConn = "tidemark-idle"
+
+func (m *sequenceMachine) beat(ctx context.Context, in int, t int64, out *outbox) error {
+	l := m.lines[in]
+	if w, ok := l.marks[l.seq.kind]; ok && w.mark >= t {
+		return nil
+	}
+	feeds := l.seq.Feeds()
+	if len(feeds) == 0 {
+		feeds = []string{""}
+	}
+	for _, feed := range feeds {
+		r := out.add(l.seq.cfg.Topic, l.part, t)
+		var err error
+		r.Value = out.keep(func(dst []byte) []byte {
+			dst, err = l.seq.AppendHeartbeat(ctx, dst, l.enc, feed, t)
+			return dst
+		})
+		if err != nil {
+			return err
+		}
+		record.AddRaw(r, &record.Raw{Format: []byte(FormatEvent), Conn: []byte(beatConn)})
 	}
 	return nil
 }

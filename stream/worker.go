@@ -12,8 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/pinova-group/tidemark/market"
 )
 
 // errAborted says that a transaction was aborted: what its tasks are ahead of is computed again.
@@ -22,13 +25,14 @@ var errAborted = errors.New("transaction was aborted")
 // worker works on the tasks that its group assigns to it.
 type worker struct {
 	Job
-	metrics   *jobMetrics
-	snaps     snapshots
-	member    string                    // who we were in the last session
-	metadata  map[TopicPartition]string // of the offsets fetched last
-	current   atomic.Pointer[assignment]
-	uploads   sync.WaitGroup
-	committed func(*assignment) // test hook; nil: nothing
+	metrics  *jobMetrics
+	snaps    snapshots
+	member   string                    // who we were in the last session
+	metadata map[TopicPartition]string // of the offsets fetched last
+	current  atomic.Pointer[assignment]
+	uploads  sync.WaitGroup
+	asked    time.Time // for the ends of idle inputs
+	ended    bool      // by a test
 }
 
 // assignment is what the group gave to this worker, recovered.
@@ -48,8 +52,9 @@ type task struct {
 	number int64
 	inputs []TopicPartition
 	state  machine
-	paused []bool // inputs that are not read for now
-	dirty  []bool // inputs that were read since the last commit
+	paused []bool  // inputs that are not read for now
+	pos    []int64 // how far each input was polled, with the marks of transactions
+	dirty  []bool  // inputs that were read since the last commit
 	out    outbox
 	recs   [][]*kgo.Record // of each input, in this cycle
 
@@ -80,7 +85,7 @@ func (w *worker) session(ctx context.Context) error {
 		kgo.ConsumerGroup(w.Name), kgo.InstanceID(id), kgo.TransactionalID(id),
 		kgo.SessionTimeout(sessionTimeout), kgo.TransactionTimeout(transactionTimeout),
 		kgo.ConsumeTopics(w.Topics...), kgo.Balancers(balancer{w.Single}),
-		kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, _ map[string][]int32) {
@@ -149,13 +154,18 @@ func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) erro
 			foreign = fmt.Errorf("%s/%d was read, which is of no task", p.Topic, p.Partition)
 			return
 		}
+		at.task.pos[at.in] = p.Records[len(p.Records)-1].Offset + 1
+		p.Records = slices.DeleteFunc(p.Records, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
+		if len(p.Records) == 0 {
+			return
+		}
 		// After an abort the client reads again from what is committed.
 		recs := p.Records
 		n, _ := slices.BinarySearchFunc(recs, at.task.state.next(at.in), func(r *kgo.Record, next int64) int { return cmp.Compare(r.Offset, next) })
 		at.task.recs[at.in] = append(at.task.recs[at.in], recs[n:]...)
 		w.metrics.records.Add(float64(len(recs) - n))
 		w.live.read.Add(int64(len(recs) - n))
-		behind += p.HighWatermark - 1 - recs[len(recs)-1].Offset
+		behind += max(0, p.HighWatermark-at.task.pos[at.in])
 	})
 	if fetches.NumRecords() > 0 {
 		w.metrics.behind.Set(float64(behind))
@@ -168,7 +178,57 @@ func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) erro
 		return err
 	}
 	a.pause(sess.Client())
+	if err := w.beat(ctx, sess.Client(), a); err != nil {
+		return err
+	}
 	return w.commit(ctx, sess, a)
+}
+
+// idler is a machine whose inputs may be idle: nobody writes to them, and others wait for what
+// they would say.
+type idler interface {
+	// newest is the time up to which some input is complete, market.NoTime if none is.
+	newest() int64
+	// idle reports whether nothing came from an input for so long that others should not wait
+	// for it.
+	idle(in int, now time.Time) bool
+	// beat writes to an input that nothing comes before t any more.
+	beat(ctx context.Context, in int, t int64, out *outbox) error
+}
+
+// beat tells idle inputs how far the others are. That they are read to their ends is asked of
+// the broker: what was not fetched for a while is not idle.
+func (w *worker) beat(ctx context.Context, cl *kgo.Client, a *assignment) error {
+	now, newest := w.Now(), int64(market.NoTime)
+	idle := map[TopicPartition]place{}
+	for _, t := range a.tasks {
+		m, ok := t.state.(idler)
+		if !ok {
+			return nil
+		}
+		newest = max(newest, m.newest())
+		for in, at := range t.inputs {
+			if m.idle(in, now) {
+				idle[at] = place{t, in}
+			}
+		}
+	}
+	if len(idle) == 0 || newest == market.NoTime || now.Sub(w.asked) < askEvery {
+		return nil
+	}
+	w.asked = now
+	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, w.Topics...)
+	if err != nil {
+		return err
+	}
+	for at, p := range idle {
+		if end, ok := ends.Lookup(at.Topic, at.Partition); ok && end.Err == nil && p.task.pos[p.in] >= end.Offset {
+			if err := p.task.state.(idler).beat(ctx, p.in, newest, &p.task.out); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // pause stops reading inputs that are ahead of others, and goes on with those that are not
@@ -272,9 +332,6 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 			t.before, t.inUse, t.ready = t.inUse, t.ready, ""
 		}
 	}
-	if w.committed != nil {
-		w.committed(a)
-	}
 	return nil
 }
 
@@ -312,10 +369,9 @@ func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a
 		_, aerr := sess.End(ctx, kgo.TryAbort)
 		return false, errors.Join(fmt.Errorf("write: %w", *err), aerr)
 	}
-	if w.broken == noTransaction {
-		pause, cancel := context.WithTimeout(ctx, 50*time.Millisecond) // for a signal to meet it
-		<-pause.Done()
-		cancel()
+	if w.broken == noTransaction && !w.ended {
+		w.ended = true
+		return false, errAborted // as a kill would have it
 	}
 	return sess.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
 		req.Topics = a.offsets()

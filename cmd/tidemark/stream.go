@@ -37,6 +37,7 @@ type streamOptions struct {
 	jobs                []string
 	name                string
 	snapshotEvery       time.Duration
+	idleAfter           time.Duration
 }
 
 // The jobs of a stream.
@@ -69,6 +70,7 @@ newer goes on. Topics have to be there: tidemark topics apply.`,
 	f.StringVar(&o.name, "name", "tidemark", "`name` of this stream: consumer groups are NAME-JOB")
 	f.StringVar(&o.status, "status", "", "serve /status, /metrics, /healthz and /readyz at `HOST:PORT`")
 	f.DurationVar(&o.snapshotEvery, "snapshot-every", 10*time.Second, "how often a task writes its state; a restart reads what came since")
+	f.DurationVar(&o.idleAfter, "idle-after", 5*time.Second, "how long nobody writes to a raw partition before others go on without it; 0: they wait")
 	return cmd
 }
 
@@ -181,7 +183,7 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 		if err != nil {
 			return nil, err
 		}
-		if err := job(jobSequence, false, raw).Sequence(tasks.SequenceJobConfig{Schemas: schemas, Kinds: s.kinds}); err != nil {
+		if err := job(jobSequence, false, raw).Sequence(tasks.SequenceJobConfig{Schemas: schemas, Kinds: s.kinds, IdleAfter: o.idleAfter, Now: a.now}); err != nil {
 			return nil, err
 		}
 	}
