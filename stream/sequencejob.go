@@ -182,7 +182,7 @@ func (m *sequenceMachine) add(ctx context.Context, in int, recs []*kgo.Record) e
 }
 
 func (m *sequenceMachine) newest() int64 {
-	t := int64(market.NoTime)
+	t := market.NoTime
 	for _, l := range m.lines {
 		if w, ok := l.marks[l.seq.kind]; ok && market.ValidTime(w.mark) {
 			t = max(t, w.mark)

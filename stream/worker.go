@@ -199,7 +199,7 @@ type idler interface {
 // beat tells idle inputs how far the others are. That they are read to their ends is asked of
 // the broker: what was not fetched for a while is not idle.
 func (w *worker) beat(ctx context.Context, cl *kgo.Client, a *assignment) error {
-	now, newest := w.Now(), int64(market.NoTime)
+	now, newest := w.Now(), market.NoTime
 	idle := map[TopicPartition]place{}
 	for _, t := range a.tasks {
 		m, ok := t.state.(idler)
