@@ -143,16 +143,21 @@ func (tl *topicLog) inputs() []string {
 	return names
 }
 
-// write puts the log into its topics, a few entries at a time.
-func (tl *topicLog) write(ctx context.Context, t *testing.T, r *rand.Rand) {
+// writer encodes events and writes records.
+func (tl *topicLog) writer(ctx context.Context, t *testing.T) (*record.EventEncoder, func([]*kgo.Record)) {
 	t.Helper()
 	cl := newClient(t, tl.addr, kgo.ProducerLinger(0))
-	enc := record.NewEventEncoder(tl.schemas, tl.feeds, tl.log.insts)
-	send := func(recs []*kgo.Record) {
+	return record.NewEventEncoder(tl.schemas, tl.feeds, tl.log.insts), func(recs []*kgo.Record) {
 		if err := cl.ProduceSync(ctx, recs...).FirstErr(); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// write puts the log into its topics, a few entries at a time.
+func (tl *topicLog) write(ctx context.Context, t *testing.T, r *rand.Rand) {
+	t.Helper()
+	enc, send := tl.writer(ctx, t)
 	tl.writeEmpty(ctx, t, enc, send)
 	at := make([]int, len(tl.log.parts))
 	for {
@@ -194,13 +199,7 @@ func (tl *topicLog) writeEmpty(ctx context.Context, t *testing.T, enc *record.Ev
 // came in each partition.
 func (tl *topicLog) writeRaw(ctx context.Context, t *testing.T, r *rand.Rand) {
 	t.Helper()
-	cl := newClient(t, tl.addr, kgo.ProducerLinger(0))
-	enc := record.NewEventEncoder(tl.schemas, tl.feeds, tl.log.insts)
-	send := func(recs []*kgo.Record) {
-		if err := cl.ProduceSync(ctx, recs...).FirstErr(); err != nil {
-			t.Error(err)
-		}
-	}
+	enc, send := tl.writer(ctx, t)
 	tl.writeEmpty(ctx, t, enc, send)
 	at := make([]int, len(tl.log.parts))
 	for {
