@@ -140,7 +140,7 @@ func cmpOr[T int | time.Duration](v, def T) T {
 // final reports whether the next session would end as this one did.
 func final(err error) bool {
 	for _, e := range []error{
-		ErrTaken, ErrForeign, ErrUnequal, features.ErrSnapshotMismatch, features.ErrCorrupt, ErrBehind, ErrCorrupt, ErrPartitions,
+		ErrTaken, ErrForeign, ErrUnequal, errGone, features.ErrSnapshotMismatch, features.ErrCorrupt, ErrBehind, ErrCorrupt, ErrPartitions,
 		kerr.FencedInstanceID, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
 		kerr.SaslAuthenticationFailed, kerr.InconsistentGroupProtocol,
 	} {

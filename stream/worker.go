@@ -136,7 +136,7 @@ func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) erro
 	cancel()
 	for _, e := range fetches.Errors() {
 		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
-			return fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, e.Err)
+			return fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, outOfRange(e.Err))
 		}
 	}
 	a := w.current.Load()
