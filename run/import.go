@@ -49,7 +49,7 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 	if len(cfg.Inputs) == 0 {
 		return nil, fault.Usage("input_missing", "no input given", "name files, folders or - for the standard input: --input trades.csv.gz")
 	}
-	paths, err := input.Expand(cfg.Inputs)
+	in, err := inputOf(EventsConfig{cfg.Inputs, cfg.Format, cfg.Feed}, cfg.Specs, cfg.Map, env)
 	if err != nil {
 		return nil, err
 	}
@@ -65,25 +65,14 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 		defer dlqFile.Abort()
 		dlq = &deadLetters{f: dlqFile}
 	}
-	kinds, err := kindsOf(cfg.Specs)
+	p, err := newPass(in, cfg.Strict, dlq, env.Meter)
 	if err != nil {
 		return nil, err
 	}
-	formats, err := adapterList(cfg.Map, cfg.Format, kinds)
-	if err != nil {
-		return nil, err
-	}
-	feeds, insts := market.NewFeeds(), market.NewInstruments()
-	p, err := newPass(input.Config{
-		Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin,
-	}, cfg.Strict, dlq, env.Meter)
-	if err != nil {
-		return nil, err
-	}
-	s := lakesink.NewEvents(l, insts, feeds, lakesink.Config{Plain: cfg.Plain, Memory: cfg.Memory, Kinds: kinds})
+	s := lakesink.NewEvents(l, in.Insts, in.Feeds, lakesink.Config{Plain: cfg.Plain, Memory: cfg.Memory, Kinds: in.Kinds})
 	var from, to int64
 	commit := func() error {
-		note := fmt.Sprintf(`{"files":%d,"from":%d,"to":%d}`, len(paths), from, to)
+		note := fmt.Sprintf(`{"files":%d,"from":%d,"to":%d}`, len(in.Paths), from, to)
 		err := s.Commit(ctx, func(market.Kind) lake.Change { return lake.Change{Inputs: note} })
 		if errors.Is(err, lakesink.ErrRaced) {
 			return &fault.Error{Code: "import_raced", Message: "another import has added some of the same events meanwhile", Exit: fault.ExitFailed,
@@ -115,7 +104,7 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 	if err != nil {
 		return nil, err
 	}
-	st, err := settle(p.seq.CountsByFeed(), p.files.Sources(), &selection{}, feeds, cfg.Feed)
+	st, err := settle(p.seq.CountsByFeed(), p.files.Sources(), &selection{}, in.Feeds, cfg.Feed)
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +115,9 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 	}
 	rep := &ImportReport{Stats: st, Tables: map[string]lakesink.Counts{}, Sources: p.files.Sources()}
 	for k, c := range s.Counts() {
-		rep.Tables[lakesink.TableName(kinds, k)] = c
+		rep.Tables[lakesink.TableName(in.Kinds, k)] = c
 	}
-	warnInput(p, feeds, env.Warn)
+	warnInput(p, in.Feeds, env.Warn)
 	return rep, nil
 }
 
@@ -157,27 +146,19 @@ const previewRecords = 10_000
 // PreviewImport reads the first records and gives n rows of them and n of the bad ones. It
 // changes nothing.
 func PreviewImport(ctx context.Context, cfg ImportConfig, n int, env Env) (*Preview, error) {
-	paths, err := input.Expand(cfg.Inputs)
+	in, err := inputOf(EventsConfig{cfg.Inputs, cfg.Format, cfg.Feed}, cfg.Specs, cfg.Map, env)
 	if err != nil {
 		return nil, err
 	}
-	kinds, err := kindsOf(cfg.Specs)
-	if err != nil {
-		return nil, err
-	}
-	formats, err := adapterList(cfg.Map, cfg.Format, kinds)
-	if err != nil {
-		return nil, err
-	}
-	feeds, insts := market.NewFeeds(), market.NewInstruments()
-	r, err := input.Open(input.Config{Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin, Places: true})
+	in.Places = true
+	r, err := input.Open(in)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	p := &Preview{Rows: []json.RawMessage{}, Bad: []PreviewBad{}}
 	var text bytes.Buffer
-	w := canon.NewWriter(&text, canon.Options{Format: canon.JSONL, Kinds: kinds}, feeds, insts)
+	w := canon.NewWriter(&text, canon.Options{Format: canon.JSONL, Kinds: in.Kinds}, in.Feeds, in.Insts)
 	var ch input.Chunk
 	for p.Read < previewRecords {
 		err := r.Next(ctx, &ch)

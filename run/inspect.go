@@ -85,22 +85,11 @@ type BadInfo struct {
 // Inspect reads files and tells what is in them. Memory is bounded by instruments and by
 // the ids that duplicates are known by.
 func Inspect(ctx context.Context, cfg InspectConfig, env Env) (*Inspection, error) {
-	paths, err := input.Expand(cfg.Inputs)
+	in, err := inputOf(EventsConfig{cfg.Inputs, cfg.Format, cfg.Feed}, cfg.Specs, cfg.Map, env)
 	if err != nil {
 		return nil, err
 	}
-	kinds, err := kindsOf(cfg.Specs)
-	if err != nil {
-		return nil, err
-	}
-	feeds, insts := market.NewFeeds(), market.NewInstruments()
-	formats, err := adapterList(cfg.Map, cfg.Format, kinds)
-	if err != nil {
-		return nil, err
-	}
-	r, err := input.Open(input.Config{
-		Paths: paths, Adapters: formats, Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin,
-	})
+	r, err := input.Open(in)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +98,7 @@ func Inspect(ctx context.Context, cfg InspectConfig, env Env) (*Inspection, erro
 		progress := r.Progress
 		env.Meter.bytes.Store(&progress)
 	}
-	p := &inspector{feeds: feeds, kinds: kinds, lines: map[market.Src]*lineStat{}, running: map[runKey]int64{}, bad: map[string]*BadInfo{}}
+	p := &inspector{feeds: in.Feeds, kinds: in.Kinds, lines: map[market.Src]*lineStat{}, running: map[runKey]int64{}, bad: map[string]*BadInfo{}}
 	var ch input.Chunk
 	for {
 		err := r.Next(ctx, &ch)
@@ -130,7 +119,7 @@ func Inspect(ctx context.Context, cfg InspectConfig, env Env) (*Inspection, erro
 			env.Meter.Events.Add(int64(ch.Len()))
 		}
 	}
-	return p.result(r.Sources(), insts), nil
+	return p.result(r.Sources(), in.Insts), nil
 }
 
 type runKey struct {

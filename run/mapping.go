@@ -23,6 +23,26 @@ func adapterList(m *canon.Map, format string, kinds *market.Kinds) ([]*adapters.
 	return []*adapters.Adapter{a}, nil
 }
 
+// inputOf says how files are read whose format, map and kinds a user names, with registries
+// of its own.
+func inputOf(e EventsConfig, specs []string, m *canon.Map, env Env) (input.Config, error) {
+	paths, err := input.Expand(e.Inputs)
+	if err != nil {
+		return input.Config{}, err
+	}
+	kinds, err := kindsOf(specs)
+	if err != nil {
+		return input.Config{}, err
+	}
+	formats, err := adapterList(m, e.Format, kinds)
+	if err != nil {
+		return input.Config{}, err
+	}
+	return input.Config{
+		Paths: paths, Adapters: formats, Format: e.Format, Feed: e.Feed, Feeds: market.NewFeeds(), Insts: market.NewInstruments(), Kinds: kinds, Stdin: env.Stdin,
+	}, nil
+}
+
 // kindsOf is the table of the kinds that spec files define, nil without files.
 func kindsOf(specs []string) (*market.Kinds, error) {
 	if len(specs) == 0 {

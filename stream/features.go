@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 	"slices"
 
@@ -307,18 +306,15 @@ func (f *Features) AppendSnapshot(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(f.parts)))
 	for p := range f.parts {
 		part := &f.parts[p]
-		dst = binary.AppendUvarint(dst, uint64(len(part.name)))
-		dst = append(dst, part.name...)
+		dst = appendText(dst, part.name)
 		dst = binary.AppendVarint(dst, f.Rewind(p))
 		dst = binary.AppendVarint(dst, part.next)
 		dst = f.appendTimes(dst, &part.marks)
 	}
 	dst = f.appendTimes(dst, &f.pushed)
 	dst = f.task.AppendSnapshot(dst)
-	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
+	return seal(dst, at)
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // appendTimes writes a time for each kind that the plan reads, in their order: numbers of
 // user-defined kinds go by the plan, and so does the snapshot of the engine.
@@ -338,19 +334,15 @@ func RestoreFeatures(plan *features.Plan, insts *market.Instruments, parts []Par
 	if err != nil {
 		return nil, err
 	}
-	if len(src) < len(featuresMagic)+4 || string(src[:len(featuresMagic)]) != featuresMagic {
-		return nil, ErrCorrupt
+	r, err := unseal(src, featuresMagic)
+	if err != nil {
+		return nil, err
 	}
-	body, sum := src[:len(src)-4], binary.BigEndian.Uint32(src[len(src)-4:])
-	if crc32.Checksum(body, castagnoli) != sum {
-		return nil, ErrCorrupt
-	}
-	r := reader{body[len(featuresMagic):]}
 	if n := r.uvarint(); n != uint64(len(f.parts)) {
 		return nil, fmt.Errorf("%w: %d, not %d", ErrPartitions, n, len(f.parts))
 	}
 	for range f.parts {
-		name := string(r.bytes(int(min(r.uvarint(), math.MaxInt32))))
+		name := r.text()
 		i := slices.IndexFunc(f.parts, func(p partition) bool { return p.name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("%w: %q", ErrPartitions, name)
@@ -375,37 +367,4 @@ func (f *Features) times(r *reader, times *[market.NumKinds]int64) {
 			times[k] = r.varint()
 		}
 	}
-}
-
-// reader reads a snapshot; src is nil after the first error.
-type reader struct{ src []byte }
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.src)
-	if n <= 0 {
-		r.src = nil
-		return 0
-	}
-	r.src = r.src[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.src)
-	if n <= 0 {
-		r.src = nil
-		return 0
-	}
-	r.src = r.src[n:]
-	return v
-}
-
-func (r *reader) bytes(n int) []byte {
-	if n > len(r.src) {
-		r.src = nil
-		return nil
-	}
-	b := r.src[:n]
-	r.src = r.src[n:]
-	return b
 }

@@ -44,7 +44,7 @@ func (j *Job) Features(c FeaturesConfig) error {
 			return err
 		}
 	}
-	j.live = &live{}
+	j.metrics = j.Metrics.of(j.Name)
 	j.open = func(inputs []TopicPartition, snapshot []byte) (machine, error) {
 		return openFeatures(&c, topics, inputs, snapshot)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -76,7 +75,7 @@ type Job struct {
 	// open makes the state of a task: with nothing read, or as a snapshot says.
 	open func(inputs []TopicPartition, snapshot []byte) (machine, error)
 
-	live *live // how it is; made with open
+	metrics *jobMetrics // made with open
 
 	// broken is a guarantee that a test has taken away, to see that it finds what comes of it.
 	broken broken
@@ -102,9 +101,9 @@ const (
 // Run works until ctx ends, which is no error, or until there is no point in going on. What
 // may pass (brokers that are down, transactions that were aborted) is tried again.
 func (j *Job) Run(ctx context.Context) error {
-	w := &worker{Job: *j, metrics: j.Metrics.of(j.Name)}
-	w.SnapshotEvery = cmpOr(w.SnapshotEvery, 10*time.Second)
-	w.MaxPoll = cmpOr(w.MaxPoll, 20_000)
+	w := &worker{Job: *j}
+	w.SnapshotEvery = cmp.Or(w.SnapshotEvery, 10*time.Second)
+	w.MaxPoll = cmp.Or(w.MaxPoll, 20_000)
 	if w.Log == nil {
 		w.Log = slog.New(slog.DiscardHandler)
 	}
@@ -123,18 +122,16 @@ func (j *Job) Run(ctx context.Context) error {
 			wait = minRetry
 		}
 		w.Log.Warn("session ended, the next one begins", slog.Any("error", err), slog.Duration("in", wait))
-		pause, cancel := context.WithTimeout(ctx, wait)
-		<-pause.Done()
-		cancel()
+		sleep(ctx, wait)
 		wait = min(2*wait, maxRetry)
 	}
 }
 
-func cmpOr[T int | time.Duration](v, def T) T {
-	if v == 0 {
-		return def
-	}
-	return v
+// sleep waits, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	<-ctx.Done()
 }
 
 // final reports whether the next session would end as this one did.
@@ -149,29 +146,6 @@ func final(err error) bool {
 		}
 	}
 	return false
-}
-
-// Status is how a job is.
-type Status struct {
-	Tasks      int    `json:"tasks"`        // that this worker has
-	Read       int64  `json:"records_read"` // since the process began
-	Written    int64  `json:"records_written"`
-	Commits    int64  `json:"commits"`
-	Behind     int64  `json:"behind_records"` // not read yet, when something was read last
-	LastCommit string `json:"last_commit,omitempty"`
-}
-
-// live is a Status in the making.
-type live struct{ tasks, read, written, commits, behind, committed atomic.Int64 }
-
-// Status tells how the job is, at any time.
-func (j *Job) Status() Status {
-	l := j.live
-	s := Status{Tasks: int(l.tasks.Load()), Read: l.read.Load(), Written: l.written.Load(), Commits: l.commits.Load(), Behind: l.behind.Load()}
-	if at := l.committed.Load(); at != 0 {
-		s.LastCommit = time.UnixMicro(at).UTC().Format(time.RFC3339Nano)
-	}
-	return s
 }
 
 func comparePlaces(a, b TopicPartition) int {

@@ -20,26 +20,32 @@ import (
 	"github.com/pinova-group/tidemark/stream/record"
 )
 
-// A partition that nobody writes to does not hold up the others, nor does one that ends
-// before them; and what comes late for that is late by the log, whoever sequences it.
-func TestJob_IdlePartitionsDoNotHoldUpOthers(t *testing.T) {
+// rawBroker is an embedded broker with some topics.
+func rawBroker(ctx context.Context, t *testing.T, topics []string) (servers, *kgo.Client, *record.Schemas) {
+	t.Helper()
 	b := startBroker(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
 	schemas, err := record.NewSchemas(b.registry, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cl := newClient(t, b.addr)
-	topics := []string{"raw.spot.trade.alpha", "raw.spot.quote.alpha"}
-	all := append(slices.Clone(topics), "processed.spot.trade.alpha", "processed.spot.quote.alpha", "late.spot.trade.alpha", "dlq.spot.trade.alpha")
-	resps, err := kadm.NewClient(cl).CreateTopics(ctx, testPartitions, 1, nil, all...)
+	resps, err := kadm.NewClient(cl).CreateTopics(ctx, testPartitions, 1, nil, topics...)
 	if err == nil {
 		err = resps.Error()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b, cl, schemas
+}
+
+// A partition that nobody writes to does not hold up the others, nor does one that ends
+// before them; and what comes late for that is late by the log, whoever sequences it.
+func TestJob_IdlePartitionsDoNotHoldUpOthers(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	topics := []string{"raw.spot.trade.alpha", "raw.spot.quote.alpha"}
+	b, cl, schemas := rawBroker(ctx, t, append(slices.Clone(topics), "processed.spot.trade.alpha", "processed.spot.quote.alpha", "late.spot.trade.alpha", "dlq.spot.trade.alpha"))
 	start := func(id string) func() {
 		run, stop := context.WithCancel(ctx)
 		j := &stream.Job{
@@ -139,22 +145,10 @@ func sendTrade(ctx context.Context, t *testing.T, cl *kgo.Client, enc *record.Ev
 // A job whose input was deleted between its snapshot and its offsets says so and ends: what
 // it would write would be wrong.
 func TestJob_RefusesInputThatIsGone(t *testing.T) {
-	b := startBroker(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	schemas, err := record.NewSchemas(b.registry, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cl := newClient(t, b.addr)
+	b, cl, schemas := rawBroker(ctx, t, []string{"raw.spot.trade.alpha", "processed.spot.trade.alpha", "late.spot.trade.alpha", "dlq.spot.trade.alpha"})
 	adm := kadm.NewClient(cl)
-	resps, err := adm.CreateTopics(ctx, testPartitions, 1, nil, "raw.spot.trade.alpha", "processed.spot.trade.alpha", "late.spot.trade.alpha", "dlq.spot.trade.alpha")
-	if err == nil {
-		err = resps.Error()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	store := &objstore.Memory{}
 	run := func(ctx context.Context) error {
 		j := &stream.Job{

@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pinova-group/tidemark/features"
-	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/specs"
 	"github.com/pinova-group/tidemark/stream"
@@ -18,30 +17,23 @@ import (
 // The shipped views that one task has to compute. A view that joins this list unasked can
 // not be spread over partitions any more.
 func TestKeyed_OfTheShippedViews(t *testing.T) {
-	var global []string
-	for _, v := range shippedSet(t).Views {
-		if !stream.Keyed(v) {
-			global = append(global, v.Name)
-		}
-	}
-	slices.Sort(global)
+	_, part := stream.Split(shippedSet(t))
+	global := slices.Sorted(slices.Values(part.Writes))
 	want := []string{"alts_per_btc", "beta_btc_1h", "breadth_1m", "btc_bars_1s", "btc_clock", "btc_clock(n=0.002)", "lead_lag_5m", "notional_rank"}
 	if diff := cmp.Diff(want, global); diff != "" {
 		t.Errorf("views that are not keyed (-want +got)\n%s", diff)
+	}
+	// They are made of keyed views, too, which the part has with them.
+	if _, err := features.CompileSet(part.Set, features.Options{Feeds: market.NewFeeds(), Find: specs.Find}); err != nil {
+		t.Error(err)
 	}
 }
 
 // Rows of keyed views are the same from a task for each partition as from one for all.
 func TestKeyed_TasksOfPartitionsGiveTheSameRows(t *testing.T) {
-	set := shippedSet(t)
 	feeds := market.NewFeeds()
-	keyed := &lang.Set{Kinds: set.Kinds}
-	for _, v := range set.Views {
-		if stream.Keyed(v) {
-			keyed.Views = append(keyed.Views, v)
-		}
-	}
-	plan, err := features.CompileSet(keyed, features.Options{Feeds: feeds, Find: specs.Find})
+	keyed, _ := stream.Split(shippedSet(t))
+	plan, err := features.CompileSet(keyed.Set, features.Options{Feeds: feeds, Find: specs.Find})
 	if err != nil {
 		t.Fatal(err)
 	}

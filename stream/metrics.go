@@ -2,6 +2,7 @@ package stream
 
 import (
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,12 +53,36 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 }
 
-// jobMetrics are those of one job; without Metrics they count for nobody.
+// jobMetrics are those of one job; without Metrics nobody collects them.
 type jobMetrics struct {
-	tasks, behind                                     prometheus.Gauge
-	records, commits, aborts, snapshots, lost, joined prometheus.Counter
-	rows                                              *prometheus.CounterVec
-	recovery, latency                                 prometheus.Observer
+	tasks, behind                   level
+	records, commits                total
+	aborts, snapshots, lost, joined prometheus.Counter
+	rows                            *prometheus.CounterVec
+	recovery, latency               prometheus.Observer
+	written, committed              atomic.Int64 // for Status: records, and when the last commit was, µs
+}
+
+// level is a gauge that can be read.
+type level struct {
+	prometheus.Gauge
+	n atomic.Int64
+}
+
+func (l *level) set(n int64) {
+	l.n.Store(n)
+	l.Set(float64(n))
+}
+
+// total is a counter that can be read.
+type total struct {
+	prometheus.Counter
+	n atomic.Int64
+}
+
+func (t *total) add(n int64) {
+	t.n.Add(n)
+	t.Add(float64(n))
 }
 
 func (m *Metrics) of(job string) *jobMetrics {
@@ -65,12 +90,40 @@ func (m *Metrics) of(job string) *jobMetrics {
 		m = NewMetrics(prometheus.NewRegistry())
 	}
 	return &jobMetrics{
-		tasks: m.tasks.WithLabelValues(job), behind: m.behind.WithLabelValues(job), records: m.records.WithLabelValues(job),
-		commits: m.commits.WithLabelValues(job), aborts: m.aborts.WithLabelValues(job), snapshots: m.snapshots.WithLabelValues(job),
+		tasks: level{Gauge: m.tasks.WithLabelValues(job)}, behind: level{Gauge: m.behind.WithLabelValues(job)},
+		records: total{Counter: m.records.WithLabelValues(job)}, commits: total{Counter: m.commits.WithLabelValues(job)},
+		aborts: m.aborts.WithLabelValues(job), snapshots: m.snapshots.WithLabelValues(job),
 		lost: m.lost.WithLabelValues(job), joined: m.sessions.WithLabelValues(job),
 		rows:     m.rows.MustCurryWith(prometheus.Labels{"job": job}),
 		recovery: m.recovery.WithLabelValues(job), latency: m.latency.WithLabelValues(job),
 	}
+}
+
+// Status is how a job is.
+type Status struct {
+	Tasks      int    `json:"tasks"`        // that this worker has
+	Read       int64  `json:"records_read"` // since the process began
+	Written    int64  `json:"records_written"`
+	Commits    int64  `json:"commits"`
+	Behind     int64  `json:"behind_records"` // not read yet, when something was read last
+	LastCommit string `json:"last_commit,omitempty"`
+}
+
+// Status tells how the job is, at any time.
+func (j *Job) Status() Status {
+	m := j.metrics
+	s := Status{Tasks: int(m.tasks.n.Load()), Read: m.records.n.Load(), Written: m.written.Load(), Commits: m.commits.n.Load(), Behind: m.behind.n.Load()}
+	if at := m.committed.Load(); at != 0 {
+		s.LastCommit = time.UnixMicro(at).UTC().Format(time.RFC3339Nano)
+	}
+	return s
+}
+
+// commit counts what was committed at now.
+func (m *jobMetrics) commit(out *outbox, now time.Time) {
+	m.observe(out, now)
+	m.written.Add(int64(out.n))
+	m.count(out.recs[:out.n])
 }
 
 // count counts records by the classes of their topics.

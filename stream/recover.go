@@ -68,8 +68,7 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	w.metrics.tasks.Set(float64(len(a.tasks)))
-	w.live.tasks.Store(int64(len(a.tasks)))
+	w.metrics.tasks.set(int64(len(a.tasks)))
 	if len(a.tasks) > 0 {
 		w.metrics.recovery.Observe(w.Now().Sub(began).Seconds())
 		w.Log.Info("tasks recovered", slog.Int("tasks", len(a.tasks)), slog.Duration("in", w.Now().Sub(began)))

@@ -3,8 +3,6 @@ package stream
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
-	"math"
 	"slices"
 
 	"github.com/pinova-group/tidemark/market/adapters"
@@ -41,11 +39,7 @@ func (s *Sequence) AppendSnapshot(dst []byte) []byte {
 		}
 	}
 	dst = s.seq.AppendSnapshot(dst)
-	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
-}
-
-func appendText(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+	return seal(dst, at)
 }
 
 // RestoreSequence rebuilds a task from AppendSnapshot, for the same topic and partition. It
@@ -55,14 +49,10 @@ func RestoreSequence(cfg SequenceConfig, src []byte) (*Sequence, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(src) < len(sequenceMagic)+4 || string(src[:len(sequenceMagic)]) != sequenceMagic {
-		return nil, ErrCorrupt
+	r, err := unseal(src, sequenceMagic)
+	if err != nil {
+		return nil, err
 	}
-	body, sum := src[:len(src)-4], binary.BigEndian.Uint32(src[len(src)-4:])
-	if crc32.Checksum(body, castagnoli) != sum {
-		return nil, ErrCorrupt
-	}
-	r := reader{body[len(sequenceMagic):]}
 	if name, part := r.text(), r.varint(); r.src != nil && (name != cfg.Topic || part != int64(cfg.Partition)) {
 		return nil, fmt.Errorf("%w: %s/%d", ErrPartitions, name, part)
 	}
@@ -106,5 +96,3 @@ func (s *Sequence) restoreDecoder(format, feed, state string) error {
 	}
 	return nil
 }
-
-func (r *reader) text() string { return string(r.bytes(int(min(r.uvarint(), math.MaxInt32)))) }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
-	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -37,7 +35,7 @@ func (j *Job) Sequence(c SequenceJobConfig) error {
 			return err
 		}
 	}
-	j.live = &live{}
+	j.metrics = j.Metrics.of(j.Name)
 	j.open = func(inputs []TopicPartition, snapshot []byte) (machine, error) {
 		return openSequence(&c, inputs, snapshot)
 	}
@@ -138,23 +136,19 @@ func (m *sequenceMachine) snapshot(dst []byte) []byte {
 		dst = appendText(dst, TopicPartition{l.seq.cfg.Topic, l.part}.String())
 		dst = append(binary.AppendUvarint(dst, uint64(len(state))), state...)
 	}
-	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
+	return seal(dst, at)
 }
 
 // readLines reads the states of a snapshot by the places of their lines.
 func readLines(src []byte) (map[string][]byte, error) {
-	if len(src) < len(linesMagic)+4 || string(src[:len(linesMagic)]) != linesMagic {
-		return nil, ErrCorrupt
+	r, err := unseal(src, linesMagic)
+	if err != nil {
+		return nil, err
 	}
-	body, sum := src[:len(src)-4], binary.BigEndian.Uint32(src[len(src)-4:])
-	if crc32.Checksum(body, castagnoli) != sum {
-		return nil, ErrCorrupt
-	}
-	r := reader{body[len(linesMagic):]}
 	states := map[string][]byte{}
 	for range r.uvarint() {
 		name := r.text()
-		states[name] = r.bytes(int(min(r.uvarint(), math.MaxInt32)))
+		states[name] = r.sized()
 		if r.src == nil {
 			return nil, ErrCorrupt
 		}

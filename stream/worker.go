@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pinova-group/tidemark/market"
 )
@@ -25,7 +26,6 @@ var errAborted = errors.New("transaction was aborted")
 // worker works on the tasks that its group assigns to it.
 type worker struct {
 	Job
-	metrics  *jobMetrics
 	snaps    snapshots
 	member   string                    // who we were in the last session
 	metadata map[TopicPartition]string // of the offsets fetched last
@@ -70,10 +70,7 @@ type task struct {
 func (w *worker) session(ctx context.Context) error {
 	w.snaps = snapshots{w.Store, w.Dir}
 	w.metrics.joined.Inc()
-	defer func() {
-		w.metrics.tasks.Set(0)
-		w.live.tasks.Store(0)
-	}()
+	defer w.metrics.tasks.set(0)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if err := w.mayJoin(ctx); err != nil {
@@ -163,13 +160,11 @@ func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) erro
 		recs := p.Records
 		n, _ := slices.BinarySearchFunc(recs, at.task.state.next(at.in), func(r *kgo.Record, next int64) int { return cmp.Compare(r.Offset, next) })
 		at.task.recs[at.in] = append(at.task.recs[at.in], recs[n:]...)
-		w.metrics.records.Add(float64(len(recs) - n))
-		w.live.read.Add(int64(len(recs) - n))
+		w.metrics.records.add(int64(len(recs) - n))
 		behind += max(0, p.HighWatermark-at.task.pos[at.in])
 	})
 	if fetches.NumRecords() > 0 {
-		w.metrics.behind.Set(float64(behind))
-		w.live.behind.Store(behind)
+		w.metrics.behind.set(behind)
 	}
 	if foreign != nil {
 		return foreign
@@ -240,11 +235,11 @@ func (a *assignment) pause(cl *kgo.Client) {
 			if ahead == t.paused[in] {
 				continue
 			}
-			place := map[string][]int32{at.Topic: {at.Partition}}
+			partition := map[string][]int32{at.Topic: {at.Partition}}
 			if t.paused[in] = ahead; ahead {
-				cl.PauseFetchPartitions(place)
+				cl.PauseFetchPartitions(partition)
 			} else {
-				cl.ResumeFetchPartitions(place)
+				cl.ResumeFetchPartitions(partition)
 			}
 		}
 	}
@@ -266,25 +261,12 @@ func (t *task) work(ctx context.Context) error {
 
 // each calls fn for all tasks, as many at a time as there are cores.
 func each(tasks []*task, fn func(*task) error) error {
-	if len(tasks) == 1 {
-		return fn(tasks[0])
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, t := range tasks {
+		g.Go(func() error { return fn(t) })
 	}
-	var next atomic.Int64
-	errs := make([]error, min(len(tasks), runtime.GOMAXPROCS(0)))
-	var wg sync.WaitGroup
-	for i := range errs {
-		wg.Go(func() {
-			for errs[i] == nil {
-				n := int(next.Add(1)) - 1
-				if n >= len(tasks) {
-					return
-				}
-				errs[i] = fn(tasks[n])
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return g.Wait()
 }
 
 // commit writes what the tasks put out and how far they read, as one.
@@ -298,33 +280,14 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 	if !due {
 		return nil
 	}
-	ok := false
-	for try := range maxTries {
-		var err error
-		if ok, err = w.transact(ctx, sess, a); err != nil || ok {
-			if err != nil {
-				return err
-			}
-			break
-		}
-		w.metrics.aborts.Inc()
-		// Aborted: by a broker that had not finished the one before, or by the session, which
-		// aborts the first one after a rebalance. The records are there still.
-		pause, cancel := context.WithTimeout(ctx, time.Millisecond<<try)
-		<-pause.Done()
-		cancel()
-	}
-	if !ok {
-		return errAborted
+	if err := w.persist(ctx, sess, a); err != nil {
+		return err
 	}
 	now = w.Now()
-	w.metrics.commits.Inc()
-	w.live.commits.Add(1)
-	w.live.committed.Store(now.UnixMicro())
+	w.metrics.commits.add(1)
+	w.metrics.committed.Store(now.UnixMicro())
 	for _, t := range a.tasks {
-		w.metrics.observe(&t.out, now)
-		w.live.written.Add(int64(t.out.n))
-		w.metrics.count(t.out.recs[:t.out.n])
+		w.metrics.commit(&t.out, now)
 		t.out.reset()
 		clear(t.dirty)
 		if t.ready != "" {
@@ -333,6 +296,20 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 		}
 	}
 	return nil
+}
+
+// persist transacts until it is committed. A transaction is aborted by a broker that had not
+// finished the one before, or by the session, which aborts the first one after a rebalance.
+// Its records are there still.
+func (w *worker) persist(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment) error {
+	for try := range maxTries {
+		if ok, err := w.transact(ctx, sess, a); err != nil || ok {
+			return err
+		}
+		w.metrics.aborts.Inc()
+		sleep(ctx, time.Millisecond<<try)
+	}
+	return errAborted
 }
 
 // transact writes the records and offsets of all tasks, and reports whether they are committed.
@@ -433,8 +410,9 @@ func (w *worker) snapshot(ctx context.Context, t *task, now time.Time) {
 			w.Log.Warn("state was not written; the next try is in a while", slog.Int64("task", t.number), slog.Any("error", err))
 			w.metrics.lost.Inc()
 			p = ""
+		} else {
+			w.metrics.snapshots.Inc()
 		}
-		w.metrics.snapshots.Inc()
 		done <- p
 	})
 }
@@ -454,46 +432,42 @@ func (w *worker) retire(ctx context.Context, p pointer) {
 // mayJoin is ErrTaken when another worker has our place in the group since our last session:
 // it is the newer one, and goes on. Before the first session we are.
 func (w *worker) mayJoin(ctx context.Context) error {
-	other, err := w.other(ctx)
-	if err != nil || other == "" {
+	if taken, err := w.taken(ctx); err != nil || !taken {
 		return err
 	}
 	// It may also be ourselves, in the answer to a join that we did not wait for: that member
 	// sends no heartbeats, and goes.
 	w.Log.Info("another member is in this slot; if it stays, it has it")
-	pause, cancel := context.WithTimeout(ctx, sessionTimeout+time.Second)
-	<-pause.Done()
-	cancel()
-	still, err := w.other(ctx)
-	if err == nil && still != "" {
+	sleep(ctx, sessionTimeout+time.Second)
+	taken, err := w.taken(ctx)
+	if err == nil && taken {
 		err = ErrTaken
 	}
 	return err
 }
 
-// other is the member of the group that has our slot and is not who we were last, "" when
-// there is none.
-func (w *worker) other(ctx context.Context) (string, error) {
+// taken reports whether a member of the group has our slot that is not who we were last.
+func (w *worker) taken(ctx context.Context) (bool, error) {
 	if w.member == "" {
-		return "", nil
+		return false, nil
 	}
 	cl, err := kgo.NewClient(w.Options...)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	defer cl.Close()
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Groups = []string{w.Name}
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	for _, g := range resp.Groups {
 		for _, m := range g.Members {
 			if m.InstanceID != nil && *m.InstanceID == w.Name+"-"+w.Slot && m.MemberID != w.member {
-				return m.MemberID, nil
+				return true, nil
 			}
 		}
 	}
-	return "", nil
+	return false, nil
 }

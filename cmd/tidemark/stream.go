@@ -20,7 +20,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pinova-group/tidemark/features"
-	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/market"
@@ -254,8 +253,7 @@ type jobPlan struct {
 	writes []string // the views that are this job's; the others are what they are made of
 }
 
-// plans are those of the views of the config: of those that depend on one base asset alone, and
-// of the others.
+// plans are those of the views of the config, for the jobs that are wanted.
 func (s *stream) plans(jobs []string) (out []jobPlan, err error) {
 	if len(s.Stream.Views) == 0 {
 		return nil, nil
@@ -264,46 +262,21 @@ func (s *stream) plans(jobs []string) (out []jobPlan, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, job := range []string{jobFeatures, jobGlobal} {
-		p := jobPlan{job: job}
-		needs := map[*lang.View]bool{}
-		for _, v := range set.Views {
-			if tasks.Keyed(v) == (job == jobFeatures) {
-				p.writes = append(p.writes, v.Name)
-				need(needs, v)
-			}
-		}
-		if len(needs) == 0 || !slices.Contains(jobs, job) {
+	keyed, global := tasks.Split(set)
+	for _, p := range []struct {
+		job  string
+		part tasks.Part
+	}{{jobFeatures, keyed}, {jobGlobal, global}} {
+		if len(p.part.Writes) == 0 || !slices.Contains(jobs, p.job) {
 			continue
 		}
-		part := &lang.Set{Kinds: set.Kinds}
-		for _, v := range set.Views {
-			if needs[v] {
-				part.Views = append(part.Views, v)
-			}
-		}
-		if p.plan, err = features.CompileSet(part, features.Options{Feeds: s.feeds, Find: specs.Find}); err != nil {
+		plan, err := features.CompileSet(p.part.Set, features.Options{Feeds: s.feeds, Find: specs.Find})
+		if err != nil {
 			return nil, run.SpecFault(err)
 		}
-		out = append(out, p)
+		out = append(out, jobPlan{p.job, plan, p.part.Writes})
 	}
 	return out, nil
-}
-
-// need adds a view and those that it is made of.
-func need(needs map[*lang.View]bool, v *lang.View) {
-	if v == nil || needs[v] {
-		return
-	}
-	needs[v] = true
-	need(needs, v.Parent)
-	need(needs, v.Window.Clock)
-	for _, u := range v.Union {
-		need(needs, u.View)
-	}
-	for _, j := range v.Joins {
-		need(needs, j.View)
-	}
 }
 
 // topicsOf are the topics of a class that the sources of the config have, with what they
