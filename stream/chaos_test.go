@@ -144,6 +144,10 @@ func (c *child) start(t *testing.T) *process {
 		_ = log.Close()
 		close(p.done)
 	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		p.wait()
+	})
 	return p
 }
 
@@ -298,10 +302,14 @@ func (c *chaos) run(t *testing.T, kills int) string {
 	for n := range kills {
 		time.Sleep(time.Duration(200+r.IntN(600)) * time.Millisecond)
 		i := r.IntN(len(c.slots))
-		if n%5 == 4 {
+		switch n % 5 {
+		case 4:
 			c.slots[i].signal(t, syscall.SIGSTOP)
 			zombies = append(zombies, zombie{c.slots[i], i})
-		} else {
+		case 3:
+			c.slots[i].signal(t, syscall.SIGTERM)
+			c.slots[i].wait()
+		default:
 			c.slots[i].signal(t, syscall.SIGKILL)
 			c.slots[i].wait()
 		}

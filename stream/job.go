@@ -95,11 +95,15 @@ const (
 	pollWait           = 200 * time.Millisecond
 	maxTries           = 10 // of a transaction that is aborted, in a second
 	askEvery           = time.Second
+	heartbeat          = 500 * time.Millisecond // so soon a member hears that tasks move
+	drain              = 10 * time.Second       // for what is under way when a job is told to end
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 )
 
 // Run works until ctx ends, which is no error, or until there is no point in going on. What
-// may pass (brokers that are down, transactions that were aborted) is tried again.
+// may pass (brokers that are down, transactions that were aborted) is tried again. When ctx
+// ends, the cycle under way and the state of the tasks are committed first, if that takes no
+// longer than some seconds.
 func (j *Job) Run(ctx context.Context) error {
 	w := &worker{Job: *j}
 	w.SnapshotEvery = cmp.Or(w.SnapshotEvery, 10*time.Second)
@@ -108,12 +112,21 @@ func (j *Job) Run(ctx context.Context) error {
 		w.Log = slog.New(slog.DiscardHandler)
 	}
 	w.Log = w.Log.With(slog.String("job", j.Name), slog.String("slot", j.Slot))
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		sleep(work, drain)
+		cancel()
+	})()
 	wait := minRetry
 	for {
 		began := w.Now()
-		err := w.session(ctx)
+		err := w.session(ctx, work)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // what a session says that was told to end is no news
+			if err != nil && !errors.Is(err, context.Canceled) {
+				w.Log.Warn("the last cycle was not committed; the next worker does it again", slog.Any("error", err))
+			}
+			return nil
 		}
 		switch {
 		case final(err):

@@ -66,21 +66,22 @@ type task struct {
 	read          bool         // records came since the last one
 }
 
-// session joins the group and works until something ends it.
-func (w *worker) session(ctx context.Context) error {
+// session joins the group and works until something ends it. told ends when the job is told to
+// end, ctx when what is under way then has had its time.
+func (w *worker) session(told, ctx context.Context) error {
 	w.snaps = snapshots{w.Store, w.Dir}
 	w.metrics.joined.Inc()
 	defer w.metrics.tasks.set(0)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if err := w.mayJoin(ctx); err != nil {
+	if err := w.mayJoin(told); err != nil {
 		return err
 	}
 	drop := func(context.Context, *kgo.Client, map[string][]int32) { w.current.Store(nil) }
-	id := w.Name + "-" + w.Slot
+	id := w.instance()
 	sess, err := kgo.NewGroupTransactSession(append(slices.Clone(w.Options),
 		kgo.ConsumerGroup(w.Name), kgo.InstanceID(id), kgo.TransactionalID(id),
-		kgo.SessionTimeout(sessionTimeout), kgo.TransactionTimeout(transactionTimeout),
+		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.TransactionTimeout(transactionTimeout),
 		kgo.ConsumeTopics(w.Topics...), kgo.Balancers(balancer{w.Single}),
 		kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait),
@@ -113,9 +114,15 @@ func (w *worker) session(ctx context.Context) error {
 		w.uploads.Wait()
 		w.current.Store(nil)
 		sess.CloseAllowingRebalance() // a static member leaves its tasks to itself
+		if told.Err() != nil {
+			w.leave(ctx)
+		}
 	}()
 	for {
-		err := w.cycle(ctx, sess)
+		err := w.cycle(told, ctx, sess)
+		if err == nil && told.Err() != nil {
+			return w.finish(ctx, sess)
+		}
 		sess.AllowRebalance()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -127,8 +134,8 @@ func (w *worker) session(ctx context.Context) error {
 }
 
 // cycle is one transaction: poll, work, commit.
-func (w *worker) cycle(ctx context.Context, sess *kgo.GroupTransactSession) error {
-	poll, cancel := context.WithTimeout(ctx, pollWait)
+func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession) error {
+	poll, cancel := context.WithTimeout(told, pollWait)
 	fetches := sess.PollRecords(poll, w.MaxPoll)
 	cancel()
 	for _, e := range fetches.Errors() {
@@ -429,6 +436,45 @@ func (w *worker) retire(ctx context.Context, p pointer) {
 	})
 }
 
+// finish commits the state that tasks have, so that whoever has them next has nothing to read
+// again.
+func (w *worker) finish(ctx context.Context, sess *kgo.GroupTransactSession) error {
+	a := w.current.Load()
+	if a == nil {
+		return nil
+	}
+	for range 3 { // snapshots under way, those that are begun now, and their commit
+		w.uploads.Wait()
+		for _, t := range a.tasks {
+			t.taken = time.Time{}
+		}
+		if err := w.commit(ctx, sess, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave lets the other members of the group have our tasks now, and not after the session's
+// timeout. With no others we stay: who starts in our slot then has them at once, where a
+// broker lets the first member of an empty group wait.
+func (w *worker) leave(ctx context.Context) {
+	mine, others, err := w.members(ctx)
+	if err == nil && mine == w.member && others > 0 {
+		err = w.ask(func(cl *kgo.Client) error {
+			m := kmsg.NewLeaveGroupRequestMember()
+			m.MemberID, m.InstanceID, m.Reason = w.member, new(w.instance()), new("told to end")
+			req := kmsg.NewPtrLeaveGroupRequest()
+			req.Group, req.Members = w.Name, append(req.Members, m)
+			_, err := req.RequestWith(ctx, cl)
+			return err
+		})
+	}
+	if err != nil {
+		w.Log.Warn("the group was not left; others have the tasks when the session has timed out", slog.Any("error", err))
+	}
+}
+
 // mayJoin is ErrTaken when another worker has our place in the group since our last session:
 // it is the newer one, and goes on. Before the first session we are.
 func (w *worker) mayJoin(ctx context.Context) error {
@@ -451,23 +497,42 @@ func (w *worker) taken(ctx context.Context) (bool, error) {
 	if w.member == "" {
 		return false, nil
 	}
-	cl, err := kgo.NewClient(w.Options...)
-	if err != nil {
-		return false, err
-	}
-	defer cl.Close()
-	req := kmsg.NewPtrDescribeGroupsRequest()
-	req.Groups = []string{w.Name}
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return false, err
-	}
-	for _, g := range resp.Groups {
-		for _, m := range g.Members {
-			if m.InstanceID != nil && *m.InstanceID == w.Name+"-"+w.Slot && m.MemberID != w.member {
-				return true, nil
+	mine, _, err := w.members(ctx)
+	return mine != "" && mine != w.member, err
+}
+
+// members are who has our slot in the group, empty for nobody, and how many have other slots.
+func (w *worker) members(ctx context.Context) (mine string, others int, err error) {
+	err = w.ask(func(cl *kgo.Client) error {
+		req := kmsg.NewPtrDescribeGroupsRequest()
+		req.Groups = []string{w.Name}
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		for _, g := range resp.Groups {
+			for _, m := range g.Members {
+				if m.InstanceID != nil && *m.InstanceID == w.instance() {
+					mine = m.MemberID
+				} else {
+					others++
+				}
 			}
 		}
+		return nil
+	})
+	return mine, others, err
+}
+
+// instance is the id of our slot, as a member and as a producer.
+func (w *worker) instance() string { return w.Name + "-" + w.Slot }
+
+// ask calls fn with a client of its own.
+func (w *worker) ask(fn func(*kgo.Client) error) error {
+	cl, err := kgo.NewClient(w.Options...)
+	if err != nil {
+		return err
 	}
-	return false, nil
+	defer cl.Close()
+	return fn(cl)
 }

@@ -55,7 +55,7 @@ func newStreamCmd(a *app) *cobra.Command {
   features  processed topics to the topics of views whose rows depend on one base asset
   global    processed topics to the topics of all other views
 Each cycle is one Kafka transaction of the records written and the offsets read. Killed at any moment, the next process
-goes on where it was. Several processes share the work: give each a slot of its own and the same state; of two with one slot the
+goes on where it was; Ctrl-C lets it commit what is under way first, twice ends it at once. Several processes share the work: give each a slot of its own and the same state; of two with one slot the
 newer goes on. Topics have to be there: tidemark topics apply.`,
 		Example:     "  tidemark stream --state data/state\n  tidemark stream --state s3://bucket/state --slot 1 --status 127.0.0.1:9464\n  tidemark stream --jobs sequence --state data/state",
 		RunE:        func(cmd *cobra.Command, _ []string) error { return a.stream(cmd.Context(), o) },
