@@ -58,6 +58,12 @@ type TableQuery struct {
 	To        int64                  // first instant after them, market.NoTime for all
 	IDs       bool                   // with the identities of events
 	Corrected bool                   // with the late rows, in their places
+
+	At      map[string]int64 // snapshot of each table, and no other table is read; nil: main as it is
+	Symbols []string         // canonical; nil for all. Status rows, which may be of a whole feed, are read all the same
+	End     int64            // mark of a kind after its last row, where that is later
+	Memory  int64            // of each scan, 0 for its default
+	Workers int              // of each scan, 0 for its default
 }
 
 // TableReader reads event tables as the sequencer gave their rows, the kinds side by side
@@ -113,6 +119,10 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 		if !ok {
 			return fault.Usage("input_unread", fmt.Sprintf("no view reads table %q", name), "the views read "+strings.Join(known, ", "))
 		}
+		at, pinned := r.q.At[name]
+		if all && r.q.At != nil && !pinned {
+			continue
+		}
 		tab, err := l.Load(ctx, name)
 		if all && errors.Is(err, lake.ErrNoTable) {
 			continue
@@ -128,7 +138,10 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 		if err != nil {
 			return err
 		}
-		q := lake.Query{Columns: eventColumns(in, kinds, have, r.q.IDs)}
+		q := lake.Query{Snapshot: at, Columns: eventColumns(in, kinds, have, r.q.IDs), Memory: r.q.Memory, Workers: r.q.Workers}
+		if r.q.Symbols != nil && in.Kind != market.KindStatus {
+			q.Where = map[string][]string{"symbol": r.q.Symbols}
+		}
 		if f := r.q.From[in.Kind]; f != market.NoTime {
 			q.From, q.To = max(f, market.MinEventTime), market.MaxEventTime
 		}
@@ -161,6 +174,14 @@ func (r *TableReader) Close() {
 	}
 }
 
+// BytesRead counts the bytes that were asked of storage so far. Safe for concurrent use.
+func (r *TableReader) BytesRead() (n int64) {
+	for _, k := range r.kinds {
+		n += k.scan.BytesRead()
+	}
+	return n
+}
+
 // Last is the time of the newest row that was read, market.NoTime before the first.
 func (r *TableReader) Last() int64 { return r.last }
 
@@ -184,6 +205,9 @@ func (r *TableReader) Next(ctx context.Context, out *sequence.Out) (int, error) 
 		return 0, err
 	}
 	r.last = max(r.last, k.mark)
+	if k.done {
+		k.mark = max(k.mark, r.q.End)
+	}
 	r.marks[k.kind] = k.mark
 	out.Marks = r.marks
 	return k.batch.N, nil

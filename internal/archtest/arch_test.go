@@ -39,7 +39,7 @@ var layers = [][]string{
 	{"stream"},
 	{"run/picture"},
 	{"run"},
-	{"run/explain"},
+	{"run/explain", "backfill"},
 	{"run/describe", "stream/play", "stream/tail", "run/lakes", "run/causal", "run/specdiff", "run/spectest", "run/sweep"},
 	{"cmd/tidemark"},
 	{"internal/archtest", "internal/fmacheck", "docs", "bench"},
