@@ -13,6 +13,8 @@ type EventsConfig struct {
 	Inputs []string // files, folders, patterns, or "-"
 	Format string   // input format, "" or auto: by content
 	Feed   string   // feed to book events to, "" for the adapter's own choice
+
+	Payloads bool // keep what venues sent, for input.Chunk.Payload
 }
 
 // OpenEvents opens an input. Feeds and instruments of its events are put into the registries;
@@ -26,7 +28,7 @@ func OpenEvents(cfg EventsConfig, feeds *market.Feeds, insts *market.Instruments
 		return nil, err
 	}
 	r, err := input.Open(input.Config{
-		Paths: paths, Adapters: Formats(), Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin,
+		Paths: paths, Adapters: Formats(), Format: cfg.Format, Feed: cfg.Feed, Feeds: feeds, Insts: insts, Kinds: kinds, Stdin: env.Stdin, Payloads: cfg.Payloads,
 	})
 	if err != nil {
 		return nil, err

@@ -49,7 +49,7 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 	if len(cfg.Inputs) == 0 {
 		return nil, fault.Usage("input_missing", "no input given", "name files, folders or - for the standard input: --input trades.csv.gz")
 	}
-	in, err := inputOf(EventsConfig{cfg.Inputs, cfg.Format, cfg.Feed}, cfg.Specs, cfg.Map, env)
+	in, err := inputOf(EventsConfig{Inputs: cfg.Inputs, Format: cfg.Format, Feed: cfg.Feed}, cfg.Specs, cfg.Map, env)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ const previewRecords = 10_000
 // PreviewImport reads the first records and gives n rows of them and n of the bad ones. It
 // changes nothing.
 func PreviewImport(ctx context.Context, cfg ImportConfig, n int, env Env) (*Preview, error) {
-	in, err := inputOf(EventsConfig{cfg.Inputs, cfg.Format, cfg.Feed}, cfg.Specs, cfg.Map, env)
+	in, err := inputOf(EventsConfig{Inputs: cfg.Inputs, Format: cfg.Format, Feed: cfg.Feed}, cfg.Specs, cfg.Map, env)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ type BadInfo struct {
 // Inspect reads files and tells what is in them. Memory is bounded by instruments and by
 // the ids that duplicates are known by.
 func Inspect(ctx context.Context, cfg InspectConfig, env Env) (*Inspection, error) {
-	in, err := inputOf(EventsConfig{cfg.Inputs, cfg.Format, cfg.Feed}, cfg.Specs, cfg.Map, env)
+	in, err := inputOf(EventsConfig{Inputs: cfg.Inputs, Format: cfg.Format, Feed: cfg.Feed}, cfg.Specs, cfg.Map, env)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ type playFlags struct {
 	progress    string
 	dry, create bool
 	closing     bool
+	decode      bool
 	duplicate   shareFlag
 	late        shareFlag
 	shuffle     durationFlag
@@ -35,8 +37,9 @@ func newPlayCmd(a *app) *cobra.Command {
 	in := playFlags{speed: "max", progress: "auto", closing: true}
 	cmd := &cobra.Command{
 		Use: "play --input PATH [flags]", Short: "recorded events into Kafka as if they came now",
-		Long: `play writes the events of files into the topics of raw events, in the order in which they came, as fast as --speed says.
-The record time is that of the event. At the end of the input it writes watermarks, so that nobody waits for more;
+		Long: `play writes what is in files into the topics of raw events, in the order in which it came, as fast as --speed says:
+payloads of venues as they were collected, so that the stream decodes them, all else as events. The record time is that of
+the event. At the end of the input it writes watermarks, so that nobody waits for more;
 --close=false leaves them out, for an input that goes on.
 
 With --shuffle, --duplicate and --late events come as they do over bad lines: delayed, twice, later than their feed
@@ -64,6 +67,7 @@ The topics must be there (tidemark topics apply), or --create makes those that a
 			if cfg.Skip < 0 || in.shuffle < 0 || int64(in.shuffle) > market.Hour {
 				return fault.Usage("flag_invalid", "--skip and --shuffle cannot be negative, and --shuffle at most 1h", "")
 			}
+			cfg.Input.Payloads = !in.decode
 			cfg.Open, cfg.Shuffle, cfg.Duplicate, cfg.Late = !in.closing, int64(in.shuffle), int(in.duplicate), int(in.late)
 			return a.play(cmd, cfg, &in)
 		},
@@ -80,6 +84,7 @@ The topics must be there (tidemark topics apply), or --create makes those that a
 	f.Var(&in.duplicate, "duplicate", "share of events that come twice")
 	f.Var(&in.late, "late", "share of events that come later than their feed's disorder")
 	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "another seed has other faults")
+	f.BoolVar(&in.decode, "decode", false, "write the events that are in payloads in their place")
 	f.BoolVar(&in.closing, "close", true, "end with watermarks in every partition of the topics")
 	f.Int64Var(&cfg.Skip, "skip", 0, "leave out the first `N` records: they were written before")
 	f.BoolVar(&in.create, "create", false, "make topics that are missing")
@@ -185,11 +190,20 @@ func (a *app) playable(s *stream, t *topic.Topic, from int64) error {
 func (a *app) playText(rep *play.Report, dry bool, took time.Duration) string {
 	var b strings.Builder
 	var rows [][]string
+	cols := []term.Column{{Head: "topic", Keep: true}, {Head: "events", Right: true}, {Head: "watermarks and statuses", Right: true}}
+	payloads := slices.ContainsFunc(rep.Topics, func(c play.Count) bool { return c.Payloads > 0 })
+	if payloads {
+		cols = slices.Insert(cols, 1, term.Column{Head: "payloads", Right: true})
+	}
 	for _, t := range rep.Topics {
-		rows = append(rows, []string{t.Topic, term.Int(t.Events), term.Int(t.Control)})
+		row := []string{t.Topic, term.Int(t.Events), term.Int(t.Control)}
+		if payloads {
+			row = slices.Insert(row, 1, term.Int(t.Payloads))
+		}
+		rows = append(rows, row)
 	}
 	if len(rows) > 0 {
-		b.WriteString(a.style(a.outTTY).Table([]term.Column{{Head: "topic", Keep: true}, {Head: "events", Right: true}, {Head: "watermarks and statuses", Right: true}}, rows))
+		b.WriteString(a.style(a.outTTY).Table(cols, rows))
 	}
 	word := "wrote"
 	if dry {

@@ -109,6 +109,10 @@ type Adapter struct {
 	Name    string // value of --input-format: binance, kraken, binance-csv, tardis-csv …
 	Doc     string
 	Framing Framing
+	// Payloads says that records are what the venue sent, and that those of one kind and symbol
+	// decode without all others. So do neither rows of a table, which need its header, nor messages
+	// that are numbered across the symbols of their connection.
+	Payloads bool
 	// Detect looks at the first bytes of an input (up to 64 KiB, decompressed) and says
 	// how sure it is that it can read them: 0 not at all, 100 certain.
 	Detect func(head []byte) int

@@ -286,6 +286,9 @@ func (d *binance) assume(c *binCtx, x *binInst) (int64, bool) {
 	return ts, ts != market.NoTime
 }
 
+// Held implements Holder.
+func (d *binance) Held() int { return len(d.held) }
+
 // hold keeps a record whose market or symbol is not known yet.
 func (d *binance) hold(r *Record) error {
 	if len(d.held) >= maxHeld || d.heldLen+len(r.Data) > maxHeldBytes {

@@ -12,10 +12,11 @@ var Binance = &Adapter{
 	Doc: "Binance spot, USD-M, COIN-M and Binance.US: socket messages (combined streams or raw) and REST answers, " +
 		"as lines \"<receive time ns> <json>\", bare JSON lines, {\"path\",\"query\",\"data\"} or raw captures. " +
 		"The market is told by URL or path, else by the message's fields and symbol, else by its neighbours.",
-	Framing: Lines,
-	Detect:  detectBinance,
-	New:     newBinance,
-	Mapping: binanceMapping,
+	Framing:  Lines,
+	Payloads: true,
+	Detect:   detectBinance,
+	New:      newBinance,
+	Mapping:  binanceMapping,
 }
 
 var binanceMapping = []Mapping{

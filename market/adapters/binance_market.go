@@ -110,7 +110,7 @@ func (m *binMarkets) add(line binLine, symbol []byte) *binInst {
 // aggregates is the lane of an instrument's aggregate trades.
 func (m *binMarkets) aggregates(x *binInst) *lane {
 	if x.agg == nil {
-		x.agg = m.lanes.get(binFeeds[x.line].feed, "-agg", x.main.name.exchange, x.venue, x.main.name.symbol)
+		x.agg = m.lanes.get(binFeeds[x.line].feed, aggSuffix, x.main.name.exchange, x.venue, x.main.name.symbol)
 	}
 	return x.agg
 }
@@ -118,7 +118,7 @@ func (m *binMarkets) aggregates(x *binInst) *lane {
 // tops is the lane of an instrument's partial books.
 func (m *binMarkets) tops(x *binInst) *lane {
 	if x.top == nil {
-		x.top = m.lanes.get(binFeeds[x.line].feed, "-top", x.main.name.exchange, x.venue, x.main.name.symbol)
+		x.top = m.lanes.get(binFeeds[x.line].feed, topSuffix, x.main.name.exchange, x.venue, x.main.name.symbol)
 	}
 	return x.top
 }

@@ -14,9 +14,10 @@ var Bybit = &Adapter{
 	Doc: "Bybit v5: captures, or one WebSocket message or REST answer a line. Topics are named alike on spot and " +
 		"contracts: the connection's address or the feed tells the market; without both a symbol in USD is inverse, " +
 		"all others are linear",
-	Framing: Lines,
-	Detect:  detectBybit,
-	New:     newBybit,
+	Framing:  Lines,
+	Payloads: true,
+	Detect:   detectBybit,
+	New:      newBybit,
 	Mapping: []Mapping{
 		{"orderbook.N, N > 1", market.KindBook, "seq u, which rises by one; event time cts, the matching time, else ts; depth N. u = 1 is a restart. Subscribe one depth of a symbol: each has numbers of its own"},
 		{"orderbook.1", market.KindQuote, "best prices; a delta keeps the side that it does not name"},

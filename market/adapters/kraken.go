@@ -9,11 +9,12 @@ import (
 
 // Kraken reads Kraken's spot WebSocket v1 as lines: captures or bare messages.
 var Kraken = &Adapter{
-	Name:    "kraken",
-	Doc:     "Kraken spot, WebSocket v1: captures or one message a line; REST answers in captures",
-	Framing: Lines,
-	Detect:  detectKraken,
-	New:     newKraken,
+	Name:     "kraken",
+	Doc:      "Kraken spot, WebSocket v1: captures or one message a line; REST answers in captures",
+	Framing:  Lines,
+	Payloads: true,
+	Detect:   detectKraken,
+	New:      newKraken,
 	Mapping: append([]Mapping{
 		{"trade", market.KindTrade, "no trade id on this channel: the id is made of the row and its ordinal; side is the taker's"},
 		{"book-N as, bs", market.KindBook, "snapshot of depth N; it has no time of its own: that of the newest level, or shortly before the newest book event of the connection, assumed"},
@@ -27,12 +28,13 @@ var Kraken = &Adapter{
 
 // KrakenREST reads one REST answer of Kraken, which may span many lines.
 var KrakenREST = &Adapter{
-	Name:    "kraken-rest",
-	Doc:     "Kraken spot, one REST answer: /0/public/Trades, OHLC, AssetPairs",
-	Framing: Whole,
-	Detect:  detectKrakenREST,
-	New:     newKraken,
-	Mapping: krakenRESTMapping,
+	Name:     "kraken-rest",
+	Doc:      "Kraken spot, one REST answer: /0/public/Trades, OHLC, AssetPairs",
+	Framing:  Whole,
+	Payloads: true,
+	Detect:   detectKrakenREST,
+	New:      newKraken,
+	Mapping:  krakenRESTMapping,
 }
 
 var krakenRESTMapping = []Mapping{

@@ -10,11 +10,12 @@ import (
 
 // OKX reads OKX v5: captures or one message or REST answer a line.
 var OKX = &Adapter{
-	Name:    "okx",
-	Doc:     "OKX v5: captures, or one WebSocket message or REST answer a line; the market is told by the instrument id",
-	Framing: Lines,
-	Detect:  detectOKX,
-	New:     newOKX,
+	Name:     "okx",
+	Doc:      "OKX v5: captures, or one WebSocket message or REST answer a line; the market is told by the instrument id",
+	Framing:  Lines,
+	Payloads: true,
+	Detect:   detectOKX,
+	New:      newOKX,
 	Mapping: []Mapping{
 		{"trades, trades-all", market.KindTrade, "seq and id tradeId (of the last fill when count > 1); prints is count; side is the taker's"},
 		{"books, books-l2-tbt, books50-l2-tbt", market.KindBook, "seq seqId and prev_seq prevSeqId, absent before 2022-12; checksum, 0 is absent; a message without levels is a heartbeat and dropped"},
@@ -93,7 +94,7 @@ func (d *okx) lane(inst []byte) *lane {
 }
 
 func (d *okx) top(inst []byte) *lane {
-	return d.tops.get(inst, func(inst []byte) *lane { return d.find(inst, "-top") })
+	return d.tops.get(inst, func(inst []byte) *lane { return d.find(inst, topSuffix) })
 }
 
 func (d *okx) find(inst []byte, suffix string) *lane {

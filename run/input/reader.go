@@ -26,7 +26,11 @@ type Config struct {
 	Stdin    io.Reader
 	Rows     int  // rows of a chunk; 0 for 4096
 	Places   bool // keep the place of every row, for Chunk.Place, and the text of bad records
+	Payloads bool // keep the payload of every row, for Chunk.Payload
 }
+
+// placed reports whether rows are to have places.
+func (c *Config) placed() bool { return c.Places || c.Payloads }
 
 func (c *Config) env() adapters.Env {
 	return adapters.Env{Feeds: c.Feeds, Insts: c.Insts, Kinds: c.Kinds, Feed: c.Feed}
@@ -56,6 +60,11 @@ func (c *Chunk) full(rows int) bool {
 
 // Place returns where row i of a kind came from; only with Config.Places.
 func (c *Chunk) Place(k market.Kind, i int) Place { return c.places[k][i] }
+
+// Payload returns what the venue sent when row i of a kind came; only with Config.Payloads. It is nil
+// where that cannot be told, or told apart: in a row of a table, in a payload whose rows of the
+// kind have several instruments.
+func (c *Chunk) Payload(k market.Kind, i int) *Payload { return c.places[k][i].payload }
 
 // Reset empties the chunk and keeps its memory.
 func (c *Chunk) Reset() {
@@ -302,9 +311,11 @@ func (r *Reader) settle(s *source, before *[market.NumKinds]int, bound int64) (s
 			continue
 		}
 		s.note(b, before[k], r.begin)
-		if r.cfg.Places {
+		if r.cfg.placed() {
+			at := s.place
+			at.payload = s.payloadOf(b, before[k])
 			for range b.N - before[k] {
-				r.now.places[k] = append(r.now.places[k], s.place)
+				r.now.places[k] = append(r.now.places[k], at)
 			}
 		}
 		for _, t := range b.EventTS[before[k]:] {
@@ -327,7 +338,7 @@ func (r *Reader) settle(s *source, before *[market.NumKinds]int, bound int64) (s
 		s.pending.BatchOf(b.Kind, b.Fields).AppendRows(b, before[k], b.N)
 		s.waiting += b.N - before[k]
 		b.Truncate(before[k])
-		if r.cfg.Places {
+		if r.cfg.placed() {
 			s.places[k] = append(s.places[k], r.now.places[k][before[k]:]...)
 			r.now.places[k] = r.now.places[k][:before[k]]
 		}

@@ -29,6 +29,16 @@ type Place struct {
 	Input        string
 	Line, Offset int64
 	Raw          []byte // its record, at most MaxRaw bytes
+
+	payload *Payload
+}
+
+// Payload is what a venue sent, without what the collector put around it.
+type Payload struct {
+	Format    string // name of the adapter
+	Data      []byte
+	Ingest    int64 // when it was received, µs; market.NoTime where that is not known
+	URL, Conn string
 }
 
 // Source is what became of one input file.
@@ -70,6 +80,10 @@ type source struct {
 	places    [market.NumKinds][]Place // of the rows of pending, when asked for
 	place     Place                    // of the record decoded last
 	rec       adapters.Record
+	unwrap    *adapters.Unwrapper  // nil: payloads are not asked for
+	bare      adapters.Record      // rec without what is around it
+	payload   *Payload             // of rec, nil while no row has it
+	single    bool                 // the rows decoded last are of bare
 	head      [market.NumKinds]int // first row of pending that was not taken
 	waiting   int                  // rows of pending that were not taken
 	key       int64                // time of the next row, as far as known
@@ -95,6 +109,9 @@ func (s *source) begin() error {
 	s.rec = adapters.Record{Ingest: market.NoTime, Shard: s.Shard}
 	if s.adapter != nil {
 		s.dec = s.adapter.New(s.cfg.env())
+		if s.cfg.Payloads && s.adapter.Payloads {
+			s.unwrap = &adapters.Unwrapper{}
+		}
 	}
 	return nil
 }
@@ -124,14 +141,17 @@ func (s *source) decode(out *market.Chunk, bad func(Bad)) error {
 	if err == nil {
 		s.Records++
 		if s.cfg.Places {
-			s.place = Place{s.Path, s.lines.line, s.lines.offset, bytes.Clone(data[:min(len(data), MaxRaw)])}
+			s.place = Place{s.Path, s.lines.line, s.lines.offset, bytes.Clone(data[:min(len(data), MaxRaw)]), nil}
 		}
 		s.rec.Data, s.rec.Offset = data, s.lines.line
+		held := s.unwrapped()
 		if err := s.dec.Decode(&s.rec, out); err != nil {
 			s.judge(err, data, bad)
 		}
+		s.single = s.single && s.held() >= held // else rows of other records are among them
 		return nil
 	}
+	s.single = false
 	if !s.stopped(err, data, bad) {
 		return nil
 	}
@@ -142,6 +162,40 @@ func (s *source) decode(out *market.Chunk, bad func(Bad)) error {
 		}
 	}
 	return nil // what was flushed is settled before the next call says that this is the end
+}
+
+// unwrapped readies the payload of the record to be decoded, and returns how many the decoder holds.
+func (s *source) unwrapped() int {
+	if s.unwrap == nil {
+		return 0
+	}
+	s.bare, s.single = s.unwrap.Unwrap(&s.rec)
+	s.payload = nil
+	return s.held()
+}
+
+func (s *source) held() int {
+	if h, ok := s.dec.(adapters.Holder); ok {
+		return h.Held()
+	}
+	return 0
+}
+
+// payloadOf is the payload of the rows that the last record added to a batch, nil where it
+// cannot stand for them.
+func (s *source) payloadOf(b *market.Batch, from int) *Payload {
+	if !s.single {
+		return nil
+	}
+	for _, x := range b.Inst[from+1:] {
+		if x != b.Inst[from] {
+			return nil
+		}
+	}
+	if s.payload == nil {
+		s.payload = &Payload{s.adapter.Name, bytes.Clone(s.bare.Data), s.bare.Ingest, s.bare.URL, s.bare.Conn}
+	}
+	return s.payload
 }
 
 // stopped judges an error of reading and reports whether the file has ended with it.
@@ -266,7 +320,7 @@ func (s *source) take(out *Chunk, bound int64) (control bool) {
 			continue
 		}
 		out.BatchOf(b.Kind, b.Fields).AppendRows(b, lo, hi)
-		if s.cfg.Places {
+		if s.cfg.placed() {
 			out.places[k] = append(out.places[k], s.places[k][lo:hi]...)
 		}
 		s.head[k] = hi

@@ -3,7 +3,9 @@
 // and seed give the same records in each partition, so that play can go on where it was
 // stopped.
 //
-// An event goes as one record of format event. Watermarks and statuses of the input go into
-// all partitions, those that it has met so far, of the topics of their feed; at the end of the
-// input a watermark of each feed follows, which says that nothing comes before the input's end.
+// A payload of a venue goes as it was collected, if it can be read without those of other
+// topics; else an event goes as one record of format event. Watermarks and statuses of the
+// input go into all partitions, those that it has met so far, of the topics of their feed; at
+// the end of the input a watermark of each feed follows, which says that nothing comes before
+// the input's end.
 package play

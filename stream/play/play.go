@@ -15,6 +15,7 @@ import (
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/adapters"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/run/input"
 	"github.com/pinova-group/tidemark/sequence"
@@ -68,9 +69,10 @@ type Report struct {
 
 // Count is what went into a topic.
 type Count struct {
-	Topic   string `json:"topic"`
-	Events  int64  `json:"events"`
-	Control int64  `json:"control"` // watermarks and statuses
+	Topic    string `json:"topic"`
+	Events   int64  `json:"events"`
+	Payloads int64  `json:"payloads"` // as they were collected
+	Control  int64  `json:"control"`  // watermarks and statuses
 }
 
 // player is a play under way.
@@ -111,6 +113,7 @@ type route struct {
 	to        *target
 	partition int32
 	key       []byte
+	last      map[uint16]*input.Payload // that went there, by file
 }
 
 // source is what is known of a feed.
@@ -118,6 +121,7 @@ type source struct {
 	topics []*target
 	inst   market.Inst // the first that it had, for watermarks
 	name   []byte
+	main   []byte // feed for decoders of its payloads
 }
 
 // Play plays an input to its end, or until ctx ends: what was taken by then is written, and
@@ -190,7 +194,7 @@ func (p *player) read(ctx context.Context, r *input.Reader) error {
 			p.env.Meter.Bad.Add(int64(ch.Bad[i].Count))
 		}
 		p.env.Meter.Events.Add(int64(ch.Len()))
-		if err := p.take(ctx, &ch.Chunk); err != nil {
+		if err := p.take(ctx, &ch); err != nil {
 			return err
 		}
 	}
@@ -205,7 +209,7 @@ func (p *player) read(ctx context.Context, r *input.Reader) error {
 
 // take plays a chunk: its kinds merged by time, each in its own order, control rows behind all
 // others, because they are about what came before.
-func (p *player) take(ctx context.Context, ch *market.Chunk) error {
+func (p *player) take(ctx context.Context, ch *input.Chunk) error {
 	var next [market.NumKinds]int
 	for {
 		kind, at := market.KindNone, int64(math.MaxInt64)
@@ -217,7 +221,11 @@ func (p *player) take(ctx context.Context, ch *market.Chunk) error {
 		if kind == market.KindNone {
 			break
 		}
-		if err := p.event(ctx, ch.Batches[kind], next[kind]); err != nil {
+		var payload *input.Payload
+		if p.cfg.Input.Payloads {
+			payload = ch.Payload(kind, next[kind])
+		}
+		if err := p.event(ctx, ch.Batches[kind], next[kind], payload); err != nil {
 			return err
 		}
 		next[kind]++
@@ -255,8 +263,11 @@ func (p *player) selects(b *market.Batch, i int) bool {
 	return (p.cfg.From == market.NoTime || t >= p.cfg.From) && (p.cfg.To == market.NoTime || t < p.cfg.To)
 }
 
-// event plays a row.
-func (p *player) event(ctx context.Context, b *market.Batch, i int) error {
+// maxPayload is how long a payload may be, so that its record fits into a batch.
+const maxPayload = topic.MaxRecord - 64<<10
+
+// event plays a row: the payload that it came in, once, or else the event itself.
+func (p *player) event(ctx context.Context, b *market.Batch, i int, payload *input.Payload) error {
 	if !p.selects(b, i) {
 		return nil
 	}
@@ -264,13 +275,27 @@ func (p *player) event(ctx context.Context, b *market.Batch, i int) error {
 	if err != nil || rt == nil {
 		return err
 	}
+	if payload != nil && len(payload.Data) > maxPayload {
+		payload = nil
+	}
+	if payload != nil {
+		if rt.last[b.Shard[i]] == payload {
+			return nil // other rows of it came before
+		}
+		if rt.last == nil {
+			rt.last = map[uint16]*input.Payload{}
+		}
+		rt.last[b.Shard[i]] = payload
+	}
 	src := p.met(b.Feed[i], b.Inst[i])
 	if !slices.Contains(rt.to.feeds, b.Feed[i]) {
 		rt.to.feeds = append(rt.to.feeds, b.Feed[i])
 		src.topics = append(src.topics, rt.to)
 	}
-	rec, err := p.record(ctx, b, i, src, rt)
-	if err != nil {
+	var rec *item
+	if payload != nil {
+		rec = p.payload(payload, b.Kind, src, rt)
+	} else if rec, err = p.record(ctx, b, i, src, rt); err != nil {
 		return err
 	}
 	at := p.time(b, i)
@@ -347,7 +372,11 @@ func (p *player) end(ctx context.Context) error {
 func (p *player) met(id market.FeedID, inst market.Inst) *source {
 	s := p.feedOf[id]
 	if s == nil {
-		s = &source{inst: inst, name: []byte(p.feeds.Get(id).Name)}
+		name := p.feeds.Get(id).Name
+		s = &source{inst: inst, name: []byte(name), main: []byte(adapters.MainFeed(name))}
+		if p.cfg.Input.Feed != "" {
+			s.main = []byte(p.cfg.Input.Feed)
+		}
 		p.feedOf[id] = s
 	}
 	return s
@@ -388,7 +417,7 @@ func (p *player) route(ctx context.Context, b *market.Batch, i int) (*route, err
 		to = &target{name: name, count: Count{Topic: name}}
 		p.topics, p.byName[name] = append(p.topics, to), to
 	}
-	rt := &route{to, topic.Partition(in.Base, p.cfg.Partitions), []byte(in.Symbol)}
+	rt := &route{to: to, partition: topic.Partition(in.Base, p.cfg.Partitions), key: []byte(in.Symbol)}
 	p.routes[k][inst] = rt
 	return rt, nil
 }
@@ -413,14 +442,35 @@ func (p *player) record(ctx context.Context, b *market.Batch, i int, src *source
 		return nil, fmt.Errorf("encode an event of %s: %w", src.name, err)
 	}
 	it.value = p.alloc.keep(out)
-	it.headers = append(make([]kgo.RecordHeader, 0, 3), kgo.RecordHeader{Key: record.HeaderFormat, Value: formatEvent}, kgo.RecordHeader{Key: record.HeaderFeed, Value: src.name})
+	raw := record.Raw{Format: formatEvent, Feed: src.name}
 	if t := b.IngestTS[i]; market.ValidTime(t) {
-		it.headers = append(it.headers, kgo.RecordHeader{Key: record.HeaderIngest, Value: p.alloc.keep(strconv.AppendInt(p.alloc.room(), t, 10))})
+		raw.Ingest = p.alloc.keep(strconv.AppendInt(p.alloc.room(), t, 10))
 	}
+	it.headers = record.AppendRaw(nil, &raw)
 	return it, nil
 }
 
 var formatEvent = []byte("event")
+
+// payload makes the record of a payload.
+func (p *player) payload(from *input.Payload, k market.Kind, src *source, rt *route) *item {
+	it := &item{kind: k, to: rt.to, partition: rt.partition, key: rt.key, payload: true}
+	if p.env.Client == nil {
+		return it
+	}
+	raw := record.Raw{Format: []byte(from.Format), Feed: src.main}
+	if market.ValidTime(from.Ingest) {
+		raw.Ingest = p.alloc.keep(strconv.AppendInt(p.alloc.room(), from.Ingest, 10))
+	}
+	if from.URL != "" {
+		raw.URL = []byte(from.URL)
+	}
+	if from.Conn != "" {
+		raw.Conn = []byte(from.Conn)
+	}
+	it.value, it.headers = from.Data, record.AppendRaw(nil, &raw)
+	return it
+}
 
 // release writes what is due when the input is at a time.
 func (p *player) release(ctx context.Context, now int64) error {
@@ -450,9 +500,12 @@ func (p *player) write(ctx context.Context, it *item) error {
 		rec := &kgo.Record{Topic: it.to.name, Partition: it.partition, Key: it.key, Value: it.value, Headers: it.headers, Timestamp: time.UnixMicro(it.at)}
 		p.env.Client.Produce(context.WithoutCancel(ctx), rec, p.wrote)
 	}
-	if control(it.kind) {
+	switch {
+	case it.payload:
+		it.to.count.Payloads++
+	case control(it.kind):
 		it.to.count.Control++
-	} else {
+	default:
 		it.to.count.Events++
 	}
 	p.rep.Records++

@@ -17,6 +17,7 @@ type item struct {
 	to        *target
 	partition int32
 	kind      market.Kind
+	payload   bool
 	key       []byte
 	value     []byte
 	headers   []kgo.RecordHeader

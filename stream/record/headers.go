@@ -175,15 +175,19 @@ func ReadRaw(r *kgo.Record) Raw {
 }
 
 // AddRaw adds the headers of a raw record.
-func AddRaw(r *kgo.Record, raw *Raw) {
+func AddRaw(r *kgo.Record, raw *Raw) { r.Headers = AppendRaw(r.Headers, raw) }
+
+// AppendRaw appends the headers of a raw record.
+func AppendRaw(headers []kgo.RecordHeader, raw *Raw) []kgo.RecordHeader {
 	for _, h := range []kgo.RecordHeader{
 		{Key: HeaderFormat, Value: raw.Format}, {Key: HeaderFeed, Value: raw.Feed}, {Key: HeaderIngest, Value: raw.Ingest},
 		{Key: HeaderURL, Value: raw.URL}, {Key: HeaderConn, Value: raw.Conn},
 	} {
 		if h.Value != nil {
-			r.Headers = append(r.Headers, h)
+			headers = append(headers, h)
 		}
 	}
+	return headers
 }
 
 // AddID adds the identity of an event or row.

@@ -1,0 +1,174 @@
+package play_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pinova-group/tidemark/internal/exdata"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/sequence"
+	"github.com/pinova-group/tidemark/stream"
+	"github.com/pinova-group/tidemark/stream/play"
+	"github.com/pinova-group/tidemark/stream/record"
+)
+
+// firstLines copies the first lines of a recording.
+func firstLines(t *testing.T, name string, n int) string {
+	t.Helper()
+	f, err := os.Open(exdata.Path(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var in io.Reader
+	if strings.HasSuffix(name, ".gz") {
+		in, err = gzip.NewReader(f)
+	} else {
+		in, err = zstd.NewReader(f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(in)
+	var text bytes.Buffer
+	for range n {
+		line, err := lines.ReadBytes('\n')
+		text.Write(line)
+		if err != nil {
+			break
+		}
+	}
+	path := filepath.Join(t.TempDir(), strings.TrimSuffix(strings.TrimSuffix(filepath.Base(name), ".gz"), ".zst"))
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// sequenced is what sequence tasks make of the raw partitions, as texts, sorted.
+func sequenced(t *testing.T, logs map[place][]*kgo.Record) (rows, letters []string, sum sequence.Counts) {
+	t.Helper()
+	schemas := record.NewSchemasOf(nil, nil)
+	for at, recs := range logs {
+		feeds, insts := market.NewFeeds(), market.NewInstruments()
+		task, err := stream.NewSequence(stream.SequenceConfig{Topic: at.topic, Partition: at.partition, Sequencer: sequence.DefaultConfig(feeds, insts), Schemas: schemas})
+		if err != nil {
+			t.Fatal(err)
+		}
+		enc := record.NewEventEncoder(schemas, feeds, insts)
+		for _, r := range recs {
+			raw := record.ReadRaw(r)
+			if err := task.Add(t.Context(), &raw); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out stream.Sequenced
+		if err := task.Step(&out); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []*market.Chunk{&out.Rows, &out.Late} {
+			for _, b := range c.Batches {
+				for i := 0; b != nil && i < b.N; i++ {
+					v, err := enc.AppendEvent(t.Context(), nil, b, i)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if b.Flags[i]&market.FlagAssumed != 0 {
+						// Its time may be that of its neighbours, who are others in a partition.
+						v = fmt.Appendf(nil, "%v", b.ID[i])
+					}
+					rows = append(rows, fmt.Sprintf("%v %v %x", at, b.Kind, v))
+				}
+			}
+		}
+		for i := range out.Letters {
+			letters = append(letters, fmt.Sprintf("%v %+v", at, out.Letters[i].DeadLetter))
+		}
+		sum.Add(&out.Account)
+	}
+	slices.Sort(rows)
+	return rows, letters, sum
+}
+
+// Payloads played as they were collected become the same events as those that are decoded
+// before: each partition is read alone, without the payloads of others.
+func TestPlay_PayloadsBecomeTheSameEvents(t *testing.T) {
+	for _, c := range []struct {
+		file  string
+		lines int
+		some  int // payloads at least
+	}{
+		{"rawstream/binance_spot_btcusdt_20240808.jsonl.gz", 4000, 3900},
+		{"rawstream/binance_usdm_btcusdt_20240808.jsonl.gz", 4000, 3900},
+		{"rawstream/binance_cm_ethusd_perp_20240809.jsonl.gz", 4000, 3900},
+		{"captures/binance_usdm_20210722.jsonl.zst", 5000, 1000},
+		{"captures/binance_spot_20211012.jsonl.zst", 5000, 100},
+		{"captures/kraken_v1_20210417.jsonl.zst", 5000, 1000},
+		{"captures/coinbase_advanced_20260809_btc_eth.jsonl.zst", 5000, 0}, // its numbers are of connections
+		{"captures/okx_v5_20220513_btc.jsonl.zst", 5000, 100},
+		{"captures/bybit_v5_20260809_btc_eth.jsonl.zst", 5000, 1000},
+		{"candles/kraken_xbtusdt_rest_trades_20251110.json.gz", 100_000, 1},
+	} {
+		t.Run(filepath.Base(c.file), func(t *testing.T) {
+			path := firstLines(t, c.file, c.lines)
+			events, payloads := start(t), start(t)
+			events.play(t.Context(), play.Config{Input: run.EventsConfig{Inputs: []string{path}}}, nil)
+			rep := payloads.play(t.Context(), play.Config{Input: run.EventsConfig{Inputs: []string{path}, Payloads: true}}, nil)
+			n, single := int64(0), int64(0)
+			for _, x := range rep.Topics {
+				n += x.Payloads
+				single += x.Events
+			}
+			want, _, wantSum := sequenced(t, events.logs())
+			got, letters, sum := sequenced(t, payloads.logs())
+			t.Logf("%d payloads, %d events; %+v", n, single, sum)
+			if n < int64(c.some) || len(letters) > 0 {
+				t.Errorf("%d payloads, want %d at least; dead letters %.2000q", n, c.some, letters)
+			}
+			if sum.Applied != wantSum.Applied || sum.Late != wantSum.Late {
+				t.Errorf("account %+v, want %+v", sum, wantSum)
+			}
+			diff(t, want, got)
+		})
+	}
+}
+
+// diff tells the first texts that only one of two sorted lists has.
+func diff(t *testing.T, want, got []string) {
+	t.Helper()
+	left := map[string]int{}
+	for _, x := range want {
+		left[x]++
+	}
+	n := 0
+	for _, x := range got {
+		if left[x]--; left[x] < 0 {
+			if n++; n < 4 {
+				t.Errorf("too much: %.400s", x)
+			}
+		}
+	}
+	missing := 0
+	for x, k := range left {
+		if k > 0 {
+			if missing++; missing < 4 {
+				t.Errorf("missing: %.400s", x)
+			}
+		}
+	}
+	if n+missing > 0 {
+		t.Errorf("%d too much, %d missing of %d", n, missing, len(want))
+	}
+}
