@@ -142,8 +142,8 @@ func sendTrade(ctx context.Context, t *testing.T, cl *kgo.Client, enc *record.Ev
 	}
 }
 
-// A job whose input was deleted between its snapshot and its offsets says so and ends: what
-// it would write would be wrong.
+// A job whose input was deleted before it was read says so and ends: what it would write would
+// be wrong.
 func TestJob_RefusesInputThatIsGone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -182,8 +182,11 @@ func TestJob_RefusesInputThatIsGone(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
+	for i := range int64(5) {
+		sendTrade(ctx, t, cl, enc, feeds, insts, 0, 5+i, strconv.FormatInt(5+i, 10))
+	}
 	var below kadm.Offsets
-	below.Add(kadm.Offset{Topic: "raw.spot.trade.alpha", Partition: 0, At: 3})
+	below.Add(kadm.Offset{Topic: "raw.spot.trade.alpha", Partition: 0, At: 8})
 	if _, err := adm.DeleteRecords(ctx, below); err != nil {
 		t.Fatal(err)
 	}
