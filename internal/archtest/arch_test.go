@@ -32,7 +32,7 @@ var layers = [][]string{
 	{"market/canon", "lake/file"},
 	{"lake/catalog", "specs", "features/lang"},
 	{"lake", "sequence", "features/op", "features/sql"},
-	{"features/plan", "lake/sink", "lake/interop"},
+	{"features/plan", "features/stale", "lake/sink", "lake/interop"},
 	{"features", "run/rowfile"},
 	{"ingest/gen", "run/input", "stream/broker", "stream/record", "stream/topic"},
 	{"stream/conn"},
@@ -47,7 +47,7 @@ var layers = [][]string{
 
 // pure packages are functions of their input: no files, network, logs, clocks, random
 // numbers or goroutine tools (I0, I1).
-var pure = []string{"market", "market/num", "market/book", "market/wire", "sequence", "features", "features/lang", "features/plan", "features/op"}
+var pure = []string{"market", "market/num", "market/book", "market/wire", "sequence", "features", "features/lang", "features/plan", "features/op", "features/stale"}
 
 var impure = []string{"os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2", "os/exec", "context", "syscall"}
 

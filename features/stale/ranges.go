@@ -1,0 +1,66 @@
+package stale
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/pinova-group/tidemark/market"
+)
+
+// Range is the instants of [From, To), µs.
+type Range struct{ From, To int64 }
+
+// forever is the end of what has none: no row is later.
+const forever = market.MaxEventTime
+
+// longer is the range in which what happened in r is felt for keep µs more, the last
+// instant included.
+func (r Range) longer(keep int64) Range {
+	if r.To > forever-keep {
+		return Range{r.From, max(r.To, forever)}
+	}
+	return Range{r.From, r.To + keep}
+}
+
+// merge puts ranges in order and joins those that overlap or touch. It works in place.
+func merge(rs []Range) []Range {
+	slices.SortFunc(rs, func(a, b Range) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	out := rs[:0]
+	for _, r := range rs {
+		if n := len(out); n > 0 && r.From <= out[n-1].To {
+			out[n-1].To = max(out[n-1].To, r.To)
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// subtract is a without b; both are merged.
+func subtract(a, b []Range) []Range {
+	var out []Range
+	for _, r := range a {
+		i, _ := slices.BinarySearchFunc(b, r.From, func(x Range, t int64) int { return cmp.Compare(x.To, t+1) })
+		for ; i < len(b) && b[i].From < r.To; i++ {
+			if r.From < b[i].From {
+				out = append(out, Range{r.From, b[i].From})
+			}
+			r.From = b[i].To
+		}
+		if r.From < r.To {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Clip is the part of ranges, in order, that lies in [from, to).
+func Clip(rs []Range, from, to int64) []Range {
+	var out []Range
+	for _, r := range rs {
+		if r.From, r.To = max(r.From, from), min(r.To, to); r.From < r.To {
+			out = append(out, r)
+		}
+	}
+	return out
+}
