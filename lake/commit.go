@@ -23,6 +23,8 @@ const (
 	propValidThrough = "tidemark.valid-through"
 	propPublication  = "tidemark.publication"
 	propBuild        = "tidemark.build"
+	propOwner        = "tidemark.owner"
+	propImported     = "tidemark.imported-through"
 	propCreated      = "tidemark.created"
 )
 
@@ -44,6 +46,8 @@ type Change struct {
 
 	// Offsets that the table stands at after it; partitions that are not named stay.
 	Offsets Offsets
+	// Forget are topics whose offsets the table gives up first: they may begin anew, also under another id.
+	Forget []string
 	// From are the offsets that the change begins at. Where the table stands elsewhere
 	// another committer is at work, and the commit ends with ErrFenced.
 	From Offsets
@@ -51,6 +55,12 @@ type Change struct {
 	ValidThrough int64
 	Inputs       string
 	Publication  string
+	// Owner, when not empty, is who appends to the table from now on: the newest that says so. decide looks at
+	// Base.Owner to find out that it is another one by now.
+	Owner string
+	// Imported is the greatest time of rows, µs, that came by no offsets: who brings rows up to it from elsewhere
+	// has to look whether they are there. A lower one than the table's changes nothing; 0 is none.
+	Imported int64
 
 	properties map[string]string // of the table, set with the rows
 }
@@ -61,6 +71,8 @@ type Base struct {
 	Snapshot     int64  // head of the branch, 0 when there is none
 	Offsets      Offsets
 	ValidThrough int64
+	Owner        string
+	Imported     int64
 }
 
 // Commit describes a commit that was made. Snapshot 0 is none: there was nothing to do.
@@ -241,7 +253,7 @@ func (c *committer) choose(ctx context.Context, cur *Table, head int64) (done bo
 			return false, fmt.Errorf("topic %s partition %d: the table stands at %d, the change begins at %d: %w", p.Topic, p.Partition, n, p.Next, ErrFenced)
 		}
 	}
-	if _, err := base.Offsets.Advance(ch.Offsets); err != nil {
+	if _, err := base.Offsets.Without(ch.Forget).Advance(ch.Offsets); err != nil {
 		return false, err
 	}
 	for i := range ch.Add {
@@ -284,7 +296,7 @@ func (c *committer) stage(ctx context.Context, cur *Table) ([]table.Requirement,
 		}
 	}
 	if len(c.change.Offsets) > 0 {
-		all, err := base.Offsets.Advance(c.change.Offsets)
+		all, err := base.Offsets.Without(c.change.Forget).Advance(c.change.Offsets)
 		if err != nil {
 			return nil, nil, permanent{err}
 		}
@@ -293,6 +305,10 @@ func (c *committer) stage(ctx context.Context, cur *Table) ([]table.Requirement,
 	if v := max(base.ValidThrough, c.change.ValidThrough); v != 0 {
 		put(propValidThrough, strconv.FormatInt(v, 10), v != base.ValidThrough)
 	}
+	if v := c.change.Imported; v > base.Imported {
+		put(propImported, strconv.FormatInt(v, 10), true)
+	}
+	put(propOwner, c.change.Owner, true)
 	put(propInputs, c.change.Inputs, false)
 	put(propPublication, c.change.Publication, false)
 

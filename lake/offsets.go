@@ -41,6 +41,11 @@ func (o Offsets) Next(cluster, topicID string, partition int32) int64 {
 	return 0
 }
 
+// Without are the positions of all other topics.
+func (o Offsets) Without(topics []string) Offsets {
+	return slices.DeleteFunc(slices.Clone(o), func(p Position) bool { return slices.Contains(topics, p.Topic) })
+}
+
 // Advance moves the positions that next names and keeps the others. None may go back, and
 // no topic may have another id than before.
 func (o Offsets) Advance(next Offsets) (Offsets, error) {

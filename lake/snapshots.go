@@ -92,7 +92,7 @@ func (t *Table) Find(branch string, id CommitID) (snapshot int64, whole bool) {
 
 // base is what a commit on the branch is decided on.
 func (t *Table) base(branch string) (Base, error) {
-	b := Base{Table: t, Snapshot: t.head(branch)}
+	b := Base{Table: t, Snapshot: t.head(branch), Owner: t.Property(propOwner)}
 	offsets, valid := "", ""
 	if branch != Main {
 		// A branch has its own line; the properties are main's.
@@ -119,6 +119,11 @@ func (t *Table) base(branch string) (Base, error) {
 	if v := first(valid, props[propValidThrough]); v != "" {
 		if b.ValidThrough, err = strconv.ParseInt(v, 10, 64); err != nil {
 			return b, fmt.Errorf("table %s: property %s: %w", t.Name(), propValidThrough, err)
+		}
+	}
+	if v := props[propImported]; v != "" {
+		if b.Imported, err = strconv.ParseInt(v, 10, 64); err != nil {
+			return b, fmt.Errorf("table %s: property %s: %w", t.Name(), propImported, err)
 		}
 	}
 	return b, nil

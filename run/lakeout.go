@@ -2,13 +2,11 @@ package run
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,75 +18,20 @@ import (
 	"github.com/pinova-group/tidemark/run/rowfile"
 )
 
-// FeatureTable is the table of a view's rows.
-func FeatureTable(o *features.Output) string { return fmt.Sprintf("feature.%s_v%d", o.Name, o.Version) }
-
-// fingerprintKey is the table property that has the fingerprint of the view.
-const fingerprintKey = "tidemark.fingerprint"
-
-// Field ids of feature tables: entity columns from 1, the others of the release from 21,
-// features from 101 on.
-const (
-	idEntity  = 1
-	idOfRow   = 21
-	idFeature = 101
-)
-
-// featureColumns are the columns of a view's table, and for each the result column that
-// fills it; -1 is the revision, which publishing sets.
-func featureColumns(o *features.Output, s *rowfile.Schema) (cols []lakefile.Column, from []int) {
-	add := func(c lakefile.Column, at int) { cols, from = append(cols, c), append(from, at) }
-	for i, f := range s.Fields {
-		c := lakefile.Column{Name: f.Name, Nullable: f.Nullable, Unit: f.Unit, Doc: f.Doc, Scale: f.Scale}
-		switch n := len(o.Entity); {
-		case i < n:
-			c.ID = idEntity + i
-		case i < n+5:
-			c.ID = idOfRow + i - n
-		default:
-			c.ID = idFeature + i - n - 5
-		}
-		switch f.Type {
-		case market.TypeText:
-			c.Type = lakefile.String
-		case market.TypeTime:
-			c.Type, c.Unit = lakefile.Timestamptz, ""
-		case market.TypeFloat:
-			c.Type = lakefile.Double
-		case market.TypeBool:
-			c.Type = lakefile.Boolean
-		case market.TypeDec:
-			c.Type = lakefile.Decimal
-		default:
-			c.Type = lakefile.Long
-		}
-		if f.Bits != nil {
-			c.Type, c.Doc = lakefile.Int, "bits from the lowest: "+strings.Join(f.Bits, " ")
-		}
-		add(c, i)
-		if f.Name == "available_at" && i == len(o.Entity)+3 {
-			add(lakefile.Column{ID: idOfRow + 5, Name: "revision", Type: lakefile.Int, Doc: "0 as first published, one more each time that a publication replaced the row"}, -1)
-		}
-	}
-	return cols, from
-}
-
 // lakeRows takes the rows of a view and publishes them at the end: in their range and for
 // all entities they take the place of the rows that are there. Until then they are in
 // files of a temporary folder.
 type lakeRows struct {
-	ctx     context.Context //nolint:containedctx // a rowfile.Writer has none
-	lake    *lake.Lake
-	out     *features.Output
-	table   string
-	cols    []lakefile.Column
-	from    []int
+	ctx   context.Context //nolint:containedctx // a rowfile.Writer has none
+	lake  *lake.Lake
+	out   *features.Output
+	table string
+	tablePacker
 	keys    []lakefile.Key
 	rowTS   int // result column
 	lo, hi  int64
 	dir     string
 	w       *lakefile.Writer
-	batch   lakefile.Batch
 	files   []spooled
 	rows    int64
 	now     func() time.Time
@@ -117,13 +60,10 @@ func (j *job) newLakeRows(ctx context.Context, o *features.Output, s *rowfile.Sc
 	r := &lakeRows{ctx: ctx, lake: j.env.Lake, out: o, table: FeatureTable(o), rowTS: len(o.Entity) + 2, lo: j.cfg.From, hi: j.cfg.To, now: j.env.Now, who: j.env.Who}
 	r.reason = "tidemark run over " + strings.Join(j.cfg.Inputs, ",")
 	r.publish = func(p []lake.Published) { j.published = p }
-	r.cols, r.from = featureColumns(o, s)
-	for _, e := range o.Entity {
-		r.keys = append(r.keys, lakefile.Key{Column: e})
-	}
-	r.keys = append(r.keys, lakefile.Key{Column: "row_ts"})
+	r.tablePacker = newTablePacker(o, s)
+	r.keys = featureKeys(o)
 	if t, err := r.lake.Load(ctx, r.table); err == nil {
-		if err := r.same(t); err != nil {
+		if err := sameView(t, o); err != nil {
 			return nil, err
 		}
 	} else if !errors.Is(err, lake.ErrNoTable) {
@@ -137,44 +77,15 @@ func (j *job) newLakeRows(ctx context.Context, o *features.Output, s *rowfile.Sc
 	return r, err
 }
 
-// same refuses a table of another view: its rows would be other things by the same name.
-func (r *lakeRows) same(t *lake.Table) error {
-	if got, want := t.Property(fingerprintKey), hex.EncodeToString(r.out.Fingerprint[:]); got != want {
-		return &fault.Error{Code: "fingerprint", Message: "the table holds rows of another view", Where: r.table, Exit: fault.ExitUsage,
-			Why: fmt.Sprintf("its fingerprint is %.12s…, that of the spec %.12s…", got, want), Remedy: "raise version: in the spec; the new version has a table of its own"}
-	}
-	return nil
-}
-
 func (r *lakeRows) Write(b *rowfile.Batch) error {
-	r.batch.N = b.N
-	if r.batch.Cols == nil {
-		r.batch.Cols = make([]lakefile.Col, len(r.cols))
-	}
-	for i, at := range r.from {
-		c := &r.batch.Cols[i]
-		i32 := c.I32[:0]
-		if at < 0 {
-			*c = lakefile.Col{I32: slices.Grow(i32, b.N)[:b.N]}
-			clear(c.I32)
-			continue
-		}
-		src := &b.Cols[at]
-		*c = lakefile.Col{I64: src.I64, F64: src.F64, Hi: src.Hi, Lo: src.Lo, Bytes: src.Bytes, Off: src.Off, Null: src.Null}
-		if t := r.cols[i].Type; t == lakefile.Int || t == lakefile.Boolean {
-			for _, v := range src.I64[:b.N] {
-				i32 = append(i32, int32(v))
-			}
-			c.I64, c.I32 = nil, i32
-		}
-	}
+	rows := r.pack(b)
 	for _, ts := range b.Cols[r.rowTS].I64[:b.N] {
 		if r.lo == market.NoTime || ts < r.lo {
 			r.lo = ts
 		}
 		r.hi = max(r.hi, ts+1)
 	}
-	if err := r.w.Append(&r.batch, nil); err != nil {
+	if err := r.w.Append(rows, nil); err != nil {
 		return fmt.Errorf("%s: %w", r.table, err)
 	}
 	r.rows += int64(b.N)
@@ -274,20 +185,6 @@ func (r *lakeRows) create() error {
 	case perDay < 4<<20:
 		grain = "month"
 	}
-	d := lake.Definition{
-		Columns: r.cols, Doc: r.out.Doc, Partition: []lake.Partition{{Column: "row_ts", Transform: grain}},
-		Properties: map[string]string{fingerprintKey: hex.EncodeToString(r.out.Fingerprint[:])},
-	}
-	for _, k := range r.keys {
-		d.Sort = append(d.Sort, k.Column)
-	}
-	_, err := r.lake.Create(r.ctx, r.table, d)
-	if errors.Is(err, lake.ErrExists) {
-		t, err := r.lake.Load(r.ctx, r.table)
-		if err != nil {
-			return err
-		}
-		return r.same(t)
-	}
+	_, err := OpenFeatureTable(r.ctx, r.lake, r.out, grain)
 	return err
 }

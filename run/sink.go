@@ -24,6 +24,12 @@ func (s *sink) write(v *features.ViewRows, names func(view int, entity uint32) [
 	if v.Len() == 0 {
 		return nil
 	}
+	s.written += int64(v.Len())
+	return s.w.Write(s.columns(v, names))
+}
+
+// columns gives the rows as result columns, valid until it is called again.
+func (s *sink) columns(v *features.ViewRows, names func(view int, entity uint32) []string) *rowfile.Batch {
 	b := &s.batch
 	b.N = v.Len()
 	for i := range s.entity {
@@ -50,6 +56,5 @@ func (s *sink) write(v *features.ViewRows, names func(view int, entity uint32) [
 		f := &v.Features[i]
 		b.Cols[s.entity+5+i] = rowfile.Col{F64: f.F64, I64: f.I64, Hi: f.Hi, Lo: f.Lo, Bytes: f.Bytes, Off: f.Off, Null: f.Null}
 	}
-	s.written += int64(b.N)
-	return s.w.Write(b)
+	return b
 }

@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -15,8 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
 	"github.com/pinova-group/tidemark/features"
@@ -80,7 +74,7 @@ func (a *app) stream(ctx context.Context, o *streamOptions) error {
 		return err
 	}
 	if o.status != "" {
-		stop, err := serveStatus(o.status, jobs)
+		stop, err := serveStatus(o.status, jobs.pages())
 		if err != nil {
 			return err
 		}
@@ -159,14 +153,9 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 	if err := s.topicsThere(ctx); err != nil {
 		return nil, err
 	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reg := newRegistry()
 	metrics := tasks.NewMetrics(reg)
-	level := slog.LevelInfo
-	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
-	if a.json {
-		log = slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: level}))
-	}
+	log := a.logger()
 	jobs := &streamJobs{reg: reg, began: a.now(), now: a.now}
 	job := func(name string, single bool, topics []string) *tasks.Job {
 		full := o.name + "-" + name
@@ -320,41 +309,35 @@ func (s *stream) topicsOf(class topic.Class, plan *features.Plan) ([]string, map
 	return names, kinds, nil
 }
 
-// serveStatus tells over HTTP how the jobs are.
-func serveStatus(addr string, jobs *streamJobs) (stop func(), err error) {
-	l, err := net.Listen("tcp", addr) //nolint:noctx // it is closed at the end
-	if err != nil {
-		return nil, fault.Usage("flag_invalid", fmt.Sprintf("cannot listen at %q: %v", addr, err), "--status 127.0.0.1:9464")
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(jobs.reg, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if int(jobs.running.Load()) < len(jobs.list) {
-			http.Error(w, "a job does not run", http.StatusServiceUnavailable)
-		}
-	})
-	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		for _, j := range jobs.list {
-			if j.Status().Tasks == 0 {
-				http.Error(w, j.Name+" has no tasks yet", http.StatusServiceUnavailable)
-				return
+// pages tell how the jobs are.
+func (j *streamJobs) pages() statusPages {
+	return statusPages{
+		reg: j.reg,
+		healthy: func() error {
+			if int(j.running.Load()) < len(j.list) {
+				return errors.New("a job does not run")
 			}
-		}
-	})
-	mux.HandleFunc("/status", func(w http.ResponseWriter, _ *http.Request) {
-		type status struct {
-			Job  string `json:"job"`
-			Slot string `json:"slot"`
-			tasks.Status
-		}
-		list := []status{}
-		for _, j := range jobs.list {
-			list = append(list, status{j.Name, j.Slot, j.Status()})
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"version": version, "uptime_s": int(jobs.now().Sub(jobs.began).Seconds()), "jobs": list})
-	})
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = srv.Serve(l) }()
-	return func() { _ = srv.Close() }, nil
+			return nil
+		},
+		ready: func() error {
+			for _, j := range j.list {
+				if j.Status().Tasks == 0 {
+					return fmt.Errorf("%s has no tasks yet", j.Name)
+				}
+			}
+			return nil
+		},
+		status: func() any {
+			type status struct {
+				Job  string `json:"job"`
+				Slot string `json:"slot"`
+				tasks.Status
+			}
+			list := []status{}
+			for _, j := range j.list {
+				list = append(list, status{j.Name, j.Slot, j.Status()})
+			}
+			return map[string]any{"version": version, "uptime_s": int(j.now().Sub(j.began).Seconds()), "jobs": list}
+		},
+	}
 }

@@ -66,6 +66,7 @@ type events struct {
 	parts  map[partKey]*part
 	byInst []*part // the part of an instrument's last row
 	last   int64   // greatest time of an in-time row, 0 for none
+	newest int64   // greatest time of a row
 	counts Counts
 }
 
@@ -173,6 +174,7 @@ func (s *Events) sort(ctx context.Context, t *events, b *market.Batch) error {
 			}
 		}
 		p.take = append(p.take, int32(i))
+		t.newest = max(t.newest, b.TS[i])
 		if b.Flags[i]&market.FlagLate == 0 {
 			t.last = max(t.last, b.TS[i])
 		}
@@ -193,35 +195,11 @@ func (s *Events) of(ctx context.Context, k market.Kind) (*events, error) {
 	if t := s.tables[k]; t != nil {
 		return t, nil
 	}
-	kinds := s.conf.Kinds
-	name := TableName(kinds, k)
-	tab, err := s.lake.Load(ctx, name)
-	if errors.Is(err, lake.ErrNoTable) {
-		tab, err = s.lake.Create(ctx, name, Definition(kinds, k, s.conf.Plain))
-		if errors.Is(err, lake.ErrExists) { // another process was faster
-			tab, err = s.lake.Load(ctx, name)
-		}
-	}
+	tab, plain, cols, err := OpenTable(ctx, s.lake, s.conf.Kinds, k, s.conf.Plain)
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckKind(tab, kinds, k); err != nil {
-		return nil, err
-	}
-	cols, err := tab.Columns()
-	if err != nil {
-		return nil, err
-	}
-	plain := slices.ContainsFunc(kinds.Fields(k), func(f market.Field) bool {
-		return f.Type == market.TypeDec && slices.ContainsFunc(cols, func(c file.Column) bool { return c.Name == f.Name })
-	})
-	if tab, cols, err = grow(ctx, tab, cols, kinds, k, plain); err != nil {
-		return nil, err
-	}
-	t := &events{kind: k, table: tab, packer: file.NewPacker(kinds, k, plain, s.insts, s.feeds), parts: map[partKey]*part{}}
-	if t.cols, err = fit(tab.Name(), cols, t.packer.Columns()); err != nil {
-		return nil, err
-	}
+	t := &events{kind: k, table: tab, packer: file.NewPacker(s.conf.Kinds, k, plain, s.insts, s.feeds), cols: cols, parts: map[partKey]*part{}}
 	if err := t.begin(tab); err != nil {
 		return nil, err
 	}
@@ -229,9 +207,41 @@ func (s *Events) of(ctx context.Context, k market.Kind) (*events, error) {
 	return t, nil
 }
 
-// fit gives the columns of the files the ids that the table has for them: those of the
-// release, unless a REST server gave its own.
-func fit(name string, have, want []file.Column) ([]file.Column, error) {
+// OpenTable finds the table of a kind, or makes it: with doubles beside the decimals when plain is
+// set; isPlain says whether the one that is there has them. cols are the columns of its files, those of a
+// file.Packer with the ids of the table.
+func OpenTable(ctx context.Context, l *lake.Lake, kinds *market.Kinds, k market.Kind, plain bool) (t *lake.Table, isPlain bool, cols []file.Column, err error) {
+	name := TableName(kinds, k)
+	tab, err := l.Load(ctx, name)
+	if errors.Is(err, lake.ErrNoTable) {
+		tab, err = l.Create(ctx, name, Definition(kinds, k, plain))
+		if errors.Is(err, lake.ErrExists) { // another process was faster
+			tab, err = l.Load(ctx, name)
+		}
+	}
+	if err != nil {
+		return nil, false, nil, err
+	}
+	if err := CheckKind(tab, kinds, k); err != nil {
+		return nil, false, nil, err
+	}
+	have, err := tab.Columns()
+	if err != nil {
+		return nil, false, nil, err
+	}
+	isPlain = slices.ContainsFunc(kinds.Fields(k), func(f market.Field) bool {
+		return f.Type == market.TypeDec && slices.ContainsFunc(have, func(c file.Column) bool { return c.Name == f.Name })
+	})
+	if tab, have, err = grow(ctx, tab, have, kinds, k, isPlain); err != nil {
+		return nil, false, nil, err
+	}
+	cols, err = Fit(tab.Name(), have, file.Events(kinds, k, isPlain))
+	return tab, isPlain, cols, err
+}
+
+// Fit gives the columns that a program writes the ids that the table has for them: those of the
+// release, unless a REST server gave its own. A table of other columns is refused.
+func Fit(name string, have, want []file.Column) ([]file.Column, error) {
 	refuse := func(what string) error {
 		return &fault.Error{Code: "schema", Message: "the table has other columns than this program writes", Where: name, Why: what, Exit: fault.ExitFailed,
 			Remedy: "one of them is of another version: use the program that made the table, or a table of its own"}
@@ -272,7 +282,7 @@ func (t *events) part(ctx context.Context, key partKey) (*part, error) {
 	}
 	p := &part{key: key}
 	var err error
-	if p.known, err = t.idsAt(ctx, t.table, t.base, key); err != nil {
+	if p.known, err = KnownIDs(ctx, t.table, t.base, key.hour, key.exchange, key.market); err != nil {
 		return nil, err
 	}
 	if p.w, err = file.NewWriter(t.cols, file.EventKeys()); err != nil {
@@ -282,14 +292,15 @@ func (t *events) part(ctx context.Context, key partKey) (*part, error) {
 	return p, nil
 }
 
-// idsAt reads the event ids of a partition; nil when it has none.
-func (t *events) idsAt(ctx context.Context, tab *lake.Table, snapshot int64, key partKey) (map[market.ID]struct{}, error) {
+// KnownIDs reads the event ids of a partition, whose hours are counted from the epoch, as of a
+// snapshot, 0 for that of an empty table; nil when it has none.
+func KnownIDs(ctx context.Context, tab *lake.Table, snapshot, hour int64, exchange, venue string) (map[market.ID]struct{}, error) {
 	if snapshot == 0 {
 		return nil, nil
 	}
 	sc, err := tab.Scan(ctx, lake.Query{
-		Snapshot: snapshot, Columns: []string{"event_id"}, From: key.hour * market.Hour, To: (key.hour + 1) * market.Hour,
-		Where: map[string][]string{"exchange": {key.exchange}, "market": {key.market}},
+		Snapshot: snapshot, Columns: []string{"event_id"}, From: hour * market.Hour, To: (hour + 1) * market.Hour,
+		Where: map[string][]string{"exchange": {exchange}, "market": {venue}},
 	})
 	if err != nil {
 		return nil, err
@@ -438,7 +449,7 @@ func (s *Events) Commit(ctx context.Context, change func(k market.Kind) lake.Cha
 		for _, f := range t.files {
 			ch.Add = append(ch.Add, f.file)
 		}
-		ch.ValidThrough = max(ch.ValidThrough, t.last)
+		ch.ValidThrough, ch.Imported = max(ch.ValidThrough, t.last), t.newest
 		_, err := t.table.Commit(ctx, lake.Main, t.commit, func(ctx context.Context, b lake.Base) (*lake.Change, error) {
 			if err := t.unraced(ctx, b); err != nil {
 				return nil, err
@@ -470,7 +481,7 @@ func (t *events) unraced(ctx context.Context, b lake.Base) error {
 		now, ok := byKey[f.key]
 		if !ok {
 			var err error
-			if now, err = t.idsAt(ctx, b.Table, b.Snapshot, f.key); err != nil {
+			if now, err = KnownIDs(ctx, b.Table, b.Snapshot, f.key.hour, f.key.exchange, f.key.market); err != nil {
 				return err
 			}
 			byKey[f.key] = now
