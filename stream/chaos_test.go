@@ -95,7 +95,7 @@ func (c *child) run(ctx context.Context) error {
 	for topic := range c.Kinds {
 		j.Topics = append(j.Topics, topic)
 	}
-	if err := j.Features(stream.FeaturesConfig{Plan: plan, Feeds: feeds, Schemas: schemas, Partitions: testPartitions, Kinds: c.Kinds, MaxWaiting: 30, From: market.NoTime}); err != nil {
+	if err := j.Features(stream.FeaturesConfig{Plan: plan, Feeds: feeds, Schemas: schemas, Partitions: testPartitions, Kinds: c.Kinds, MaxWaiting: 30, From: market.NoTime, Ledger: testLedger, Build: "test"}); err != nil {
 		return err
 	}
 	j.Break(c.Broken)
@@ -331,7 +331,7 @@ func (c *chaos) run(t *testing.T, kills int) string {
 			t.Errorf("a worker that was asked to end left with %d", code)
 		}
 	}
-	return order + cmp.Diff(c.want, got)
+	return order + cmp.Diff(c.want, got) + c.ledgerDiff(ctx, t)
 }
 
 // wake lets a stopped worker go on. Another has its slot, so it ends by itself; unless it

@@ -13,6 +13,8 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/wire"
+	"github.com/pinova-group/tidemark/parity"
 	"github.com/pinova-group/tidemark/stream/record"
 	"github.com/pinova-group/tidemark/stream/topic"
 )
@@ -25,6 +27,8 @@ type FeaturesConfig struct {
 	Partitions int                      // of the topics of rows
 	Kinds      map[string][]market.Kind // what each input topic carries
 	Write      []string                 // views whose rows are written; nil: all
+	Ledger     string                   // word of the job in the name of the ledger's topic, such as features; "": no ledger is written
+	Build      string                   // version of the program, in the ledger
 	MaxWaiting int                      // rows of a task that wait for other partitions, above which those ahead are not read; 0: a million
 	From       int64                    // rows with row_ts before it are not written, µs; market.NoTime: all
 }
@@ -44,9 +48,20 @@ func (j *Job) Features(c FeaturesConfig) error {
 			return err
 		}
 	}
+	ledger := ""
+	if c.Ledger != "" {
+		var err error
+		if ledger, err = (topic.Name{Class: topic.Ledger, Job: c.Ledger}).Topic(); err != nil {
+			return err
+		}
+	}
 	j.metrics = j.Metrics.of(j.Name)
 	j.open = func(inputs []TopicPartition, snapshot []byte) (machine, error) {
-		return openFeatures(&c, topics, inputs, snapshot)
+		m, err := openFeatures(&c, topics, inputs, snapshot)
+		if err == nil && ledger != "" {
+			m.ledger = newLedger(ledger, &c, inputs)
+		}
+		return m, err
 	}
 	return nil
 }
@@ -62,6 +77,7 @@ type featuresMachine struct {
 	marks  []mark
 	rows   features.Rows
 	dead   []deadRecord
+	ledger *ledger // nil: none is written
 }
 
 // mark is a watermark that was read.
@@ -93,7 +109,7 @@ func (d *deadRecord) write(out *outbox) error {
 	return nil
 }
 
-func openFeatures(c *FeaturesConfig, topics []string, inputs []TopicPartition, snapshot []byte) (machine, error) {
+func openFeatures(c *FeaturesConfig, topics []string, inputs []TopicPartition, snapshot []byte) (*featuresMachine, error) {
 	insts := market.NewInstruments()
 	m := &featuresMachine{config: c, inputs: inputs, dec: record.NewEventDecoder(c.Schemas, c.Feeds, insts)}
 	parts := make([]Partition, len(inputs))
@@ -183,6 +199,11 @@ func (m *featuresMachine) step(ctx context.Context, out *outbox) error {
 			return err
 		}
 	}
+	if m.ledger != nil {
+		if err := m.ledger.write(ctx, m, out); err != nil {
+			return err
+		}
+	}
 	dead := m.dead
 	m.dead = m.dead[:0]
 	for i := range dead {
@@ -198,6 +219,7 @@ type viewWriter struct {
 	topic    string
 	enc      *record.RowEncoder
 	entities []entity
+	cells    parity.Cells // of the rows of this step
 }
 
 // entity is where the rows of an entity go.
@@ -234,6 +256,10 @@ func (m *featuresMachine) write(ctx context.Context, view int, out *outbox) erro
 		out.known = append(out.known, rows.Avail[i])
 		r.Key = to.key
 		r.Value = out.keep(func(dst []byte) []byte { return w.enc.Append(dst, rows, i, to.names) })
+		if m.ledger != nil {
+			_, message, _ := wire.CutFrame(r.Value)
+			w.cells.At(rows.RowTS[i]).Add(parity.HashOf(message))
+		}
 		id := w.enc.ID(rows, i, to.names)
 		record.AddHeader(r, record.HeaderID, out.keep(func(dst []byte) []byte { return append(dst, id[:]...) }))
 		record.AddHeader(r, record.HeaderFingerprint, o.Fingerprint[:])

@@ -25,7 +25,10 @@ import (
 	"github.com/pinova-group/tidemark/stream/record"
 )
 
-const testPartitions = 2
+const (
+	testPartitions = 2
+	testLedger     = "test"
+)
 
 // servers are where a test finds a broker and a schema registry.
 type servers struct{ addr, registry string }
@@ -61,7 +64,7 @@ func realKafka(t *testing.T) servers {
 		}
 		var ours []string
 		for _, name := range topics.Names() {
-			if slices.Contains([]string{"raw", "processed", "late", "dlq", "feature"}, strings.Split(name, ".")[0]) {
+			if slices.Contains([]string{"raw", "processed", "late", "dlq", "feature", "ledger"}, strings.Split(name, ".")[0]) {
 				ours = append(ours, name)
 			}
 		}
@@ -116,7 +119,7 @@ func newTopicLog(t *testing.T, b servers, l *sequencedLog, plan *features.Plan, 
 		topic, _ := inputTopic(p.Name)
 		tl.kinds[topic] = p.Kinds
 	}
-	names := tl.inputs()
+	names := append(tl.inputs(), "ledger."+testLedger)
 	for _, o := range plan.Outputs() {
 		if !strings.Contains(o.Name, "(") {
 			names = append(names, fmt.Sprintf("feature.%s.v%d", o.Name, o.Version))
@@ -288,6 +291,7 @@ func (tl *topicLog) job(name, slot string, store objstore.Store, single bool) *s
 	}
 	err := j.Features(stream.FeaturesConfig{
 		Plan: tl.plan, Feeds: tl.feeds, Schemas: tl.schemas, Partitions: testPartitions, Kinds: tl.kinds, MaxWaiting: 30, From: market.NoTime,
+		Ledger: testLedger, Build: "test",
 	})
 	if err != nil {
 		panic(err)
@@ -451,6 +455,9 @@ func testRows(t *testing.T, b servers, chain bool) {
 	got, order := tl.waitRows(ctx, t, want)
 	if diff := order + cmp.Diff(want, got); diff != "" {
 		t.Errorf("rows (-engine +topics)\n%.4000s", diff)
+	}
+	if diff := tl.ledgerDiff(ctx, t); diff != "" {
+		t.Errorf("%.4000s", diff)
 	}
 	stop()
 	for range jobs {

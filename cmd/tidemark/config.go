@@ -290,7 +290,11 @@ func (s *stream) wanted() ([]topic.Topic, error) {
 	for i := range s.outputs {
 		views = append(views, topic.View{Name: s.outputs[i].Name, Version: s.outputs[i].Version})
 	}
-	return s.Stream.Wanted(s.kinds, views, nil)
+	var jobs []string
+	if len(views) > 0 {
+		jobs = []string{jobFeatures, jobGlobal} // each has a ledger
+	}
+	return s.Stream.Wanted(s.kinds, views, jobs)
 }
 
 // admin looks at the topics of the cluster.

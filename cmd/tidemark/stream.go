@@ -186,6 +186,7 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 		}
 		err = job(p.job, p.job == jobGlobal, topics).Features(tasks.FeaturesConfig{
 			Plan: p.plan, Feeds: s.feeds, Schemas: schemas, Partitions: s.Stream.Count(), Kinds: kinds, Write: p.writes, From: market.NoTime,
+			Ledger: p.job, Build: version,
 		})
 		if err != nil {
 			return nil, err

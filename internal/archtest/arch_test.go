@@ -27,7 +27,7 @@ const module = "github.com/pinova-group/tidemark"
 var layers = [][]string{
 	{"market/num"},
 	{"market"},
-	{"market/book", "market/wire/pb", "internal/exdata", "internal/fault", "internal/objstore", "internal/term"},
+	{"market/book", "market/wire/pb", "parity", "internal/exdata", "internal/fault", "internal/objstore", "internal/term"},
 	{"market/adapters", "market/wire"},
 	{"market/canon", "lake/file"},
 	{"lake/catalog", "specs", "features/lang"},
@@ -47,7 +47,7 @@ var layers = [][]string{
 
 // pure packages are functions of their input: no files, network, logs, clocks, random
 // numbers or goroutine tools (I0, I1).
-var pure = []string{"market", "market/num", "market/book", "market/wire", "sequence", "features", "features/lang", "features/plan", "features/op", "features/stale"}
+var pure = []string{"market", "market/num", "market/book", "market/wire", "parity", "sequence", "features", "features/lang", "features/plan", "features/op", "features/stale"}
 
 var impure = []string{"os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2", "os/exec", "context", "syscall"}
 
@@ -138,7 +138,7 @@ func TestVendors_StayInTheirAdapters(t *testing.T) {
 		"github.com/spf13/cobra":         {"cmd/tidemark"},
 		"github.com/vbauerster/mpb":      {"cmd/tidemark"},
 		"github.com/jedib0t/go-pretty":   {"cmd/tidemark", "internal/term"},
-		"google.golang.org/protobuf":     {"market/wire", "stream/record"},
+		"google.golang.org/protobuf":     {"market/wire", "stream/record", "parity"},
 		"go.yaml.in/yaml":                {"features/lang", "cmd/tidemark"},
 		"github.com/klauspost/compress":  {"run", "ingest/gen", "cmd/tidemark", "lake/file"},
 		"github.com/go-json-experiment/": {"market/adapters", "market/canon"},

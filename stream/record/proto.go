@@ -7,6 +7,7 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/wire"
+	"github.com/pinova-group/tidemark/parity"
 )
 
 // viewRoot is the package that those of views are in.
@@ -107,36 +108,20 @@ func eventType(t market.Type) string {
 	return "int64"
 }
 
-// Numbers of the fields of a row.
-const (
-	numStart = iota + 1
-	numEnd
-	numRowTS
-	numAvail
-	numFlags
-
-	numEntity  = 8
-	numFeature = 16
-	maxEntity  = numFeature - numEntity
-
-	// Protobuf keeps the numbers 19000 to 19999 for itself.
-	maxFeatures = 19000 - numFeature
-)
-
 // ProtoOfView is the .proto file of a view's rows. The text is what is registered.
 func ProtoOfView(out *features.Output) string {
 	m := newMessage("")
-	m.field("sfixed64", "window_start", numStart, "")
-	m.field("sfixed64", "window_end", numEnd, "")
-	m.field("sfixed64", "row_ts", numRowTS, "last instant that belongs to the row")
-	m.field("sfixed64", "available_at", numAvail, "when the row could first be known")
+	m.field("sfixed64", "window_start", parity.NumStart, "")
+	m.field("sfixed64", "window_end", parity.NumEnd, "")
+	m.field("sfixed64", "row_ts", parity.NumRowTS, "last instant that belongs to the row")
+	m.field("sfixed64", "available_at", parity.NumAvail, "when the row could first be known")
 	var flags []string
 	for i, name := range features.FlagNames(nil, 0xff) {
 		flags = append(flags, fmt.Sprintf("%d %s", 1<<i, name))
 	}
-	m.field("uint32", "flags", numFlags, strings.Join(flags, ", "))
+	m.field("uint32", "flags", parity.NumFlags, strings.Join(flags, ", "))
 	for i, name := range out.Entity {
-		m.field("string", name, numEntity+i, "")
+		m.field("string", name, parity.NumEntity+i, "")
 	}
 	for i := range out.Fields {
 		f := &out.Fields[i]
@@ -151,7 +136,7 @@ func ProtoOfView(out *features.Output) string {
 		case features.FieldDecimal:
 			doc = strings.TrimSpace(fmt.Sprintf("decimal, %d digits after the point. %s", f.Scale, doc))
 		}
-		m.field("optional "+typ, f.Name, numFeature+i, doc)
+		m.field("optional "+typ, f.Name, parity.NumFeature+i, doc)
 	}
 	doc := fmt.Sprintf("A row of %s, version %d. Times are microseconds since the Unix epoch, UTC.", out.Name, out.Version)
 	if out.Doc != "" {

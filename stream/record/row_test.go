@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/parity"
 	"github.com/pinova-group/tidemark/stream/record"
 )
 
@@ -178,7 +179,7 @@ func TestRow_IdentityStays(t *testing.T) {
 	}
 	names := []string{"binance", "BTC-USDT"}
 	id := enc.ID(rows, 0, names)
-	hash := record.RowHash(enc.AppendMessage(nil, rows, 0, names))
+	hash := parity.HashOf(enc.AppendMessage(nil, rows, 0, names))
 	if got := fmt.Sprintf("%x %x", id, hash); got != identity {
 		t.Errorf("got %s, want %s", got, identity)
 	}
@@ -186,7 +187,7 @@ func TestRow_IdentityStays(t *testing.T) {
 		t.Error("names run into each other")
 	}
 	rows.Avail[0]++
-	if record.RowHash(enc.AppendMessage(nil, rows, 0, names)) == hash {
+	if parity.HashOf(enc.AppendMessage(nil, rows, 0, names)) == hash {
 		t.Error("available_at is not in the hash")
 	}
 }
@@ -291,7 +292,7 @@ func BenchmarkRow(b *testing.B) {
 	})
 	b.Run("hash", func(b *testing.B) {
 		for b.Loop() {
-			_ = record.RowHash(buf[6:])
+			_ = parity.HashOf(buf[6:])
 		}
 	})
 }

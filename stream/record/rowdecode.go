@@ -11,6 +11,7 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/market/num"
 	"github.com/pinova-group/tidemark/market/wire"
+	"github.com/pinova-group/tidemark/parity"
 )
 
 var (
@@ -33,7 +34,7 @@ type RowDecoder struct {
 	// The row as read so far.
 	time  [4]int64 // start, end, row_ts, avail
 	flags uint8
-	ent   [maxEntity][]byte
+	ent   [parity.MaxEntity][]byte
 	key   []byte
 	vals  []value
 }
@@ -70,7 +71,7 @@ func (d *RowDecoder) Decode(record []byte, rows *features.ViewRows) error {
 }
 
 func (d *RowDecoder) message(b []byte, rows *features.ViewRows) error {
-	d.time, d.flags, d.ent = [4]int64{}, 0, [maxEntity][]byte{}
+	d.time, d.flags, d.ent = [4]int64{}, 0, [parity.MaxEntity][]byte{}
 	clear(d.vals)
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
@@ -109,13 +110,13 @@ func (d *RowDecoder) message(b []byte, rows *features.ViewRows) error {
 // field reads the value of one field at the start of b and returns its size.
 func (d *RowDecoder) field(num protowire.Number, typ protowire.Type, b []byte) (int, error) {
 	var want protowire.Type
-	k := int(num) - numFeature
+	k := int(num) - parity.NumFeature
 	switch {
-	case num <= numAvail:
+	case num <= parity.NumAvail:
 		want = protowire.Fixed64Type
-	case num == numFlags:
+	case num == parity.NumFlags:
 		want = protowire.VarintType
-	case num >= numEntity && int(num) < numEntity+len(d.out.Entity):
+	case num >= parity.NumEntity && int(num) < parity.NumEntity+len(d.out.Entity):
 		want = protowire.BytesType
 	case k >= 0 && k < len(d.vals):
 		want = featureType(d.out.Fields[k].Type)
@@ -145,15 +146,15 @@ func (d *RowDecoder) field(num protowire.Number, typ protowire.Type, b []byte) (
 		return 0, protowire.ParseError(n)
 	case p != nil && !utf8.Valid(p):
 		return 0, errValue
-	case num <= numAvail:
-		d.time[num-numStart] = int64(u)
-	case num == numFlags:
+	case num <= parity.NumAvail:
+		d.time[num-parity.NumStart] = int64(u)
+	case num == parity.NumFlags:
 		if u > math.MaxUint8 {
 			return 0, errValue
 		}
 		d.flags = uint8(u)
 	case k < 0:
-		d.ent[num-numEntity] = p
+		d.ent[num-parity.NumEntity] = p
 	default:
 		return n, d.vals[k].set(&d.out.Fields[k], u, p)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/parity"
 )
 
 // ErrRegistry is why a record cannot be judged for now: the registry does not answer. The
@@ -24,11 +25,12 @@ var ErrRegistry = errors.New("schema registry does not answer")
 // ErrSchema is why a record cannot be read: the number of its schema is none of ours.
 var ErrSchema = errors.New("schema is not known")
 
-// What is in a record with a schema: an event of a kind, or a row of a view's version.
+// What is in a record with a schema: an event of a kind, a row of a view's version, or what
+// a transaction adds to the ledger.
 type What struct {
 	Name    string      // full name of the message
-	Kind    market.Kind // KindNone for rows
-	View    string      // "" for events
+	Kind    market.Kind // KindNone for rows and ledgers
+	View    string      // "" for events and ledgers
 	Version int
 }
 
@@ -105,6 +107,14 @@ func (s *Schemas) Event(ctx context.Context, k market.Kind) (uint32, error) {
 func (s *Schemas) View(ctx context.Context, out *features.Output) (uint32, error) {
 	what := What{Name: ViewName(out.Name, out.Version), View: out.Name, Version: out.Version}
 	return s.register(ctx, what, func() string { return ProtoOfView(out) })
+}
+
+// LedgerName is the full name of the message of parity.Delta.
+const LedgerName = "tidemark.v1.Ledger"
+
+// Ledger is the number of the records of ledgers, registered when first asked for.
+func (s *Schemas) Ledger(ctx context.Context) (uint32, error) {
+	return s.register(ctx, What{Name: LedgerName}, func() string { return parity.DeltaProto })
 }
 
 func (s *Schemas) register(ctx context.Context, what What, text func() string) (uint32, error) {
@@ -213,6 +223,9 @@ func (s *Schemas) parse(name string) (What, bool) {
 		if s.hasKind(k) && s.EventName(k) == name {
 			return What{Name: name, Kind: k}, true
 		}
+	}
+	if name == LedgerName {
+		return What{Name: name}, true
 	}
 	rest, ok := strings.CutPrefix(name, viewRoot+".")
 	view, version, cut := strings.Cut(rest, ".v")

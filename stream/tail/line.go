@@ -41,9 +41,18 @@ type Line struct {
 	Of      string           `json:"of,omitempty"`      // watermark: the kind that is complete
 	Account *sequence.Counts `json:"account,omitempty"` // watermark: of the partition
 
+	Ledger     []Cell      `json:"ledger,omitempty"` // what a transaction adds to the parity ledger
 	Late       *Late       `json:"late,omitempty"`
 	DeadLetter *DeadLetter `json:"dead_letter,omitempty"`
 	Error      string      `json:"error,omitempty"` // why the value cannot be read
+}
+
+// Cell is how many rows of a view a transaction wrote in an hour.
+type Cell struct {
+	View string `json:"view"` // name.v<version>
+	Hour string `json:"hour"` // start, UTC
+	Rows int64  `json:"rows"`
+	Sum  string `json:"sum"` // of the rows' hashes, hexadecimal
 }
 
 // Late says what a late event missed.
@@ -83,6 +92,9 @@ func (l *Line) Text() string {
 	if l.Of != "" {
 		fmt.Fprintf(&b, "  %s is complete; in %d, applied %d, late %d, duplicate %d, dlq %d, filtered %d, pending %d", l.Of,
 			l.Account.In, l.Account.Applied, l.Account.Late, l.Account.Duplicate, l.Account.DLQ, l.Account.Filtered, l.Account.Pending)
+	}
+	for _, c := range l.Ledger {
+		fmt.Fprintf(&b, "  %s %s: %d rows, sum %s", c.View, c.Hour, c.Rows, c.Sum)
 	}
 	if l.Error != "" {
 		b.WriteString("  cannot be read: " + l.Error)
@@ -138,7 +150,9 @@ func (d *decoder) line(ctx context.Context, r *kgo.Record) (*Line, error) {
 	switch class := d.name.Class; {
 	case class == topic.Feature:
 		err = d.row(ctx, r, l)
-	case class == topic.Ledger, class == topic.DLQ, class == topic.Raw && format != "event":
+	case class == topic.Ledger:
+		err = l.cells(r)
+	case class == topic.DLQ, class == topic.Raw && format != "event":
 		l.payload(r.Value)
 		if class == topic.Raw {
 			l.Format, l.Feed = format, string(record.Header(r, record.HeaderFeed))
@@ -163,6 +177,16 @@ func (d *decoder) line(ctx context.Context, r *kgo.Record) (*Line, error) {
 		}
 	}
 	return l, nil
+}
+
+func (l *Line) cells(r *kgo.Record) error {
+	d, err := record.ReadLedger(r.Value)
+	for _, v := range d.Views {
+		for _, c := range v.Cells {
+			l.Ledger = append(l.Ledger, Cell{fmt.Sprintf("%s.v%d", v.View.Name, v.View.Version), market.FormatTime(c.Hour), c.Sum.Rows, c.Sum.Checksum()})
+		}
+	}
+	return err
 }
 
 // payload shows bytes: as text where they are.

@@ -13,6 +13,7 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/parity"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/sequence"
 	"github.com/pinova-group/tidemark/stream/broker"
@@ -217,4 +218,23 @@ func TestTail_Bounds(t *testing.T) {
 	if got := f.tail(tail.Config{Topic: name, Partition: -1, From: tail.End, Follow: true, Limit: 1}); len(got) != 1 || !strings.Contains(got[0], "new") {
 		t.Error(got)
 	}
+}
+
+func TestTail_Ledger(t *testing.T) {
+	const name = "ledger.features"
+	f := start(t, name)
+	d := parity.Delta{Job: "features", Views: []parity.ViewCells{{View: parity.View{Name: "bars", Version: 2}}}}
+	d.Views[0].Cells.At(noon + 1).Add(parity.Hash{1, 15: 0xff})
+	id, err := f.env.Schemas.Ledger(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write(kgo.TryCommit, &kgo.Record{Topic: name, Value: record.AppendLedger(nil, id, &d)}, &kgo.Record{Topic: name, Value: []byte{1, 2}})
+	lines := f.tail(tail.Config{Topic: name, Partition: -1, From: tail.Earliest})
+	if len(lines) != 2 {
+		t.Fatalf("%d lines: %s", len(lines), lines)
+	}
+	contains(t, lines[0], `"ledger":[{"view":"bars.v2","hour":"2025-11-10T12:00:00Z","rows":1,"sum":"010000000000000000000000000000ff"}]`,
+		"bars.v2 2025-11-10T12:00:00Z: 1 rows, sum 0100")
+	contains(t, lines[1], "cannot be read", `"payload":"`)
 }
