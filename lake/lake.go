@@ -152,6 +152,40 @@ type Partition struct {
 	Transform string
 }
 
+// maxBuckets is the most buckets of a partition: each is a file an hour.
+const maxBuckets = 4096
+
+// BySymbol is the part of a partition by symbol that a text asks for: none (""), "each"
+// symbol, or a number of buckets of symbols.
+func BySymbol(text string) ([]Partition, error) {
+	switch n, err := strconv.Atoi(text); {
+	case text == "":
+		return nil, nil
+	case text == "each":
+		return []Partition{{Column: "symbol", Transform: "identity"}}, nil
+	case err == nil && n >= 1 && n <= maxBuckets:
+		return []Partition{{Column: "symbol", Transform: fmt.Sprintf("bucket[%d]", n)}}, nil
+	}
+	return nil, fault.Usage("by-symbol", fmt.Sprintf("no partition by symbol is called %q", text), fmt.Sprintf("write each, or a number of buckets up to %d", maxBuckets))
+}
+
+// Buckets is the n of bucket[n], 0 for another transform.
+func (p Partition) Buckets() int {
+	t, err := iceberg.ParseTransform(p.Transform)
+	if b, ok := t.(iceberg.BucketTransform); ok && err == nil {
+		return b.NumBuckets
+	}
+	return 0
+}
+
+// Bucket is the bucket of n that a text is in, as all tools have it: the lower 31 bits of
+// its 32-bit murmur3 hash (x86, seed 0), mod n.
+func Bucket(n int, text string) int32 {
+	v := iceberg.BucketTransform{NumBuckets: n}.Apply(iceberg.Optional[iceberg.Literal]{Valid: true, Val: iceberg.NewLiteral(text)})
+	b, _ := v.Val.(iceberg.Int32Literal)
+	return int32(b)
+}
+
 // Definition is what a table is made of.
 type Definition struct {
 	Columns    []file.Column

@@ -140,6 +140,19 @@ func TestLake_TablesComeBackAsMade(t *testing.T) {
 	}
 }
 
+// Buckets are Iceberg's: the values are PyIceberg 0.12's, BucketTransform(n) of a string. The
+// specification gives the hash of "iceberg" as 1210000089.
+func TestBucket_IsIcebergs(t *testing.T) {
+	for text, want := range map[string][3]int32{ // of 16, 100, 4096
+		"iceberg": {1210000089 % 16, 1210000089 % 100, 1210000089 % 4096}, "BTC-USDT": {8, 84, 1512}, "ETH-USDT": {10, 94, 1674}, "BTC-USDT-260327": {10, 58, 3402},
+		"1000PEPE-USDT": {14, 90, 2430}, "币安-USDT": {1, 89, 1569}, strings.Repeat("x", 40): {15, 51, 2207},
+	} {
+		if got := [3]int32{lake.Bucket(16, text), lake.Bucket(100, text), lake.Bucket(4096, text)}; got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestLake_NamesThatLeadElsewhereAreRefused(t *testing.T) {
 	l := open(t, t.TempDir(), nil)
 	for _, n := range []string{"", "trade", "processed.", "processed.../x", "processed.a/b", "processed.A", "other.trade", "processed.a.b", "processed.\x00", "ops.%2e%2e", "feature.ä"} {

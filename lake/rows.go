@@ -156,7 +156,8 @@ func (r *Rows) part(k partKey) (*openFile, error) {
 	}
 	p := &openFile{w: w, values: make([]any, len(r.fields))}
 	for i := range r.fields {
-		if f := &r.fields[i]; f.unit == 0 && !f.tr.PreservesOrder() {
+		// Bounds tell the rest; those of long texts are cut.
+		if f := &r.fields[i]; f.unit == 0 && (!f.tr.PreservesOrder() || f.typ.Equals(iceberg.PrimitiveTypes.String)) {
 			p.values[i] = f.vals[k[i]]
 		}
 	}

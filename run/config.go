@@ -38,6 +38,8 @@ type Config struct {
 	Alerts    string   // file for changes of alerts, "-" for the standard output, "" for none
 	Stats     string   // file for the accounting, "-" for the standard output, "" for none
 	DLQ       string   // file for rejected records, "" for none
+
+	BySymbol []lake.Partition // of a new table of rows, beside row_ts: lake.BySymbol
 }
 
 // DefaultConfig has no bounds and writes to the standard output.

@@ -78,8 +78,8 @@ func featureKeys(o *features.Output) (keys []lakefile.Key) {
 }
 
 // OpenFeatureTable finds the table of a view, or makes it with a partition by hour, day or
-// month of row_ts. A table of another spec by the same name and version is refused.
-func OpenFeatureTable(ctx context.Context, l *lake.Lake, o *features.Output, grain string) (*lake.Table, error) {
+// month of row_ts and then bySymbol. A table of another spec by the same name and version is refused.
+func OpenFeatureTable(ctx context.Context, l *lake.Lake, o *features.Output, grain string, bySymbol ...lake.Partition) (*lake.Table, error) {
 	if len(o.Entity) > idOfRow-idEntity {
 		return nil, fmt.Errorf("view %s has %d entity columns; a table takes %d", o.Name, len(o.Entity), idOfRow-idEntity)
 	}
@@ -87,7 +87,7 @@ func OpenFeatureTable(ctx context.Context, l *lake.Lake, o *features.Output, gra
 	if errors.Is(err, lake.ErrNoTable) {
 		cols, _ := featureColumns(o, Schema(o, ""))
 		d := lake.Definition{
-			Columns: cols, Doc: o.Doc, Partition: []lake.Partition{{Column: "row_ts", Transform: grain}},
+			Columns: cols, Doc: o.Doc, Partition: append([]lake.Partition{{Column: "row_ts", Transform: grain}}, bySymbol...),
 			Properties: map[string]string{fingerprintKey: hex.EncodeToString(o.Fingerprint[:])},
 		}
 		for _, k := range featureKeys(o) {

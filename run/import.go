@@ -33,6 +33,8 @@ type ImportConfig struct {
 	DLQ    string     // file for rejected records, "" for none
 	Plain  bool       // new tables get doubles beside the exact numbers
 	Memory int64      // bytes of rows on their way into files, 0 for the default
+	// BySymbol is how new tables are partitioned by symbol, too: lake.BySymbol
+	BySymbol []lake.Partition
 }
 
 // ImportReport is what an import did.
@@ -69,7 +71,7 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*Impo
 	if err != nil {
 		return nil, err
 	}
-	s := lakesink.NewEvents(l, in.Insts, in.Feeds, lakesink.Config{Plain: cfg.Plain, Memory: cfg.Memory, Kinds: in.Kinds})
+	s := lakesink.NewEvents(l, in.Insts, in.Feeds, lakesink.Config{Plain: cfg.Plain, Memory: cfg.Memory, Kinds: in.Kinds, BySymbol: cfg.BySymbol})
 	var from, to int64
 	commit := func() error {
 		note := fmt.Sprintf(`{"files":%d,"from":%d,"to":%d}`, len(in.Paths), from, to)

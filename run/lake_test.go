@@ -165,13 +165,16 @@ func TestLake_RefusesWhatCannotBeRead(t *testing.T) {
 func TestLake_PublishesTheRowsOfAView(t *testing.T) {
 	path := file(t, text(tape(4, 5000)))
 	l := openLake(t)
-	for _, spec := range []string{"trade_bars_1m", "trade_flags", "vwap_5m"} {
+	for spec, by := range map[string]string{"trade_bars_1m": "", "trade_flags": "each", "vwap_5m": "2"} {
 		want, _ := output(t, config(spec, path))
 		cfg := config(spec, path)
 		cfg.Output = LakePrefix
+		var err error
+		if cfg.BySymbol, err = lake.BySymbol(by); err != nil {
+			t.Fatal(err)
+		}
 		var rep *Report
 		for revision := range int32(2) {
-			var err error
 			if rep, err = Run(t.Context(), cfg, Env{Warn: func(string) {}, Lake: l, Now: time.Now, Who: "me"}); err != nil {
 				t.Fatal(err)
 			}
@@ -184,15 +187,38 @@ func TestLake_PublishesTheRowsOfAView(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if got := tab.PartitionBy(); !slices.Equal(got[1:], cfg.BySymbol) {
+			t.Errorf("%s: partition %v", spec, got)
+		}
+		if by == "each" {
+			if plan := planned(t, tab, lake.Query{Where: map[string][]string{"symbol": {"ETH-USDT"}}}); plan.Files == 0 || int64(plan.Files) >= plan.Of {
+				t.Errorf("%s: a symbol is in %d of %d files", spec, plan.Files, plan.Of)
+			}
+		}
 		if got := tableCSV(t, tab); !slices.Equal(got, sorted(lines(want))) {
 			t.Errorf("%s: %d rows in the table, %d printed\n%s", spec, len(got), len(lines(want)), cmp.Diff(sorted(lines(want)), got)[:1000])
 		}
 	}
-	cfg := config("trade_flags", path)
+	cfg := config("breadth_1m", path)
+	cfg.Output, cfg.BySymbol = LakePrefix, []lake.Partition{{Column: "symbol", Transform: "identity"}}
+	if _, err := Run(t.Context(), cfg, Env{Warn: func(string) {}, Lake: l, Now: time.Now}); err == nil || !strings.Contains(err.Error(), "no symbol") {
+		t.Errorf("a view without a symbol: %v", err)
+	}
+	cfg = config("trade_flags", path)
 	cfg.Output, cfg.Set = LakePrefix, []string{"big=5"}
 	if _, err := Run(t.Context(), cfg, Env{Warn: func(string) {}, Lake: l, Now: time.Now}); err == nil || !strings.Contains(err.Error(), "another view") {
 		t.Errorf("another fingerprint: %v", err)
 	}
+}
+
+func planned(t *testing.T, tab *lake.Table, q lake.Query) lake.ScanPlan {
+	t.Helper()
+	sc, err := tab.Scan(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sc.Close()
+	return sc.Plan()
 }
 
 func sorted(s []string) []string {

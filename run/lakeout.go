@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,8 @@ type lakeRows struct {
 	table string
 	tablePacker
 	keys    []lakefile.Key
-	rowTS   int // result column
+	rowTS   int              // result column
+	by      []lake.Partition // of a new table, beside row_ts
 	lo, hi  int64
 	dir     string
 	w       *lakefile.Writer
@@ -58,6 +60,10 @@ func (j *job) newLakeRows(ctx context.Context, o *features.Output, s *rowfile.Sc
 		return nil, fmt.Errorf("view %s has %d entity columns; a table takes %d", o.Name, len(o.Entity), idOfRow-idEntity)
 	}
 	r := &lakeRows{ctx: ctx, lake: j.env.Lake, out: o, table: FeatureTable(o), rowTS: len(o.Entity) + 2, lo: j.cfg.From, hi: j.cfg.To, now: j.env.Now, who: j.env.Who}
+	r.by = j.cfg.BySymbol
+	if len(r.by) > 0 && !slices.Contains(o.Entity, "symbol") {
+		return nil, fault.Usage("by-symbol", fmt.Sprintf("rows of view %s have no symbol to be partitioned by", o.Name), "leave out --by-symbol")
+	}
 	r.reason = "tidemark run over " + strings.Join(j.cfg.Inputs, ",")
 	r.publish = func(p []lake.Published) { j.published = p }
 	r.tablePacker = newTablePacker(o, s)
@@ -185,6 +191,6 @@ func (r *lakeRows) create() error {
 	case perDay < 4<<20:
 		grain = "month"
 	}
-	_, err := OpenFeatureTable(r.ctx, r.lake, r.out, grain)
+	_, err := OpenFeatureTable(r.ctx, r.lake, r.out, grain, r.by...)
 	return err
 }

@@ -46,6 +46,26 @@ func addLake(f *pflag.FlagSet, name *string) {
 	f.StringVar(name, "lake", os.Getenv("TIDEMARK_LAKE"), "`DIR|NAME`: a folder that holds a lake, or a lake of tidemark.yaml (default: $TIDEMARK_LAKE)")
 }
 
+// bySymbolFlag is --by-symbol.
+type bySymbolFlag struct {
+	text string
+	by   *[]lake.Partition
+}
+
+func (f *bySymbolFlag) String() string { return f.text }
+func (f *bySymbolFlag) Type() string   { return "each|BUCKETS" }
+
+func (f *bySymbolFlag) Set(text string) (err error) {
+	f.text = text
+	*f.by, err = lake.BySymbol(text)
+	return err
+}
+
+// addBySymbol adds --by-symbol.
+func addBySymbol(f *pflag.FlagSet, by *[]lake.Partition) {
+	f.Var(&bySymbolFlag{by: by}, "by-symbol", "partition new tables of the lake by symbol, too, `each|BUCKETS`: each by itself, or so many buckets of them")
+}
+
 // openLake opens the lake that --lake names; create makes that of a folder.
 func (a *app) openLake(ctx context.Context, name string, create bool) (*lake.Lake, lakes.Access, error) {
 	conf := lake.Config{Now: a.now, Build: version}

@@ -65,6 +65,7 @@ which tidemark lake undo brings back.`,
 	f.StringSliceVar(&cfg.Symbols, "symbols", nil, "only these symbols: `A,B`, such as BTC-USDT,ETH-USDT")
 	f.StringArrayVar(&cfg.Set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	f.StringVarP(&cfg.Output, "output", "o", "-", "`FILE` to write, by extension .csv .jsonl .parquet .arrow; - is the standard output, lake: the view's table")
+	addBySymbol(f, &cfg.BySymbol)
 	f.StringVar(&cfg.Picture, "picture", "", "draw the rows over time into `FILE`.svg: a panel for each feature, a line for each entity")
 	f.StringSliceVar(&cfg.Draw, "draw", nil, "features that are drawn, `a,b` (default: the first six numeric ones)")
 	f.StringVar(&cfg.Alerts, "alerts", "", "write a record for each alert that begins or ends to `FILE`, by extension; - is the standard output, then without rows unless -o says where")

@@ -354,3 +354,68 @@ func TestTables_AreReadAndWrittenByOtherTools(t *testing.T) {
 		})
 	}
 }
+
+// Tables that are partitioned by symbol or by buckets of symbols are read by every tool as we
+// read them; a filter on the symbol prunes their files, so buckets are those of the tool. Rows
+// that Spark adds are in the partitions where we look for them.
+func TestTables_BySymbol(t *testing.T) {
+	for by, tools := range map[string][]string{"each": {"pyiceberg"}, "4": {"pyiceberg", "duckdb", "polars", "spark"}} {
+		t.Run(by, func(t *testing.T) {
+			p := places(t)["folder"](t)
+			p.conf.Now, p.conf.Build = time.Now, "test"
+			l, err := lake.Open(t.Context(), p.conf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = l.Close() })
+			split, err := lake.BySymbol(by)
+			if err != nil {
+				t.Fatal(err)
+			}
+			insts := market.NewInstruments()
+			trades, _ := events(rand.New(rand.NewPCG(3, 4)), insts)
+			add := func(c sink.Config) sink.Counts {
+				s := sink.NewEvents(l, insts, market.NewFeeds(), c)
+				if err := s.Add(t.Context(), trades); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Commit(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+				return s.Counts()[market.KindTrade]
+			}
+			add(sink.Config{BySymbol: split})
+			tab, err := l.Load(t.Context(), "processed.trade")
+			if err != nil {
+				t.Fatal(err)
+			}
+			one := lake.Query{Where: map[string][]string{"symbol": {"S2-USDT"}}}
+			want := []digest{ours(t, tab, lake.Query{}), ours(t, tab, one)}
+			if want[0].Rows != trades.N || want[1].Rows == 0 {
+				t.Fatalf("we read %+v", want)
+			}
+			cat := p.table["catalog"].(map[string]string)["name"]
+			for _, tool := range tools {
+				do := []map[string]any{{"what": "rows"}, {"what": "rows", "symbol": "S2-USDT"}}
+				if tool == "spark" {
+					do = append(do, map[string]any{"what": "sql", "sql": "INSERT INTO " + cat + ".processed.trade SELECT * FROM " + cat + ".processed.trade WHERE symbol = 'S2-USDT'"})
+				}
+				got := ask(t, p, tab, tool, do...)
+				for i := range want {
+					if got[i].Rows != want[i].Rows || got[i].Hash != want[i].Hash {
+						t.Errorf("%s: %v gives %d rows %s; we read %d rows %s", tool, do[i], got[i].Rows, got[i].Hash, want[i].Rows, want[i].Hash)
+					}
+				}
+				if got[0].Files != nil && *got[1].Files*2 > *got[0].Files {
+					t.Errorf("%s: plans %d of %d files for a symbol", tool, *got[1].Files, *got[0].Files)
+				}
+			}
+			if got := ours(t, tab, one); slices.Contains(tools, "spark") && got.Rows != 2*want[1].Rows {
+				t.Errorf("after Spark %d rows of the symbol, before %d", got.Rows, want[1].Rows)
+			}
+			if c := add(sink.Config{}); c.Added != 0 {
+				t.Errorf("added again: %+v", c)
+			}
+		})
+	}
+}

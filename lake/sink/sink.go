@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/pinova-group/tidemark/internal/fault"
@@ -23,6 +24,9 @@ type Config struct {
 	Memory int64         // bytes of rows over all open files; 0 for DefaultMemory
 	Plain  bool          // new tables get a double beside each decimal
 	Kinds  *market.Kinds // nil: those of the release
+	// BySymbol is how new tables are partitioned by symbol, beside hour, exchange and
+	// market: what lake.BySymbol gives. A table that is there keeps its partition.
+	BySymbol []lake.Partition
 }
 
 // Counts says what became of the events of one kind.
@@ -60,19 +64,36 @@ type events struct {
 	base   int64 // snapshot that known ids are of
 	packer *file.Packer
 	cols   []file.Column // the packer's, with the ids of the table
+	split  []split       // fields of the table's partition that are by symbol
+	fields int           // of the partition
 	commit lake.CommitID
 	files  []written
 	nfiles int // files of the commit so far
 	parts  map[partKey]*part
-	byInst []*part // the part of an instrument's last row
-	last   int64   // greatest time of an in-time row, 0 for none
-	newest int64   // greatest time of a row
+	known  map[hourKey]map[market.ID]struct{} // ids that the table has, nil for none; of the hours of parts
+	byInst []*part                            // the part of an instrument's last row
+	last   int64                              // greatest time of an in-time row, 0 for none
+	newest int64                              // greatest time of a row
 	counts Counts
 }
 
-type partKey struct {
+// hourKey is a partition of the default kind.
+type hourKey struct {
 	hour             int64
 	exchange, market string
+}
+
+// partKey is a partition of the table.
+type partKey struct {
+	hourKey
+	symbol string // where symbols have partitions of their own
+	bucket int32  // where buckets of symbols have
+}
+
+// split is a field of a partition that is by symbol: identity, or buckets.
+type split struct {
+	field   int
+	buckets int // 0 for identity
 }
 
 // part is an open partition: rows that wait for their file.
@@ -100,12 +121,13 @@ func TableName(kinds *market.Kinds, k market.Kind) string { return "processed." 
 // propKind is the definition of a user-defined kind that a table was made with.
 const propKind = "tidemark.kind"
 
-// Definition is how the table of a kind is made.
-func Definition(kinds *market.Kinds, k market.Kind, plain bool) lake.Definition {
+// Definition is how the table of a kind is made; bySymbol comes last in its partition.
+func Definition(kinds *market.Kinds, k market.Kind, plain bool, bySymbol ...lake.Partition) lake.Definition {
 	d := lake.Definition{
 		Columns: file.Events(kinds, k, plain), Doc: "sequenced events of kind " + kinds.Name(k),
 		Partition: []lake.Partition{{Column: "ts", Transform: "hour"}, {Column: "exchange", Transform: "identity"}, {Column: "market", Transform: "identity"}},
 	}
+	d.Partition = append(d.Partition, bySymbol...)
 	for _, key := range file.EventKeys() {
 		d.Sort = append(d.Sort, key.Column)
 	}
@@ -162,7 +184,7 @@ func (s *Events) sort(ctx context.Context, t *events, b *market.Batch) error {
 		if p == nil || p.key.hour != hour {
 			inst := s.insts.Get(b.Inst[i])
 			var err error
-			if p, err = t.part(ctx, partKey{hour, inst.Exchange, inst.Venue.String()}); err != nil {
+			if p, err = t.part(ctx, t.key(hour, inst)); err != nil {
 				return err
 			}
 			t.byInst[h] = p
@@ -182,6 +204,32 @@ func (s *Events) sort(ctx context.Context, t *events, b *market.Batch) error {
 	return nil
 }
 
+// key is the partition of an instrument's rows of an hour.
+func (t *events) key(hour int64, inst market.Instrument) partKey {
+	k := partKey{hourKey: hourKey{hour, inst.Exchange, inst.Venue.String()}}
+	for _, f := range t.split {
+		if f.buckets == 0 {
+			k.symbol = inst.Symbol
+		} else {
+			k.bucket = lake.Bucket(f.buckets, inst.Symbol)
+		}
+	}
+	return k
+}
+
+// values are those of the partition's fields that bounds of the rows do not tell.
+func (t *events) values(k partKey) []any {
+	values := make([]any, t.fields)
+	for _, f := range t.split {
+		if f.buckets == 0 {
+			values[f.field] = k.symbol
+		} else {
+			values[f.field] = k.bucket
+		}
+	}
+	return values
+}
+
 func floorHour(ts int64) int64 {
 	h := ts / market.Hour
 	if ts%market.Hour < 0 {
@@ -195,11 +243,16 @@ func (s *Events) of(ctx context.Context, k market.Kind) (*events, error) {
 	if t := s.tables[k]; t != nil {
 		return t, nil
 	}
-	tab, plain, cols, err := OpenTable(ctx, s.lake, s.conf.Kinds, k, s.conf.Plain)
+	tab, plain, cols, err := OpenTable(ctx, s.lake, s.conf.Kinds, k, s.conf.Plain, s.conf.BySymbol...)
 	if err != nil {
 		return nil, err
 	}
-	t := &events{kind: k, table: tab, packer: file.NewPacker(s.conf.Kinds, k, plain, s.insts, s.feeds), cols: cols, parts: map[partKey]*part{}}
+	t := &events{kind: k, table: tab, packer: file.NewPacker(s.conf.Kinds, k, plain, s.insts, s.feeds), cols: cols, parts: map[partKey]*part{}, known: map[hourKey]map[market.ID]struct{}{}}
+	for i, p := range tab.PartitionBy() {
+		if t.fields++; p.Column == "symbol" && (p.Transform == "identity" || p.Buckets() > 0) {
+			t.split = append(t.split, split{i, p.Buckets()})
+		}
+	}
 	if err := t.begin(tab); err != nil {
 		return nil, err
 	}
@@ -209,12 +262,12 @@ func (s *Events) of(ctx context.Context, k market.Kind) (*events, error) {
 
 // OpenTable finds the table of a kind, or makes it: with doubles beside the decimals when plain is
 // set; isPlain says whether the one that is there has them. cols are the columns of its files, those of a
-// file.Packer with the ids of the table.
-func OpenTable(ctx context.Context, l *lake.Lake, kinds *market.Kinds, k market.Kind, plain bool) (t *lake.Table, isPlain bool, cols []file.Column, err error) {
+// file.Packer with the ids of the table. bySymbol comes last in the partition of a new one.
+func OpenTable(ctx context.Context, l *lake.Lake, kinds *market.Kinds, k market.Kind, plain bool, bySymbol ...lake.Partition) (t *lake.Table, isPlain bool, cols []file.Column, err error) {
 	name := TableName(kinds, k)
 	tab, err := l.Load(ctx, name)
 	if errors.Is(err, lake.ErrNoTable) {
-		tab, err = l.Create(ctx, name, Definition(kinds, k, plain))
+		tab, err = l.Create(ctx, name, Definition(kinds, k, plain, bySymbol...))
 		if errors.Is(err, lake.ErrExists) { // another process was faster
 			tab, err = l.Load(ctx, name)
 		}
@@ -271,6 +324,7 @@ func (t *events) begin(tab *lake.Table) error {
 	}
 	t.table, t.base, t.commit, t.files, t.nfiles = tab, b.Snapshot, lake.NewCommitID(), nil, 0
 	clear(t.parts)
+	clear(t.known)
 	clear(t.byInst)
 	return nil
 }
@@ -280,11 +334,15 @@ func (t *events) part(ctx context.Context, key partKey) (*part, error) {
 	if p := t.parts[key]; p != nil {
 		return p, nil
 	}
-	p := &part{key: key}
 	var err error
-	if p.known, err = KnownIDs(ctx, t.table, t.base, key.hour, key.exchange, key.market); err != nil {
-		return nil, err
+	known, ok := t.known[key.hourKey]
+	if !ok {
+		if known, err = KnownIDs(ctx, t.table, t.base, key.hour, key.exchange, key.market); err != nil {
+			return nil, err
+		}
+		t.known[key.hourKey] = known
 	}
+	p := &part{key: key, known: known}
 	if p.w, err = file.NewWriter(t.cols, file.EventKeys()); err != nil {
 		return nil, err
 	}
@@ -292,7 +350,7 @@ func (t *events) part(ctx context.Context, key partKey) (*part, error) {
 	return p, nil
 }
 
-// KnownIDs reads the event ids of a partition, whose hours are counted from the epoch, as of a
+// KnownIDs reads the event ids of an hour, counted from the epoch, of all its symbols, as of a
 // snapshot, 0 for that of an empty table; nil when it has none.
 func KnownIDs(ctx context.Context, tab *lake.Table, snapshot, hour int64, exchange, venue string) (map[market.ID]struct{}, error) {
 	if snapshot == 0 {
@@ -344,7 +402,8 @@ func (t *events) closePast(ctx context.Context) error {
 // write makes files of partitions, in a settled order.
 func (t *events) write(ctx context.Context, parts []*part) error {
 	slices.SortFunc(parts, func(a, b *part) int {
-		return cmp.Or(cmp.Compare(a.key.hour, b.key.hour), cmp.Compare(a.key.exchange, b.key.exchange), cmp.Compare(a.key.market, b.key.market))
+		return cmp.Or(cmp.Compare(a.key.hour, b.key.hour), cmp.Compare(a.key.exchange, b.key.exchange), cmp.Compare(a.key.market, b.key.market),
+			cmp.Compare(a.key.bucket, b.key.bucket), cmp.Compare(a.key.symbol, b.key.symbol))
 	})
 	for _, p := range parts {
 		if p.w.Rows() > 0 {
@@ -352,6 +411,7 @@ func (t *events) write(ctx context.Context, parts []*part) error {
 			if err != nil {
 				return err
 			}
+			f.Partition = t.values(p.key)
 			t.nfiles++
 			t.counts.Files++
 			t.counts.Bytes += f.Info.Size
@@ -363,6 +423,13 @@ func (t *events) write(ctx context.Context, parts []*part) error {
 				t.byInst[i] = nil
 			}
 		}
+	}
+	if len(t.known) > 0 {
+		open := map[hourKey]bool{}
+		for k := range t.parts {
+			open[k.hourKey] = true
+		}
+		maps.DeleteFunc(t.known, func(k hourKey, _ map[market.ID]struct{}) bool { return !open[k] })
 	}
 	return nil
 }
@@ -476,15 +543,15 @@ func (t *events) unraced(ctx context.Context, b lake.Base) error {
 	if b.Snapshot == t.base {
 		return nil
 	}
-	byKey := map[partKey]map[market.ID]struct{}{}
+	byKey := map[hourKey]map[market.ID]struct{}{}
 	for _, f := range t.files {
-		now, ok := byKey[f.key]
+		now, ok := byKey[f.key.hourKey]
 		if !ok {
 			var err error
 			if now, err = KnownIDs(ctx, b.Table, b.Snapshot, f.key.hour, f.key.exchange, f.key.market); err != nil {
 				return err
 			}
-			byKey[f.key] = now
+			byKey[f.key.hourKey] = now
 		}
 		for _, id := range f.ids {
 			if _, ok := now[id]; ok {

@@ -180,8 +180,12 @@ func TestScan_DeliversTheTotalOrderWhateverTheFiles(t *testing.T) {
 		// Rows reach the table in several commits, each with rows of all times, and files of
 		// different sizes.
 		commits := 1 + r.IntN(4)
+		by, least := bySymbol(t, []string{"", "", "each", "3"}[seed]), int64(1)
+		if by != nil {
+			least = 200_000 // else each row is a file
+		}
 		for k := range commits {
-			s := sink.NewEvents(w.lake, w.insts, w.feeds, sink.Config{Memory: []int64{1, 400_000, 1 << 30}[r.IntN(3)]})
+			s := sink.NewEvents(w.lake, w.insts, w.feeds, sink.Config{Memory: max(least, []int64{1, 400_000, 1 << 30}[r.IntN(3)]), BySymbol: by})
 			add(t, s, r, where(want, func(i int) bool { return int(want.ID[i][0])%commits == k }))
 			if err := s.Commit(t.Context(), nil); err != nil {
 				t.Fatal(err)
@@ -204,13 +208,94 @@ func TestScan_DeliversTheTotalOrderWhateverTheFiles(t *testing.T) {
 	}
 }
 
+func bySymbol(t testing.TB, text string) []lake.Partition {
+	t.Helper()
+	by, err := lake.BySymbol(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return by
+}
+
+// Files of a table that is partitioned by symbol, too, have rows of their symbol or bucket
+// alone; a scan of one symbol plans no others, however long the symbol is.
+func TestEvents_PartitionsBySymbol(t *testing.T) {
+	for _, text := range []string{"each", "3"} {
+		r := rand.New(rand.NewPCG(11, 11))
+		w := newWorld(t)
+		want := w.trades(r, 4_000, 2_000_000)
+		long := w.insts.Intern("kraken", market.Spot, "S1-USDT-WITH-A-LONG-NAME-1")
+		other := w.insts.Intern("kraken", market.Spot, "S1-USDT-WITH-A-LONG-NAME-2")
+		for i := range want.N {
+			if i%50 == 0 {
+				want.Inst[i] = []market.Inst{long, other}[i/50%2]
+			}
+		}
+		want = w.ordered(want)
+		s := sink.NewEvents(w.lake, w.insts, w.feeds, sink.Config{BySymbol: bySymbol(t, text)})
+		add(t, s, r, want)
+		if err := s.Commit(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		tab, err := w.lake.Load(t.Context(), "processed.trade")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := tab.Files(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			switch v := f.Partition[3].(type) {
+			case string: // bounds are cut after 16 characters
+				if b := f.Bounds["symbol"]; text != "each" || v[:min(16, len(v))] != b[0] || len(v) <= 16 && v != b[1] {
+					t.Errorf("%s: partition %v, symbols %v", text, f.Partition, b)
+				}
+			case int32:
+				if text == "each" || v < 0 || v > 2 {
+					t.Errorf("%s: partition %v", text, f.Partition)
+				}
+			}
+		}
+		all, plan := w.read(t, lake.Query{})
+		same(t, text, all, want)
+		for _, inst := range []market.Inst{long, want.Inst[1]} {
+			one := w.insts.Get(inst)
+			some, splan := w.read(t, lake.Query{Where: map[string][]string{"symbol": {one.Symbol}, "exchange": {one.Exchange}}})
+			same(t, text+" of "+one.Symbol, some, where(want, func(i int) bool { return want.Inst[i] == inst }))
+			if splan.Files*2 > plan.Files {
+				t.Errorf("%s: %d of %d files for one symbol", text, splan.Files, plan.Files)
+			}
+		}
+		if found, err := w.lake.Examine(t.Context(), lake.Examination{Deep: true}); err != nil || slices.ContainsFunc(found, func(f lake.Finding) bool { return f.Level != lake.Note }) {
+			t.Errorf("%s: doctor: %+v, %v", text, found, err)
+		}
+		again := sink.NewEvents(w.lake, w.insts, w.feeds, sink.Config{}) // the table tells
+		add(t, again, r, want)
+		if c := again.Counts()[market.KindTrade]; c.Added != 0 || c.Known != int64(want.N) {
+			t.Errorf("%s: again %+v", text, c)
+		}
+	}
+	for _, text := range []string{"symbol", "0", "-1", "1e3", "5000"} {
+		if by, err := lake.BySymbol(text); err == nil {
+			t.Errorf("%q is %v", text, by)
+		}
+	}
+}
+
 // The same events a second time, in part and in other company, add only what is new.
 func TestEvents_AreAddedOnce(t *testing.T) {
+	for _, by := range []string{"", "each", "3"} {
+		t.Run("by "+by, func(t *testing.T) { addedOnce(t, bySymbol(t, by)) })
+	}
+}
+
+func addedOnce(t *testing.T, by []lake.Partition) {
 	r := rand.New(rand.NewPCG(7, 7))
 	w := newWorld(t)
 	want := w.trades(r, 9_000, 2_000_000)
 	put := func(b *market.Batch) map[market.Kind]sink.Counts {
-		s := sink.NewEvents(w.lake, w.insts, w.feeds, sink.Config{Memory: 300_000})
+		s := sink.NewEvents(w.lake, w.insts, w.feeds, sink.Config{Memory: 300_000, BySymbol: by})
 		add(t, s, r, b)
 		if err := s.Commit(t.Context(), nil); err != nil {
 			t.Fatal(err)
@@ -245,11 +330,17 @@ func TestEvents_AreAddedOnce(t *testing.T) {
 // Two processes that add overlapping events at once: the slower one is refused and adds
 // nothing twice when it tries again.
 func TestEvents_RaceIsRefusedAndComesRight(t *testing.T) {
+	for _, by := range []string{"", "3"} {
+		t.Run("by "+by, func(t *testing.T) { raced(t, bySymbol(t, by)) })
+	}
+}
+
+func raced(t *testing.T, by []lake.Partition) {
 	r := rand.New(rand.NewPCG(9, 9))
 	w := newWorld(t)
 	want := w.trades(r, 3_000, 2_000_000)
 	put := func(s *sink.Events, f func(i int) bool) { add(t, s, r, where(want, f)) }
-	first := sink.NewEvents(w.lake, w.insts, w.feeds, sink.Config{})
+	first := sink.NewEvents(w.lake, w.insts, w.feeds, sink.Config{BySymbol: by})
 	put(first, func(i int) bool { return i < 10 })
 	if err := first.Commit(t.Context(), nil); err != nil {
 		t.Fatal(err)
