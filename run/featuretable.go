@@ -104,6 +104,16 @@ func OpenFeatureTable(ctx context.Context, l *lake.Lake, o *features.Output, gra
 	return t, sameView(t, o)
 }
 
+// LoadFeatureTable finds the table of a view. A table of another spec by the same name and
+// version is refused.
+func LoadFeatureTable(ctx context.Context, l *lake.Lake, o *features.Output) (*lake.Table, error) {
+	t, err := l.Load(ctx, FeatureTable(o))
+	if err != nil {
+		return nil, err
+	}
+	return t, sameView(t, o)
+}
+
 // sameView refuses a table of another view: its rows would be other things by the same name.
 func sameView(t *lake.Table, o *features.Output) error {
 	if got, want := t.Property(fingerprintKey), hex.EncodeToString(o.Fingerprint[:]); got != want {

@@ -41,7 +41,7 @@ func RowSchema(sc *lake.Scan) *rowfile.Schema {
 // Write writes the rows of a scan, at most limit of them (0: all), and returns how many.
 func Write(sc *lake.Scan, limit int64, w rowfile.Writer) (int64, error) {
 	cols := sc.Columns()
-	out := rowfile.Batch{Cols: make([]rowfile.Col, len(cols))}
+	var out rowfile.Batch
 	n := int64(0)
 	for limit == 0 || n < limit {
 		b, err := sc.Next()
@@ -51,12 +51,9 @@ func Write(sc *lake.Scan, limit int64, w rowfile.Writer) (int64, error) {
 		if b == nil {
 			break
 		}
-		out.N = b.N
+		Convert(&out, b, cols)
 		if limit > 0 {
 			out.N = int(min(int64(b.N), limit-n))
-		}
-		for i := range cols {
-			convert(&out.Cols[i], &b.Cols[i], cols[i].Type, out.N)
 		}
 		if err := w.Write(&out); err != nil {
 			return n, err
@@ -64,6 +61,17 @@ func Write(sc *lake.Scan, limit int64, w rowfile.Writer) (int64, error) {
 		n += int64(out.N)
 	}
 	return n, w.Close()
+}
+
+// Convert makes result rows of a table's, whose columns are cols. They share memory.
+func Convert(dst *rowfile.Batch, src *file.Batch, cols []file.Column) {
+	dst.N = src.N
+	if len(dst.Cols) != len(cols) {
+		dst.Cols = make([]rowfile.Col, len(cols))
+	}
+	for i := range cols {
+		convert(&dst.Cols[i], &src.Cols[i], cols[i].Type, src.N)
+	}
 }
 
 // convert makes a result column of n rows of a table's.

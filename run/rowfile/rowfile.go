@@ -137,3 +137,38 @@ func ByName(path string) (f Format, compression string, err error) {
 	}
 	return f, compression, nil
 }
+
+// Select sets dst to rows of b, in that order, and returns it. The memory of dst is used again.
+func (b *Batch) Select(dst *Batch, s *Schema, rows []int) *Batch {
+	dst.N = len(rows)
+	if len(dst.Cols) != len(b.Cols) {
+		dst.Cols = make([]Col, len(b.Cols))
+	}
+	for k := range b.Cols {
+		from, to := &b.Cols[k], &dst.Cols[k]
+		*to = Col{F64: to.F64[:0], I64: to.I64[:0], Hi: to.Hi[:0], Lo: to.Lo[:0], Bytes: to.Bytes[:0], Off: to.Off[:0], Null: to.Null[:0]}
+		for n, i := range rows {
+			if from.IsNull(i) {
+				for len(to.Null) <= n>>6 {
+					to.Null = append(to.Null, 0)
+				}
+				to.Null[n>>6] |= 1 << (n & 63)
+			}
+			switch s.Fields[k].Type {
+			case market.TypeFloat:
+				to.F64 = append(to.F64, from.F64[i])
+			case market.TypeDec:
+				to.Hi, to.Lo = append(to.Hi, from.Hi[i]), append(to.Lo, from.Lo[i])
+			case market.TypeText:
+				if n == 0 {
+					to.Off = append(to.Off, 0)
+				}
+				to.Bytes = append(to.Bytes, from.Text(i)...)
+				to.Off = append(to.Off, int32(len(to.Bytes)))
+			default:
+				to.I64 = append(to.I64, from.I64[i])
+			}
+		}
+	}
+	return dst
+}

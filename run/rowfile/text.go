@@ -62,7 +62,7 @@ func (t *textWriter) Write(b *Batch) error {
 		}
 		t.buf = append(t.buf, '\n')
 		if len(t.buf) >= flushAt {
-			if err := t.flush(); err != nil {
+			if err := t.Flush(); err != nil {
 				return err
 			}
 		}
@@ -70,13 +70,14 @@ func (t *textWriter) Write(b *Batch) error {
 	return nil
 }
 
-func (t *textWriter) flush() error {
+// Flush writes what has been gathered.
+func (t *textWriter) Flush() error {
 	_, err := t.w.Write(t.buf)
 	t.buf = t.buf[:0]
 	return err
 }
 
-func (t *textWriter) Close() error { return t.flush() }
+func (t *textWriter) Close() error { return t.Flush() }
 
 func appendCSV(buf []byte, f *Field, c *Col, i int) []byte {
 	if c.IsNull(i) {
