@@ -104,11 +104,7 @@ func (c *computation) check() error {
 
 func (c *computation) run(ctx context.Context) error {
 	v := c.in.Views
-	whole := c.in.whole(c.r.To)
-	end := c.r.To
-	if !whole {
-		end = min(end-1, c.in.Last)
-	}
+	end := c.in.end(c.r.To)
 	q := run.TableQuery{
 		Names: []string{""}, Plan: v.Plan, Insts: market.NewInstruments(), Feeds: v.feeds, To: c.r.To, Corrected: c.o.As == Corrected,
 		At: map[string]int64{}, End: end, Memory: c.o.Memory, Workers: c.o.Workers,
@@ -157,9 +153,6 @@ func (c *computation) run(ctx context.Context) error {
 		if err := c.step(func(rows *features.Rows) error { return c.task.Advance(&out.Marks, rows) }); err != nil {
 			return err
 		}
-	}
-	if whole {
-		return nil // the last marks were those of the end of the range
 	}
 	return c.step(func(rows *features.Rows) error { return c.task.Close(end, rows) })
 }

@@ -75,7 +75,8 @@ func ownSymbol(v *lang.View) bool {
 type Table struct {
 	Name         string
 	Snapshot     int64 // 0: it has no rows
-	ValidThrough int64 // no in-time row comes below it any more, µs; market.NoTime unknown
+	ValidThrough int64 // no in-time row comes below it any more, µs; market.MinEventTime when nobody has said so
+	Live         bool  // it is filled from topics
 	Files        []File
 	input        features.Input
 }
@@ -96,8 +97,8 @@ type Inputs struct {
 	Absent []string
 	// Last is the time of the newest row of all tables, market.NoTime without one.
 	Last int64
-	// Sealed is the time through which the tables are complete where writers of all of them
-	// say so, else market.NoTime.
+	// Sealed is the time through which all tables that are filled from topics are complete,
+	// market.NoTime when none is: what was imported is complete as it stands.
 	Sealed int64
 
 	lake *lake.Lake
@@ -106,7 +107,6 @@ type Inputs struct {
 // Pin finds the tables that the views read, as they are now.
 func Pin(ctx context.Context, l *lake.Lake, v *Views) (*Inputs, error) {
 	in := &Inputs{Views: v, Last: market.NoTime, Sealed: market.NoTime, lake: l}
-	unsealed := false
 	for _, input := range v.Plan.Inputs() {
 		name := lakesink.TableName(v.Plan.Kinds(), input.Kind)
 		tab, err := l.Load(ctx, name)
@@ -125,15 +125,9 @@ func Pin(ctx context.Context, l *lake.Lake, v *Views) (*Inputs, error) {
 		for _, f := range t.Files {
 			in.Last = max(in.Last, f.Last)
 		}
-		switch {
-		case t.ValidThrough == market.NoTime:
-			unsealed = true
-		case in.Sealed == market.NoTime || t.ValidThrough < in.Sealed:
+		if t.Live && (in.Sealed == market.NoTime || t.ValidThrough < in.Sealed) {
 			in.Sealed = t.ValidThrough
 		}
-	}
-	if unsealed {
-		in.Sealed = market.NoTime
 	}
 	if len(in.Tables) == 0 {
 		return nil, &fault.Error{Code: "no_table", Message: "the lake has none of the tables that the views read", Where: strings.Join(in.Absent, ", "), Exit: fault.ExitNoTable,
@@ -147,10 +141,7 @@ func pin(ctx context.Context, tab *lake.Table, input features.Input) (Table, err
 	if err != nil {
 		return Table{}, err
 	}
-	t := Table{Name: tab.Name(), Snapshot: base.Snapshot, ValidThrough: market.NoTime, input: input}
-	if base.ValidThrough != 0 {
-		t.ValidThrough = base.ValidThrough
-	}
+	t := Table{Name: tab.Name(), Snapshot: base.Snapshot, ValidThrough: max(base.ValidThrough, market.MinEventTime), Live: len(base.Offsets) > 0, input: input}
 	if t.Snapshot == 0 {
 		return t, nil
 	}
@@ -182,10 +173,11 @@ func (t *Table) within(r Range) []File {
 	return out
 }
 
-// whole reports whether nothing that belongs before t is still to come.
-func (in *Inputs) whole(t int64) bool {
-	if in.Sealed != market.NoTime {
-		return in.Sealed >= t
+// end is the last instant before t of which something is known: the one before t, or that of
+// the newest row where there is nothing later and nobody says that nothing came.
+func (in *Inputs) end(t int64) int64 {
+	if in.Sealed != market.NoTime && in.Sealed >= t {
+		return t - 1
 	}
-	return in.Last >= t
+	return min(t-1, in.Last)
 }

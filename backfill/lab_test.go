@@ -40,7 +40,7 @@ func market25(events int64) gen.Config {
 	c.Seed, c.Events, c.Rate = 11, events, max(1, events/1500)
 	c.Start += 3*market.Hour - 12*market.Minute
 	c.Symbols, c.Venues = gen.Symbols(3), c.Venues[:2]
-	c.Disorder, c.Duplicates, c.Late, c.Gaps = 100*market.Millisecond, 5000, 10_000, 2000
+	c.Disorder, c.Duplicates, c.Late, c.Gaps = 100*market.Millisecond, 5000, 50_000, 2000
 	c.Depth, c.SnapshotEvery = 5, market.Minute
 	c.Outages = []gen.Outage{{Venue: c.Venues[0], At: 6 * market.Minute, For: 20 * market.Second}}
 	return c

@@ -62,7 +62,7 @@ type Change struct {
 	// has to look whether they are there. A lower one than the table's changes nothing; 0 is none.
 	Imported int64
 
-	properties map[string]string // of the table, set with the rows
+	Properties map[string]string // of the table, set with the rows
 }
 
 // Base is what a change is decided on.
@@ -312,7 +312,7 @@ func (c *committer) stage(ctx context.Context, cur *Table) ([]table.Requirement,
 	put(propInputs, c.change.Inputs, false)
 	put(propPublication, c.change.Publication, false)
 
-	maps.Copy(global, c.change.properties)
+	maps.Copy(global, c.change.Properties)
 
 	tx := cur.inner.NewTransactionOnBranch(c.branch)
 	if err := c.stageFiles(ctx, cur, tx, props); err != nil {

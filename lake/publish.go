@@ -23,7 +23,14 @@ type Publication struct {
 	Who    string
 	At     int64    // µs; the same each time that this id is published
 	Undoes CommitID // the publication that this one undoes
+	Inputs string   // what the rows were made of, noted in each table's commit
+	// Known, when not nil, are the publications that the new rows were decided on. Another one that
+	// replaced rows of them since ends this one with ErrRaced.
+	Known []CommitID
 }
+
+// ErrRaced is another publication of the same rows that was faster.
+var ErrRaced = errors.New("another publication has replaced rows of the range meanwhile")
 
 // Replacement is what a publication does to one table: all rows of the entities in
 // [From, To) give way to Rows.
@@ -170,6 +177,9 @@ func (l *Lake) replace(ctx context.Context, p *Publication, v *Replacement, all 
 		if was := t.Property(propOpen + string(p.ID)); was != "" {
 			return d, d.resume(t, was)
 		}
+		if err := l.raced(ctx, p, t, d); err != nil {
+			return d, err
+		}
 		x := replacing{l: l, t: t, p: p, v: v, all: all, d: &d, id: NewCommitID()}
 		last = x.run(ctx)
 		if !errors.Is(last, errMoved) {
@@ -177,6 +187,35 @@ func (l *Lake) replace(ctx context.Context, p *Publication, v *Replacement, all 
 		}
 	}
 	return Published{}, fmt.Errorf("table %s: %w: %w", v.Table, ErrConflict, last)
+}
+
+// raced looks for a publication of the same rows that is not among the known ones: one that
+// is recorded, or one that has replaced its rows and is not recorded yet.
+func (l *Lake) raced(ctx context.Context, p *Publication, t *Table, d Published) error {
+	if p.Known == nil {
+		return nil
+	}
+	other := func(id CommitID) bool { return id != p.ID && !slices.Contains(p.Known, id) }
+	all, err := l.Publications(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		if other(o.ID) && o.Overlaps(d) {
+			return fmt.Errorf("table %s: publication %s: %w", t.Name(), o.ID, ErrRaced)
+		}
+	}
+	for key, note := range t.inner.Properties() {
+		id, open := strings.CutPrefix(key, propOpen)
+		if !open || !other(CommitID(id)) {
+			continue
+		}
+		var n, from, to int64
+		if _, err := fmt.Sscanf(note, "%d %d %d %d %d %d", &n, &n, &n, &n, &from, &to); err != nil || from < d.To && d.From < to {
+			return fmt.Errorf("table %s: publication %s, which is not finished: %w", t.Name(), id, ErrRaced)
+		}
+	}
+	return nil
 }
 
 // resume fills in what an earlier run did.
@@ -244,7 +283,7 @@ func (x *replacing) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	note := fmt.Sprintf("%d %d %d %d", x.d.Revision, x.d.Removed, x.d.Added, x.d.Superseded)
+	note := fmt.Sprintf("%d %d %d %d %d %d", x.d.Revision, x.d.Removed, x.d.Added, x.d.Superseded, x.v.From, x.v.To)
 	c, err := x.t.Commit(ctx, Main, x.id, func(ctx context.Context, b Base) (*Change, error) {
 		if b.Table.Property(propOpen+string(x.p.ID)) != "" {
 			return nil, errMoved // by another run of this publication
@@ -258,8 +297,8 @@ func (x *replacing) run(ctx context.Context) error {
 				return nil, errMoved
 			}
 		}
-		return &Change{Add: added, Remove: removed, Publication: string(x.p.ID),
-			properties: map[string]string{propOpen + string(x.p.ID): note}}, nil
+		return &Change{Add: added, Remove: removed, Publication: string(x.p.ID), Inputs: x.p.Inputs,
+			Properties: map[string]string{propOpen + string(x.p.ID): note}}, nil
 	})
 	x.d.Snapshot = c.Snapshot
 	return err

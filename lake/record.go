@@ -170,13 +170,13 @@ func (l *Lake) Undo(ctx context.Context, what CommitID, p Publication) ([]Publis
 		return nil, err
 	}
 	p.Undoes, p.Views = what, nil
-	standing := standing(all)
+	standing := Standing(all)
 	for i, d := range all {
 		if d.ID != what {
 			continue
 		}
 		for _, later := range all[i+1:] {
-			if later.ID != p.ID && later.ID != what && standing[later.ID] && later.overlaps(d) {
+			if later.ID != p.ID && later.ID != what && standing[later.ID] && later.Overlaps(d) {
 				return nil, &fault.Error{Code: "undo", Message: fmt.Sprintf("publication %s cannot be undone", what), Where: d.Table,
 					Why: fmt.Sprintf("publication %s replaced some of its rows later", later.ID), Remedy: "undo " + string(later.ID) + " first", Exit: fault.ExitFailed}
 			}
@@ -189,9 +189,9 @@ func (l *Lake) Undo(ctx context.Context, what CommitID, p Publication) ([]Publis
 	return l.Publish(ctx, p)
 }
 
-// standing tells which publications count: undoing takes one away together with the one
+// Standing tells which publications count: undoing takes one away together with the one
 // that undoes it, and undoing that brings it back.
-func standing(all []Published) map[CommitID]bool {
+func Standing(all []Published) map[CommitID]bool {
 	on := map[CommitID]bool{}
 	undoes := map[CommitID]CommitID{}
 	for _, p := range all {
@@ -216,7 +216,8 @@ func standing(all []Published) map[CommitID]bool {
 	return on
 }
 
-func (d *Published) overlaps(o Published) bool {
+// Overlaps reports whether both are about rows that can be the same.
+func (d *Published) Overlaps(o Published) bool {
 	if d.Table != o.Table || d.From >= o.To || o.From >= d.To {
 		return false
 	}

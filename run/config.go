@@ -149,6 +149,9 @@ type Meter struct {
 	Waiting atomic.Bool  // no input was opened yet
 }
 
+// SetBytes says how the bytes of input read and their total are found, -1 when unknown.
+func (m *Meter) SetBytes(f func() (read, total int64)) { m.bytes.Store(&f) }
+
 // Bytes are the bytes of input read and their total, -1 when unknown.
 func (m *Meter) Bytes() (read, total int64) {
 	f := m.bytes.Load()

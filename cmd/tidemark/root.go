@@ -104,7 +104,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add("try", newDemoCmd(a))
-	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(), newLakeCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newSinkCmd(a), newReadCmd(a), newBrokerCmd(a))
+	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(), newLakeCmd(a), newBackfillCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newSinkCmd(a), newReadCmd(a), newBrokerCmd(a))
 	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpPages()...)

@@ -1,0 +1,402 @@
+package backfill
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/lake"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
+)
+
+// Request is what is to be computed and published.
+type Request struct {
+	Views   []string // outputs of the plan; each has a table of its own
+	Range            // of row_ts; a side that is market.NoTime is as far as the input goes
+	As      As
+	Symbols []string // canonical; nil for all
+	Step    int64    // µs of a task, 0 for one that suits
+}
+
+// Plan is what a backfill would do. It is a function of the request and of what is in the lake.
+type Plan struct {
+	Views       []PlanView  `json:"views"`
+	From        int64       `json:"from"`
+	To          int64       `json:"to"`
+	As          string      `json:"as"`
+	Symbols     []string    `json:"symbols,omitempty"`
+	Lookback    int64       `json:"lookback_us"`
+	Inputs      []PlanInput `json:"inputs"`
+	Absent      []string    `json:"inputs_absent,omitempty"`
+	Step        int64       `json:"step_us"`
+	Tasks       []Task      `json:"tasks"`
+	Rows        int64       `json:"rows"`              // events that are read in all tasks, those of the lookback included: at most
+	Bytes       int64       `json:"bytes"`             // of their files
+	Again       float64     `json:"read_again"`        // share of the rows that are read for lookback
+	Finished    int         `json:"finished"`          // tasks that an earlier run has finished
+	Nothing     string      `json:"nothing,omitempty"` // why nothing is to be done, "" when something is
+	Publication string      `json:"publication"`
+	Notes       []string    `json:"notes,omitempty"`
+
+	stage string
+}
+
+// PlanView is one view whose rows are replaced.
+type PlanView struct {
+	View        string `json:"view"`
+	Version     int    `json:"version"`
+	Table       string `json:"table"`
+	Exists      bool   `json:"exists"`
+	Fingerprint string `json:"fingerprint"`
+
+	out int // of Plan.Outputs
+}
+
+// PlanInput is what is read of one table.
+type PlanInput struct {
+	Table    string `json:"table"`
+	Snapshot int64  `json:"snapshot_id"`
+	Lookback int64  `json:"lookback_us"`
+	Files    int    `json:"files"`
+	Rows     int64  `json:"rows"` // of these files
+	Bytes    int64  `json:"bytes"`
+}
+
+// Task is rows of one stretch of the range, computed in one run of the engine.
+type Task struct {
+	From  int64 `json:"from"`
+	To    int64 `json:"to"`
+	Files int   `json:"files"`
+	Rows  int64 `json:"rows"`
+	Bytes int64 `json:"bytes"`
+	Done  bool  `json:"done"` // an earlier run has finished it
+
+	key string // all that its rows depend on
+}
+
+// tableState is what a plan has to know of a feature table.
+type tableState struct {
+	exists    bool
+	uuid      string
+	through   int64 // rows below it have come from the stream, 0: there is no stream
+	staged    *staged
+	published []lake.Published // of all tables, oldest first
+}
+
+// maxTasks bounds what is noted of a backfill under way in the table (I11).
+const maxTasks = 128
+
+// taskRows is how many events a task has, about: a few seconds of work, which is what a kill costs.
+const taskRows = 4 << 20
+
+// steps are the lengths of tasks.
+var steps = []int64{
+	market.Minute, 5 * market.Minute, 15 * market.Minute, market.Hour, 2 * market.Hour, 4 * market.Hour, 8 * market.Hour, market.Day, 2 * market.Day,
+	market.Week, 4 * market.Week, 12 * market.Week, 52 * market.Week,
+}
+
+// step is the length of a task that suits: not so short that most of what is read is lookback,
+// nor so long that a task is more than a few seconds of work.
+func step(r Range, lookback, rows int64) int64 {
+	for _, s := range steps {
+		n := (r.To - r.From + s - 1) / s
+		if n <= maxTasks-1 && (n <= 1 || s >= lookback && rows/n >= taskRows/2) {
+			return s
+		}
+	}
+	return r.To - r.From
+}
+
+// cut cuts a range at the multiples of a step.
+func cut(r Range, step int64) (parts []Range) {
+	for at := r.From; at < r.To; {
+		next := min(r.To, (market.FloorDiv(at, step)+1)*step)
+		parts = append(parts, Range{at, next})
+		at = next
+	}
+	return parts
+}
+
+// plan works out what is to be done. It looks at nothing but its arguments.
+func (in *Inputs) plan(req Request, tables []tableState) (*Plan, error) {
+	p := &Plan{As: req.As.String(), Symbols: req.Symbols, Absent: in.Absent}
+	if err := in.bounds(&req); err != nil {
+		return nil, err
+	}
+	p.From, p.To = req.From, req.To
+	if err := in.planViews(p, req, tables); err != nil {
+		return nil, err
+	}
+	for i := range in.Tables {
+		t := &in.Tables[i]
+		files := t.within(req.Range)
+		pi := PlanInput{Table: t.Name, Snapshot: t.Snapshot, Lookback: t.input.Lookback, Files: len(files)}
+		for _, f := range files {
+			pi.Rows += f.Rows
+			pi.Bytes += f.Bytes
+		}
+		p.Inputs = append(p.Inputs, pi)
+		p.Lookback = max(p.Lookback, t.input.Lookback)
+	}
+	p.stage = digest("stage", stageParts(p, req)...)[:16]
+	if err := in.planTasks(p, req, tables); err != nil {
+		return nil, err
+	}
+	in.publication(p, req, tables)
+	in.notes(p, req)
+	return p, nil
+}
+
+// bounds fills in the open sides of the range and refuses one that has no input.
+func (in *Inputs) bounds(req *Request) error {
+	first := market.NoTime
+	for i := range in.Tables {
+		for _, f := range in.Tables[i].Files {
+			if first == market.NoTime || f.First < first {
+				first = f.First
+			}
+		}
+	}
+	if first == market.NoTime {
+		return &fault.Error{Code: "no_input", Message: "the tables that the views read have no rows", Where: in.names(), Exit: fault.ExitUsage, Remedy: "tidemark lake import fills them"}
+	}
+	if req.From == market.NoTime {
+		req.From = first
+	}
+	if req.To == market.NoTime {
+		if req.To = in.Last + 1; in.Sealed != market.NoTime {
+			req.To = in.Sealed
+		}
+	}
+	switch {
+	case req.From >= req.To:
+		return fault.Usage("range_empty", fmt.Sprintf("the range [%s, %s) is empty", market.FormatTime(req.From), market.FormatTime(req.To)),
+			"--from is the first instant, --to the first one after the range")
+	case in.Sealed != market.NoTime && req.To > in.Sealed:
+		return &fault.Error{Code: "not_sealed", Message: "the end of the range is not complete yet", Where: in.names(), Exit: fault.ExitUsage,
+			Why:    fmt.Sprintf("the tables that are filled from topics are complete up to %s, and the range goes to %s", market.FormatTime(in.Sealed), market.FormatTime(req.To)),
+			Remedy: "wait, or give --to " + market.FormatTime(in.Sealed)}
+	}
+	for i := range in.Tables {
+		if len(in.Tables[i].within(req.Range)) > 0 {
+			return nil
+		}
+	}
+	return &fault.Error{Code: "no_input", Message: "the range has no events, nor has its lookback", Where: in.names(), Exit: fault.ExitUsage,
+		Why:    fmt.Sprintf("events are from %s to %s, the range is [%s, %s)", market.FormatTime(first), market.FormatTime(in.Last), market.FormatTime(req.From), market.FormatTime(req.To)),
+		Remedy: "tidemark lake tables says what is there"}
+}
+
+func (in *Inputs) names() string {
+	var names []string
+	for _, t := range in.Tables {
+		names = append(names, t.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// planViews finds the views and refuses those that cannot be written.
+func (in *Inputs) planViews(p *Plan, req Request, tables []tableState) error {
+	for i, name := range req.Views {
+		at, err := in.Views.Output(name)
+		if err != nil {
+			return err
+		}
+		o := &in.Views.Plan.Outputs()[at]
+		if slices.ContainsFunc(p.Views, func(v PlanView) bool { return v.View == name }) {
+			return fault.Usage("view_twice", "view "+name+" is named twice", "")
+		}
+		if req.Symbols != nil && !slices.Contains(o.Entity, "symbol") {
+			return fault.Usage("symbols", fmt.Sprintf("rows of view %s are not by symbol but by %s", name, strings.Join(o.Entity, ", ")), "leave out --symbols")
+		}
+		v := PlanView{View: name, Version: o.Version, Table: run.FeatureTable(o), Exists: tables[i].exists, Fingerprint: hex.EncodeToString(o.Fingerprint[:]), out: at}
+		p.Views = append(p.Views, v)
+		if t := tables[i].through; t != 0 && req.To > t {
+			return &fault.Error{Code: "not_sealed", Message: "the table is still filled from its topic in that range", Where: v.Table, Exit: fault.ExitUsage,
+				Why:    fmt.Sprintf("rows that the stream gives are in it up to %s, and those to come would be there twice", market.FormatTime(t)),
+				Remedy: "give --to " + market.FormatTime(t)}
+		}
+	}
+	return nil
+}
+
+func stageParts(p *Plan, req Request) []string {
+	parts := []string{strconv.FormatInt(p.From, 10), strconv.FormatInt(p.To, 10), p.As}
+	for _, v := range p.Views {
+		parts = append(parts, v.Table, v.Fingerprint)
+	}
+	return append(append(parts, "symbols"), req.Symbols...)
+}
+
+// key names everything that rows of a range depend on, besides what the stage is named by.
+func (in *Inputs) key(r Range) string {
+	parts := []string{strconv.FormatInt(r.From, 10), strconv.FormatInt(r.To, 10), strconv.FormatInt(in.end(r.To), 10)}
+	for i := range in.Tables {
+		t := &in.Tables[i]
+		parts = append(parts, t.Name)
+		for _, f := range t.within(r) {
+			parts = append(parts, f.Path) // a file's name is never used for other rows
+		}
+	}
+	return digest("rows", parts...)[:16]
+}
+
+func (in *Inputs) planTasks(p *Plan, req Request, tables []tableState) error {
+	var rows int64
+	for _, pi := range p.Inputs {
+		rows += pi.Rows
+	}
+	p.Step = req.Step
+	for _, t := range tables {
+		if t.staged != nil && req.Step == 0 {
+			p.Step = t.staged.Step // as the run that was stopped cut it
+		}
+	}
+	if p.Step == 0 {
+		p.Step = step(req.Range, p.Lookback, rows)
+	}
+	if n := (p.To-p.From)/p.Step + 1; n > maxTasks {
+		return fault.Usage("step", fmt.Sprintf("tasks of %s are %d, and %d are possible", run.FormatDuration(p.Step), n, maxTasks), "give a longer --step")
+	}
+	var once, all int64
+	for _, r := range cut(req.Range, p.Step) {
+		t := Task{From: r.From, To: r.To, key: in.key(r), Done: true}
+		for i := range in.Tables {
+			for _, f := range in.Tables[i].within(r) {
+				n, back := share(f, r, in.Tables[i].input.Lookback)
+				t.Files++
+				t.Rows += n + back
+				t.Bytes += int64(float64(f.Bytes) * float64(n+back) / float64(max(1, f.Rows)))
+				once, all = once+n, all+n+back
+			}
+		}
+		for _, s := range tables {
+			t.Done = t.Done && s.staged.finished(t.key) != nil
+		}
+		if t.Done {
+			p.Finished++
+		} else {
+			p.Rows, p.Bytes = p.Rows+t.Rows, p.Bytes+t.Bytes
+		}
+		p.Tasks = append(p.Tasks, t)
+	}
+	if all > 0 {
+		p.Again = float64(all-once) / float64(all)
+	}
+	return nil
+}
+
+// share estimates how many rows of a file are of a range, and how many of the lookback before it,
+// as if they lay evenly in time.
+func share(f File, r Range, lookback int64) (n, back int64) {
+	span := float64(f.Last - f.First + 1)
+	part := func(from, to int64) int64 {
+		from, to = max(from, f.First), min(to, f.Last+1)
+		if from >= to {
+			return 0
+		}
+		return int64(float64(f.Rows)*float64(to-from)/span + 0.5)
+	}
+	return part(r.From, r.To), part(r.From-lookback, r.From)
+}
+
+// publication names what the backfill ends with. The same rows of the same input have the
+// same name, so that a second run finds that they are published.
+func (in *Inputs) publication(p *Plan, req Request, tables []tableState) {
+	parts := []string{p.stage, in.key(req.Range)}
+	for _, t := range tables {
+		parts = append(parts, t.uuid) // a table that was made anew has none of these rows
+	}
+	p.Nothing = ""
+	all := tables[0].published
+	standing := lake.Standing(all)
+	for n := 0; ; n++ {
+		id := lake.CommitID(digest("publication", append(parts, strconv.Itoa(n))...)[:32])
+		p.Publication = string(id)
+		at := slices.IndexFunc(all, func(d lake.Published) bool { return d.ID == id })
+		if at < 0 {
+			return
+		}
+		if standing[id] && !slices.ContainsFunc(all[at:], func(d lake.Published) bool { return d.ID != id && standing[d.ID] && in.replaces(p, d) }) {
+			p.Nothing = fmt.Sprintf("publication %s of %s has these rows, of the same events", id, market.FormatTime(all[at].At))
+			return
+		}
+	}
+}
+
+// replaces reports whether a publication replaced rows of the plan.
+func (in *Inputs) replaces(p *Plan, d lake.Published) bool {
+	return slices.ContainsFunc(p.Views, func(v PlanView) bool { return v.Table == d.Table }) && d.From < p.To && p.From < d.To
+}
+
+// notes says what a user should know.
+func (in *Inputs) notes(p *Plan, req Request) {
+	note := func(format string, a ...any) { p.Notes = append(p.Notes, fmt.Sprintf(format, a...)) }
+	for _, name := range p.Absent {
+		note("the lake has no table %s: for the views nothing of it has happened", name)
+	}
+	for i := range in.Tables {
+		t := &in.Tables[i]
+		if len(t.Files) == 0 {
+			note("table %s has no rows", t.Name)
+			continue
+		}
+		first := t.Files[0].First
+		for _, f := range t.Files {
+			first = min(first, f.First)
+		}
+		if want := req.From - t.input.Lookback; first > want {
+			until := min(req.To, first+t.input.Lookback)
+			note("%s begins at %s, and rows may look back to %s: those before %s know less than they would", t.Name, market.FormatTime(first), market.FormatTime(want), market.FormatTime(until))
+		}
+		if n := t.holes(req.Range); n > 0 {
+			note("%s has no events in %d of the hours of the range", t.Name, n)
+		}
+	}
+	if end := in.end(req.To); end < req.To-1 {
+		note("events end at %s: rows of windows that reach past it are flagged partial", market.FormatTime(end))
+	}
+}
+
+// holes counts the hours of a range between the first and the last row that no file has rows of.
+func (t *Table) holes(r Range) (n int) {
+	switch t.input.Kind {
+	case market.KindInstrument, market.KindStatus, market.KindFunding, market.KindLiquidation:
+		return 0 // things that happen now and then
+	}
+	hours := map[int64]bool{}
+	first, last := market.NoTime, market.NoTime
+	for _, f := range t.Files {
+		if first == market.NoTime || f.First < first {
+			first = f.First
+		}
+		last = max(last, f.Last)
+		if f.Last-f.First > 366*market.Day {
+			return 0
+		}
+		for h := market.FloorDiv(f.First, market.Hour); h <= market.FloorDiv(f.Last, market.Hour); h++ {
+			hours[h] = true
+		}
+	}
+	for h := market.FloorDiv(max(first, r.From), market.Hour); h*market.Hour < min(last, r.To); h++ {
+		if !hours[h] {
+			n++
+		}
+	}
+	return n
+}
+
+// digest is a name made of parts, 64 hexadecimal digits.
+func digest(what string, parts ...string) string {
+	h := sha256.New()
+	for _, s := range append([]string{"tidemark backfill", what}, parts...) {
+		_, _ = io.WriteString(h, strconv.Itoa(len(s))+":"+s)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
