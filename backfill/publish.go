@@ -1,0 +1,168 @@
+package backfill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/lake"
+	lakefile "github.com/pinova-group/tidemark/lake/file"
+)
+
+// announce notes in each table that the publication begins. From then on nothing staged
+// changes, so that whoever goes on publishes the same rows by the same name.
+func (b *Backfill) announce(ctx context.Context, states []*staged) error {
+	for i, t := range b.tables {
+		states[i].At = states[0].At
+		states[i].Publish = b.Plan.Publication
+		text, err := states[i].text()
+		if err != nil {
+			return err
+		}
+		key := propertyOf(b.Plan.stage)
+		if b.tables[i], err = t.UpdateProperty(ctx, key, func(_ *lake.Table, was string) (string, error) {
+			if was == "" {
+				return "", b.held("it has published")
+			}
+			return text, nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish replaces the rows of the range by those that are staged, and takes the stage away.
+func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, id lake.CommitID) error {
+	pub := lake.Publication{ID: id, At: states[0].At, Who: b.env.Who, Known: []lake.CommitID{}}
+	pub.Reason = "tidemark backfill --as " + b.Plan.As
+	for _, d := range b.all {
+		pub.Known = append(pub.Known, d.ID)
+	}
+	note, err := json.Marshal(map[string]any{"from": b.Plan.From, "to": b.Plan.To, "as": b.Plan.As, "symbols": b.Plan.Symbols, "inputs": b.Plan.Inputs, "tasks": len(states[0].Tasks)})
+	if err != nil {
+		return err
+	}
+	pub.Inputs = string(note)
+	rep.Views = nil
+	for i, t := range b.tables {
+		files, err := stagedFiles(ctx, t, b.Plan.stage, states[i])
+		if err != nil {
+			return err
+		}
+		vr := ViewReport{Table: t.Name()}
+		var list []lake.DataFile
+		for _, k := range states[i].Tasks {
+			vr.Rows, vr.Warmup, vr.Partial = vr.Rows+k.Rows, vr.Warmup+k.Warmup, vr.Partial+k.Partial
+			list = append(list, files[k.Commit]...)
+		}
+		rep.Views = append(rep.Views, vr)
+		r := lake.Replacement{Table: t.Name(), From: b.Plan.From, To: b.Plan.To, Rows: func(yield func(*lakefile.Batch) error) error {
+			for _, f := range list {
+				if err := t.ReadFile(ctx, f, yield); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+		if b.req.Symbols != nil {
+			if r.Entities, err = b.entities(ctx, t, list); err != nil {
+				return err
+			}
+		}
+		pub.Views = append(pub.Views, r)
+	}
+	done, err := b.env.Lake.Publish(ctx, pub)
+	if errors.Is(err, lake.ErrRaced) {
+		return &fault.Error{Code: "backfill_raced", Message: "another publication has replaced rows of the range meanwhile", Where: strings.Join(b.req.Views, ", "), Exit: fault.ExitHeld,
+			Remedy: "look at it with tidemark lake publications, then run the command again: what was computed is kept", Cause: err}
+	}
+	if err != nil {
+		return err
+	}
+	rep.Published = done
+	return b.clean(ctx)
+}
+
+// clean takes away the branches and what was noted with them.
+func (b *Backfill) clean(ctx context.Context) error {
+	for _, t := range b.tables {
+		if t == nil {
+			continue
+		}
+		if _, err := t.DropBranch(ctx, branchOf(b.Plan.stage), propertyOf(b.Plan.stage)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Discard takes away what an earlier run of the same backfill left, finished tasks included;
+// not what it has begun to publish.
+func (b *Backfill) Discard(ctx context.Context) error {
+	for _, t := range b.tables {
+		if t == nil {
+			continue
+		}
+		if s, err := readStaged(t, b.Plan.stage); err != nil || s != nil && s.Publish != "" {
+			return err
+		}
+	}
+	return b.clean(ctx)
+}
+
+// entities lists those of the wanted symbols that have rows in the range, new or old.
+func (b *Backfill) entities(ctx context.Context, t *lake.Table, files []lake.DataFile) ([][]string, error) {
+	cols, err := t.Columns()
+	if err != nil {
+		return nil, err
+	}
+	n := slices.IndexFunc(cols, func(c lakefile.Column) bool { return c.Type != lakefile.String })
+	seen := map[string]bool{}
+	out := [][]string{}
+	collect := func(batch *lakefile.Batch) error {
+		for i := range batch.N {
+			var e []string
+			for c := range n {
+				e = append(e, string(batch.Cols[c].Text(i)))
+			}
+			if k := strings.Join(e, "\x00"); !seen[k] {
+				seen[k] = true
+				out = append(out, e)
+			}
+		}
+		return nil
+	}
+	for _, f := range files {
+		if err := t.ReadFile(ctx, f, collect); err != nil {
+			return nil, err
+		}
+	}
+	var names []string
+	for _, c := range cols[:n] {
+		names = append(names, c.Name)
+	}
+	sc, err := t.Scan(ctx, lake.Query{From: b.Plan.From, To: b.Plan.To, Where: map[string][]string{"symbol": b.req.Symbols}, Columns: names})
+	if err != nil {
+		return nil, err
+	}
+	defer sc.Close()
+	for {
+		batch, err := sc.Next()
+		if err != nil {
+			return nil, err
+		}
+		if batch == nil {
+			break
+		}
+		if err := collect(batch); err != nil {
+			return nil, err
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return slices.Compare(out[i], out[j]) < 0 })
+	return out, nil
+}
