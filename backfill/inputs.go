@@ -49,6 +49,21 @@ func (v *Views) Output(name string) (int, error) {
 	return 0, fault.Usage("view_unknown", fmt.Sprintf("no view is called %q in these specs", name), fault.DidYouMean(name, names))
 }
 
+// Named are the views that Load was given, by their names: not those that they read.
+func (v *Views) Named(args []string) ([]string, error) {
+	parsed, _, _, err := run.Load(args)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, s := range parsed {
+		if s.Kind == nil {
+			names = append(names, s.View.Text)
+		}
+	}
+	return names, nil
+}
+
 // bySymbol reports whether rows of all views depend on events of their own symbol alone, so
 // that no other symbol need be read for them.
 func (v *Views) bySymbol() bool {

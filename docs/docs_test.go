@@ -57,14 +57,18 @@ func pageBlocks(t *testing.T, path string) []block {
 	return out
 }
 
-// pages are the language reference and the how-to pages.
+// pages are the language reference, the how-to pages and the runbooks.
 func pages(t *testing.T) []string {
 	t.Helper()
 	list, err := filepath.Glob("how-to/*.md")
 	if err != nil || len(list) < 3 {
 		t.Fatalf("found how-to pages %v: %v", list, err)
 	}
-	return append([]string{"language.md", "lake.md"}, list...)
+	runbooks, err := filepath.Glob("runbooks/*.md")
+	if err != nil || len(runbooks) == 0 {
+		t.Fatalf("found runbooks %v: %v", runbooks, err)
+	}
+	return append(append([]string{"language.md", "lake.md"}, list...), runbooks...)
 }
 
 var viewName = regexp.MustCompile(`(?m)^(?:view|kind): (\S+)`)

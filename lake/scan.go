@@ -36,7 +36,9 @@ type Query struct {
 	From, To int64     // the row's time, the first number of the sort order, is in [From, To), µs; both 0: all
 	// Where has words for strings of the sort order and of the partition; a column that
 	// is missing has any.
-	Where   map[string][]string
+	Where map[string][]string
+	// Late leaves out files of event tables that have no late rows; the other rows of those that have come, too.
+	Late    bool
 	Columns []string // names, nil for all
 	Memory  int64    // bytes of decoded rows, 0 for DefaultScanMemory
 	Workers int      // files decoded at once, 0 for one a CPU
@@ -323,6 +325,9 @@ func (s *Scan) planFiles(ctx context.Context, t *Table, q *Query, snap int64) er
 	}
 	for _, name := range slices.Sorted(keysOf(q.Where)) {
 		filter = iceberg.NewAnd(filter, iceberg.IsIn(iceberg.Reference(name), q.Where[name]...))
+	}
+	if q.Late {
+		filter = iceberg.NewAnd(filter, iceberg.EqualTo(iceberg.Reference("late"), true))
 	}
 	s.plan.Filter = filter.String()
 	tasks, err := t.inner.Scan(table.WithSnapshotID(snap), table.WithRowFilter(filter)).PlanFiles(ctx)

@@ -32,6 +32,7 @@ Inspect
   tidemark spec show trade_bars_1m              columns, types, lookback of a view
   tidemark explain trade_bars_1m TIME --input FILE  where a number comes from
   tidemark spec graph trade_bars_1h -o plan.svg     draw the plan
+  tidemark dirty --lake DIR                     rows of views that late events have made stale
 Administer
   tidemark completion bash                      completion for bash, zsh, fish, powershell
   tidemark version                              version, commit, engine semantics
@@ -105,7 +106,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	add("try", newDemoCmd(a))
 	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(), newLakeCmd(a), newBackfillCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newSinkCmd(a), newReadCmd(a), newBrokerCmd(a))
-	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a))
+	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a), newDirtyCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpPages()...)
 	root.SetHelpCommand(newHelpCmd())

@@ -74,7 +74,7 @@ func TestOf_Merges(t *testing.T) {
 	v := []stale.Rows{{Key: key, Ranges: []stale.Range{{From: day, To: day + 2*mins}, {From: day + 10*mins, To: day + 11*mins}}}}
 	w := []stale.Rows{
 		{Key: stale.Key{Base: "BTC"}, Ranges: []stale.Range{{From: day + 90*sec, To: day + 390*sec + 1}}},
-		{Key: key, Ranges: []stale.Range{{From: day, To: day + 90*sec}, {From: day + 10*mins, To: day + 11*mins}}},
+		{Key: key, Ranges: []stale.Range{{From: day + mins - 1, To: day + 90*sec}, {From: day + 11*mins - 1, To: day + 11*mins}}}, // rows of v are at the ends of windows
 	}
 	if !reflect.DeepEqual(got, [][]stale.Rows{v, w}) {
 		t.Errorf("%v, want %v and %v", got, v, w)
@@ -85,8 +85,21 @@ func TestOf_Merges(t *testing.T) {
 	if got := rows(stale.Change{Kind: market.KindTrade, From: day, To: day}); got[0] != nil {
 		t.Errorf("an empty range, and %v is stale", got)
 	}
-	if got := stale.Clip(v[0].Ranges, day+mins, day+10*mins); !reflect.DeepEqual(got, []stale.Range{{From: day + mins, To: day + 2*mins}}) {
-		t.Errorf("clipped: %v", got)
+	all := func(from, to int64) []stale.Rows { return []stale.Rows{{Ranges: []stale.Range{{From: from, To: to}}}} }
+	if got := stale.Intersect(v, all(day+mins, day+10*mins)); !reflect.DeepEqual(got, []stale.Rows{{Key: key, Ranges: []stale.Range{{From: day + mins, To: day + 2*mins}}}}) {
+		t.Errorf("intersected: %v", got)
+	}
+	if got := stale.Intersect(v, []stale.Rows{{Key: stale.Key{Base: "ETH"}, Ranges: v[0].Ranges}}); got != nil {
+		t.Errorf("of other entities: %v", got)
+	}
+	if got := stale.Subtract(v, all(day-mins, day+10*mins)); !reflect.DeepEqual(got, []stale.Rows{{Key: key, Ranges: v[0].Ranges[1:]}}) {
+		t.Errorf("subtracted: %v", got)
+	}
+	if got := stale.Subtract(all(day, day+mins), v); !reflect.DeepEqual(got, all(day, day+mins)) {
+		t.Errorf("some entities subtracted from all: %v", got)
+	}
+	if got := stale.Union(v, all(day, day+mins), v); !reflect.DeepEqual(got, []stale.Rows{all(day, day+mins)[0], {Key: key, Ranges: []stale.Range{{From: day + mins, To: day + 2*mins}, v[0].Ranges[1]}}}) {
+		t.Errorf("united: %v", got)
 	}
 }
 

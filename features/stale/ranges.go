@@ -54,12 +54,60 @@ func subtract(a, b []Range) []Range {
 	return out
 }
 
-// Clip is the part of ranges, in order, that lies in [from, to).
-func Clip(rs []Range, from, to int64) []Range {
+// intersect is what two merged lists have in common.
+func intersect(a, b []Range) []Range {
 	var out []Range
-	for _, r := range rs {
-		if r.From, r.To = max(r.From, from), min(r.To, to); r.From < r.To {
+	for i, k := 0, 0; i < len(a) && k < len(b); {
+		if r := (Range{max(a[i].From, b[k].From), min(a[i].To, b[k].To)}); r.From < r.To {
 			out = append(out, r)
+		}
+		if a[i].To < b[k].To {
+			i++
+		} else {
+			k++
+		}
+	}
+	return out
+}
+
+// Union is the rows of several lists, each once.
+func Union(lists ...[]Rows) []Rows {
+	s := set{}
+	for _, l := range lists {
+		for _, r := range l {
+			s.add(r.Key, r.Ranges...)
+		}
+	}
+	s.tidy()
+	return s.disjoint()
+}
+
+// Intersect is the rows that are in both lists.
+func Intersect(a, b []Rows) []Rows {
+	s := set{}
+	for _, x := range a {
+		for _, y := range b {
+			if k, ok := x.Key.common(y.Key); ok {
+				s.add(k, intersect(x.Ranges, y.Ranges)...)
+			}
+		}
+	}
+	s.tidy()
+	return s.disjoint()
+}
+
+// Subtract is a without the rows of b. Where b has only some of the entities that one of a
+// stands for, they stay: a list has no words for all but some.
+func Subtract(a, b []Rows) []Rows {
+	var out []Rows
+	for _, x := range a {
+		for _, y := range b {
+			if y.Key.Covers(x.Key) {
+				x.Ranges = subtract(x.Ranges, y.Ranges)
+			}
+		}
+		if len(x.Ranges) > 0 {
+			out = append(out, x)
 		}
 	}
 	return out

@@ -31,8 +31,8 @@ func KeyOf(feed string, in market.Instrument) Key {
 	return Key{feed, in.Exchange, in.Venue.String(), in.Symbol, in.Base, in.Quote}
 }
 
-// columns of a Key in the order of its fields.
-var columns = []string{"feed", "exchange", "market", "symbol", "base", "quote"}
+// Columns are those of a Key in the order of its fields.
+var Columns = []string{"feed", "exchange", "market", "symbol", "base", "quote"}
 
 func (k *Key) field(column string) *string {
 	switch column {
@@ -84,7 +84,7 @@ func (k Key) only(names []string) Key {
 
 // Covers reports whether all entities of o are among those of k.
 func (k Key) Covers(o Key) bool {
-	for _, c := range columns {
+	for _, c := range Columns {
 		if x := k.Get(c); x != "" && x != o.Get(c) {
 			return false
 		}
@@ -92,20 +92,35 @@ func (k Key) Covers(o Key) bool {
 	return true
 }
 
-// Has reports whether an entity, given by the values of its columns, is among those of k.
-func (k Key) Has(by, entity []string) bool {
-	var o Key
+// EntityKey is the key of one entity, given by the values of its columns.
+func EntityKey(by, entity []string) Key {
+	var k Key
 	for i, c := range by {
-		if p := o.field(c); p != nil {
+		if p := k.field(c); p != nil {
 			*p = entity[i]
 		}
 	}
-	o = o.only(by)
-	return k.Covers(o)
+	return k.only(by)
+}
+
+// Has reports whether an entity, given by the values of its columns, is among those of k.
+func (k Key) Has(by, entity []string) bool { return k.Covers(EntityKey(by, entity)) }
+
+// common is the key of the entities that two have in common, false when there are none.
+func (k Key) common(o Key) (Key, bool) {
+	for _, c := range Columns {
+		switch x, p := o.Get(c), k.field(c); {
+		case *p == "":
+			*p = x
+		case x != "" && x != *p:
+			return Key{}, false
+		}
+	}
+	return k, true
 }
 
 func (k Key) compare(o Key) int {
-	for _, c := range columns {
+	for _, c := range Columns {
 		if x := strings.Compare(k.Get(c), o.Get(c)); x != 0 {
 			return x
 		}
@@ -116,7 +131,7 @@ func (k Key) compare(o Key) int {
 // String names what is known of the entities: "exchange=binance symbol=BTC-USDT", or "all".
 func (k Key) String() string {
 	var parts []string
-	for _, c := range columns {
+	for _, c := range Columns {
 		if x := k.Get(c); x != "" && (k.Symbol == "" || c != "base" && c != "quote") {
 			parts = append(parts, c+"="+x)
 		}
@@ -182,7 +197,7 @@ func (s set) disjoint() []Rows {
 	}
 	slices.SortFunc(keys, Key.compare)
 	known := func(k Key) (n int) {
-		for _, c := range columns {
+		for _, c := range Columns {
 			if k.Get(c) != "" {
 				n++
 			}
@@ -259,6 +274,22 @@ func (c *closure) view(v *lang.View) *state {
 	return st
 }
 
+// times is the row_ts that stale rows of a view can have: of a tumbling window it is the last
+// instant.
+func (c *closure) times(v *lang.View) set {
+	rows := c.view(v).rows
+	if v.Window.Kind != lang.Tumbling {
+		return rows
+	}
+	out := set{}
+	for k, rs := range rows {
+		for _, r := range rs {
+			out.add(k, Range{r.From + v.Window.Width - 1, r.To})
+		}
+	}
+	return out
+}
+
 // input is the input rows of a view that changed, or that found other rows to join, by
 // entities of the view.
 func (c *closure) input(v *lang.View) set {
@@ -278,7 +309,7 @@ func (c *closure) input(v *lang.View) set {
 	case v.Union != nil:
 		for i, u := range v.Union {
 			if u.View != nil {
-				take(c.view(u.View).rows, i, 0)
+				take(c.times(u.View), i, 0)
 			} else {
 				take(c.events[u.Kind], i, 0)
 			}
@@ -286,7 +317,7 @@ func (c *closure) input(v *lang.View) set {
 	case v.Rollup:
 		take(c.view(v.Parent).folded, 0, 0)
 	case v.Parent != nil:
-		take(c.view(v.Parent).rows, 0, 0)
+		take(c.times(v.Parent), 0, 0)
 	default:
 		keep := int64(0)
 		if readsBook(v) {
@@ -308,7 +339,7 @@ func (c *closure) input(v *lang.View) set {
 func (c *closure) matches(j *lang.TypedJoin) set {
 	from := c.events[j.Kind]
 	if j.View != nil {
-		from = c.view(j.View).rows
+		from = c.times(j.View)
 	}
 	out := set{}
 	for k, rs := range from {
@@ -344,7 +375,7 @@ func (c *closure) ticks(v *lang.View, w *windows, st *state) {
 	if v.Window.Clock == nil {
 		return
 	}
-	for k, rs := range c.view(v.Window.Clock).rows {
+	for k, rs := range c.times(v.Window.Clock) {
 		for _, r := range rs {
 			r.To = w.boundary(r.To)
 			st.rows.add(k.only(v.By), r)
