@@ -173,14 +173,27 @@ func (r *reading) locate(ctx context.Context) error {
 			}
 		}
 	}
+	own := func(t *table) error {
+		slices.SortFunc(t.slots, func(a, b *slot) int { return comparePlaces(a.at, b.at) })
+		// Ends are asked for again where an older sink has committed since.
+		return r.own(ctx, t, spans, func() (map[place]bounds, error) { return r.spans(ctx, adm, have) })
+	}
+	// Who has the first table last is the newest of several that begin at the same time.
+	if err := own(r.tables[0]); err != nil {
+		return err
+	}
 	var g errgroup.Group
 	g.SetLimit(commitsAtOnce)
-	for _, t := range r.tables {
-		slices.SortFunc(t.slots, func(a, b *slot) int { return comparePlaces(a.at, b.at) })
-		g.Go(func() error { return r.own(ctx, t, spans) })
+	for _, t := range r.tables[1:] {
+		g.Go(func() error { return own(t) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	if mine, err := r.newest(ctx); err != nil {
+		return err
+	} else if !mine {
+		return fmt.Errorf("table %s: %w", r.tables[0].name, ErrTaken)
 	}
 	for _, in := range r.inputs {
 		in.next = in.slots[0].next
@@ -261,15 +274,13 @@ func (r *reading) spans(ctx context.Context, adm *kadm.Client, have described) (
 			out[at], ends[at] = bounds{a.Offset, b.Offset}, b.Offset
 		}
 	}
-	if r.ends == nil {
-		r.ends = ends
-	}
+	r.once.Do(func() { r.ends = ends })
 	return out, nil
 }
 
 // own makes this sink the one that writes a table, in a commit that is pinned on the offsets from which it
 // goes on: whatever an older sink has under way, or a commit of unknown outcome, cannot land after it.
-func (r *reading) own(ctx context.Context, t *table, spans map[place]bounds) error {
+func (r *reading) own(ctx context.Context, t *table, spans map[place]bounds, again func() (map[place]bounds, error)) error {
 	var err error
 	if t.lake, t.cols, err = t.open(ctx); err != nil {
 		return err
@@ -278,6 +289,13 @@ func (r *reading) own(ctx context.Context, t *table, spans map[place]bounds) err
 	done, err := t.lake.Commit(ctx, lake.Main, lake.NewCommitID(), func(_ context.Context, base lake.Base) (*lake.Change, error) {
 		n = notes{}
 		at, forget, err := r.positions(t, base.Offsets, spans, &n)
+		if errors.Is(err, errBeyond) {
+			if spans, err = again(); err != nil {
+				return nil, err
+			}
+			n = notes{}
+			at, forget, err = r.positions(t, base.Offsets, spans, &n)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -305,6 +323,8 @@ func (r *reading) own(ctx context.Context, t *table, spans map[place]bounds) err
 	t.filling, err = t.newBatch()
 	return err
 }
+
+var errBeyond = errors.New("the table stands beyond the end of the topic")
 
 // positions are where the partitions of a table are read on from: where it stands, or at their
 // beginnings. They go into the slots. forget are topics that begin anew.
@@ -338,7 +358,7 @@ func (r *reading) positions(t *table, stand lake.Offsets, spans map[place]bounds
 			return nil, nil, lost(t.name, lostRange{name, sl.at.n, sl.next, span.start})
 		case sl.next > span.end:
 			return nil, nil, &fault.Error{Code: "offsets_beyond", Message: fmt.Sprintf("the table stands at offset %d of %s/%d, which ends at %d", sl.next, name, sl.at.n, span.end),
-				Where: t.name, Exit: fault.ExitFailed, Remedy: "the topic has lost records that the table has, or the broker is another one: find out which before --accept " + name + " reads it from its beginning"}
+				Where: t.name, Exit: fault.ExitFailed, Cause: errBeyond, Remedy: "the topic has lost records that the table has, or the broker is another one: find out which before --accept " + name + " reads it from its beginning"}
 		}
 		sl.committed = sl.next
 		out = append(out, lake.Position{Cluster: r.cluster, Topic: name, TopicID: sl.topicID, Partition: sl.at.n, Next: sl.next})
@@ -382,6 +402,16 @@ func (r *reading) outOfRange(ctx context.Context, name string, n int32, cause er
 		return fmt.Errorf("read %s/%d: %w", name, n, cause)
 	}
 	return lost(r.topics[name].tables[0].name, lostRange{name, n, in.next, o.Offset})
+}
+
+// newest reports whether this sink still has the first of its tables.
+func (r *reading) newest(ctx context.Context) (bool, error) {
+	t, err := r.tables[0].lake.Reload(ctx)
+	if err != nil {
+		return false, err
+	}
+	base, err := t.Base()
+	return base.Owner == string(r.owner), err
 }
 
 // watch ends the session when a topic is not what it was: the next one finds out what that means.

@@ -61,11 +61,17 @@ const (
 	watchEvery         = 10 * time.Second
 	quietCommits       = 10 // times CommitEvery until offsets alone are worth a commit
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
+	maxTries           = 5 // of the files of a commit
+	contestTime        = time.Minute
+	maxContests        = 3 // with another sink, each within contestTime
 	maxFailures        = 5 // sessions in a row, of a sink that ends by itself
 )
 
 // ErrTaken says that a newer sink has one of the tables.
 var ErrTaken = errors.New("another sink has the table")
+
+// errContest says that another sink has a table, and that it is not the newer one of the two.
+var errContest = errors.New("another sink that is older took the table")
 
 // errMoved says that rows of a commit have come into the table otherwise since they were looked for.
 var errMoved = errors.New("somebody else has added some of the same events meanwhile")
@@ -77,6 +83,7 @@ type Sink struct {
 
 	mu     sync.Mutex
 	status Status
+	once   sync.Once
 	ends   map[place]int64 // where topics ended when the sink began
 
 	// ignoreOffsets is what a test takes away, to see that it finds what comes of it.
@@ -107,7 +114,7 @@ func New(c Config) *Sink {
 // point in going on. What may pass is tried again, from where the tables stand.
 func (s *Sink) Run(ctx context.Context) error {
 	defer s.note(func(st *Status) { st.State = Ended })
-	wait, failures := minRetry, 0
+	wait, failures, contests := minRetry, 0, 0
 	for {
 		began, commits := s.Now(), s.commits()
 		err := s.session(ctx)
@@ -116,10 +123,15 @@ func (s *Sink) Run(ctx context.Context) error {
 			return nil
 		case final(err):
 			return err
+		case errors.Is(err, errContest) && contests >= maxContests:
+			return err
 		case ctx.Err() != nil:
 			return fmt.Errorf("asked to end, the sink could not commit what it had; it is read again: %w", err)
 		case s.commits() > commits, s.Now().Sub(began) > maxRetry:
 			wait, failures = minRetry, 0
+		}
+		if contests++; !errors.Is(err, errContest) || s.Now().Sub(began) > contestTime {
+			contests = 0
 		}
 		if failures++; s.UntilCaughtUp && failures >= maxFailures {
 			return err
@@ -142,6 +154,9 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // final reports whether the next session would end as this one did.
 func final(err error) bool {
+	if errors.Is(err, errContest) {
+		return false
+	}
 	for _, e := range []error{
 		ErrTaken, lake.ErrBackwards, kerr.TopicAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.ClusterAuthorizationFailed,
 	} {
@@ -174,9 +189,21 @@ func (s *Sink) session(ctx context.Context) error {
 			return r.finish()
 		}
 		if err := r.cycle(watch); err != nil {
-			return err
+			return r.contested(err)
 		}
 	}
+}
+
+// contested looks who is the newer one of two sinks that want a table. One that was stopped while it took
+// its tables, and goes on when another has some of them, is not: it finds that out by itself and ends.
+func (r *reading) contested(err error) error {
+	if !errors.Is(err, ErrTaken) {
+		return err
+	}
+	if mine, lerr := r.newest(r.work); lerr == nil && !mine {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errContest, err)
 }
 
 // reading is a session: inputs, and the tables that they fill.

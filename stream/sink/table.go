@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"runtime"
 	"time"
@@ -181,12 +182,25 @@ func (b *batch) position(t *table, cluster string) {
 
 // commit makes files of the rows and commits them with the offsets.
 func (b *batch) commit(ctx context.Context, s *Sink) error {
-	files, err := b.rows.Finish(ctx)
+	var err error
+	for try := range maxTries {
+		if b.files, err = b.rows.Finish(ctx); err == nil || ctx.Err() != nil {
+			break
+		}
+		s.Log.Warn("a file was not written", slog.Int("try", try+1), slog.Any("error", err))
+		sleep(ctx, minRetry<<try)
+	}
 	if err != nil {
 		return err
 	}
-	b.files = files
-	ch := lake.Change{Add: files, Offsets: b.to, From: b.from, ValidThrough: b.valid, Inputs: b.notes.text()}
+	n := int64(0)
+	for i := range b.files {
+		n += b.files[i].Info.Rows
+	}
+	if n != b.n {
+		return fmt.Errorf("table %s: BUG: %d rows are in files, of %d", b.t.name, n, b.n)
+	}
+	ch := lake.Change{Add: b.files, Offsets: b.to, From: b.from, ValidThrough: b.valid, Inputs: b.notes.text()}
 	if s.ignoreOffsets {
 		ch.Offsets, ch.From = nil, nil
 	}
