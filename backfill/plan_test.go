@@ -1,0 +1,184 @@
+package backfill
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/lake"
+	"github.com/pinova-group/tidemark/market"
+)
+
+const day0 = 20_000 * market.Day
+
+// inputsOf makes tables of one file an hour, out of nothing.
+func inputsOf(t *testing.T, v *Views, from, to int64, rows int64) *Inputs {
+	t.Helper()
+	in := &Inputs{Views: v, Last: market.NoTime, Sealed: market.NoTime}
+	for _, input := range v.Plan.Inputs() {
+		tab := Table{Name: "processed." + input.Name, Snapshot: 7, input: input}
+		for h := from; h < to; h += market.Hour {
+			tab.Files = append(tab.Files, File{Path: input.Name + market.FormatTime(h), Rows: rows, Bytes: rows * 10, First: h, Last: h + market.Hour - 1})
+		}
+		in.Tables = append(in.Tables, tab)
+	}
+	in.Last = to - 1
+	return in
+}
+
+func mustLoad(t *testing.T, views ...string) *Views {
+	t.Helper()
+	v, err := Load(views, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestCut_CoversTheRangeOnce(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 2000 {
+		from := day0 + r.Int64N(market.Day)
+		rg := Range{from, from + 1 + r.Int64N(400*market.Day)}
+		lookback, rows := r.Int64N(10*market.Day), r.Int64N(1<<34)
+		s := step(rg, lookback, rows)
+		parts := cut(rg, s)
+		at := rg.From
+		for _, p := range parts {
+			if p.From != at || p.To <= p.From || p.To != rg.To && p.To%s != 0 {
+				t.Fatalf("%+v cut by %d: %+v", rg, s, p)
+			}
+			at = p.To
+		}
+		if at != rg.To || len(parts) > maxTasks {
+			t.Fatalf("%+v cut by %d: %d parts up to %d", rg, s, len(parts), at)
+		}
+		if len(parts) > 2 && (s < lookback || rows/int64(len(parts)) < taskRows/4) {
+			t.Fatalf("%+v with lookback %d and %d rows: steps of %d", rg, lookback, rows, s)
+		}
+	}
+}
+
+// The plan names what is read, and its tasks what their rows depend on and nothing else.
+func TestPlan_TasksAndTheirNames(t *testing.T) {
+	v := mustLoad(t, "trade_bars_1m")
+	in := inputsOf(t, v, day0, day0+24*market.Hour, 1000)
+	req := Request{Views: []string{"trade_bars_1m"}, Range: Range{day0 + 2*market.Hour, day0 + 6*market.Hour}, Step: market.Hour}
+	states := []tableState{{}}
+	p, err := in.plan(req, states)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A minute of lookback: a task reads its hour and a sixtieth of the one before.
+	if len(p.Tasks) != 4 || p.Tasks[1].Files != 2 || p.Tasks[1].Rows != 1017 || p.Inputs[0].Files != 5 || p.Rows != 4068 || p.Finished != 0 || p.Nothing != "" {
+		t.Errorf("%+v", p)
+	}
+	if p.Again < 0.016 || p.Again > 0.018 {
+		t.Errorf("read again: %v", p.Again)
+	}
+	keys := func(in *Inputs) (out []string) {
+		p, err := in.plan(req, states)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range p.Tasks {
+			out = append(out, k.key)
+		}
+		return append(out, p.Publication)
+	}
+	was := keys(in)
+	differ := func(what string, want ...int) {
+		t.Helper()
+		var got []int
+		for i, k := range keys(in) {
+			if k != was[i] {
+				got = append(got, i)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: tasks %v have other names, want %v", what, got, want)
+		}
+	}
+	tab := &in.Tables[0]
+	tab.Snapshot = 8
+	tab.Files = append(tab.Files, File{Path: "new", Rows: 10, First: day0 + 25*market.Hour, Last: day0 + 26*market.Hour})
+	in.Last = day0 + 26*market.Hour
+	differ("rows at the end")
+	tab.Files = append(tab.Files, File{Path: "late", Rows: 1, First: day0 + 3*market.Hour + market.Minute, Last: day0 + 3*market.Hour + market.Minute})
+	differ("a late row", 1, 4)
+	tab.Files[len(tab.Files)-1] = File{Path: "late", Rows: 1, First: day0 + 4*market.Hour - market.Second, Last: day0 + 4*market.Hour - market.Second}
+	differ("a late row in the lookback of the next", 1, 2, 4)
+	if text := strings.Join(p.Notes, "\n"); text != "" {
+		t.Errorf("notes: %s", text)
+	}
+}
+
+// A publication is found again, unless it was undone, its rows were replaced, or its table is
+// another one.
+func TestPlan_FindsItsPublication(t *testing.T) {
+	v := mustLoad(t, "trade_bars_1m")
+	in := inputsOf(t, v, day0, day0+24*market.Hour, 1000)
+	req := Request{Views: []string{"trade_bars_1m"}, Range: Range{day0 + 2*market.Hour, day0 + 6*market.Hour}}
+	plan := func(uuid string, pubs ...lake.Published) *Plan {
+		p, err := in.plan(req, []tableState{{exists: true, uuid: uuid, published: pubs}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := plan("a")
+	ours := lake.Published{ID: lake.CommitID(first.Publication), Table: first.Views[0].Table, From: req.From, To: req.To, At: 5}
+	if p := plan("a", ours); p.Nothing == "" || p.Publication != first.Publication {
+		t.Errorf("published: %+v", p)
+	}
+	undo := ours
+	undo.ID, undo.Undoes, undo.At = "u", ours.ID, 6
+	over, beside := ours, ours
+	over.ID, over.From, over.At = "o", req.To-1, 7
+	beside.ID, beside.From, beside.To = "b", req.To, req.To+5
+	for what, p := range map[string]*Plan{"undone": plan("a", ours, undo), "replaced": plan("a", ours, over), "another table": plan("b", ours)} {
+		if p.Nothing != "" || p.Publication == first.Publication {
+			t.Errorf("%s: %+v", what, p)
+		}
+	}
+	if p := plan("a", ours, beside); p.Nothing == "" {
+		t.Errorf("another range was published: %+v", p)
+	}
+}
+
+// Live tables count as far as they are sealed; what is missing is told.
+func TestPlan_SealedHolesAndHistory(t *testing.T) {
+	v := mustLoad(t, "vwap_5m")
+	in := inputsOf(t, v, day0, day0+24*market.Hour, 1000)
+	in.Tables[0].Files = slices.Delete(in.Tables[0].Files, 3, 6)
+	open := Request{Views: []string{"vwap_5m"}, Range: Range{market.NoTime, market.NoTime}}
+	p, err := in.plan(open, []tableState{{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(p.Notes, "\n")
+	if p.From != day0 || p.To != day0+24*market.Hour || !strings.Contains(text, "3 of the hours") || !strings.Contains(text, "know less") {
+		t.Errorf("%d to %d: %s", p.From, p.To, text)
+	}
+	past := open
+	past.From, past.To = day0+20*market.Hour, day0+30*market.Hour
+	if p, err = in.plan(past, []tableState{{}}); err != nil || !strings.Contains(strings.Join(p.Notes, "\n"), "events end") {
+		t.Errorf("%v: %v", err, p)
+	}
+	in.Sealed = day0 + 23*market.Hour
+	if p, err = in.plan(open, []tableState{{}}); err != nil || p.To != in.Sealed {
+		t.Errorf("%v: %v", err, p)
+	}
+	refused := func(what string, req Request, s tableState) {
+		t.Helper()
+		_, err := in.plan(req, []tableState{s})
+		if f, ok := errors.AsType[*fault.Error](err); !ok || f.Code != "not_sealed" || !strings.Contains(f.Remedy, "--to") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused("input", past, tableState{})
+	refused("table", open, tableState{exists: true, through: day0 + 22*market.Hour})
+}

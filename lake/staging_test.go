@@ -1,0 +1,142 @@
+package lake_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pinova-group/tidemark/lake"
+	"github.com/pinova-group/tidemark/lake/file"
+)
+
+// stage appends rows to a branch.
+func stage(t *testing.T, tab *lake.Table, branch string, rows []bar, props map[string]string) {
+	t.Helper()
+	id := lake.NewCommitID()
+	out, err := tab.NewRows(id, nil, nil, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Append(t.Context(), batch(rows), nil); err != nil {
+		t.Fatal(err)
+	}
+	files, err := out.Finish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tab.Commit(t.Context(), branch, id, func(context.Context, lake.Base) (*lake.Change, error) {
+		return &lake.Change{Add: files, Properties: props}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A branch that is dropped takes its snapshots and its properties with it; main and what
+// else leads to a snapshot stay.
+func TestDropBranch_LeavesNothingButFiles(t *testing.T) {
+	l := open(t, t.TempDir(), nil)
+	tab, err := l.Create(t.Context(), bars, barsDefinition())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage(t, tab, "first", bulk([]string{"A"}, 0, 5, 1), map[string]string{"tidemark.note": "x"}) // before main has a row
+	stage(t, tab, lake.Main, bulk([]string{"A"}, 0, 10, 1), nil)
+	stage(t, tab, "second", bulk([]string{"B"}, 0, 5, 1), nil)
+	stage(t, tab, "second", bulk([]string{"B"}, 5, 9, 1), map[string]string{"tidemark.other": "y"})
+	stage(t, tab, lake.Main, bulk([]string{"A"}, 10, 20, 1), nil)
+	now := reload(t, tab)
+	if now.Property("tidemark.note") != "x" || now.Property("tidemark.other") != "y" {
+		t.Fatalf("properties %v", now.Properties())
+	}
+	head, ok := now.Head("second")
+	if !ok {
+		t.Fatal("no branch")
+	}
+	rows := map[string]int{}
+	files, err := now.Files(t.Context(), head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if err := now.ReadFile(t.Context(), f, func(b *file.Batch) error {
+			for i := range b.N {
+				rows[string(b.Cols[1].Text(i))]++
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rows["A"] != 10 || rows["B"] != 9 {
+		t.Errorf("rows of the branch: %v", rows)
+	}
+	for range 2 { // a second time there is nothing to do
+		for branch, key := range map[string]string{"first": "tidemark.note", "second": "tidemark.other"} {
+			if _, err := now.DropBranch(t.Context(), branch, key, "tidemark.nobody"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	now = reload(t, tab)
+	snaps, err := now.Snapshots()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(snaps) != 2 || len(now.Refs()) != 1 || now.Property("tidemark.note")+now.Property("tidemark.other") != "" {
+		t.Errorf("%d snapshots, refs %v, properties %v", len(snaps), now.Refs(), now.Properties())
+	}
+	if got := dump(t, l, bars); len(got) != 20 {
+		t.Errorf("main has %d rows", len(got))
+	}
+	if _, err := now.DropBranch(t.Context(), lake.Main); err == nil {
+		t.Error("main was dropped")
+	}
+	now, err = now.UpdateProperty(t.Context(), "tidemark.note", func(_ *lake.Table, was string) (string, error) { return was + "z", nil })
+	if err != nil || now.Property("tidemark.note") != "z" {
+		t.Errorf("%v, %q", err, now.Property("tidemark.note"))
+	}
+}
+
+// A publication that says which others it knows ends when another one has replaced rows of its
+// range, and not for one of other rows.
+func TestPublish_KnowsTheOthers(t *testing.T) {
+	l := open(t, t.TempDir(), nil)
+	tab, err := l.Create(t.Context(), bars, barsDefinition())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage(t, tab, lake.Main, bulk([]string{"A"}, 0, 100, 1), nil)
+	publish := func(from, to int64, known []lake.CommitID) (lake.CommitID, error) {
+		p := lake.Publication{ID: lake.NewCommitID(), At: 1, Known: known, Inputs: "made of it", Views: []lake.Replacement{{
+			Table: bars, From: hour.UnixMicro() + from*minute, To: hour.UnixMicro() + to*minute,
+			Rows: func(yield func(*file.Batch) error) error { return yield(batch(bulk([]string{"A"}, from, to, 2))) },
+		}}}
+		_, err := l.Publish(t.Context(), p)
+		return p.ID, err
+	}
+	one, err := publish(10, 20, []lake.CommitID{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snaps, err := reload(t, tab).Snapshots()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(snaps, func(s lake.Snapshot) bool { return s.Summary["tidemark.inputs"] == "made of it" }) {
+		t.Error("what the rows were made of is not noted")
+	}
+	if _, err := publish(20, 30, []lake.CommitID{}); err != nil {
+		t.Errorf("beside another one: %v", err)
+	}
+	if _, err := publish(15, 18, []lake.CommitID{}); !errors.Is(err, lake.ErrRaced) || !strings.Contains(err.Error(), string(one)) {
+		t.Errorf("over another one: %v", err)
+	}
+	if _, err := publish(15, 18, []lake.CommitID{one}); err != nil {
+		t.Errorf("over one that is known: %v", err)
+	}
+	if _, err := publish(15, 18, nil); err != nil {
+		t.Errorf("over all: %v", err)
+	}
+}
