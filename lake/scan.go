@@ -73,6 +73,7 @@ type Scan struct {
 	spans   []span
 	slices  chan *future  // in order; each one is being decoded
 	places  chan struct{} // one for each slice that is decoded and not taken
+	free    chan *slice   // read to their end; their memory is taken again
 	failed  error
 	stopped error // of the planner, read when slices is closed
 	cancel  context.CancelFunc
@@ -135,6 +136,7 @@ func (t *Table) Scan(ctx context.Context, q Query) (*Scan, error) {
 	}
 	ctx, s.cancel = context.WithCancel(ctx)
 	s.slices, s.places = make(chan *future, s.spec.workers), make(chan struct{}, s.spec.workers)
+	s.free = make(chan *slice, s.spec.workers+1)
 	go s.produce(ctx)
 	return s, nil
 }
@@ -274,7 +276,7 @@ func (s *Scan) specify(t *Table, q *Query) error {
 				"it is neither in the sort order nor in the partition; filter the rows after the scan")
 		}
 	}
-	p.width = 36 // what sorting takes
+	p.width = 14 // what sorting takes
 	for _, name := range p.need {
 		p.width += width(p.column(name))
 	}
@@ -397,6 +399,7 @@ func (s *Scan) Next() (*file.Batch, error) {
 			if b := s.cur.next(len(s.spec.out)); b != nil {
 				return b, nil
 			}
+			s.free <- s.cur // never blocks: there are no more slices
 			s.cur = nil
 		}
 		if s.failed != nil {
@@ -486,8 +489,13 @@ func (s *Scan) span(ctx context.Context, sp *span) error {
 			return ctx.Err()
 		}
 		f := &future{done: make(chan struct{})}
+		select {
+		case f.slice = <-s.free:
+		default:
+			f.slice = &slice{}
+		}
 		go func() {
-			f.slice, f.err = l.load(ctx, p)
+			f.err = l.load(ctx, p, f.slice)
 			close(f.done)
 		}()
 		s.slices <- f // never blocks: it has as many places

@@ -82,9 +82,48 @@ type slice struct {
 	nums  []keyColumn
 	rank  func(row uint32) int // among rows of one key, nil for none
 
-	order []uint32 // rows in the total order, of a slice with more than one run
-	at    int      // rows delivered
-	batch file.Batch
+	order  []uint32   // rows in the total order, of a slice with more than one run
+	at     int        // rows delivered
+	batch  file.Batch // copies of rows
+	view   file.Batch // of rows as they lie in cols
+	keyed  []uint64   // what sort works with
+	bounds []uint32
+}
+
+// reset makes the slice one of n rows, with the memory of the rows that it had.
+func (s *slice) reset(n int, p *scanSpec) {
+	if s.cols == nil {
+		s.cols, s.kinds, s.nums = make([]file.Col, len(p.need)), make([]file.Type, len(p.need)), p.nums
+		for i, name := range p.need {
+			s.kinds[i] = p.column(name).Type
+		}
+	}
+	s.n, s.at, s.runs, s.rank, s.order = n, 0, s.runs[:0], nil, s.order[:0]
+	s.dicts = make([]*file.Dict, len(p.need)) // who has words of the old ones keeps them
+	for i := range s.cols {
+		c := &s.cols[i]
+		c.Dict, c.Null, c.Bytes, c.Off = nil, c.Null[:0], c.Bytes[:0], c.Off[:0]
+		switch s.kinds[i] {
+		case file.Long, file.Timestamptz:
+			c.I64 = resize(c.I64, n)
+		case file.Int, file.Boolean:
+			c.I32 = resize(c.I32, n)
+		case file.Double:
+			c.F64 = resize(c.F64, n)
+		case file.Decimal:
+			c.Hi, c.Lo = resize(c.Hi, n), resize(c.Lo, n)
+		default:
+			c.I64, c.I32 = c.I64[:0], c.I32[:0]
+		}
+	}
+}
+
+// resize gives n values, of any value.
+func resize[T any](v []T, n int) []T {
+	if cap(v) < n {
+		return make([]T, n)
+	}
+	return v[:n]
 }
 
 // sliceRun is rows first..end-1, in order.
@@ -101,26 +140,12 @@ type part struct {
 	runs []sliceRun
 }
 
-// load decodes the rows, several files at once.
-func (l *located) load(ctx context.Context, p *scanSpec) (*slice, error) {
+// load decodes the rows into s, several files at once.
+func (l *located) load(ctx context.Context, p *scanSpec, s *slice) error {
 	if l.rows > math.MaxInt32 {
-		return nil, fmt.Errorf("%d rows of one instant", l.rows)
+		return fmt.Errorf("%d rows of one instant", l.rows)
 	}
-	s := &slice{n: l.rows, cols: make([]file.Col, len(p.need)), kinds: make([]file.Type, len(p.need)), dicts: make([]*file.Dict, len(p.need)), nums: p.nums}
-	for i, name := range p.need {
-		c := p.column(name)
-		s.kinds[i] = c.Type
-		switch c.Type {
-		case file.Long, file.Timestamptz:
-			s.cols[i].I64 = make([]int64, s.n)
-		case file.Int, file.Boolean:
-			s.cols[i].I32 = make([]int32, s.n)
-		case file.Double:
-			s.cols[i].F64 = make([]float64, s.n)
-		case file.Decimal:
-			s.cols[i].Hi, s.cols[i].Lo = make([]int64, s.n), make([]uint64, s.n)
-		}
-	}
+	s.reset(l.rows, p)
 	var mu sync.Mutex // of the dictionaries
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.workers)
@@ -138,7 +163,7 @@ func (l *located) load(ctx context.Context, p *scanSpec) (*slice, error) {
 		g.Go(func() error { return pt.decode(gctx, s, &mu) })
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	for _, pt := range parts {
 		s.join(pt)
@@ -151,7 +176,7 @@ func (l *located) load(ctx context.Context, p *scanSpec) (*slice, error) {
 	if len(s.runs) > 1 {
 		s.sort()
 	}
-	return s, nil
+	return nil
 }
 
 // decode reads the runs of one file; near ones at once.
@@ -299,55 +324,67 @@ func (s *slice) join(pt *part) {
 	}
 }
 
-// stamped is a row with its first key, counted from the least.
-type stamped struct {
-	at  uint64
-	row uint32
-}
-
-// sort merges the runs. Rows are sorted by their first key digit by digit, which for many
-// runs takes a fraction of comparing their heads, and rows of one instant by the rest.
+// sort merges the runs. Rows are dealt by their first key into as many bins as hold a few
+// each: each run goes through the bins in order, so that takes a fraction of comparing the
+// runs' heads. Bins are sorted by the first key, rows of one key by all of them.
 func (s *slice) sort() {
-	rows, spare := make([]stamped, s.n), make([]stamped, s.n)
 	least, most := int64(math.MaxInt64), int64(math.MinInt64)
-	for i := range rows {
+	for i := range s.n {
 		k := s.key(&s.nums[0], uint32(i))
 		least, most = min(least, k), max(most, k)
-		rows[i] = stamped{uint64(k), uint32(i)}
 	}
-	for i := range rows {
-		rows[i].at -= uint64(least)
+	width := bits.Len64(uint64(most) - uint64(least))
+	cut := max(0, width-32) // a longer key is cut to 32 bits, and compared as a whole where those are equal
+	bin := max(0, width-cut-bits.Len(uint(s.n/4)))
+	keyed := resize(s.keyed, s.n)
+	end := resize(s.bounds, 1<<(width-cut-bin)+1)
+	clear(end)
+	for i := range s.n {
+		at := (uint64(s.key(&s.nums[0], uint32(i))) - uint64(least)) >> cut
+		end[at>>bin+1]++
 	}
-	const digit = 11
-	for shift := 0; shift < bits.Len64(uint64(most)-uint64(least)); shift += digit {
-		var count [1 << digit]uint32
-		for i := range rows {
-			count[rows[i].at>>shift&(1<<digit-1)]++
-		}
-		sum := uint32(0)
-		for d, n := range count {
-			count[d] = sum
-			sum += n
-		}
-		for _, r := range rows {
-			d := r.at >> shift & (1<<digit - 1)
-			spare[count[d]] = r
-			count[d]++
-		}
-		rows, spare = spare, rows
+	for b := 1; b < len(end); b++ {
+		end[b] += end[b-1]
 	}
-	s.order = make([]uint32, s.n)
+	for i := range s.n {
+		at := (uint64(s.key(&s.nums[0], uint32(i))) - uint64(least)) >> cut
+		keyed[end[at>>bin]] = at<<32 | uint64(i)
+		end[at>>bin]++
+	}
+	s.keyed, s.bounds = keyed, end
+	from := uint32(0)
+	for _, to := range end[:len(end)-1] {
+		sortBin(keyed[from:to])
+		from = to
+	}
+	s.order = resize(s.order, s.n)
+	for i, k := range keyed {
+		s.order[i] = uint32(k)
+	}
 	for lo := 0; lo < s.n; {
 		hi := lo + 1
-		for hi < s.n && rows[hi].at == rows[lo].at {
+		for hi < s.n && keyed[hi]>>32 == keyed[lo]>>32 {
 			hi++
 		}
 		if hi > lo+1 {
-			slices.SortFunc(rows[lo:hi], func(a, b stamped) int { return s.compare(a.row, b.row) })
+			slices.SortFunc(s.order[lo:hi], s.compare)
 		}
-		for ; lo < hi; lo++ {
-			s.order[lo] = rows[lo].row
+		lo = hi
+	}
+}
+
+// sortBin sorts the few rows of a bin, or the many of a skewed one.
+func sortBin(v []uint64) {
+	if len(v) > 24 {
+		slices.Sort(v)
+		return
+	}
+	for i := 1; i < len(v); i++ {
+		x, j := v[i], i
+		for ; j > 0 && v[j-1] > x; j-- {
+			v[j] = v[j-1]
 		}
+		v[j] = x
 	}
 }
 
@@ -365,10 +402,10 @@ func (s *slice) key(k *keyColumn, row uint32) int64 {
 	return int64(c.I32[row])
 }
 
-// compare orders rows whose first keys are equal: by the other numbers, the strings, the
-// rank, then which file and place they come from.
+// compare orders rows: by the numbers, the strings, the rank, then which file and place
+// they come from.
 func (s *slice) compare(a, b uint32) int {
-	for i := 1; i < len(s.nums); i++ {
+	for i := range s.nums {
 		if d := cmp.Compare(s.key(&s.nums[i], a), s.key(&s.nums[i], b)); d != 0 {
 			return d
 		}
@@ -391,10 +428,10 @@ func (s *slice) runOf(row uint32) *sliceRun {
 
 // next gives the next rows of the slice, with the first out of its columns.
 func (s *slice) next(out int) *file.Batch {
-	s.batch.Cols = slices.Grow(s.batch.Cols[:0], out)[:out]
 	if len(s.runs) == 1 {
-		return s.nextOfOne()
+		return s.nextOfOne(out)
 	}
+	s.batch.Cols = slices.Grow(s.batch.Cols[:0], out)[:out]
 	perm := s.order[s.at:min(s.n, s.at+batchRows)]
 	if len(perm) == 0 {
 		return nil
@@ -408,15 +445,16 @@ func (s *slice) next(out int) *file.Batch {
 }
 
 // nextOfOne hands out rows of the only run as they lie.
-func (s *slice) nextOfOne() *file.Batch {
+func (s *slice) nextOfOne(out int) *file.Batch {
+	s.view.Cols = slices.Grow(s.view.Cols[:0], out)[:out]
 	lo, n := s.at, min(batchRows, s.n-s.at)
 	if n == 0 {
 		return nil
 	}
 	s.at += n
-	s.batch.N = n
-	for c := range s.batch.Cols {
-		src, dst := &s.cols[c], &s.batch.Cols[c]
+	s.view.N = n
+	for c := range s.view.Cols {
+		src, dst := &s.cols[c], &s.view.Cols[c]
 		null := dst.Null[:0]
 		*dst = file.Col{Dict: src.Dict}
 		switch s.kinds[c] {
@@ -441,7 +479,7 @@ func (s *slice) nextOfOne() *file.Batch {
 			dst.Null = append(null, src.Null[min(len(src.Null), lo>>6):min(len(src.Null), (lo+n+63)>>6)]...)
 		}
 	}
-	return &s.batch
+	return &s.view
 }
 
 // gather copies the rows of perm.
