@@ -258,6 +258,7 @@ type replacing struct {
 	revision int
 	avail    int
 	wanted   map[string]bool // entities
+	newest   int64           // row_ts of the new rows
 }
 
 func (x *replacing) run(ctx context.Context) error {
@@ -297,7 +298,7 @@ func (x *replacing) run(ctx context.Context) error {
 				return nil, errMoved
 			}
 		}
-		return &Change{Add: added, Remove: removed, Publication: string(x.p.ID), Inputs: x.p.Inputs,
+		return &Change{Add: added, Remove: removed, Publication: string(x.p.ID), Inputs: x.p.Inputs, Imported: x.newest,
 			Properties: map[string]string{propOpen + string(x.p.ID): note}}, nil
 	})
 	x.d.Snapshot = c.Snapshot
@@ -417,6 +418,9 @@ func (x *replacing) add(ctx context.Context, out *Rows) error {
 		c.Cols = slices.Clone(b.Cols)
 		c.Cols[x.revision] = file.Col{I32: rev[:b.N]}
 		x.d.Added += int64(b.N)
+		for _, ts := range b.Cols[x.rowTS].I64[:b.N] {
+			x.newest = max(x.newest, ts)
+		}
 		return out.Append(ctx, &c, nil)
 	})
 }

@@ -125,7 +125,10 @@ func (t *topicOf) kind(kinds *market.Kinds) market.Kind {
 
 func (e *events) add(ctx context.Context, t *table, k market.Kind, rows []int32) error {
 	b := e.chunk.Batches[k]
-	rows, err := t.known.filter(ctx, t, e.insts, b, rows)
+	rows, err := t.known.filter(ctx, t, rows, b.TS, func(r int32) (partKey, market.ID) {
+		inst := e.insts.Get(b.Inst[r])
+		return partKey{floorHour(b.TS[r]), inst.Exchange, inst.Venue.String()}, b.ID[r]
+	})
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -146,6 +149,7 @@ type view struct {
 	rows features.Rows
 	pack *run.FeatureRows
 	keep []int32
+	buf  []byte
 }
 
 func newView(s *Sink, out *features.Output, t *table) *view {
@@ -212,7 +216,14 @@ func (v *view) flush(ctx context.Context) error {
 		v.keep = append(v.keep, int32(i))
 		most = max(most, e)
 	}
-	if err := v.t.add(ctx, v.pack.Pack(rows, dec.Names), v.keep); err != nil {
+	keep, err := v.t.known.filter(ctx, v.t, v.keep, rows.RowTS, func(r int32) (key partKey, id market.ID) {
+		id, v.buf = record.RowID(v.buf, v.out.Fingerprint, dec.Names(rows.Entity[r]), rows.RowTS[r])
+		return partKey{hour: floorHour(rows.RowTS[r])}, id
+	})
+	if err == nil {
+		err = v.t.add(ctx, v.pack.Pack(rows, dec.Names), keep)
+	}
+	if err != nil {
 		return fmt.Errorf("table %s: %w: %w", v.t.name, errTable, err)
 	}
 	v.rows.Reset()

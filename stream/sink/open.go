@@ -112,7 +112,7 @@ func (r *reading) plan() error {
 }
 
 func (r *reading) eventTable(k market.Kind) *table {
-	t := &table{kind: k, known: &known{always: k == market.KindStatus, sets: map[partKey]*knownSet{}}}
+	t := &table{kind: k, known: knownEvents(k == market.KindStatus)}
 	t.open = func(ctx context.Context) (*lake.Table, []file.Column, error) {
 		tab, plain, cols, err := lakesink.OpenTable(ctx, r.Lake, r.Kinds, k, r.Plain)
 		r.dec.packers[k] = file.NewPacker(r.Kinds, k, plain, r.dec.insts, r.Feeds)
@@ -122,7 +122,7 @@ func (r *reading) eventTable(k market.Kind) *table {
 }
 
 func (r *reading) featureTable(o *features.Output) *table {
-	return &table{open: func(ctx context.Context) (*lake.Table, []file.Column, error) {
+	return &table{known: knownRows(o), open: func(ctx context.Context) (*lake.Table, []file.Column, error) {
 		if !r.Schemas.Registered() {
 			if _, err := r.Schemas.View(ctx, o); err != nil { // names it: its number is a hash
 				return nil, nil, err

@@ -15,11 +15,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/lake"
+	"github.com/pinova-group/tidemark/lake/file"
 	lakesink "github.com/pinova-group/tidemark/lake/sink"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/stream/record"
 	"github.com/pinova-group/tidemark/stream/sink"
 )
 
@@ -397,4 +401,84 @@ func TestSink_ImportedEventsAreLeftOut(t *testing.T) {
 	if d := w.differ(t, l); d != "" {
 		t.Error(d)
 	}
+}
+
+// Rows that a publication has put into the table are left out, also those that are published while they are read.
+func TestSink_PublishedRowsAreLeftOut(t *testing.T) {
+	w := newWorld(t, embedded(t), 8)
+	l := openLake(t, t.TempDir(), nil)
+	name, o := "feature."+viewName+"_v1", &w.outputs[0]
+	if _, err := run.OpenFeatureTable(t.Context(), l, o, "day"); err != nil {
+		t.Fatal(err)
+	}
+	cl := w.client()
+	dec := record.NewRowDecoder(w.number, o)
+	rows := func(n int) (recs []*kgo.Record, publish func()) {
+		var all features.ViewRows
+		for range n {
+			w.seq += uint64(market.Minute)
+			rec, key := w.bar(w.r.Int32N(partitions))
+			recs = append(recs, rec)
+			w.expect(name, key)
+			if err := dec.Decode(rec.Value, &all); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lo, hi := slices.Min(all.RowTS), slices.Max(all.RowTS)+1
+		return recs, func() {
+			_, err := l.Publish(context.Background(), lake.Publication{ID: lake.NewCommitID(), At: 1, Views: []lake.Replacement{{Table: name, From: lo, To: hi, Rows: func(yield func(*file.Batch) error) error {
+				return yield(run.NewFeatureRows(o).Pack(&all, dec.Names))
+			}}}})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	send := func(recs []*kgo.Record) {
+		t.Helper()
+		if err := cl.ProduceSync(t.Context(), recs...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func() {
+		t.Helper()
+		if d := w.differ(t, l); d != "" {
+			t.Error(d)
+		}
+	}
+	before, publish := rows(40)
+	publish()
+	for range 4 {
+		w.step(t.Context(), 30)
+	}
+	send(before)
+	s := sink.New(w.config(l))
+	if err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	if st := s.Status().Tables[0]; st.Table != name || st.Known != 40 {
+		t.Errorf("%+v", st)
+	}
+	cfg := w.config(l)
+	cfg.UntilCaughtUp, cfg.CommitEvery = false, time.Second
+	s = sink.New(cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	for range 5 {
+		during, publish := rows(20)
+		send(during)
+		time.Sleep(300 * time.Millisecond)
+		publish()
+	}
+	time.Sleep(1200 * time.Millisecond)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := sink.New(w.config(l)).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check()
 }

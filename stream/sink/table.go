@@ -35,7 +35,7 @@ type table struct {
 	lake  *lake.Table
 	cols  []file.Column
 	slots []*slot
-	known *known // events that may be there already; nil for rows
+	known *known
 
 	filling    *batch
 	committing *batch
@@ -226,18 +226,13 @@ func (t *table) committed(b *batch, now time.Time) {
 		sl.committed = b.to[i].Next
 	}
 	t.valid, t.head = max(t.valid, b.valid), b.snapshot
-	if t.known != nil {
-		t.known.commit(b.foreign)
-		t.filling.recheck = b.foreign
-	}
+	t.known.commit(b.foreign)
+	t.filling.recheck = b.foreign
 	t.count(b, now)
 }
 
 // unraced looks whether events of the batch have come in otherwise since they were looked for.
 func (b *batch) unraced(ctx context.Context, base lake.Base) error {
-	if b.t.known == nil {
-		return nil
-	}
 	if b.foreign = b.t.head != base.Snapshot; !b.foreign && !b.recheck {
 		return nil
 	}
@@ -245,7 +240,7 @@ func (b *batch) unraced(ctx context.Context, base lake.Base) error {
 		return fmt.Errorf("table %s: %w", b.t.name, errMoved)
 	}
 	for key, ids := range b.checked {
-		now, err := knownIDs(ctx, base, key)
+		now, err := b.t.known.read(ctx, base, key)
 		if err != nil {
 			return err
 		}

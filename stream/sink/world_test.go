@@ -47,6 +47,7 @@ type world struct {
 	producer                 *kgo.Client
 	enc                      *record.EventEncoder
 	rows                     *record.RowEncoder
+	number                   uint32 // of its schema
 	r                        *rand.Rand
 	seq                      uint64
 	clock                    int64 // event time
@@ -83,7 +84,7 @@ func newWorld(t *testing.T, s servers, seed uint64) *world {
 	t.Helper()
 	id := "x" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	w := &world{
-		t: t, addr: s.addr, registry: s.registry, exchange: id, feeds: market.NewFeeds(), insts: market.NewInstruments(), r: rand.New(rand.NewPCG(seed, 1)),
+		t: t, addr: s.addr, registry: s.registry, exchange: id, feeds: market.NewFeeds(), insts: market.NewInstruments(), r: newRand(seed),
 		clock: start, want: map[string]map[string]int{},
 	}
 	w.outputs = outputs(t)
@@ -92,9 +93,9 @@ func newWorld(t *testing.T, s servers, seed uint64) *world {
 		t.Fatal(err)
 	}
 	w.enc = record.NewEventEncoder(w.schemas, w.feeds, w.insts)
-	number, err := w.schemas.View(t.Context(), &w.outputs[0])
+	w.number, err = w.schemas.View(t.Context(), &w.outputs[0])
 	if err == nil {
-		w.rows, err = record.NewRowEncoder(number, &w.outputs[0])
+		w.rows, err = record.NewRowEncoder(w.number, &w.outputs[0])
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -420,3 +421,5 @@ func (w *world) differ(t testing.TB, l *lake.Lake) string {
 	}
 	return fmt.Sprintf("of %d rows %d are lost, %d doubled, %d made up", rows, lost, doubled, foreign)
 }
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
