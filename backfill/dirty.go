@@ -2,7 +2,6 @@ package backfill
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +33,8 @@ type Stale struct {
 	Read    int64        `json:"read_rows"`  // events to read for it, those of the lookback included: an estimate
 	Bytes   int64        `json:"read_bytes"` // of their files, the same
 
-	out int // of Plan.Outputs
+	out     int   // of Plan.Outputs
+	through int64 // rows below it have come from the stream, 0: there is no stream
 }
 
 // StaleRange is the rows of some entities with row_ts in [From, To), µs.
@@ -168,22 +168,18 @@ func (d *dirt) has(ctx context.Context, e *lateEvent, snapshot int64) (bool, err
 			ids[id] = true
 			return nil
 		})
-		if fe := fault.From(err); err != nil && fe.Code != "no-snapshot" { // it is not kept any more: nobody knows what it had
+		if err != nil && fault.From(err).Code != "no-snapshot" { // it is not kept any more: nobody knows what it had
 			return false, err
 		}
 	}
 	return d.known[key][e.id], nil
 }
 
-// made says what rows of a view's table were made of.
+// made says what rows of tables were made of, as the note of a publication has it.
 type made struct {
-	As     string      `json:"as"`
-	Inputs []madeInput `json:"inputs"`
-}
-
-type madeInput struct {
-	Table    string `json:"table"`
-	Snapshot int64  `json:"snapshot_id"`
+	As       string                 `json:"as"`
+	Inputs   []PlanInput            `json:"inputs"`
+	Entities map[string][]stale.Key `json:"entities"` // by table, of a repair: all of these, those without rows included
 }
 
 // region is rows of a table that were made at once, by a publication or the stream.
@@ -195,14 +191,15 @@ type region struct {
 // view finds the stale rows of one view, nil when it has none.
 func (d *dirt) view(ctx context.Context, at int, all []lake.Published) (*Stale, error) {
 	o, v := &d.in.Views.Plan.Outputs()[at], d.in.Views.set.Views[at]
-	t, err := d.in.lake.Load(ctx, run.FeatureTable(o))
+	t, err := run.LoadFeatureTable(ctx, d.in.lake, o)
 	if errors.Is(err, lake.ErrNoTable) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := sameView(t, o); err != nil {
+	base, err := t.Base()
+	if err != nil {
 		return nil, err
 	}
 	regions, err := d.regions(ctx, t, o, all)
@@ -210,6 +207,9 @@ func (d *dirt) view(ctx context.Context, at int, all []lake.Published) (*Stale, 
 		return nil, err
 	}
 	s := &Stale{View: o.Name, Version: o.Version, Table: t.Name(), OnLate: v.OnLate, out: at}
+	if len(base.Offsets) > 0 {
+		s.through = max(base.ValidThrough, market.MinEventTime)
+	}
 	var found []stale.Rows
 	counted := map[int]bool{}
 	for i, g := range regions {
@@ -256,7 +256,7 @@ func (d *dirt) unknown(ctx context.Context, m *made) ([]int, error) {
 	for i := range d.events {
 		e := &d.events[i]
 		if m != nil && m.As == Corrected.String() {
-			at := slices.IndexFunc(m.Inputs, func(in madeInput) bool { return in.Table == d.in.Tables[e.table].Name })
+			at := slices.IndexFunc(m.Inputs, func(in PlanInput) bool { return in.Table == d.in.Tables[e.table].Name })
 			if at >= 0 {
 				known, err := d.has(ctx, e, m.Inputs[at].Snapshot)
 				if err != nil {
@@ -287,16 +287,6 @@ func (d *dirt) regions(ctx context.Context, t *lake.Table, o *features.Output, a
 			covered.From, covered.To = min(covered.From, lo), max(covered.To, hi+1)
 		}
 	}
-	notes := map[lake.CommitID]string{}
-	snapshots, err := t.Snapshots()
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range snapshots {
-		if s.Publication != "" {
-			notes[lake.CommitID(s.Publication)] = s.Summary["tidemark.inputs"]
-		}
-	}
 	standing := lake.Standing(all)
 	var out []region
 	for _, p := range all {
@@ -304,14 +294,22 @@ func (d *dirt) regions(ctx context.Context, t *lake.Table, o *features.Output, a
 			continue
 		}
 		covered.From, covered.To = min(covered.From, p.From), max(covered.To, p.To)
-		g := region{made: parseMade(notes[p.ID])}
-		g.rows = []stale.Rows{{Ranges: []stale.Range{{From: p.From, To: p.To}}}}
-		if p.Entities != nil {
-			r := g.rows[0].Ranges
-			g.rows = nil
+		g := region{made: parseMade(p.Inputs)}
+		r := []stale.Range{{From: p.From, To: p.To}}
+		var keys []stale.Key
+		if g.made != nil {
+			keys = g.made.Entities[t.Name()]
+		}
+		if keys == nil {
 			for _, e := range p.Entities {
-				g.rows = append(g.rows, stale.Rows{Key: stale.EntityKey(o.Entity, e), Ranges: r})
+				keys = append(keys, stale.EntityKey(o.Entity, e))
 			}
+		}
+		for _, k := range keys {
+			g.rows = append(g.rows, stale.Rows{Key: k, Ranges: r})
+		}
+		if p.Entities == nil {
+			g.rows = []stale.Rows{{Ranges: r}}
 		}
 		out = append(out, g)
 	}
@@ -374,7 +372,7 @@ func (d *dirt) fill(s *Stale, rows []stale.Rows) {
 		}
 		for _, f := range t.Files {
 			for _, r := range merged[0].Ranges {
-				n := portion(f, r)
+				n, _ := share(f, Range(r), 0)
 				s.Read += n
 				s.Bytes += int64(float64(f.Bytes) * float64(n) / float64(max(1, f.Rows)))
 			}
@@ -401,15 +399,6 @@ func kindsOf(v *lang.View, into map[market.Kind]bool) {
 		into[market.KindInstrument] = true
 	}
 	into[v.Kind] = true
-}
-
-// portion estimates how many rows of a file are in a range, as if they lay evenly in time.
-func portion(f File, r stale.Range) int64 {
-	from, to := max(r.From, f.First), min(r.To, f.Last+1)
-	if from >= to {
-		return 0
-	}
-	return int64(float64(f.Rows)*float64(to-from)/float64(f.Last+1-f.First) + 0.5)
 }
 
 // Tabled finds the shipped views that have tables in a lake, and the tables of others: of views
@@ -439,13 +428,16 @@ func Tabled(ctx context.Context, l *lake.Lake, params map[string]string) (v *Vie
 		}
 		known := false
 		if v != nil {
-			tab, err := l.Load(ctx, t)
-			if err != nil {
-				return nil, nil, nil, err
-			}
 			for _, o := range v.Plan.Outputs() {
-				if run.FeatureTable(&o) == t && sameView(tab, &o) == nil && slices.Contains(candidates, o.Name) {
+				if run.FeatureTable(&o) != t || !slices.Contains(candidates, o.Name) {
+					continue
+				}
+				_, err := run.LoadFeatureTable(ctx, l, &o)
+				switch {
+				case err == nil:
 					names, known = append(names, o.Name), true
+				case fault.From(err).Code != "fingerprint":
+					return nil, nil, nil, err
 				}
 			}
 		}
@@ -454,13 +446,4 @@ func Tabled(ctx context.Context, l *lake.Lake, params map[string]string) (v *Vie
 		}
 	}
 	return v, names, others, nil
-}
-
-// sameView refuses a table of another view.
-func sameView(t *lake.Table, o *features.Output) error {
-	if t.Property("tidemark.fingerprint") == hex.EncodeToString(o.Fingerprint[:]) {
-		return nil
-	}
-	return &fault.Error{Code: "fingerprint", Message: "the table holds rows of another view", Where: t.Name(), Exit: fault.ExitUsage,
-		Why: "its fingerprint is not that of the spec", Remedy: "name the spec file that its rows are of, and its parameters with --set"}
 }

@@ -39,8 +39,8 @@ func (b *lab) serve(t *testing.T, as As, views ...string) {
 // is stale comes from late events.
 func TestDirty_HoldsAllThatLateEventsChange(t *testing.T) {
 	t.Parallel()
-	v := allViews(t)
-	b := newLab(t, market25(6_000))
+	v := onlyDirty(t)
+	b := newLab(t, market25(4_000))
 	b.serve(t, Served, dirtyViews...)
 	in := pinned(t, b.lake, v)
 	served, corrected := newPrinted(v), newPrinted(v)
@@ -50,7 +50,7 @@ func TestDirty_HoldsAllThatLateEventsChange(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	found, err := in.Dirty(t.Context(), append([]string{"ret_z"}, dirtyViews...), all)
+	found, err := in.Dirty(t.Context(), append([]string{"btc_bars_1s"}, dirtyViews...), all)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,25 @@ func (v *Views) Named(args []string) ([]string, error) {
 	return names, nil
 }
 
+// Only are some of the views, by name, with all that they read and no more: others would make
+// a plan look back further than it needs to.
+func (v *Views) Only(names []string) (*Views, error) {
+	keep := map[*lang.View]bool{}
+	for _, w := range v.set.Views {
+		if slices.Contains(names, w.Name) {
+			keep[w] = true
+			ancestors(w, keep)
+		}
+	}
+	set := *v.set
+	set.Views = slices.DeleteFunc(slices.Clone(set.Views), func(w *lang.View) bool { return !keep[w] })
+	p, err := features.CompileSet(&set, features.Options{Feeds: v.feeds, Find: specs.Find})
+	if err != nil {
+		return nil, err
+	}
+	return &Views{Plan: p, set: &set, feeds: v.feeds}, nil
+}
+
 // bySymbol reports whether rows of all views depend on events of their own symbol alone, so
 // that no other symbol need be read for them.
 func (v *Views) bySymbol() bool {

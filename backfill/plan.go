@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pinova-group/tidemark/features/stale"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
@@ -22,6 +23,26 @@ type Request struct {
 	As      As
 	Symbols []string // canonical; nil for all
 	Step    int64    // µs of a task, 0 for one that suits
+	Parts   []Part   // of each of Views what is replaced, within Range; nil for all of it
+}
+
+// Part is rows of a view: those of its entities with row_ts in a range.
+type Part struct {
+	Range
+	Keys []stale.Key // none is all entities
+}
+
+// has reports whether the row of an entity at a time is of the part.
+func (p *Part) has(by, entity []string, ts int64) bool {
+	return ts >= p.From && ts < p.To && (p.Keys == nil || slices.ContainsFunc(p.Keys, func(k stale.Key) bool { return k.Has(by, entity) }))
+}
+
+// part is what is replaced of view i.
+func (r *Request) part(i int) Part {
+	if r.Parts == nil {
+		return Part{Range: r.Range}
+	}
+	return r.Parts[i]
 }
 
 // Plan is what a backfill would do. It is a function of the request and of what is in the lake.
@@ -54,6 +75,9 @@ type PlanView struct {
 	Table       string `json:"table"`
 	Exists      bool   `json:"exists"`
 	Fingerprint string `json:"fingerprint"`
+	From        int64  `json:"from"`
+	To          int64  `json:"to"`
+	Entities    string `json:"entities,omitempty"` // "" is all
 
 	out int // of Plan.Outputs
 }
@@ -216,8 +240,16 @@ func (in *Inputs) planViews(p *Plan, req Request, tables []tableState) error {
 			return fault.Usage("symbols", fmt.Sprintf("rows of view %s are not by symbol but by %s", name, strings.Join(o.Entity, ", ")), "leave out --symbols")
 		}
 		v := PlanView{View: name, Version: o.Version, Table: run.FeatureTable(o), Exists: tables[i].exists, Fingerprint: hex.EncodeToString(o.Fingerprint[:]), out: at}
+		part := req.part(i)
+		v.From, v.To = part.From, part.To
+		for k, key := range part.Keys {
+			if k > 0 {
+				v.Entities += "; "
+			}
+			v.Entities += key.String()
+		}
 		p.Views = append(p.Views, v)
-		if t := tables[i].through; t != 0 && req.To > t {
+		if t := tables[i].through; t != 0 && v.To > t {
 			return &fault.Error{Code: "not_sealed", Message: "the table is still filled from its topic in that range", Where: v.Table, Exit: fault.ExitUsage,
 				Why:    fmt.Sprintf("rows that the stream gives are in it up to %s, and those to come would be there twice", market.FormatTime(t)),
 				Remedy: "give --to " + market.FormatTime(t)}
@@ -230,6 +262,9 @@ func stageParts(p *Plan, req Request) []string {
 	parts := []string{strconv.FormatInt(p.From, 10), strconv.FormatInt(p.To, 10), p.As}
 	for _, v := range p.Views {
 		parts = append(parts, v.Table, v.Fingerprint)
+		if req.Parts != nil {
+			parts = append(parts, strconv.FormatInt(v.From, 10), strconv.FormatInt(v.To, 10), v.Entities)
+		}
 	}
 	return append(append(parts, "symbols"), req.Symbols...)
 }

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/pinova-group/tidemark/features/stale"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
 	lakefile "github.com/pinova-group/tidemark/lake/file"
@@ -43,7 +44,16 @@ func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, i
 	for _, d := range b.all {
 		pub.Known = append(pub.Known, d.ID)
 	}
-	note, err := json.Marshal(map[string]any{"from": b.Plan.From, "to": b.Plan.To, "as": b.Plan.As, "symbols": b.Plan.Symbols, "inputs": b.Plan.Inputs, "tasks": len(states[0].Tasks)})
+	what := map[string]any{"from": b.Plan.From, "to": b.Plan.To, "as": b.Plan.As, "symbols": b.Plan.Symbols, "inputs": b.Plan.Inputs, "tasks": len(states[0].Tasks)}
+	if b.req.Parts != nil {
+		pub.Reason += " --dirty"
+		keys := map[string][]stale.Key{}
+		for i, v := range b.Plan.Views {
+			keys[v.Table] = b.req.Parts[i].Keys
+		}
+		what["entities"] = keys
+	}
+	note, err := json.Marshal(what)
 	if err != nil {
 		return err
 	}
@@ -61,7 +71,11 @@ func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, i
 			list = append(list, files[k.Commit]...)
 		}
 		rep.Views = append(rep.Views, vr)
-		r := lake.Replacement{Table: t.Name(), From: b.Plan.From, To: b.Plan.To, Rows: func(yield func(*lakefile.Batch) error) error {
+		part := b.req.part(i)
+		if b.req.Parts == nil { // its open sides were filled in
+			part.Range = Range{b.Plan.From, b.Plan.To}
+		}
+		r := lake.Replacement{Table: t.Name(), From: part.From, To: part.To, Rows: func(yield func(*lakefile.Batch) error) error {
 			for _, f := range list {
 				if err := t.ReadFile(ctx, f, yield); err != nil {
 					return err
@@ -69,8 +83,8 @@ func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, i
 			}
 			return nil
 		}}
-		if b.req.Symbols != nil {
-			if r.Entities, err = b.entities(ctx, t, list); err != nil {
+		if b.req.Symbols != nil || part.Keys != nil {
+			if r.Entities, err = b.entities(ctx, t, list, &part); err != nil {
 				return err
 			}
 		}
@@ -115,13 +129,17 @@ func (b *Backfill) Discard(ctx context.Context) error {
 	return b.clean(ctx)
 }
 
-// entities lists those of the wanted symbols that have rows in the range, new or old.
-func (b *Backfill) entities(ctx context.Context, t *lake.Table, files []lake.DataFile) ([][]string, error) {
+// entities lists those of the part, and of the wanted symbols, that have rows in it, new or old.
+func (b *Backfill) entities(ctx context.Context, t *lake.Table, files []lake.DataFile, part *Part) ([][]string, error) {
 	cols, err := t.Columns()
 	if err != nil {
 		return nil, err
 	}
 	n := slices.IndexFunc(cols, func(c lakefile.Column) bool { return c.Type != lakefile.String })
+	var names []string
+	for _, c := range cols[:n] {
+		names = append(names, c.Name)
+	}
 	seen := map[string]bool{}
 	out := [][]string{}
 	collect := func(batch *lakefile.Batch) error {
@@ -132,7 +150,9 @@ func (b *Backfill) entities(ctx context.Context, t *lake.Table, files []lake.Dat
 			}
 			if k := strings.Join(e, "\x00"); !seen[k] {
 				seen[k] = true
-				out = append(out, e)
+				if part.has(names, e, part.From) {
+					out = append(out, e)
+				}
 			}
 		}
 		return nil
@@ -142,11 +162,11 @@ func (b *Backfill) entities(ctx context.Context, t *lake.Table, files []lake.Dat
 			return nil, err
 		}
 	}
-	var names []string
-	for _, c := range cols[:n] {
-		names = append(names, c.Name)
+	q := lake.Query{From: part.From, To: part.To, Columns: names}
+	if b.req.Symbols != nil {
+		q.Where = map[string][]string{"symbol": b.req.Symbols}
 	}
-	sc, err := t.Scan(ctx, lake.Query{From: b.Plan.From, To: b.Plan.To, Where: map[string][]string{"symbol": b.req.Symbols}, Columns: names})
+	sc, err := t.Scan(ctx, q)
 	if err != nil {
 		return nil, err
 	}

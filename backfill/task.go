@@ -18,6 +18,9 @@ type output struct {
 	rows *lake.Rows
 	pack *run.FeatureRows
 	task stagedTask
+	part *Part // nil for all rows
+	by   []string
+	kept features.ViewRows
 }
 
 // task computes one task and commits its rows to the branches of the views' tables.
@@ -76,6 +79,9 @@ func (b *Backfill) note(i int, rows *features.Rows) {
 func (b *Backfill) output(v int, t *Task, memory int64) (*output, error) {
 	o := &output{view: v, id: lake.NewCommitID(), pack: run.NewFeatureRows(&b.in.Views.Plan.Outputs()[b.Plan.Views[v].out])}
 	o.task = stagedTask{From: t.From, To: t.To, Key: t.key, Commit: o.id}
+	if b.req.Parts != nil {
+		o.part, o.by = &b.req.Parts[v], b.in.Views.Plan.Outputs()[b.Plan.Views[v].out].Entity
+	}
 	cols, err := b.tables[v].Columns()
 	if err != nil {
 		return nil, err
@@ -89,6 +95,9 @@ func (b *Backfill) output(v int, t *Task, memory int64) (*output, error) {
 }
 
 func (o *output) take(ctx context.Context, v *features.ViewRows, names func(uint32) []string) error {
+	if o.part != nil {
+		v = o.choose(v, names)
+	}
 	if v.Len() == 0 {
 		return nil
 	}
@@ -102,6 +111,26 @@ func (o *output) take(ctx context.Context, v *features.ViewRows, names func(uint
 		}
 	}
 	return o.rows.Append(ctx, o.pack.Pack(v, names), nil)
+}
+
+// choose copies the rows of the part.
+func (o *output) choose(v *features.ViewRows, names func(uint32) []string) *features.ViewRows {
+	all := features.Rows{Views: []features.ViewRows{o.kept}}
+	all.Reset()
+	o.kept = all.Views[0]
+	wanted := map[uint32]bool{} // entities; times are compared below
+	for i := range v.Len() {
+		e := v.Entity[i]
+		in, known := wanted[e]
+		if !known {
+			in = o.part.Keys == nil || o.part.has(o.by, names(e), o.part.From)
+			wanted[e] = in
+		}
+		if in && v.RowTS[i] >= o.part.From && v.RowTS[i] < o.part.To {
+			appendRow(&o.kept, v, i)
+		}
+	}
+	return &o.kept
 }
 
 // stage commits the rows of a task to the branch of its table, and notes there that it is

@@ -58,6 +58,7 @@ type Published struct {
 	Removed    int64
 	Added      int64
 	Undoes     CommitID
+	Inputs     string // what the rows were made of, as Publication.Inputs
 }
 
 // names of columns that a publication has to do with.
@@ -173,7 +174,7 @@ func (l *Lake) replace(ctx context.Context, p *Publication, v *Replacement, all 
 		if err != nil {
 			return Published{}, err
 		}
-		d := Published{ID: p.ID, Table: v.Table, From: v.From, To: v.To, Entities: v.Entities, Reason: p.Reason, Who: p.Who, At: p.At, Undoes: p.Undoes}
+		d := Published{ID: p.ID, Table: v.Table, From: v.From, To: v.To, Entities: v.Entities, Reason: p.Reason, Who: p.Who, At: p.At, Undoes: p.Undoes, Inputs: p.Inputs}
 		if was := t.Property(propOpen + string(p.ID)); was != "" {
 			return d, d.resume(t, was)
 		}

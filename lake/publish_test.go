@@ -384,3 +384,61 @@ func TestPublish_AnyCallFailsAndTheSameIDGoesOn(t *testing.T) {
 		t.Logf("fault %d: broken off at %d calls", kind, cut)
 	}
 }
+
+// A lake whose ops.publications is of an earlier release, without the column inputs, keeps what
+// is in it, and says of new publications what their rows were made of.
+func TestPublish_RecordsOfAnEarlierRelease(t *testing.T) {
+	l := open(t, t.TempDir(), nil)
+	tab, err := l.Create(t.Context(), bars, barsDefinition())
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendBars(t, tab, bulk([]string{"btc"}, 0, 10, 1))
+	text := func(id int, name string, null bool) file.Column {
+		return file.Column{ID: id, Name: name, Type: file.String, Nullable: null}
+	}
+	long := func(id int, name string) file.Column { return file.Column{ID: id, Name: name, Type: file.Long} }
+	time := func(id int, name string) file.Column { return file.Column{ID: id, Name: name, Type: file.Timestamptz} }
+	old, err := l.Create(t.Context(), "ops.publications", lake.Definition{Sort: []string{"table_name", "at"}, Columns: []file.Column{
+		text(1, "id", false), text(2, "table_name", false), time(3, "from_ts"), time(4, "to_ts"), text(5, "entities", true), {ID: 6, Name: "revision", Type: file.Int},
+		text(7, "reason", false), text(8, "who", false), time(9, "at"), long(10, "snapshot"), long(11, "superseded_snapshot"), long(12, "removed"), long(13, "added"), text(14, "undoes", true),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &file.Batch{N: 1, Cols: make([]file.Col, 14)}
+	d := file.NewDict(string(pubID(9)), bars, "", "before")
+	for c, code := range map[int]int32{0: 0, 1: 1, 4: 2, 6: 3, 7: 3, 13: 2} {
+		b.Cols[c].Dict, b.Cols[c].I32 = d, []int32{code}
+	}
+	b.Cols[4].SetNull(0)
+	b.Cols[13].SetNull(0)
+	b.Cols[5].I32 = []int32{1}
+	for _, c := range []int{2, 3, 8, 9, 10, 11, 12} {
+		b.Cols[c].I64 = []int64{int64(c)}
+	}
+	id := lake.NewCommitID()
+	rows, err := old.NewRows(id, nil, nil, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rows.Append(t.Context(), b, nil); err != nil {
+		t.Fatal(err)
+	}
+	files, err := rows.Finish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Append(t.Context(), id, lake.Change{Add: files}); err != nil {
+		t.Fatal(err)
+	}
+	p := publication(1, 1000, 0, 5, nil, bulk([]string{"btc"}, 0, 5, 7))
+	p.Inputs = `{"as":"corrected"}`
+	if _, err := l.Publish(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	all, err := l.Publications(t.Context())
+	if err != nil || len(all) != 2 || all[0].ID != pubID(9) || all[0].Inputs != "" || all[0].Reason != "before" || all[1].ID != pubID(1) || all[1].Inputs != p.Inputs {
+		t.Fatalf("%v, %+v", err, all)
+	}
+}

@@ -32,6 +32,7 @@ func publicationColumns() []file.Column {
 		{ID: 12, Name: "removed", Type: file.Long, Unit: "rows"},
 		{ID: 13, Name: "added", Type: file.Long, Unit: "rows"},
 		{ID: 14, Name: "undoes", Type: file.String, Nullable: true, Doc: "publication that this one undoes"},
+		{ID: 15, Name: "inputs", Type: file.String, Nullable: true, Doc: "what the rows were made of, JSON of who published"},
 	}
 }
 
@@ -44,6 +45,9 @@ func (l *Lake) record(ctx context.Context, done []Published) error {
 		if errors.Is(err, ErrExists) {
 			t, err = l.Load(ctx, publications)
 		}
+	}
+	if err == nil {
+		t, err = t.Evolve(ctx, publicationColumns()) // one made by an earlier release has fewer
 	}
 	if err != nil {
 		return err
@@ -108,6 +112,7 @@ func recordBatch(done []Published) (*file.Batch, error) {
 		long(11, d.Removed)
 		long(12, d.Added)
 		text(13, i, string(d.Undoes), d.Undoes == "")
+		text(14, i, d.Inputs, d.Inputs == "")
 	}
 	return b, nil
 }
@@ -142,7 +147,7 @@ func readPublications(ctx context.Context, t *Table) ([]Published, error) {
 				}
 				long := func(c int) int64 { return b.Cols[c].I64[i] }
 				p := Published{ID: CommitID(text(0)), Table: text(1), From: long(2), To: long(3), Revision: b.Cols[5].I32[i], Reason: text(6), Who: text(7),
-					At: long(8), Snapshot: long(9), Superseded: long(10), Removed: long(11), Added: long(12), Undoes: CommitID(text(13))}
+					At: long(8), Snapshot: long(9), Superseded: long(10), Removed: long(11), Added: long(12), Undoes: CommitID(text(13)), Inputs: text(14)}
 				if e := text(4); e != "" {
 					if err := json.Unmarshal([]byte(e), &p.Entities); err != nil {
 						return fmt.Errorf("publication %s: entities: %w", p.ID, err)

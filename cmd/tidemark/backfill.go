@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -28,6 +29,7 @@ type backfillFlags struct {
 	memory         int64
 	dryRun         bool
 	restart        bool
+	dirty          string
 }
 
 func newBackfillCmd(a *app) *cobra.Command {
@@ -41,13 +43,20 @@ see all of it or nothing, and tidemark lake undo brings the old rows back.
 
 The range is cut into tasks, each with as much history as its rows look back to; the bits do not depend on the cut. Finished
 tasks are kept in a branch of the table. Stopped at any moment, the same command goes on where it was; run again after its
-end it finds that there is nothing to do. --dry-run prints what would be done.`,
+end it finds that there is nothing to do. --dry-run prints what would be done.
+
+--dirty recomputes, as corrected, the rows that tidemark dirty lists and no others: of all shipped views with a table, or of
+those named. Without names, views that say on_late: record are left out; --dirty=all takes them, too.`,
 		Example: `  tidemark backfill --view trade_bars_1m,vwap_5m --from 2025-11-10 --to 2025-11-11 --lake data/lake --dry-run
   tidemark backfill --view trade_bars_1m,vwap_5m --from 2025-11-10 --to 2025-11-11 --lake data/lake --as corrected
+  tidemark backfill --dirty --lake data/lake
   tidemark backfill --spec my_view.yaml --from 2025-11-10T17:00:00Z --to 2025-11-10T18:00:00Z --symbols BTC-USDT --lake data/lake`,
 		Annotations: map[string]string{"page": pageURL + "backfill.md"},
 		Args:        exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.dirty != "" {
+				return a.repair(cmd, &c)
+			}
 			return a.backfill(cmd, &c)
 		},
 	}
@@ -60,6 +69,8 @@ end it finds that there is nothing to do. --dry-run prints what would be done.`,
 	f.StringArrayVar(&c.set, "set", nil, "value of a parameter, `name=value`; may be repeated")
 	f.StringVar(&c.as, "as", c.as, "`served|corrected`: late events left out, as a stream has it, or in their places")
 	f.BoolVar(&c.dryRun, "dry-run", false, "print the plan and change nothing")
+	f.StringVar(&c.dirty, "dirty", "", "`recompute|all`: just what late events have made stale, as corrected")
+	f.Lookup("dirty").NoOptDefVal = "recompute"
 	f.BoolVar(&c.restart, "restart", false, "begin anew: forget the tasks that a stopped run has finished")
 	f.StringVar(&c.step, "step", "", "length of a task, such as `1h` (default: by lookback and number of events)")
 	f.IntVar(&c.parallel, "parallel", 0, "tasks at once, `N` (default: one for each CPU)")
@@ -69,6 +80,7 @@ end it finds that there is nothing to do. --dry-run prints what would be done.`,
 	complete(cmd, "spec", specs.Names())
 	complete(cmd, "as", []string{"served", "corrected"})
 	complete(cmd, "progress", []string{"auto", "plain", "none"})
+	complete(cmd, "dirty", []string{"recompute", "all"})
 	return cmd
 }
 
@@ -176,6 +188,9 @@ func (a *app) backfillPlan(p *backfill.Plan) error {
 			state = "is there"
 		}
 		fmt.Fprintf(&s, "%s version %d → %s, which %s\n", v.View, v.Version, v.Table, state)
+		if v.From != p.From || v.To != p.To || v.Entities != "" {
+			fmt.Fprintf(&s, "  rows of [%s, %s) of %s\n", market.FormatTime(v.From), market.FormatTime(v.To), cmp.Or(v.Entities, "all"))
+		}
 	}
 	fmt.Fprintf(&s, "rows of [%s, %s) as %s", market.FormatTime(p.From), market.FormatTime(p.To), p.As)
 	if p.Symbols != nil {

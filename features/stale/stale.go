@@ -23,7 +23,12 @@ type Change struct {
 // Key says which entities are meant by the columns that entities are made of; "" is any. A
 // symbol tells base and quote.
 type Key struct {
-	Feed, Exchange, Market, Symbol, Base, Quote string
+	Feed     string `json:"feed,omitempty"`
+	Exchange string `json:"exchange,omitempty"`
+	Market   string `json:"market,omitempty"`
+	Symbol   string `json:"symbol,omitempty"`
+	Base     string `json:"base,omitempty"`
+	Quote    string `json:"quote,omitempty"`
 }
 
 // KeyOf is the key of an instrument's events on a feed.
@@ -119,7 +124,8 @@ func (k Key) common(o Key) (Key, bool) {
 	return k, true
 }
 
-func (k Key) compare(o Key) int {
+// Compare orders keys by their columns, those that stand for any entity first.
+func (k Key) Compare(o Key) int {
 	for _, c := range Columns {
 		if x := strings.Compare(k.Get(c), o.Get(c)); x != 0 {
 			return x
@@ -195,7 +201,7 @@ func (s set) disjoint() []Rows {
 	for k := range s {
 		keys = append(keys, k)
 	}
-	slices.SortFunc(keys, Key.compare)
+	slices.SortFunc(keys, Key.Compare)
 	known := func(k Key) (n int) {
 		for _, c := range Columns {
 			if k.Get(c) != "" {
