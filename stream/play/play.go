@@ -278,6 +278,12 @@ func (p *player) event(ctx context.Context, b *market.Batch, i int, payload *inp
 	if payload != nil && len(payload.Data) > maxPayload {
 		payload = nil
 	}
+	at := p.time(b, i)
+	if p.first == market.NoTime {
+		p.first = at
+	}
+	p.last, p.front = max(p.last, at), max(p.front, at)
+	p.env.Meter.Time.Store(p.front)
 	if payload != nil {
 		if rt.last[b.Shard[i]] == payload {
 			return nil // other rows of it came before
@@ -298,13 +304,7 @@ func (p *player) event(ctx context.Context, b *market.Batch, i int, payload *inp
 	} else if rec, err = p.record(ctx, b, i, src, rt); err != nil {
 		return err
 	}
-	at := p.time(b, i)
-	if p.first == market.NoTime {
-		p.first = at
-	}
-	p.last, p.front = max(p.last, at), max(p.front, at)
 	rec.at, rec.front = at, p.front
-	p.env.Meter.Time.Store(p.front)
 	for n, delay := range p.fault(b.Feed[i]) {
 		copied := *rec
 		copied.front += delay

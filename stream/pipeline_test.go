@@ -1,0 +1,457 @@
+package stream_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bufbuild/protocompile"
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/internal/exdata"
+	"github.com/pinova-group/tidemark/internal/objstore"
+	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/sequence"
+	"github.com/pinova-group/tidemark/specs"
+	"github.com/pinova-group/tidemark/stream"
+	"github.com/pinova-group/tidemark/stream/play"
+	"github.com/pinova-group/tidemark/stream/record"
+	"github.com/pinova-group/tidemark/stream/topic"
+)
+
+// pipeline is the topics of some sources and views, and the jobs between them.
+type pipeline struct {
+	servers
+	config  topic.Config
+	plan    *features.Plan
+	feeds   *market.Feeds
+	schemas *record.Schemas
+	topics  []string // all of them
+	store   objstore.Memory
+	name    string
+	idle    time.Duration
+}
+
+func newPipeline(t *testing.T, b servers, sources []topic.Source, views ...string) *pipeline {
+	t.Helper()
+	p := &pipeline{servers: b, feeds: market.NewFeeds(), name: strconv.FormatInt(time.Now().UnixNano(), 36)}
+	p.config = topic.Config{Partitions: testPartitions, Sources: sources, Views: views, Retention: topic.Retentions{Raw: topic.Forever, Processed: topic.Forever, Feature: topic.Forever}}
+	set, _, err := run.Check(views, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.plan, err = features.CompileSet(set, features.Options{Feeds: p.feeds, Find: specs.Find}); err != nil {
+		t.Fatal(err)
+	}
+	if p.schemas, err = record.NewSchemas(b.registry, nil); err != nil {
+		t.Fatal(err)
+	}
+	var versions []topic.View
+	for _, o := range p.plan.Outputs() {
+		versions = append(versions, topic.View{Name: o.Name, Version: o.Version})
+	}
+	want, err := p.config.Wanted(nil, versions, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	adm, err := topic.Open(kgo.SeedBrokers(b.addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(adm.Close)
+	for try := 0; ; try++ {
+		if err = adm.Apply(t.Context(), topic.NewPlan(want, nil)); err == nil {
+			break
+		} else if try == 20 {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond) // deleted topics take a while to be gone
+	}
+	for _, w := range want {
+		p.topics = append(p.topics, w.Name)
+	}
+	return p
+}
+
+// of are the topics of a class.
+func (p *pipeline) of(c topic.Class) []string {
+	return slices.DeleteFunc(slices.Clone(p.topics), func(s string) bool { return !strings.HasPrefix(s, c.String()+".") })
+}
+
+func (p *pipeline) sequence(t *testing.T, name string) *stream.Job {
+	t.Helper()
+	j := &stream.Job{
+		Name: "seq-" + name, Slot: "0", Topics: p.of(topic.Raw), Options: []kgo.Opt{kgo.SeedBrokers(p.addr)}, Store: &p.store, Dir: "mem://state/seq-" + name,
+		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	if err := j.Sequence(stream.SequenceJobConfig{Schemas: p.schemas, IdleAfter: p.idle, Now: time.Now}); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func (p *pipeline) features(t *testing.T) *stream.Job {
+	t.Helper()
+	kinds := map[string][]market.Kind{}
+	reads := map[market.Kind]bool{}
+	for _, in := range p.plan.Inputs() {
+		reads[in.Kind] = true
+	}
+	for _, name := range p.of(topic.Processed) {
+		n, err := topic.Parse(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k, _ := topic.ParseKindWord(nil, n.Kind); reads[k] {
+			kinds[name] = []market.Kind{k, market.KindStatus}
+		}
+	}
+	j := &stream.Job{
+		Name: "all-" + p.name, Slot: "0", Single: true, Options: []kgo.Opt{kgo.SeedBrokers(p.addr)}, Store: &p.store, Dir: "mem://state/all-" + p.name,
+		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	for name := range kinds {
+		j.Topics = append(j.Topics, name)
+	}
+	if err := j.Features(stream.FeaturesConfig{Plan: p.plan, Feeds: p.feeds, Schemas: p.schemas, Partitions: testPartitions, Kinds: kinds, From: market.NoTime}); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// work runs jobs until stop, which tells what ended them first.
+func work(t *testing.T, jobs ...*stream.Job) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, len(jobs))
+	for _, j := range jobs {
+		go func() { done <- j.Run(ctx) }()
+	}
+	return func() (first error) {
+		cancel()
+		for range jobs {
+			if err := <-done; err != nil && first == nil {
+				first = err
+			}
+		}
+		return first
+	}
+}
+
+// play plays files into the raw topics.
+func (p *pipeline) play(t *testing.T, cfg play.Config) *play.Report {
+	t.Helper()
+	cl, err := play.NewClient(kgo.SeedBrokers(p.addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	cfg.Partitions, cfg.From, cfg.To = testPartitions, market.NoTime, market.NoTime
+	rep, err := play.Play(t.Context(), cfg, play.Env{
+		Env: run.Env{Warn: func(s string) { t.Log(s) }}, Schemas: p.schemas, Client: cl, Now: time.Now,
+		Topic: func(_ context.Context, name string, _ int64) error {
+			if !slices.Contains(p.topics, name) {
+				return fmt.Errorf("topic %s is not there", name)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rep
+}
+
+// rowsInTopic reads the committed rows of a view as any consumer does: with the messages of tidemark
+// spec proto and the Protobuf library. Each is the JSON that tidemark run writes.
+func (p *pipeline) rowsInTopic(t *testing.T, o *features.Output) []string {
+	t.Helper()
+	c := protocompile.Compiler{Resolver: &protocompile.SourceResolver{Accessor: protocompile.SourceAccessorFromMap(map[string]string{"x.proto": record.ProtoOfView(o)})}}
+	files, err := c.Compile(t.Context(), "x.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	md := files[0].Messages().Get(0)
+	var out []string
+	for _, r := range readCommitted(t.Context(), t, p.addr, map[string]bool{fmt.Sprintf("feature.%s.v%d", o.Name, o.Version): true}) {
+		m := dynamicpb.NewMessage(md)
+		if err := proto.Unmarshal(r.Value[6:], m); err != nil {
+			t.Fatal(err)
+		}
+		row := map[string]any{}
+		for i := range md.Fields().Len() {
+			f := md.Fields().Get(i)
+			switch {
+			case f.HasPresence() && !m.Has(f):
+				row[string(f.Name())] = nil
+			case f.Kind() == protoreflect.DoubleKind:
+				row[string(f.Name())] = number(m.Get(f).Float())
+			default:
+				row[string(f.Name())] = fmt.Sprint(m.Get(f).Interface())
+			}
+		}
+		flags := uint8(m.Get(md.Fields().ByName("flags")).Uint())
+		row["flags"] = strings.Join(features.FlagNames(nil, flags), "|")
+		out = append(out, canonicalJSON(t, row))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// number is a float64 with all its bits.
+func number(x float64) string { return fmt.Sprintf("%x", math.Float64bits(x)) }
+
+func canonicalJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// rowsOfRun are the rows of tidemark run over files, without those that the end of a file
+// closes.
+func (p *pipeline) rowsOfRun(t *testing.T, o *features.Output, inputs []string) []string {
+	t.Helper()
+	cfg := run.DefaultConfig()
+	cfg.Specs, cfg.Inputs, cfg.Output = []string{o.Name}, inputs, filepath.Join(t.TempDir(), "rows.jsonl")
+	if _, err := run.Run(t.Context(), cfg, run.Env{Stdout: io.Discard, Warn: func(s string) { t.Log(s) }, Build: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(cfg.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	double := map[string]bool{}
+	for _, f := range o.Fields {
+		double[f.Name] = f.Type == features.FieldF64
+	}
+	var out []string
+	for line := range bytes.Lines(text) {
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.UseNumber()
+		var row map[string]any
+		if err := d.Decode(&row); err != nil {
+			t.Fatal(err)
+		}
+		if flags, _ := row["flags"].(string); strings.Contains(flags, "partial") {
+			continue
+		}
+		for k, v := range row {
+			switch x := v.(type) {
+			case json.Number:
+				row[k] = x.String()
+				if double[k] {
+					f, err := x.Float64()
+					if err != nil {
+						t.Fatal(err)
+					}
+					row[k] = number(f)
+				}
+			case bool:
+				row[k] = fmt.Sprint(x)
+			}
+		}
+		out = append(out, canonicalJSON(t, row))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// checkRows waits until the topics of all views have the rows of tidemark run.
+func (p *pipeline) checkRows(t *testing.T, inputs []string) {
+	t.Helper()
+	for _, o := range p.plan.Outputs() {
+		if strings.Contains(o.Name, "(") {
+			continue
+		}
+		want := p.rowsOfRun(t, &o, inputs)
+		if len(want) == 0 {
+			t.Errorf("%s has no rows", o.Name)
+		}
+		var got []string
+		for most, since := 0, time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			if got = p.rowsInTopic(t, &o); len(got) > most {
+				most, since = len(got), time.Now()
+			}
+			if len(got) >= len(want) || time.Since(since) > 20*time.Second {
+				break
+			}
+		}
+		t.Logf("%s: %d rows", o.Name, len(got))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-run +topics)\n%.3000s", o.Name, diff)
+		}
+	}
+}
+
+// account checks I3 from the topics alone, and returns the sum over all partitions. What the last
+// watermark of a partition says was read is what lies in the raw topic, in records that are
+// of one event each or are the dead letters' number of events.
+func (p *pipeline) account(t *testing.T) (sum sequence.Counts) {
+	t.Helper()
+	type part struct {
+		topic string
+		at    int32
+	}
+	last, applied := map[part]sequence.Counts{}, map[part]int64{}
+	late, dead, beats := map[part]int64{}, map[part]int64{}, map[part]int64{}
+	read := func(c topic.Class, each func(at part, r *kgo.Record)) {
+		names := map[string]bool{}
+		for _, n := range p.of(c) {
+			names[n] = true
+		}
+		for _, r := range readCommitted(t.Context(), t, p.addr, names) {
+			each(part{strings.TrimPrefix(r.Topic, c.String()+"."), r.Partition}, r)
+		}
+	}
+	read(topic.Raw, func(at part, r *kgo.Record) {
+		if r.Key == nil && string(record.Header(r, record.HeaderFormat)) == stream.FormatEvent {
+			beats[at]++ // watermarks are applied, and give no record
+		}
+	})
+	read(topic.Processed, func(at part, r *kgo.Record) {
+		if record.Header(r, record.HeaderOf) == nil {
+			applied[at]++
+		} else if _, c, err := record.ReadMark(r, nil); err != nil {
+			t.Error(err)
+		} else {
+			last[at] = c
+		}
+	})
+	read(topic.Late, func(at part, _ *kgo.Record) { late[at]++ })
+	read(topic.DLQ, func(at part, r *kgo.Record) {
+		d, err := record.ReadDeadLetter(r)
+		if err != nil {
+			t.Error(err)
+		}
+		dead[at] += int64(d.Count)
+	})
+	for at, c := range last {
+		if !c.Balanced() || c.Late != late[at] || c.DLQ != dead[at] || c.Applied > applied[at]+beats[at] {
+			t.Errorf("%v: late %d, dead %d, applied %d; account %+v", at, late[at], dead[at], applied[at], c)
+		}
+		sum.Add(&c)
+	}
+	return sum
+}
+
+// head copies the first lines of a recording, or all of it.
+func head(t *testing.T, name string, lines int) string {
+	t.Helper()
+	f, err := os.Open(exdata.Path(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var in io.Reader
+	if strings.HasSuffix(name, ".gz") {
+		in, err = gzip.NewReader(f)
+	} else {
+		in, err = zstd.NewReader(f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(in)
+	var text bytes.Buffer
+	for range lines {
+		line, err := r.ReadBytes('\n')
+		text.Write(line)
+		if err != nil {
+			break
+		}
+	}
+	path := filepath.Join(t.TempDir(), strings.TrimSuffix(strings.TrimSuffix(filepath.Base(name), ".gz"), ".zst"))
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// eachBroker runs a test with an embedded broker, and with a real one where there is one.
+func eachBroker(t *testing.T, test func(t *testing.T, b servers)) {
+	t.Helper()
+	t.Run("embedded", func(t *testing.T) { test(t, startBroker(t)) })
+	t.Run("kafka", func(t *testing.T) { test(t, realKafka(t)) })
+}
+
+// Recorded payloads of venues, played as they were collected, come out of both jobs as the rows of
+// tidemark run over the same files. TIDEMARK_TEST_TAPES=whole takes the whole of them.
+func TestTapes_RowsInTopicsAreThoseOfRun(t *testing.T) {
+	lines := 5000
+	if os.Getenv("TIDEMARK_TEST_TAPES") == "whole" {
+		lines = math.MaxInt
+	}
+	for _, c := range []struct {
+		name    string
+		sources []topic.Source
+		views   []string
+		files   []string
+		decode  bool // events instead of payloads
+	}{
+		{
+			name: "binance", sources: []topic.Source{{Market: "spot", Exchange: "binance", Kinds: []string{"trade", "quote", "orderbook"}}, {Market: "perp", Exchange: "binance", Kinds: []string{"trade", "quote", "orderbook"}}},
+			views: []string{"trade_bars_1s", "book_1s", "quote_bars_1s", "fair_price_1s"},
+			files: []string{
+				"rawstream/binance_spot_btcusdt_20240808.jsonl.gz", "rawstream/binance_spot_ethusdt_20240808.jsonl.gz", "rawstream/binance_usdm_btcusdt_20240808.jsonl.gz",
+				"rawstream/binance_usdm_ethusdt_20240808.jsonl.gz", "rawstream/binance_cm_btcusd_perp_20240808.jsonl.gz",
+			},
+		},
+		{
+			name: "kraken", sources: []topic.Source{{Market: "spot", Exchange: "kraken", Kinds: []string{"trade", "orderbook", "quote", "instrument"}}},
+			views: []string{"trade_bars_1s"}, files: []string{"captures/kraken_v1_20210417.jsonl.zst"},
+		},
+		{ // Its snapshots of books have no time: what is assumed for them depends on what else is read.
+			name: "kraken events", sources: []topic.Source{{Market: "spot", Exchange: "kraken", Kinds: []string{"trade", "orderbook", "quote", "instrument"}}},
+			views: []string{"trade_bars_1s", "book_1s"}, files: []string{"captures/kraken_v1_20210417.jsonl.zst"}, decode: true,
+		},
+		{
+			name: "kraken REST", sources: []topic.Source{{Market: "spot", Exchange: "kraken", Kinds: []string{"trade"}}},
+			views: []string{"trade_bars_1m"}, files: []string{"candles/kraken_xbtusdt_rest_trades_20251110.json.gz"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var files []string
+			for _, f := range c.files {
+				n := lines
+				if strings.Contains(f, "kraken") {
+					n = math.MaxInt
+				}
+				files = append(files, head(t, f, n))
+			}
+			eachBroker(t, func(t *testing.T, b servers) {
+				p := newPipeline(t, b, c.sources, c.views...)
+				stop := work(t, p.sequence(t, p.name), p.features(t))
+				rep := p.play(t, play.Config{Input: run.EventsConfig{Inputs: files, Payloads: !c.decode}})
+				t.Logf("%+v", *rep)
+				p.checkRows(t, files)
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+				t.Logf("account %+v", p.account(t))
+			})
+		})
+	}
+}
