@@ -47,6 +47,7 @@ func (j *Job) Features(c FeaturesConfig) error {
 		if topics[i], err = name.Topic(); err != nil {
 			return err
 		}
+		j.writes = append(j.writes, topics[i])
 	}
 	ledger := ""
 	if c.Ledger != "" {

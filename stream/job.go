@@ -75,6 +75,7 @@ type Job struct {
 	// open makes the state of a task: with nothing read, or as a snapshot says.
 	open func(inputs []TopicPartition, snapshot []byte) (machine, error)
 
+	writes  []string    // topics that are written; made with open
 	metrics *jobMetrics // made with open
 
 	// broken is a guarantee that a test has taken away, to see that it finds what comes of it.
@@ -150,7 +151,7 @@ func sleep(ctx context.Context, d time.Duration) {
 // final reports whether the next session would end as this one did.
 func final(err error) bool {
 	for _, e := range []error{
-		ErrTaken, ErrForeign, ErrUnequal, errGone, features.ErrSnapshotMismatch, features.ErrCorrupt, ErrBehind, ErrCorrupt, ErrPartitions,
+		ErrTaken, ErrForeign, ErrUnequal, ErrNoTopic, errGone, features.ErrSnapshotMismatch, features.ErrCorrupt, ErrBehind, ErrCorrupt, ErrPartitions,
 		kerr.FencedInstanceID, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
 		kerr.SaslAuthenticationFailed, kerr.InconsistentGroupProtocol,
 	} {

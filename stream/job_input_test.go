@@ -20,13 +20,20 @@ import (
 	"github.com/pinova-group/tidemark/stream/record"
 )
 
-// rawBroker is an embedded broker with some topics.
+// rawBroker is an embedded broker with some raw topics and those that go with them.
 func rawBroker(ctx context.Context, t *testing.T, topics []string) (servers, *kgo.Client, *record.Schemas) {
 	t.Helper()
 	b := startBroker(t)
 	schemas, err := record.NewSchemas(b.registry, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, raw := range topics {
+		for _, class := range []string{"processed.", "late.", "dlq."} {
+			if name, ok := strings.CutPrefix(raw, "raw."); ok {
+				topics = append(topics, class+name)
+			}
+		}
 	}
 	cl := newClient(t, b.addr)
 	resps, err := kadm.NewClient(cl).CreateTopics(ctx, testPartitions, 1, nil, topics...)
@@ -45,7 +52,7 @@ func TestJob_IdlePartitionsDoNotHoldUpOthers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	topics := []string{"raw.spot.trade.alpha", "raw.spot.quote.alpha"}
-	b, cl, schemas := rawBroker(ctx, t, append(slices.Clone(topics), "processed.spot.trade.alpha", "processed.spot.quote.alpha", "late.spot.trade.alpha", "dlq.spot.trade.alpha"))
+	b, cl, schemas := rawBroker(ctx, t, topics)
 	start := func(id string) func() {
 		run, stop := context.WithCancel(ctx)
 		j := &stream.Job{
@@ -147,7 +154,7 @@ func sendTrade(ctx context.Context, t *testing.T, cl *kgo.Client, enc *record.Ev
 func TestJob_RefusesInputThatIsGone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	b, cl, schemas := rawBroker(ctx, t, []string{"raw.spot.trade.alpha", "processed.spot.trade.alpha", "late.spot.trade.alpha", "dlq.spot.trade.alpha"})
+	b, cl, schemas := rawBroker(ctx, t, []string{"raw.spot.trade.alpha"})
 	adm := kadm.NewClient(cl)
 	store := &objstore.Memory{}
 	run := func(ctx context.Context) error {

@@ -47,14 +47,14 @@ type pipeline struct {
 	feeds   *market.Feeds
 	schemas *record.Schemas
 	topics  []string // all of them
-	store   objstore.Memory
+	store   *objstore.Memory
 	name    string
 	idle    time.Duration
 }
 
 func newPipeline(t *testing.T, b servers, sources []topic.Source, views ...string) *pipeline {
 	t.Helper()
-	p := &pipeline{servers: b, feeds: market.NewFeeds(), name: strconv.FormatInt(time.Now().UnixNano(), 36)}
+	p := &pipeline{servers: b, store: &objstore.Memory{}, feeds: market.NewFeeds(), name: strconv.FormatInt(time.Now().UnixNano(), 36)}
 	p.config = topic.Config{Partitions: testPartitions, Sources: sources, Views: views, Retention: topic.Retentions{Raw: topic.Forever, Processed: topic.Forever, Feature: topic.Forever}}
 	set, _, err := run.Check(views, nil)
 	if err != nil {
@@ -101,7 +101,7 @@ func (p *pipeline) of(c topic.Class) []string {
 func (p *pipeline) sequence(t *testing.T, name string) *stream.Job {
 	t.Helper()
 	j := &stream.Job{
-		Name: "seq-" + name, Slot: "0", Topics: p.of(topic.Raw), Options: []kgo.Opt{kgo.SeedBrokers(p.addr)}, Store: &p.store, Dir: "mem://state/seq-" + name,
+		Name: "seq-" + name, Slot: "0", Topics: p.of(topic.Raw), Options: []kgo.Opt{kgo.SeedBrokers(p.addr)}, Store: p.store, Dir: "mem://state/seq-" + name,
 		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	if err := j.Sequence(stream.SequenceJobConfig{Schemas: p.schemas, IdleAfter: p.idle, Now: time.Now}); err != nil {
@@ -127,7 +127,7 @@ func (p *pipeline) features(t *testing.T) *stream.Job {
 		}
 	}
 	j := &stream.Job{
-		Name: "all-" + p.name, Slot: "0", Single: true, Options: []kgo.Opt{kgo.SeedBrokers(p.addr)}, Store: &p.store, Dir: "mem://state/all-" + p.name,
+		Name: "all-" + p.name, Slot: "0", Single: true, Options: []kgo.Opt{kgo.SeedBrokers(p.addr)}, Store: p.store, Dir: "mem://state/all-" + p.name,
 		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for name := range kinds {
@@ -161,13 +161,18 @@ func work(t *testing.T, jobs ...*stream.Job) (stop func() error) {
 // play plays files into the raw topics.
 func (p *pipeline) play(t *testing.T, cfg play.Config) *play.Report {
 	t.Helper()
+	return p.playUntil(t.Context(), t, cfg)
+}
+
+func (p *pipeline) playUntil(ctx context.Context, t *testing.T, cfg play.Config) *play.Report {
+	t.Helper()
 	cl, err := play.NewClient(kgo.SeedBrokers(p.addr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
 	cfg.Partitions, cfg.From, cfg.To = testPartitions, market.NoTime, market.NoTime
-	rep, err := play.Play(t.Context(), cfg, play.Env{
+	rep, err := play.Play(ctx, cfg, play.Env{
 		Env: run.Env{Warn: func(s string) { t.Log(s) }}, Schemas: p.schemas, Client: cl, Now: time.Now,
 		Topic: func(_ context.Context, name string, _ int64) error {
 			if !slices.Contains(p.topics, name) {
@@ -454,4 +459,98 @@ func TestTapes_RowsInTopicsAreThoseOfRun(t *testing.T) {
 			})
 		})
 	}
+}
+
+// processedLog is what is in the processed topics: the events of each kind of a partition in order,
+// and its last watermarks with their accounts.
+func (p *pipeline) processedLog(t *testing.T) map[string][]string {
+	t.Helper()
+	names := map[string]bool{}
+	for _, n := range p.of(topic.Processed) {
+		names[n] = true
+	}
+	out, marks := map[string][]string{}, map[string]string{}
+	dec := record.NewEventDecoder(p.schemas, market.NewFeeds(), market.NewInstruments())
+	for _, r := range readCommitted(t.Context(), t, p.addr, names) {
+		at := fmt.Sprint(r.Topic, "/", r.Partition)
+		if of := record.Header(r, record.HeaderOf); of != nil {
+			marks[fmt.Sprint(at, " ", string(of))] = fmt.Sprintf("%x %s", r.Value[6:], record.Header(r, record.HeaderAccount)) // schemas have other numbers elsewhere
+			continue
+		}
+		var c market.Chunk
+		k, err := dec.Decode(t.Context(), r.Value, &c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = fmt.Sprint(at, " events of kind ", k)
+		out[at] = append(out[at], fmt.Sprintf("%s %d %x %x", r.Key, r.Timestamp.UnixMilli(), record.Header(r, record.HeaderID), r.Value[6:]))
+	}
+	for at, m := range marks {
+		out[at] = []string{m}
+	}
+	return out
+}
+
+// Played into the processed topics, an input gives the records that the sequence job makes of it when it
+// is played into the raw ones; the same ones each time, also when it was stopped in between; and
+// rows of views are those of tidemark run.
+func TestRefill_WritesWhatTheSequenceJobWrites(t *testing.T) {
+	files := []string{head(t, "rawstream/binance_spot_btcusdt_20240808.jsonl.gz", 3000), head(t, "rawstream/binance_usdm_ethusdt_20240808.jsonl.gz", 6000)}
+	sources := []topic.Source{{Market: "spot", Exchange: "binance", Kinds: []string{"trade", "quote", "orderbook"}}, {Market: "perp", Exchange: "binance", Kinds: []string{"trade", "quote", "orderbook"}}}
+	cfg := play.Config{Input: run.EventsConfig{Inputs: files, Payloads: true}, Shuffle: 50 * market.Millisecond, Duplicate: 10_000, Late: 5_000, Seed: 3}
+	eachBroker(t, func(t *testing.T, b servers) {
+		job := newPipeline(t, b, sources, "trade_bars_1s")
+		stop := work(t, job.sequence(t, job.name))
+		raw := job.play(t, cfg)
+		in := func(p *pipeline) int64 {
+			sum := p.account(t)
+			return sum.In
+		}
+		for range 200 {
+			if in(job) == raw.Records {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		want := job.processedLog(t)
+		sum := job.account(t)
+		if sum.Late == 0 || sum.Duplicate == 0 {
+			t.Errorf("account %+v", sum)
+		}
+
+		cfg.Processed = true
+		whole := newPipeline(t, startBroker(t), sources, "trade_bars_1s")
+		rep := whole.play(t, cfg)
+		if *rep.Sequenced != sum || !rep.Whole {
+			t.Errorf("account %+v, want %+v", *rep.Sequenced, sum)
+		}
+		got := whole.processedLog(t)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("processed topics (-job +play)\n%.3000s", diff)
+		}
+
+		parts := newPipeline(t, startBroker(t), sources, "trade_bars_1s")
+		for cfg.Skip = 0; ; {
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				defer cancel()
+				time.Sleep(100 * time.Millisecond)
+			}()
+			if cfg.Skip > 0 {
+				cancel = func() {}
+				ctx = t.Context()
+			}
+			rep := parts.playUntil(ctx, t, cfg)
+			cancel()
+			if cfg.Skip += rep.Records; rep.Whole {
+				break
+			}
+		}
+		if diff := cmp.Diff(want, parts.processedLog(t)); diff != "" {
+			t.Errorf("processed topics (-job +play in parts)\n%.3000s", diff)
+		}
+	})
 }

@@ -30,10 +30,13 @@ type SequenceJobConfig struct {
 // go to the processed topic, late ones to the late topic, what cannot be used to the dead
 // letters, all with the partition that they came from.
 func (j *Job) Sequence(c SequenceJobConfig) error {
+	j.writes = nil
 	for _, t := range j.Topics {
-		if _, err := topicsOf(t); err != nil {
+		o, err := topicsOf(t)
+		if err != nil {
 			return err
 		}
+		j.writes = append(j.writes, o.processed, o.late, o.dead)
 	}
 	j.metrics = j.Metrics.of(j.Name)
 	j.open = func(inputs []TopicPartition, snapshot []byte) (machine, error) {

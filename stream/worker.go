@@ -26,13 +26,14 @@ var errAborted = errors.New("transaction was aborted")
 // worker works on the tasks that its group assigns to it.
 type worker struct {
 	Job
-	snaps    snapshots
-	member   string                    // who we were in the last session
-	metadata map[TopicPartition]string // of the offsets fetched last
-	current  atomic.Pointer[assignment]
-	uploads  sync.WaitGroup
-	asked    time.Time // for the ends of idle inputs
-	ended    bool      // by a test
+	snaps      snapshots
+	member     string                    // who we were in the last session
+	metadata   map[TopicPartition]string // of the offsets fetched last
+	current    atomic.Pointer[assignment]
+	uploads    sync.WaitGroup
+	asked      time.Time // for the ends of idle inputs
+	partitions int       // of every topic when the job began; 0: not known yet
+	ended      bool      // by a test
 }
 
 // assignment is what the group gave to this worker, recovered.
@@ -77,6 +78,9 @@ func (w *worker) session(told, ctx context.Context) error {
 	if err := w.mayJoin(told); err != nil {
 		return err
 	}
+	if err := w.mayWork(told); err != nil {
+		return err
+	}
 	drop := func(context.Context, *kgo.Client, map[string][]int32) { w.current.Store(nil) }
 	id := w.instance()
 	sess, err := kgo.NewGroupTransactSession(append(slices.Clone(w.Options),
@@ -118,6 +122,7 @@ func (w *worker) session(told, ctx context.Context) error {
 			w.leave(ctx)
 		}
 	}()
+	go w.watch(ctx, sess.Client(), cancel)
 	for {
 		err := w.cycle(told, ctx, sess)
 		if err == nil && told.Err() != nil {

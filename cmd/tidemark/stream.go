@@ -107,6 +107,8 @@ func streamFault(err error) error {
 		f.Remedy = "give each process a --slot of its own"
 	case errors.Is(err, tasks.ErrForeign), errors.Is(err, tasks.ErrPartitions), errors.Is(err, features.ErrSnapshotMismatch):
 		f.Remedy = "the state is of other views or topics: start under another --name"
+	case errors.Is(err, tasks.ErrNoTopic):
+		f.Remedy = "tidemark topics apply makes it; one that was deleted comes back empty: then start under another --name"
 	case errors.Is(err, tasks.ErrUnequal):
 		f.Remedy = "tidemark topics plan tells which"
 	}

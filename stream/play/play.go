@@ -37,6 +37,8 @@ type Config struct {
 	Late      int     // ppm of events that come too late
 	Seed      uint64
 
+	Processed bool // sequence what is played, and write into the processed topics
+
 	Partitions int   // of every topic
 	Open       bool  // without watermarks at the end
 	Skip       int64 // so many records were written before: they are left out
@@ -65,6 +67,10 @@ type Report struct {
 	First      string  `json:"first"`    // event times, "" without events
 	Last       string  `json:"last"`
 	Whole      bool    `json:"whole"` // all of the input was played
+
+	// Sequenced is the account of what was sequenced, with Config.Processed: late events and dead letters
+	// are in no topic.
+	Sequenced *sequence.Counts `json:"sequenced,omitempty"`
 }
 
 // Count is what went into a topic.
@@ -98,12 +104,14 @@ type player struct {
 	alloc       arena
 	delays      []int64
 	failed      chan error
+	refill      *refill // nil: into raw topics
 	rep         Report
 }
 
 // target is a topic.
 type target struct {
-	name  string
+	name  string // raw
+	out   string // that is written
 	count Count
 	feeds []market.FeedID // that came into it
 }
@@ -141,6 +149,9 @@ func Play(ctx context.Context, cfg Config, env Env) (*Report, error) {
 	if env.Meter == nil {
 		env.Meter = &run.Meter{}
 	}
+	if cfg.Processed {
+		p.refill = newRefill()
+	}
 	r, err := run.OpenEvents(cfg.Input, p.feeds, p.insts, cfg.Kinds, env.Env)
 	if err != nil {
 		return nil, err
@@ -177,6 +188,9 @@ func (p *player) report() *Report {
 	if p.first != market.NoTime {
 		p.rep.First, p.rep.Last = market.FormatTime(p.first), market.FormatTime(p.last)
 	}
+	if p.refill != nil {
+		p.rep.Sequenced = p.refill.account()
+	}
 	return &p.rep
 }
 
@@ -201,10 +215,15 @@ func (p *player) read(ctx context.Context, r *input.Reader) error {
 	if err := p.release(ctx, math.MaxInt64); err != nil {
 		return err
 	}
-	if p.cfg.Open || p.last == market.NoTime {
-		return nil
+	if !p.cfg.Open && p.last != market.NoTime {
+		if err := p.end(ctx); err != nil {
+			return err
+		}
 	}
-	return p.end(ctx)
+	if p.refill != nil {
+		return p.refill.step(ctx, p)
+	}
+	return nil
 }
 
 // take plays a chunk: its kinds merged by time, each in its own order, control rows behind all
@@ -411,10 +430,19 @@ func (p *player) route(ctx context.Context, b *market.Batch, i int) (*route, err
 	}
 	to := p.byName[name]
 	if to == nil {
-		if err := p.env.Topic(ctx, name, p.time(b, i)); err != nil {
+		out := name
+		if p.cfg.Processed {
+			out = processedOf(name)
+		}
+		if err := p.env.Topic(ctx, out, p.time(b, i)); err != nil {
 			return nil, err
 		}
-		to = &target{name: name, count: Count{Topic: name}}
+		if p.cfg.Processed && p.env.Client != nil && p.cfg.Skip == 0 {
+			if err := refuseFilled(ctx, p.env.Client, out, p.time(b, i)); err != nil {
+				return nil, err
+			}
+		}
+		to = &target{name: name, out: out, count: Count{Topic: out}}
 		p.topics, p.byName[name] = append(p.topics, to), to
 	}
 	rt := &route{to: to, partition: topic.Partition(in.Base, p.cfg.Partitions), key: []byte(in.Symbol)}
@@ -433,7 +461,7 @@ func (p *player) record(ctx context.Context, b *market.Batch, i int, src *source
 	if rt != nil {
 		it.to, it.partition, it.key = rt.to, rt.partition, rt.key
 	}
-	if p.env.Client == nil {
+	if p.env.Client == nil && p.refill == nil {
 		return it, nil
 	}
 	buf := p.alloc.room()
@@ -455,7 +483,7 @@ var formatEvent = []byte("event")
 // payload makes the record of a payload.
 func (p *player) payload(from *input.Payload, k market.Kind, src *source, rt *route) *item {
 	it := &item{kind: k, to: rt.to, partition: rt.partition, key: rt.key, payload: true}
-	if p.env.Client == nil {
+	if p.env.Client == nil && p.refill == nil {
 		return it
 	}
 	raw := record.Raw{Format: []byte(from.Format), Feed: src.main}
@@ -486,27 +514,39 @@ func (p *player) release(ctx context.Context, now int64) error {
 
 // write writes a record when its time has come.
 func (p *player) write(ctx context.Context, it *item) error {
-	if p.cfg.Skip > p.rep.Skipped {
+	if p.refill == nil && p.cfg.Skip > p.rep.Skipped {
 		p.rep.Skipped++
 		return nil
 	}
 	if err := p.pace(ctx, it.front); err != nil {
 		return err
 	}
+	rec := &kgo.Record{Topic: it.to.name, Partition: it.partition, Key: it.key, Value: it.value, Headers: it.headers, Timestamp: time.UnixMicro(it.at)}
+	if p.refill != nil {
+		return p.refill.add(ctx, p, rec, it.to)
+	}
+	return p.send(ctx, rec, it.to, control(it.kind), it.payload)
+}
+
+// send hands a record to the client and counts it.
+func (p *player) send(ctx context.Context, rec *kgo.Record, to *target, control, payload bool) error {
+	if p.cfg.Skip > p.rep.Skipped {
+		p.rep.Skipped++
+		return nil
+	}
 	if p.env.Client != nil {
 		if err := p.broken(); err != nil {
 			return err
 		}
-		rec := &kgo.Record{Topic: it.to.name, Partition: it.partition, Key: it.key, Value: it.value, Headers: it.headers, Timestamp: time.UnixMicro(it.at)}
 		p.env.Client.Produce(context.WithoutCancel(ctx), rec, p.wrote)
 	}
 	switch {
-	case it.payload:
-		it.to.count.Payloads++
-	case control(it.kind):
-		it.to.count.Control++
+	case payload:
+		to.count.Payloads++
+	case control:
+		to.count.Control++
 	default:
-		it.to.count.Events++
+		to.count.Events++
 	}
 	p.rep.Records++
 	return nil
