@@ -50,8 +50,9 @@ func (j *job) lakeInputs() ([]string, error) {
 
 // TableQuery says which rows of event tables are wanted.
 type TableQuery struct {
-	Names     []string // processed.trade …; "" is every table that the views read
-	Plan      *features.Plan
+	Names     []string       // processed.trade …; "" is every table that the views read
+	Plan      *features.Plan // nil: of no view, but every kind that Kinds has, with all columns
+	Kinds     *market.Kinds  // without a plan; nil for the release's
 	Insts     *market.Instruments
 	Feeds     *market.Feeds
 	From      [market.NumKinds]int64 // of each kind, market.NoTime for all
@@ -103,10 +104,11 @@ func OpenTables(ctx context.Context, l *lake.Lake, q TableQuery) (*TableReader, 
 func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 	byTable := map[string]features.Input{}
 	var known []string
-	for _, in := range r.q.Plan.Inputs() {
+	kinds, inputs, readers := r.q.inputs()
+	for _, in := range inputs {
 		if in.Kind != market.KindNone {
-			byTable[lakesink.TableName(r.q.Plan.Kinds(), in.Kind)] = in
-			known = append(known, lakesink.TableName(r.q.Plan.Kinds(), in.Kind))
+			byTable[lakesink.TableName(kinds, in.Kind)] = in
+			known = append(known, lakesink.TableName(kinds, in.Kind))
 		}
 	}
 	names := r.q.Names
@@ -117,7 +119,7 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 	for _, name := range names {
 		in, ok := byTable[name]
 		if !ok {
-			return fault.Usage("input_unread", fmt.Sprintf("no view reads table %q", name), "the views read "+strings.Join(known, ", "))
+			return fault.Usage("input_unread", fmt.Sprintf("%s table %q", readers[0], name), readers[1]+" "+strings.Join(known, ", "))
 		}
 		at, pinned := r.q.At[name]
 		if all && r.q.At != nil && !pinned {
@@ -130,7 +132,6 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 		if err != nil {
 			return err
 		}
-		kinds := r.q.Plan.Kinds()
 		if err := lakesink.CheckKind(tab, kinds, in.Kind); err != nil {
 			return err
 		}
@@ -159,10 +160,28 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 		}
 	}
 	if len(r.kinds) == 0 {
-		return &fault.Error{Code: "no_table", Message: "the lake has none of the tables that the views read", Where: strings.Join(known, ", "), Exit: fault.ExitNoTable,
+		return &fault.Error{Code: "no_table", Message: readers[2], Where: strings.Join(known, ", "), Exit: fault.ExitNoTable,
 			Remedy: "tidemark lake tables lists what is there; tidemark lake import fills it"}
 	}
 	return nil
+}
+
+// inputs are the kinds that may be read, and how to say that others are not.
+func (q *TableQuery) inputs() (kinds *market.Kinds, inputs []features.Input, words [3]string) {
+	if q.Plan != nil {
+		return q.Plan.Kinds(), q.Plan.Inputs(), [3]string{"no view reads", "the views read", "the lake has none of the tables that the views read"}
+	}
+	for k := range market.Kind(market.NumKinds) {
+		if q.Kinds.Fields(k) == nil || k == market.KindWatermark {
+			continue
+		}
+		in := features.Input{Kind: k, Name: q.Kinds.Name(k)}
+		for _, f := range q.Kinds.Fields(k) {
+			in.Columns = append(in.Columns, f.Name)
+		}
+		inputs = append(inputs, in)
+	}
+	return q.Kinds, inputs, [3]string{"no events are in", "events are in", "the lake has no tables of events"}
 }
 
 // Close ends the scans.
@@ -281,7 +300,7 @@ func (k *tableKind) next(out *sequence.Out, corrected bool) error {
 	from := 0
 	for i := range all.N {
 		isLate := all.Flags[i]&market.FlagLate != 0
-		if !madeBySequencer(all, i) {
+		if !MadeBySequencer(all, i) {
 			c := k.counts[all.Feed[i]]
 			if c == nil {
 				c = &Counts{}

@@ -111,7 +111,7 @@ func (s *selection) apply(b *market.Batch) *market.Batch {
 }
 
 func (s *selection) count(b *market.Batch, i int, late bool) {
-	if madeBySequencer(b, i) {
+	if MadeBySequencer(b, i) {
 		return
 	}
 	o := s.counts[b.Feed[i]]
@@ -149,9 +149,9 @@ func (s *selection) missed() []string {
 	return out
 }
 
-// madeBySequencer tells rows that the sequencer wrote itself: they came in no payload
+// MadeBySequencer tells rows that the sequencer wrote itself: they came in no payload
 // and are in no account.
-func madeBySequencer(b *market.Batch, i int) bool {
+func MadeBySequencer(b *market.Batch, i int) bool {
 	switch b.Kind {
 	case market.KindStatus:
 		return b.RawBytes[i] == 0

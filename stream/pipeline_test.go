@@ -27,8 +27,10 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/ingest/gen"
 	"github.com/pinova-group/tidemark/internal/exdata"
 	"github.com/pinova-group/tidemark/internal/objstore"
+	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/sequence"
@@ -50,6 +52,7 @@ type pipeline struct {
 	store   *objstore.Memory
 	name    string
 	idle    time.Duration
+	lake    *lake.Lake // that is played
 }
 
 func newPipeline(t *testing.T, b servers, sources []topic.Source, views ...string) *pipeline {
@@ -173,7 +176,7 @@ func (p *pipeline) playUntil(ctx context.Context, t *testing.T, cfg play.Config)
 	defer cl.Close()
 	cfg.Partitions, cfg.From, cfg.To = testPartitions, market.NoTime, market.NoTime
 	rep, err := play.Play(ctx, cfg, play.Env{
-		Env: run.Env{Warn: func(s string) { t.Log(s) }}, Schemas: p.schemas, Client: cl, Now: time.Now,
+		Env: run.Env{Warn: func(s string) { t.Log(s) }, Lake: p.lake}, Schemas: p.schemas, Client: cl, Now: time.Now,
 		Topic: func(_ context.Context, name string, _ int64) error {
 			if !slices.Contains(p.topics, name) {
 				return fmt.Errorf("topic %s is not there", name)
@@ -553,4 +556,48 @@ func TestRefill_WritesWhatTheSequenceJobWrites(t *testing.T) {
 			t.Errorf("processed topics (-job +play in parts)\n%.3000s", diff)
 		}
 	})
+}
+
+// Events of a lake, played into the processed topics, are those of the files that were imported.
+func TestRefill_FromALake(t *testing.T) {
+	c := gen.DefaultConfig()
+	c.Events, c.Venues, c.Disorder = 6000, c.Venues[:1], 100*market.Millisecond
+	o := gen.Output{Path: filepath.Join(t.TempDir(), "tape.jsonl"), Format: gen.CanonicalJSONL}
+	if err := o.Prepare(&c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gen.Write(t.Context(), c, o); err != nil {
+		t.Fatal(err)
+	}
+	l, err := lake.Open(t.Context(), lake.Config{Dir: t.TempDir(), Now: time.Now, Build: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	if _, err := run.Import(t.Context(), run.ImportConfig{Inputs: []string{o.Path}}, l, run.Env{Warn: func(s string) { t.Log(s) }, Build: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	kinds := []string{"trade", "quote", "orderbook", "instrument", "funding", "mark_price", "open_interest", "liquidation"}
+	sources := []topic.Source{{Market: "spot", Exchange: "alpha", Kinds: kinds}, {Market: "perp", Exchange: "alpha", Kinds: kinds}}
+	p := func(inputs string) *pipeline {
+		p := newPipeline(t, startBroker(t), sources, "trade_bars_1s")
+		p.lake = l
+		rep := p.play(t, play.Config{Input: run.EventsConfig{Inputs: []string{inputs}}, Processed: true})
+		t.Logf("%+v %+v", *rep, *rep.Sequenced)
+		if rep.Sequenced.Late+rep.Sequenced.DLQ+rep.Late != 0 {
+			t.Errorf("%+v", *rep)
+		}
+		return p
+	}
+	files, tables := p(o.Path), p("lake:")
+	want, got := files.processedLog(t), tables.processedLog(t)
+	for at := range want {
+		if !strings.Contains(at, " events of kind ") {
+			delete(want, at) // heartbeats are in no table
+			delete(got, at)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("processed topics (-file +lake)\n%.3000s", diff)
+	}
 }

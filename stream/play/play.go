@@ -63,6 +63,7 @@ type Report struct {
 	Duplicated int64   `json:"duplicated"`
 	Delayed    int64   `json:"made_late"`
 	Bad        int64   `json:"rejected"` // records of the input that could not be used
+	Late       int64   `json:"late"`     // rows of tables that are not played, because they came too late
 	Topics     []Count `json:"topics"`   // by name
 	First      string  `json:"first"`    // event times, "" without events
 	Last       string  `json:"last"`
@@ -152,12 +153,11 @@ func Play(ctx context.Context, cfg Config, env Env) (*Report, error) {
 	if cfg.Processed {
 		p.refill = newRefill()
 	}
-	r, err := run.OpenEvents(cfg.Input, p.feeds, p.insts, cfg.Kinds, env.Env)
+	read, err := p.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	err = p.read(ctx, r)
+	err = read()
 	stopped := ctx.Err() != nil && errors.Is(err, ctx.Err())
 	if err == nil {
 		p.rep.Whole = true
@@ -194,6 +194,32 @@ func (p *player) report() *Report {
 	return &p.rep
 }
 
+// open opens the input, files or tables, and returns what plays all of it.
+func (p *player) open(ctx context.Context) (read func() error, err error) {
+	tables, err := run.LakeInputs(p.cfg.Input.Inputs, p.env.Lake)
+	if err != nil {
+		return nil, err
+	}
+	if tables != nil {
+		r, err := openTables(ctx, p, tables)
+		if err != nil {
+			return nil, err
+		}
+		return func() error {
+			defer r.close()
+			return r.play(ctx, p)
+		}, nil
+	}
+	r, err := run.OpenEvents(p.cfg.Input, p.feeds, p.insts, p.cfg.Kinds, p.env.Env)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		defer r.Close()
+		return p.read(ctx, r)
+	}, nil
+}
+
 func (p *player) read(ctx context.Context, r *input.Reader) error {
 	var ch input.Chunk
 	for {
@@ -212,6 +238,11 @@ func (p *player) read(ctx context.Context, r *input.Reader) error {
 			return err
 		}
 	}
+	return p.finish(ctx)
+}
+
+// finish plays what waits and says that this is the end.
+func (p *player) finish(ctx context.Context) error {
 	if err := p.release(ctx, math.MaxInt64); err != nil {
 		return err
 	}
