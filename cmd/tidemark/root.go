@@ -105,7 +105,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add("try", newDemoCmd(a))
-	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(), newLakeCmd(a), newBackfillCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newSinkCmd(a), newReadCmd(a), newBrokerCmd(a))
+	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(a), newLakeCmd(a), newBackfillCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newSinkCmd(a), newReadCmd(a), newBrokerCmd(a))
 	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a), newDirtyCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpPages()...)

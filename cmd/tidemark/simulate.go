@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/stream/play"
 )
 
 // simulateFlags are the flags that need reading before they are a configuration.
@@ -25,29 +27,36 @@ type simulateFlags struct {
 	outages, skews, ticks        []string
 }
 
-func newSimulateCmd() *cobra.Command {
+func newSimulateCmd(a *app) *cobra.Command {
 	cfg, out := gen.DefaultConfig(), gen.Output{}
 	cfg.Events = 100_000
 	var in simulateFlags
+	live := playFlags{speed: "1", progress: "auto"}
 	cmd := &cobra.Command{
-		Use:   "simulate --out DIR|FILE|- [flags]",
+		Use:   "simulate --out DIR|FILE|- | --into raw|processed [flags]",
 		Short: "a deterministic market of several venues, with faults and the truth about them",
 		Long: `simulate writes the events of a made-up market: trades, quotes, books, funding, reference data,
 heartbeats. The same seed gives the same bytes on every machine. Faults are added on request, and
---truth says for every line what must become of it: applied, late, duplicate or dlq.`,
+--truth says for every line what must become of it: applied, late, duplicate or dlq.
+
+With --into the market goes into Kafka, as tidemark play would write it: from now on, as fast as time goes, without end unless
+--events or --duration give one. Ctrl-C ends it.`,
 		Example: `  tidemark simulate --out sim/ --duration 10m --rate 2000 --truth sim/truth.jsonl.gz
-  tidemark simulate --out events.jsonl.zst --events 1000000 --disorder 100ms --duplicates 1% --late 0.1% --gaps 0.01%`,
+  tidemark simulate --out events.jsonl.zst --events 1000000 --disorder 100ms --duplicates 1% --late 0.1% --gaps 0.01%
+  tidemark simulate --into raw --create --rate 500 --venues alpha`,
 		Annotations: map[string]string{"page": pageURL + "formats.md"},
 		Args:        exactly(0, ""),
 	}
 	f := cmd.Flags()
+	live.add(f)
+	f.StringVar(&live.into, "into", "", "`raw|processed`: topics of Kafka to write, in place of --out")
 	f.StringVarP(&out.Path, "out", "o", "", "folder, file (.csv or .jsonl, also .gz or .zst), or - for the standard output")
 	f.StringVar(&in.format, "format", "", "canonical-csv, canonical-jsonl or raw (Binance lines) (default: by the file's name, canonical-csv in a folder)")
 	f.StringVar(&out.Compress, "compress", "", "compress the files of a folder: gz or zst")
 	f.StringVar(&out.Truth, "truth", "", "write the verdict on each line, and each gap, to this file (JSON lines)")
 	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "another seed is another market")
-	f.StringVar(&in.start, "start", market.FormatTime(cfg.Start), "event time of the first event (UTC)")
-	f.Int64Var(&cfg.Events, "events", cfg.Events, "market events, faults not counted; 0 with --out -: without end")
+	f.StringVar(&in.start, "start", market.FormatTime(cfg.Start), "event time of the first event (UTC); with --into now")
+	f.Int64Var(&cfg.Events, "events", cfg.Events, "market events, faults not counted; 0 with --out - or --into: without end")
 	f.Var((*durationFlag)(&cfg.Duration), "duration", "end after so much event time (default: --events decides)")
 	f.Int64Var(&cfg.Rate, "rate", cfg.Rate, "market events per second of event time, all venues")
 	f.StringVar(&in.symbols, "symbols", "8", "symbols by falling activity, or how many of the usual ones")
@@ -71,15 +80,75 @@ heartbeats. The same seed gives the same bytes on every machine. Faults are adde
 	complete(cmd, "venues", gen.DefaultConfig().Venues)
 	complete(cmd, "markets", []string{"spot", "perp"})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := in.fill(&cfg, &out, f); err != nil {
-			return &fault.Error{
-				Code: "flag_invalid", Message: strings.ReplaceAll(err.Error(), "\n", "; "),
-				Remedy: "tidemark simulate --help", Exit: fault.ExitUsage, Cause: err,
+		if live.into != "" {
+			return a.simulateInto(cmd, &live, &in, cfg, out)
+		}
+		for _, name := range []string{"speed", "create", "brokers", "registry", "progress"} {
+			if f.Changed(name) {
+				return fault.Usage("flag_useless", "--"+name+" is for a market that goes into Kafka", "add --into raw")
 			}
+		}
+		if err := in.fill(&cfg, &out, f); err != nil {
+			return simulateFault(err)
 		}
 		return simulate(cmd, cfg, out)
 	}
 	return cmd
+}
+
+// simulateInto writes a market into topics.
+func (a *app) simulateInto(cmd *cobra.Command, live *playFlags, in *simulateFlags, c gen.Config, o gen.Output) error {
+	f := cmd.Flags()
+	cfg := play.Config{From: market.NoTime, To: market.NoTime}
+	if err := live.check(&cfg); err != nil {
+		return err
+	}
+	if o.Path != "" || o.Truth != "" || o.Compress != "" {
+		return fault.Usage("flag_useless", "--into writes topics and no files", "leave out --out, --truth and --compress, or --into")
+	}
+	if !f.Changed("start") {
+		in.start = market.FormatTime(a.now().Truncate(time.Second).UnixMicro())
+	}
+	if !f.Changed("events") {
+		c.Events = 0
+	}
+	to, from := io.Pipe()
+	o.Path, o.Stdout = "-", from
+	if err := in.fill(&c, &o, f); err != nil {
+		return simulateFault(err)
+	}
+	if o.Format == gen.CanonicalCSV {
+		return fault.Usage("flag_invalid", "--format canonical-csv has one kind a file", "canonical-jsonl or raw")
+	}
+	cfg.Input.Inputs, cfg.Input.Payloads = []string{"-"}, true
+	if o.Format == gen.Raw {
+		cfg.Input.Feed = "sim-" + c.Venues[0] // its lines do not name it
+	}
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	written := make(chan error, 1)
+	go func() {
+		_, err := gen.Write(ctx, c, o)
+		_ = from.CloseWithError(err)
+		written <- err
+	}()
+	a.in = to
+	rep, err := a.played(cmd, &cfg, live)
+	cancel()
+	_ = to.Close()
+	if werr := <-written; errors.Is(werr, gen.ErrConfig) {
+		return simulateFault(werr)
+	} else if err == nil && rep.Whole && werr != nil {
+		return werr
+	}
+	return err // Ctrl-C is how a market without an end ends
+}
+
+func simulateFault(err error) error {
+	return &fault.Error{
+		Code: "flag_invalid", Message: strings.ReplaceAll(err.Error(), "\n", "; "),
+		Remedy: "tidemark simulate --help", Exit: fault.ExitUsage, Cause: err,
+	}
 }
 
 // fill reads the flags that are text and reports all mistakes at once.

@@ -554,7 +554,7 @@ func (p *player) write(ctx context.Context, it *item) error {
 	}
 	rec := &kgo.Record{Topic: it.to.name, Partition: it.partition, Key: it.key, Value: it.value, Headers: it.headers, Timestamp: time.UnixMicro(it.at)}
 	if p.refill != nil {
-		return p.refill.add(ctx, p, rec, it.to)
+		return p.refill.add(ctx, p, rec, it.to, it.front)
 	}
 	return p.send(ctx, rec, it.to, control(it.kind), it.payload)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/sequence"
 	"github.com/pinova-group/tidemark/stream"
 	"github.com/pinova-group/tidemark/stream/record"
@@ -17,13 +18,14 @@ import (
 )
 
 // refill sequences what would go into raw partitions, each by itself as the sequence job does, and
-// writes what would be in the processed ones. It steps after so many records, so what it writes is
-// a function of the input.
+// writes what would be in the processed ones. It steps after so many records, and when it is paced
+// after a second of the input, so what it writes is a function of the input.
 type refill struct {
 	by    map[stream.TopicPartition]*stream.Offline
 	lines []*stream.Offline // in order of appearance
 	to    map[string]*target
-	n     int // records since the last step
+	n     int   // records since the last step
+	at    int64 // front of the input at that step
 }
 
 const refillStep = 4096
@@ -33,7 +35,7 @@ func newRefill() *refill {
 }
 
 // add takes a raw record.
-func (f *refill) add(ctx context.Context, p *player, rec *kgo.Record, to *target) error {
+func (f *refill) add(ctx context.Context, p *player, rec *kgo.Record, to *target, front int64) error {
 	at := stream.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}
 	line := f.by[at]
 	if line == nil {
@@ -48,9 +50,10 @@ func (f *refill) add(ctx context.Context, p *player, rec *kgo.Record, to *target
 	if err := line.Add(ctx, rec); err != nil {
 		return err
 	}
-	if f.n++; f.n < refillStep {
+	if f.n++; f.n < refillStep && (p.cfg.Speed <= 0 || front < f.at+market.Second) {
 		return nil
 	}
+	f.at = front
 	return f.step(ctx, p)
 }
 

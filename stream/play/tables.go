@@ -11,6 +11,7 @@ import (
 	lakesink "github.com/pinova-group/tidemark/lake/sink"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
+	"github.com/pinova-group/tidemark/run/input"
 	"github.com/pinova-group/tidemark/sequence"
 )
 
@@ -27,7 +28,7 @@ type table struct {
 }
 
 func openTables(ctx context.Context, p *player, names []string) (ts tables, err error) {
-	if p.cfg.Input.Format != "" || p.cfg.Input.Feed != "" {
+	if f := p.cfg.Input.Format; f != "" && f != input.Auto || p.cfg.Input.Feed != "" {
 		return nil, fault.Usage("flag_useless", "rows of a lake have their feeds, and no format", "leave out --input-format and --feed")
 	}
 	defer func() {
