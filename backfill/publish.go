@@ -39,7 +39,7 @@ func (b *Backfill) announce(ctx context.Context, states []*staged) error {
 
 // publish replaces the rows of the range by those that are staged, and takes the stage away.
 func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, id lake.CommitID) error {
-	pub := lake.Publication{ID: id, At: states[0].At, Who: b.env.Who, Known: []lake.CommitID{}}
+	pub := lake.Publication{ID: id, At: states[0].At, Who: b.env.Who, History: b.Plan.As, Known: []lake.CommitID{}}
 	pub.Reason = "tidemark backfill --as " + b.Plan.As
 	for _, d := range b.all {
 		pub.Known = append(pub.Known, d.ID)

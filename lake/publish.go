@@ -12,6 +12,7 @@ import (
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake/file"
+	"github.com/pinova-group/tidemark/parity"
 )
 
 // Publication replaces rows of feature tables: how anything but the live stream changes
@@ -23,7 +24,10 @@ type Publication struct {
 	Who    string
 	At     int64    // µs; the same each time that this id is published
 	Undoes CommitID // the publication that this one undoes
-	Inputs string   // what the rows were made of, noted in each table's commit
+	Inputs string   // what the rows were made of, noted in each table's commit and in the ledger
+	// History says, for the ledger, which rows they are: served, without events that came late,
+	// corrected, or "" for rows of either.
+	History string
 	// Known, when not nil, are the publications that the new rows were decided on. Another one that
 	// replaced rows of them since ends this one with ErrRaced.
 	Known []CommitID
@@ -88,7 +92,7 @@ func SupersededColumns() []file.Column {
 }
 
 // Publish replaces rows. Steps, each one done once however often it is begun: the rows
-// that give way are appended to superseded.…, then one commit pinned on the state that
+// that give way are appended to superseded.…, what changes is added to the ledger, then one commit pinned on the state that
 // they were read from exchanges them, for each table; then rows in ops.publications tie
 // them together: with these the publication is made.
 func (l *Lake) Publish(ctx context.Context, p Publication) ([]Published, error) {
@@ -260,6 +264,10 @@ type replacing struct {
 	avail    int
 	wanted   map[string]bool // entities
 	newest   int64           // row_ts of the new rows
+
+	enc     *RowEncoder
+	message []byte
+	cells   parity.Cells // what the ledger gets
 }
 
 func (x *replacing) run(ctx context.Context) error {
@@ -284,6 +292,9 @@ func (x *replacing) run(ctx context.Context) error {
 	added, err := out.Finish(ctx)
 	if err != nil {
 		return err
+	}
+	if err := x.ledger(ctx); err != nil {
+		return fmt.Errorf("ledger: %w", err)
 	}
 	note := fmt.Sprintf("%d %d %d %d %d %d", x.d.Revision, x.d.Removed, x.d.Added, x.d.Superseded, x.v.From, x.v.To)
 	c, err := x.t.Commit(ctx, Main, x.id, func(ctx context.Context, b Base) (*Change, error) {
@@ -337,6 +348,9 @@ func (x *replacing) columns() error {
 			return err
 		}
 		x.entities = append(x.entities, i)
+	}
+	if x.enc, err = x.t.NewRowEncoder(x.cols); err != nil {
+		return err
 	}
 	if x.v.Entities == nil {
 		return nil
@@ -395,6 +409,11 @@ func (x *replacing) pick(b *file.Batch, rowTS int, entities []int, in, out []int
 	return in, out
 }
 
+func (x *replacing) hash(b *file.Batch, i int) parity.Hash {
+	x.message = x.enc.AppendMessage(x.message[:0], b, i)
+	return parity.HashOf(x.message)
+}
+
 // add hands the new rows over, with their revision.
 func (x *replacing) add(ctx context.Context, out *Rows) error {
 	if x.v.Rows == nil {
@@ -419,8 +438,9 @@ func (x *replacing) add(ctx context.Context, out *Rows) error {
 		c.Cols = slices.Clone(b.Cols)
 		c.Cols[x.revision] = file.Col{I32: rev[:b.N]}
 		x.d.Added += int64(b.N)
-		for _, ts := range b.Cols[x.rowTS].I64[:b.N] {
+		for i, ts := range b.Cols[x.rowTS].I64[:b.N] {
 			x.newest = max(x.newest, ts)
+			x.cells.At(ts).Add(x.hash(b, i))
 		}
 		return out.Append(ctx, &c, nil)
 	})

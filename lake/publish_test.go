@@ -329,6 +329,7 @@ func TestPublish_AnyCallFailsAndTheSameIDGoesOn(t *testing.T) {
 			}
 			old := bulk([]string{"btc", "eth"}, 0, 10, 1)
 			appendBars(t, tab, old)
+			base := held(t, l, bars)
 			before, after := map[string]string{}, map[string]string{}
 			model(before, old, 0)
 			model(after, old, 0)
@@ -365,11 +366,17 @@ func TestPublish_AnyCallFailsAndTheSameIDGoesOn(t *testing.T) {
 			if !maps.Equal(got, before) && !maps.Equal(got, after) {
 				t.Errorf("fault %d at call %d: readers see %v", kind, k, got)
 			}
+			if diff := ledgerDiff(t, l2, base); diff != "" {
+				t.Errorf("fault %d at call %d (-table +ledger)\n%s", kind, k, diff)
+			}
 			if _, err := l2.Publish(t.Context(), p); err != nil {
 				t.Errorf("fault %d at call %d: again: %v", kind, k, err)
 			}
 			if got := closes(t, l2); !maps.Equal(got, after) {
 				t.Errorf("fault %d at call %d: after going on %v", kind, k, got)
+			}
+			if diff := ledgerDiff(t, l2, base); diff != "" {
+				t.Errorf("fault %d at call %d: after going on (-table +ledger)\n%s", kind, k, diff)
 			}
 			if sup := dump(t, l2, "superseded.bars_1m_v1"); len(sup) != 5 {
 				t.Errorf("fault %d at call %d: %d superseded rows, want 5", kind, k, len(sup))

@@ -48,6 +48,7 @@ func (x *replacing) supersede(ctx context.Context, files []DataFile, kept *Rows)
 			in, out = x.pick(b, x.rowTS, x.entities, in, out)
 			for _, i := range in {
 				highest = max(highest, b.Cols[x.revision].I32[i])
+				x.cells.At(x.enc.RowTS(b, int(i))).Remove(x.hash(b, int(i)))
 			}
 			if len(out) > 0 {
 				if err := kept.Append(ctx, b, out); err != nil {
@@ -68,7 +69,7 @@ func (x *replacing) supersede(ctx context.Context, files []DataFile, kept *Rows)
 	if err != nil {
 		return nil, err
 	}
-	x.d.Superseded, err = x.commitSuperseded(ctx, sup, id, added)
+	x.d.Superseded, err = sup.commitOnly(ctx, id, added, colBy, string(x.p.ID), x.p.ID)
 	return removed, err
 }
 
@@ -208,17 +209,17 @@ func (x *replacing) covers(p Published, b *file.Batch, row int) bool {
 	})
 }
 
-// commitSuperseded makes the rows of this publication in the superseded table be added,
-// whatever an earlier try left there.
-func (x *replacing) commitSuperseded(ctx context.Context, sup *Table, id CommitID, added []File) (int64, error) {
-	c, err := sup.Commit(ctx, Main, id, func(ctx context.Context, b Base) (*Change, error) {
-		ch := &Change{Add: slices.Clone(added), Publication: string(x.p.ID)}
+// commitOnly commits files with all rows that have a value in a column, whatever an earlier
+// try of the publication left there.
+func (t *Table) commitOnly(ctx context.Context, id CommitID, added []File, column, value string, publication CommitID) (int64, error) {
+	c, err := t.Commit(ctx, Main, id, func(ctx context.Context, b Base) (*Change, error) {
+		ch := &Change{Add: slices.Clone(added), Publication: string(publication)}
 		files, err := b.Table.Files(ctx, 0)
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range files {
-			keep, err := b.Table.without(ctx, f, x.p.ID)
+			keep, err := b.Table.without(ctx, f, column, value)
 			if err != nil {
 				return nil, err
 			}
@@ -240,13 +241,12 @@ func (x *replacing) commitSuperseded(ctx context.Context, sup *Table, id CommitI
 	return c.Snapshot, err
 }
 
-// without is the rows of a file that the publication did not supersede, or nil when it
-// superseded none of them.
-func (t *Table) without(ctx context.Context, f DataFile, id CommitID) (*Rows, error) {
-	if b, ok := f.Bounds[colBy]; ok {
+// without is the rows of a file that do not have the value in a column, or nil when none has it.
+func (t *Table) without(ctx context.Context, f DataFile, column, value string) (*Rows, error) {
+	if b, ok := f.Bounds[column]; ok {
 		lo, ok1 := b[0].(string)
 		hi, ok2 := b[1].(string)
-		cut := func(s string) string { return string(id)[:min(len(s), len(id))] }
+		cut := func(s string) string { return value[:min(len(s), len(value))] }
 		if ok1 && ok2 && (cut(lo) < lo || cut(hi) > hi) {
 			return nil, nil
 		}
@@ -255,14 +255,14 @@ func (t *Table) without(ctx context.Context, f DataFile, id CommitID) (*Rows, er
 	if err != nil {
 		return nil, err
 	}
-	by := slices.IndexFunc(cols, func(c file.Column) bool { return c.Name == colBy })
+	by := slices.IndexFunc(cols, func(c file.Column) bool { return c.Name == column })
 	if by < 0 {
-		return nil, fmt.Errorf("table %s: no column %s", t.Name(), colBy)
+		return nil, fmt.Errorf("table %s: no column %s", t.Name(), column)
 	}
 	found := false
 	err = t.read(ctx, f.Path, f.Bytes, cols[by:by+1], func(b *file.Batch) error {
 		for i := range b.N {
-			found = found || string(b.Cols[0].Text(i)) == string(id)
+			found = found || string(b.Cols[0].Text(i)) == value
 		}
 		return nil
 	})
@@ -277,7 +277,7 @@ func (t *Table) without(ctx context.Context, f DataFile, id CommitID) (*Rows, er
 	return keep, t.read(ctx, f.Path, f.Bytes, cols, func(b *file.Batch) error {
 		rows = rows[:0]
 		for i := range b.N {
-			if string(b.Cols[by].Text(i)) != string(id) {
+			if string(b.Cols[by].Text(i)) != value {
 				rows = append(rows, int32(i))
 			}
 		}

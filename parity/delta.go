@@ -25,20 +25,38 @@ type Cell struct {
 	Sum  Sum
 }
 
-// Cells are the hours that rows of one view touched, in the order of the first touch. Rows
-// come nearly in order, so the last cells are looked at first.
-type Cells []Cell
+// Cells adds rows of one view up by hour. The zero Cells has none.
+type Cells struct {
+	List  []Cell // in the order of the first touch
+	index map[int64]int
+	last  int
+}
 
-// At is the sum of the hour that an instant lies in.
+// At is the sum of the hour that an instant lies in, good until the next call.
 func (c *Cells) At(ts int64) *Sum {
-	hour := HourOf(ts)
-	for i := len(*c) - 1; i >= 0; i-- {
-		if (*c)[i].Hour == hour {
-			return &(*c)[i].Sum
+	if len(c.List) > 0 { // rows mostly are of the hour of the row before
+		if d := ts - c.List[c.last].Hour; d >= 0 && d < Hour {
+			return &c.List[c.last].Sum
 		}
 	}
-	*c = append(*c, Cell{Hour: hour})
-	return &(*c)[len(*c)-1].Sum
+	hour := HourOf(ts)
+	i, ok := c.index[hour]
+	if !ok {
+		if c.index == nil {
+			c.index = map[int64]int{}
+		}
+		i = len(c.List)
+		c.index[hour] = i
+		c.List = append(c.List, Cell{Hour: hour})
+	}
+	c.last = i
+	return &c.List[i].Sum
+}
+
+// Reset empties the cells and keeps the memory.
+func (c *Cells) Reset() {
+	clear(c.index)
+	c.List, c.last = c.List[:0], 0
 }
 
 // View names the rows that a sum is of.
@@ -67,7 +85,7 @@ type Delta struct {
 // ViewCells are the cells of one view.
 type ViewCells struct {
 	View  View
-	Cells Cells
+	Cells []Cell
 }
 
 // ErrDelta says that bytes are no delta.

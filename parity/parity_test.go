@@ -84,6 +84,29 @@ func TestHourOf(t *testing.T) {
 	}
 }
 
+// Each row is in the cell of its hour, whatever rows come between, and again after Reset.
+func TestCells_AddUpByHour(t *testing.T) {
+	var c parity.Cells
+	rapid.Check(t, func(t *rapid.T) {
+		c.Reset()
+		want := map[int64]parity.Sum{}
+		for range rapid.IntRange(0, 50).Draw(t, "rows") {
+			ts, h := rapid.Int64Range(-3, 3).Draw(t, "hour")*parity.Hour+rapid.Int64Range(0, 1).Draw(t, "end")*(parity.Hour-1), genHash(t)
+			c.At(ts).Add(h)
+			s := want[parity.HourOf(ts)]
+			s.Add(h)
+			want[parity.HourOf(ts)] = s
+		}
+		got := map[int64]parity.Sum{}
+		for _, cell := range c.List {
+			got[cell.Hour] = cell.Sum
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(got) != len(c.List) {
+			t.Fatalf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
 func genDelta(t *rapid.T) parity.Delta {
 	d := parity.Delta{Job: rapid.String().Draw(t, "job"), Task: rapid.Int32Range(0, 4096).Draw(t, "task"), Build: rapid.String().Draw(t, "build")}
 	for i := range rapid.IntRange(0, 3).Draw(t, "topics") {
@@ -94,10 +117,11 @@ func genDelta(t *rapid.T) parity.Delta {
 	for range rapid.IntRange(0, 3).Draw(t, "views") {
 		v := parity.ViewCells{View: parity.View{Name: rapid.String().Draw(t, "view"), Version: rapid.IntRange(0, 9).Draw(t, "version")}}
 		copy(v.View.Fingerprint[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "fingerprint"))
+		var cells parity.Cells
 		for range rapid.IntRange(0, 3).Draw(t, "cells") {
-			h := genHash(t)
-			v.Cells.At(rapid.Int64().Draw(t, "ts") >> 4).Add(h)
+			cells.At(rapid.Int64().Draw(t, "ts") >> 4).Add(genHash(t))
 		}
+		v.Cells = cells.List
 		d.Views = append(d.Views, v)
 	}
 	return d
@@ -114,8 +138,7 @@ func TestDelta_ComesBack(t *testing.T) {
 }
 
 func FuzzParseDelta(f *testing.F) {
-	d := parity.Delta{Job: "features", Inputs: []parity.Input{{Topic: "processed.spot.trade.kraken", Next: 7}}, Views: []parity.ViewCells{{View: parity.View{Name: "bars", Version: 1}}}}
-	d.Views[0].Cells.At(5).Add(parity.Hash{1})
+	d := parity.Delta{Job: "features", Inputs: []parity.Input{{Topic: "processed.spot.trade.kraken", Next: 7}}, Views: []parity.ViewCells{{View: parity.View{Name: "bars", Version: 1}, Cells: []parity.Cell{{Hour: 0, Sum: parity.Sum{Rows: 1, Hi: 7}}}}}}
 	f.Add(d.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if _, err := parity.ParseDelta(b); err != nil && !errors.Is(err, parity.ErrDelta) {

@@ -39,6 +39,8 @@ type lakeRows struct {
 	now     func() time.Time
 	who     string
 	reason  string
+	history string // served or corrected
+	inputs  string
 	publish func([]lake.Published)
 }
 
@@ -64,7 +66,11 @@ func (j *job) newLakeRows(ctx context.Context, o *features.Output, s *rowfile.Sc
 	if len(r.by) > 0 && !slices.Contains(o.Entity, "symbol") {
 		return nil, fault.Usage("by-symbol", fmt.Sprintf("rows of view %s have no symbol to be partitioned by", o.Name), "leave out --by-symbol")
 	}
-	r.reason = "tidemark run over " + strings.Join(j.cfg.Inputs, ",")
+	r.inputs = strings.Join(j.cfg.Inputs, ",")
+	r.reason = "tidemark run over " + r.inputs
+	if r.history = "served"; j.cfg.Corrected {
+		r.history = "corrected"
+	}
 	r.publish = func(p []lake.Published) { j.published = p }
 	r.tablePacker = newTablePacker(o, s)
 	r.keys = featureKeys(o)
@@ -130,7 +136,7 @@ func (r *lakeRows) Close() error {
 		return err
 	}
 	done, err := r.lake.Publish(r.ctx, lake.Publication{
-		ID: lake.NewCommitID(), Reason: r.reason, Who: r.who, At: r.now().UnixMicro(),
+		ID: lake.NewCommitID(), Reason: r.reason, Who: r.who, At: r.now().UnixMicro(), History: r.history, Inputs: r.inputs,
 		Views: []lake.Replacement{{Table: r.table, From: r.lo, To: r.hi, Rows: r.each}},
 	})
 	if err != nil {

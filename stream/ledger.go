@@ -37,10 +37,10 @@ func (l *ledger) write(ctx context.Context, m *featuresMachine, out *outbox) err
 	d := &l.delta
 	d.Views, d.Inputs = d.Views[:0], d.Inputs[:0]
 	for i := range m.views {
-		if w := &m.views[i]; len(w.cells) > 0 {
+		if w := &m.views[i]; len(w.cells.List) > 0 {
 			o := &m.config.Plan.Outputs()[i]
-			d.Views = append(d.Views, parity.ViewCells{View: parity.View{Name: o.Name, Version: o.Version, Fingerprint: o.Fingerprint}, Cells: w.cells})
-			w.cells = w.cells[:0]
+			d.Views = append(d.Views, parity.ViewCells{View: parity.View{Name: o.Name, Version: o.Version, Fingerprint: o.Fingerprint}, Cells: w.cells.List})
+			w.cells.Reset() // the list stays as it is until the next row
 		}
 	}
 	if len(d.Views) == 0 {

@@ -129,7 +129,7 @@ func (s *stream) sinkTopics() (names []string, err error) {
 		return nil, err
 	}
 	for _, t := range want {
-		if n, err := topic.Parse(t.Name); err == nil && (n.Class == topic.Processed || n.Class == topic.Late || n.Class == topic.Feature) {
+		if n, err := topic.Parse(t.Name); err == nil && (n.Class == topic.Processed || n.Class == topic.Late || n.Class == topic.Feature || n.Class == topic.Ledger) {
 			names = append(names, t.Name)
 		}
 	}

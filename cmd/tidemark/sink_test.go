@@ -83,7 +83,7 @@ func TestSink_TablesAreThoseOfRun(t *testing.T) {
 	}
 	report = cli(t, fault.ExitDone, command...)
 	var last sink.Status
-	if err := json.Unmarshal([]byte(report), &last); err != nil || last.State != sink.Ended || len(last.Tables) != 11 {
+	if err := json.Unmarshal([]byte(report), &last); err != nil || last.State != sink.Ended || len(last.Tables) != 12 {
 		t.Errorf("%v: %s", err, report)
 	}
 	for _, table := range last.Tables {
@@ -112,4 +112,45 @@ func TestSink_TablesAreThoseOfRun(t *testing.T) {
 		t.Errorf("%d statuses, the topics have %d", n, len(said))
 	}
 	cli(t, fault.ExitDone, "lake", "doctor", "--lake", lk, "--deep")
+	for _, table := range tables[5:] {
+		for _, lk := range []string{lk, whole} {
+			ledgerAddsUp(t, lk, table)
+		}
+	}
+}
+
+// ledgerAddsUp checks that the numbers of rows in ops.ledger are those of the table, by hour.
+func ledgerAddsUp(t *testing.T, lk, table string) {
+	t.Helper()
+	count := map[string]int{}
+	for _, line := range jsonLines(t, cli(t, fault.ExitDone, "lake", "scan", table, "--lake", lk, "--json"), "") {
+		var row struct {
+			TS string `json:"row_ts"`
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil || len(row.TS) < 13 {
+			t.Fatal(line, err)
+		}
+		count[row.TS[:13]]++
+	}
+	for _, line := range jsonLines(t, cli(t, fault.ExitDone, "lake", "scan", "ops.ledger", "--lake", lk, "--json"), "") {
+		var row struct {
+			Table string `json:"table_name"`
+			Hour  string `json:"hour"`
+			Rows  int    `json:"rows"`
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatal(err)
+		}
+		if row.Table == table {
+			count[row.Hour[:13]] -= row.Rows
+		}
+	}
+	for hour, n := range count {
+		if n != 0 {
+			t.Errorf("%s has %d rows in hour %s more than its ledger", table, n, hour)
+		}
+	}
+	if len(count) == 0 {
+		t.Errorf("%s has no rows", table)
+	}
 }

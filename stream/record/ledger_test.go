@@ -16,8 +16,10 @@ import (
 func TestLedger_IsProtobuf(t *testing.T) {
 	d := parity.Delta{Job: "features", Task: 3, Build: "v1", Inputs: []parity.Input{{Topic: "processed.spot.trade.kraken", Partition: 3, Next: 300}, {Topic: "processed.spot.trade.kraken", Partition: 4}}}
 	v := parity.ViewCells{View: parity.View{Name: "bars", Version: 2, Fingerprint: [32]byte{1, 2}}}
-	v.Cells.At(-1).Add(parity.Hash{0x80, 15: 7})
-	v.Cells.At(parity.Hour).Remove(parity.Hash{1})
+	var cells parity.Cells
+	cells.At(-1).Add(parity.Hash{0x80, 15: 7})
+	cells.At(parity.Hour).Remove(parity.Hash{1})
+	v.Cells = cells.List
 	d.Views = append(d.Views, v, parity.ViewCells{View: parity.View{Name: "x", Version: 1}})
 
 	md := compile(t, parity.DeltaProto)

@@ -32,12 +32,16 @@ type topicOf struct {
 	events *events // nil for rows
 	kinds  []market.Kind
 	view   *view
+	ledger *ledger
 }
 
 // read takes records of a partition.
 func (t *topicOf) read(ctx context.Context, in *input, recs []*kgo.Record) error {
-	if t.view != nil {
+	switch {
+	case t.view != nil:
 		return t.view.read(ctx, in, recs)
+	case t.ledger != nil:
+		return t.ledger.read(ctx, in, recs)
 	}
 	return t.events.read(ctx, t, in, recs)
 }

@@ -41,8 +41,10 @@ func TablesOf(topics []string, kinds *market.Kinds) ([]string, error) {
 			names = append(names, lakesink.TableName(kinds, k), lakesink.TableName(kinds, market.KindStatus))
 		case topic.Feature:
 			names = append(names, run.FeatureTable(&features.Output{Name: name.View, Version: name.Version}))
-		case topic.Raw, topic.DLQ, topic.Ledger:
-			return nil, fmt.Errorf("topic %s: a sink takes processed, late and feature topics", t)
+		case topic.Ledger:
+			names = append(names, lake.LedgerTable)
+		case topic.Raw, topic.DLQ:
+			return nil, fmt.Errorf("topic %s: a sink takes processed, late, feature and ledger topics", t)
 		}
 	}
 	slices.Sort(names)
@@ -97,8 +99,12 @@ func (r *reading) plan() error {
 			if tab := get(run.FeatureTable(o), func() *table { return r.featureTable(o) }); tab != nil {
 				t.tables, t.view = []*table{tab}, newView(r.Sink, o, tab)
 			}
-		case topic.Raw, topic.DLQ, topic.Ledger:
-			return fmt.Errorf("topic %s: a sink takes processed, late and feature topics", full)
+		case topic.Ledger:
+			if tab := get(lake.LedgerTable, r.ledgerTable); tab != nil {
+				t.tables, t.ledger = []*table{tab}, &ledger{s: r.Sink, t: tab}
+			}
+		case topic.Raw, topic.DLQ:
+			return fmt.Errorf("topic %s: a sink takes processed, late, feature and ledger topics", full)
 		}
 		if t.tables != nil {
 			r.topics[full] = t

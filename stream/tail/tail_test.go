@@ -224,7 +224,9 @@ func TestTail_Ledger(t *testing.T) {
 	const name = "ledger.features"
 	f := start(t, name)
 	d := parity.Delta{Job: "features", Views: []parity.ViewCells{{View: parity.View{Name: "bars", Version: 2}}}}
-	d.Views[0].Cells.At(noon + 1).Add(parity.Hash{1, 15: 0xff})
+	var cells parity.Cells
+	cells.At(noon + 1).Add(parity.Hash{1, 15: 0xff})
+	d.Views[0].Cells = cells.List
 	id, err := f.env.Schemas.Ledger(t.Context())
 	if err != nil {
 		t.Fatal(err)
