@@ -14,6 +14,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/parity"
 	"github.com/pinova-group/tidemark/stream/broker"
 	"github.com/pinova-group/tidemark/stream/sink"
 )
@@ -122,32 +123,32 @@ func TestSink_TablesAreThoseOfRun(t *testing.T) {
 // ledgerAddsUp checks that the numbers of rows in ops.ledger are those of the table, by hour.
 func ledgerAddsUp(t *testing.T, lk, table string) {
 	t.Helper()
-	count := map[string]int{}
+	count := map[int64]int{}
 	for _, line := range jsonLines(t, cli(t, fault.ExitDone, "lake", "scan", table, "--lake", lk, "--json"), "") {
 		var row struct {
-			TS string `json:"row_ts"`
+			TS int64 `json:"row_ts"`
 		}
-		if err := json.Unmarshal([]byte(line), &row); err != nil || len(row.TS) < 13 {
+		if err := json.Unmarshal([]byte(line), &row); err != nil || row.TS == 0 {
 			t.Fatal(line, err)
 		}
-		count[row.TS[:13]]++
+		count[parity.HourOf(row.TS)]++
 	}
 	for _, line := range jsonLines(t, cli(t, fault.ExitDone, "lake", "scan", "ops.ledger", "--lake", lk, "--json"), "") {
 		var row struct {
 			Table string `json:"table_name"`
-			Hour  string `json:"hour"`
+			Hour  int64  `json:"hour"`
 			Rows  int    `json:"rows"`
 		}
 		if err := json.Unmarshal([]byte(line), &row); err != nil {
 			t.Fatal(err)
 		}
 		if row.Table == table {
-			count[row.Hour[:13]] -= row.Rows
+			count[row.Hour] -= row.Rows
 		}
 	}
 	for hour, n := range count {
 		if n != 0 {
-			t.Errorf("%s has %d rows in hour %s more than its ledger", table, n, hour)
+			t.Errorf("%s has %d rows in hour %d more than its ledger", table, n, hour)
 		}
 	}
 	if len(count) == 0 {
