@@ -11,6 +11,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/sequence"
@@ -107,7 +108,7 @@ func (c *computation) run(ctx context.Context) error {
 	end := c.in.end(c.r.To)
 	q := run.TableQuery{
 		Names: []string{""}, Plan: v.Plan, Insts: market.NewInstruments(), Feeds: v.feeds, To: c.r.To, Corrected: c.o.As == Corrected,
-		At: map[string]int64{}, End: end, Memory: c.o.Memory, Workers: c.o.Workers,
+		At: map[string]*lake.Table{}, End: end, Memory: c.o.Memory, Workers: c.o.Workers,
 	}
 	if v.bySymbol() {
 		q.Symbols = c.o.Symbols
@@ -115,7 +116,7 @@ func (c *computation) run(ctx context.Context) error {
 	for _, t := range c.in.Tables {
 		q.From[t.input.Kind] = max(c.r.From-t.input.Lookback, market.MinEventTime)
 		if t.Snapshot != 0 {
-			q.At[t.Name] = t.Snapshot
+			q.At[t.Name] = t.table
 		}
 	}
 	if len(q.At) == 0 {

@@ -113,6 +113,7 @@ type Table struct {
 	Live         bool  // it is filled from topics
 	Files        []File
 	input        features.Input
+	table        *lake.Table // as it was: what was current then is read even when its snapshot has expired since
 }
 
 // File is a file of event rows.
@@ -175,7 +176,7 @@ func pin(ctx context.Context, tab *lake.Table, input features.Input) (Table, err
 	if err != nil {
 		return Table{}, err
 	}
-	t := Table{Name: tab.Name(), Snapshot: base.Snapshot, ValidThrough: max(base.ValidThrough, market.MinEventTime), Live: len(base.Offsets) > 0, input: input}
+	t := Table{Name: tab.Name(), Snapshot: base.Snapshot, ValidThrough: max(base.ValidThrough, market.MinEventTime), Live: len(base.Offsets) > 0, input: input, table: tab}
 	if t.Snapshot == 0 {
 		return t, nil
 	}

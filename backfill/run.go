@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -140,6 +142,15 @@ func (b *Backfill) state(ctx context.Context, i int, view string) (tableState, e
 // Run does what the plan says. Stopped at any moment, the same backfill made anew goes on
 // where this one was. When it ends well nothing of it is left but the rows and the record.
 func (b *Backfill) Run(ctx context.Context) (*Report, error) {
+	rep, err := b.run(ctx)
+	if errors.Is(err, syscall.ENOSPC) {
+		err = &fault.Error{Code: "disk_full", Message: "the disk is full", Where: strings.Join(b.req.Views, ", "), Why: err.Error(), Exit: fault.ExitFailed, Cause: err,
+			Remedy: "make room and run the command again: finished tasks are kept"}
+	}
+	return rep, err
+}
+
+func (b *Backfill) run(ctx context.Context) (*Report, error) {
 	rep := &Report{Plan: b.Plan}
 	if err := b.open(ctx); err != nil {
 		return rep, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -429,4 +431,41 @@ func TestRun_TwoAtOnce(t *testing.T) {
 		nothingLeft(t, b.lake)
 		drop(t, b.lake, v, views...)
 	}
+}
+
+// full is a store without room for files of tables.
+type full struct{ objstore.Store }
+
+func (f full) Create(ctx context.Context, uri string) (objstore.Writer, error) {
+	if strings.HasSuffix(uri, ".parquet") {
+		return nil, &fs.PathError{Op: "write", Path: uri, Err: syscall.ENOSPC}
+	}
+	return f.Store.Create(ctx, uri)
+}
+
+// A full disk is told as such. What was pinned is computed from even when its table is gone by then.
+func TestRun_DiskFullAndInputGone(t *testing.T) {
+	t.Parallel()
+	v := someViews(t)
+	b := newLab(t, market25(1_500))
+	want := b.raw(t, v, Served)
+	req := Request{Views: []string{"trade_bars_1m"}, Range: Range{b.cfg.Start, b.cfg.Start + 10*market.Minute}, Step: 5 * market.Minute}
+	l, err := lake.Open(t.Context(), lake.Config{Dir: b.dir, Store: full{objstore.Folder{}}, Now: time.Now, Build: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if _, err := mustMake(t, env(l), v, req).Run(t.Context()); fault.From(err).Code != "disk_full" {
+		t.Errorf("%v", err)
+	}
+	job := mustMake(t, env(b.lake), v, req)
+	for _, name := range []string{"processed.trade", "processed.book"} {
+		if err := b.lake.Drop(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := job.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sameTables(t, "without its input", b.lake, want, req.Range, req.Views...)
 }

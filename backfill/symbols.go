@@ -71,12 +71,8 @@ func (in *Inputs) seen(ctx context.Context, t *Table, q lake.Query, into map[str
 	if t.Snapshot == 0 {
 		return nil
 	}
-	tab, err := in.lake.Load(ctx, t.Name)
-	if err != nil {
-		return err
-	}
-	q.Snapshot, q.Columns = t.Snapshot, []string{"symbol"}
-	sc, err := tab.Scan(ctx, q)
+	q.Columns = []string{"symbol"}
+	sc, err := t.table.Scan(ctx, q)
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ type Input struct {
 	Kind     market.Kind
 	Name     string // of the kind
 	Columns  []string
+	EventTS  bool  // times as they were sent are read, too
 	Lookback int64 // the longest of the views fed by it
 }
 

@@ -134,6 +134,7 @@ func (p *Plan) columns(kind market.Kind, ins []plan.Input) {
 	in := p.input(kind)
 	var w want
 	w.inputs(ins)
+	in.EventTS = in.EventTS || w.raw
 	schema := p.kinds.Fields(kind)
 	for _, c := range w.payload {
 		if c < len(schema) {

@@ -60,11 +60,11 @@ type TableQuery struct {
 	IDs       bool                   // with the identities of events
 	Corrected bool                   // with the late rows, in their places
 
-	At      map[string]int64 // snapshot of each table, and no other table is read; nil: main as it is
-	Symbols []string         // canonical; nil for all. Status rows, which may be of a whole feed, are read all the same
-	End     int64            // mark of a kind after its last row, where that is later
-	Memory  int64            // of each scan, 0 for its default
-	Workers int              // of each scan, 0 for its default
+	At      map[string]*lake.Table // the tables as they were loaded, by name, and no others are read; nil: as they are now
+	Symbols []string               // canonical; nil for all. Status rows, which may be of a whole feed, are read all the same
+	End     int64                  // mark of a kind after its last row, where that is later
+	Memory  int64                  // of each scan, 0 for its default
+	Workers int                    // of each scan, 0 for its default
 }
 
 // TableReader reads event tables as the sequencer gave their rows, the kinds side by side
@@ -121,16 +121,19 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 		if !ok {
 			return fault.Usage("input_unread", fmt.Sprintf("%s table %q", readers[0], name), readers[1]+" "+strings.Join(known, ", "))
 		}
-		at, pinned := r.q.At[name]
-		if all && r.q.At != nil && !pinned {
-			continue
-		}
-		tab, err := l.Load(ctx, name)
-		if all && errors.Is(err, lake.ErrNoTable) {
-			continue
-		}
-		if err != nil {
-			return err
+		tab := r.q.At[name]
+		if tab == nil {
+			if all && r.q.At != nil {
+				continue
+			}
+			var err error
+			tab, err = l.Load(ctx, name)
+			if all && errors.Is(err, lake.ErrNoTable) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
 		}
 		if err := lakesink.CheckKind(tab, kinds, in.Kind); err != nil {
 			return err
@@ -139,7 +142,7 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 		if err != nil {
 			return err
 		}
-		q := lake.Query{Snapshot: at, Columns: eventColumns(in, kinds, have, r.q.IDs), Memory: r.q.Memory, Workers: r.q.Workers}
+		q := lake.Query{Columns: eventColumns(in, kinds, have, r.q.IDs), Memory: r.q.Memory, Workers: r.q.Workers}
 		if r.q.Symbols != nil && in.Kind != market.KindStatus {
 			q.Where = map[string][]string{"symbol": r.q.Symbols}
 		}
@@ -240,7 +243,18 @@ func eventColumns(in features.Input, kinds *market.Kinds, have []lakefile.Column
 	for _, c := range lakefile.Events(kinds, in.Kind, false) {
 		field := strings.TrimSuffix(strings.TrimSuffix(c.Name, "_scale"), "_mantissa")
 		payload := slices.ContainsFunc(kinds.Fields(in.Kind), func(f market.Field) bool { return f.Name == field })
-		if c.Name == "event_id" && !ids || payload && in.Kind != market.KindBook && !slices.Contains(in.Columns, field) {
+		read := true
+		switch {
+		case payload:
+			read = in.Kind == market.KindBook || slices.Contains(in.Columns, field)
+		case c.Name == "event_id":
+			read = ids
+		case c.Name == "event_ts":
+			read = ids || in.EventTS
+		case c.Name == "raw_bytes": // tells rows that the sequencer made, which are of these kinds
+			read = ids || in.Kind == market.KindBook || in.Kind == market.KindStatus
+		}
+		if !read {
 			continue
 		}
 		if kinds.Definition(in.Kind) != nil && !slices.ContainsFunc(have, func(h lakefile.Column) bool { return h.Name == c.Name }) {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -246,9 +247,12 @@ func TestBackfill_SurvivesKills(t *testing.T) {
 		if finished > 0 {
 			staged++
 		}
-		out, err := b.command(t.Context(), "--json").Output()
+		cmd := b.command(t.Context(), "--json")
+		var says bytes.Buffer
+		cmd.Stderr = &says
+		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("run again: %v\n%s", err, out)
+			t.Fatalf("round %d: run again: %v\n%s", round, err, says.Bytes())
 		}
 		var rep struct {
 			Backfill struct {
