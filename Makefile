@@ -57,7 +57,7 @@ fuzz: ## fuzz every target of PKG for T each: make fuzz PKG=./market/num T=1m
 	bash scripts/fuzz.sh $(PKG) $(T)
 
 bench: ## benchmarks of every hot path
-	$(GO) test -run '^$$' -bench . -benchmem ./market/... ./sequence/... ./features/... ./ingest/... ./run/...
+	$(GO) test -run '^$$' -bench . -benchmem ./market/... ./sequence/... ./features/... ./ingest/... ./lake/... ./run/...
 
 gen: ## regenerate the Protobuf code and the generated pages of docs
 	bash scripts/gen-proto.sh

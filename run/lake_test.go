@@ -113,6 +113,93 @@ func rangeOf(t *testing.T, inputs []string) (from, to int64) {
 	return from, to
 }
 
+// An import decides from its files alone. A book whose file ends while others go on gets a
+// keyframe of where it stood; with the file that goes on there is another. So importing a part first
+// and then all leaves a keyframe more than all at once. It comes right before the other one:
+// the book is the same, a count of rows is one more.
+func TestLake_PartOfARecordingFirst(t *testing.T) {
+	base := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC).UnixMicro()
+	const header = "kind,feed,exchange,market,symbol,event_ts,seq,origin,bids,asks\n"
+	book := func(symbol string, snapshot bool, seqs ...int64) string { // a delta a second
+		var b strings.Builder
+		b.WriteString(header)
+		for _, n := range seqs {
+			kind, origin := "orderbook.delta", "delta"
+			if snapshot && n == seqs[0] {
+				kind, origin = "orderbook.snapshot", "venue"
+			}
+			fmt.Fprintf(&b, "%s,sim-alpha,alpha,spot,%s,%d,%d,%s,%d:1,%d:%d\n", kind, symbol, base+n*1_000_000, n, origin, 100+n%7, 120+n%5, 1+n%3)
+		}
+		return file(t, b.String())
+	}
+	count := func(from, to int64) (out []int64) {
+		for n := from; n < to; n++ {
+			out = append(out, n)
+		}
+		return out
+	}
+	first, rest, other := book("BTC-USDT", true, count(1, 11)...), book("BTC-USDT", false, count(11, 500)...), book("ETH-USDT", true, count(1, 700)...)
+	whole, parts := openLake(t), openLake(t)
+	all := ImportConfig{Inputs: []string{first, rest, other}}
+	importFiles(t, whole, all)
+	importFiles(t, parts, ImportConfig{Inputs: []string{first, other}})
+	importFiles(t, parts, all)
+	books := func(l *lake.Lake) (rows []string) {
+		tab, err := l.Load(t.Context(), "processed.book")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sc, err := tab.Scan(t.Context(), lake.Query{Columns: []string{"ts", "symbol", "seq", "origin"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sc.Close()
+		for {
+			b, err := sc.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b == nil {
+				return rows
+			}
+			for i := range b.N {
+				rows = append(rows, fmt.Sprintf("%d s %s %d %s", (b.Cols[0].I64[i]-base)/1_000_000, b.Cols[1].Text(i), b.Cols[2].I64[i], b.Cols[3].Text(i)))
+			}
+		}
+	}
+	want, got := books(whole), books(parts)
+	at := slices.Index(want, "300 s BTC-USDT 299 keyframe")
+	if at < 0 {
+		t.Fatalf("no keyframe in the rows of all at once: %q", want[max(0, len(want)-3):])
+	}
+	want = slices.Insert(want, at, "300 s BTC-USDT 10 keyframe")
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("part first, then all:\n%.2000s", d)
+	}
+	cfg := config("book_1s", LakePrefix)
+	cfg.From, cfg.To = base, base+700_000_000
+	a, _ := fromLake(t, whole, cfg)
+	b, _ := fromLake(t, parts, cfg)
+	alines, blines := strings.Split(a, "\n"), strings.Split(b, "\n")
+	if len(alines) != len(blines) || len(alines) < 600 {
+		t.Fatalf("%d and %d rows of book_1s", len(alines), len(blines))
+	}
+	differ := 0
+	for i := range alines {
+		if alines[i] == blines[i] {
+			continue
+		}
+		differ++
+		x, y := strings.LastIndex(alines[i], ","), strings.LastIndex(blines[i], ",") // the last column counts rows
+		if alines[i][:x] != blines[i][:y] || alines[i][x:] != ",2" || blines[i][y:] != ",3" {
+			t.Errorf("%s\n%s", alines[i], blines[i])
+		}
+	}
+	if differ != 1 {
+		t.Errorf("%d rows of book_1s differ", differ)
+	}
+}
+
 // Late events are in the lake, marked: served rows do without them, corrected ones have
 // them in their places.
 func TestLake_ServedAndCorrected(t *testing.T) {

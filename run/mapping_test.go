@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market/canon"
@@ -68,6 +71,48 @@ func TestMap_GivesTheEventsOfCanonicalRows(t *testing.T) {
 	}
 	if rows[0].Len() == 0 || !bytes.Equal(rows[0].Bytes(), rows[1].Bytes()) {
 		t.Error("rows of the mapped file differ from those of the canonical one")
+	}
+}
+
+// A table of PostgreSQL comes as what COPY … TO STDOUT gives, piped in: the very events of the canonical rows.
+func TestMap_TableOfPostgreSQL(t *testing.T) {
+	uri := os.Getenv("TIDEMARK_TEST_POSTGRES")
+	if uri == "" && os.Getenv("CI") == "true" {
+		t.Fatal("TIDEMARK_TEST_POSTGRES is not set; make test sets it")
+	}
+	if uri == "" {
+		t.Skip("needs TIDEMARK_TEST_POSTGRES: scripts/servers.sh start postgres")
+	}
+	db, err := pgx.Connect(t.Context(), uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close(context.WithoutCancel(t.Context())) }()
+	const rows = 2000
+	vendor, canonical := vendorRows(rows)
+	l := openLake(t)
+	importFiles(t, l, ImportConfig{Inputs: []string{writeFile(t, t.TempDir(), "c.csv", canonical)}})
+	do := func(sql string) {
+		if _, err := db.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do("CREATE TEMP TABLE raw (trade_id bigint, time bigint, pair text, px numeric(18,2), qty numeric(18,8), buyer_maker text)")
+	if _, err := db.PgConn().CopyFrom(t.Context(), strings.NewReader(vendor), "COPY raw FROM STDIN (FORMAT csv, HEADER)"); err != nil {
+		t.Fatal(err)
+	}
+	do("CREATE TEMP VIEW fills AS SELECT trade_id, to_timestamp(time / 1000.0) AS at, pair, px, qty, buyer_maker = 'true' AS buyer_maker FROM raw")
+	var out bytes.Buffer
+	if _, err := db.PgConn().CopyTo(t.Context(), &out, `COPY (SELECT trade_id, (extract(epoch FROM at) * 1000000)::bigint AS time, pair, px, qty,
+		CASE WHEN buyer_maker THEN 'true' ELSE 'false' END AS buyer_maker FROM fills ORDER BY at) TO STDOUT (FORMAT csv, HEADER)`); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Import(t.Context(), ImportConfig{Inputs: []string{"-"}, Map: vendorMap("us")}, l, Env{Stdin: &out, Warn: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := rep.Tables["processed.trade"]; n.Added != 0 || n.Known != rows {
+		t.Errorf("of %d rows of the database %d were added and %d known", rows, n.Added, n.Known)
 	}
 }
 

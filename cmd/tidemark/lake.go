@@ -385,7 +385,7 @@ canonical column is. --spec names definitions of kinds of your own. --dry-run sh
 	f.BoolVar(&cfg.Strict, "strict", false, "end at the first bad record with exit code 1")
 	f.BoolVar(&cfg.Plain, "plain", false, "new tables get a double beside each exact decimal, for people")
 	addBySymbol(f, &cfg.BySymbol)
-	f.Int64Var(&cfg.Memory, "memory", 0, "bytes of rows on their way into files, 0 for 192 MiB")
+	f.Int64Var(&cfg.Memory, "memory", 0, "bytes of rows on their way into files, 0 for 128 MiB")
 	f.StringVar(&progress, "progress", progress, "`auto|plain|none`: in place on a terminal, a line each 10 s, or nothing")
 	return cmd
 }

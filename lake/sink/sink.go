@@ -17,7 +17,7 @@ import (
 )
 
 // DefaultMemory is what rows on their way into files may take, in bytes.
-const DefaultMemory = 192 << 20
+const DefaultMemory = 128 << 20
 
 // Config is how rows are kept and written.
 type Config struct {
@@ -101,18 +101,13 @@ type part struct {
 	key   partKey
 	w     *file.Writer
 	known map[market.ID]struct{} // ids that the table has
-	ids   []market.ID            // of the rows in w
 	take  []int32                // rows of the batch at hand
 }
 
-// size is the memory that the rows take, in bytes.
-func (p *part) size() int64 { return p.w.Size() + int64(len(p.ids)*len(market.ID{})) }
-
-// written is a file that waits for the commit, and the ids of its rows.
+// written is a file that waits for the commit.
 type written struct {
 	file lake.File
 	key  partKey
-	ids  []market.ID
 }
 
 // TableName is the table of a kind.
@@ -159,9 +154,6 @@ func (s *Events) Add(ctx context.Context, b *market.Batch) error {
 		}
 		if err := p.w.Append(packed, p.take); err != nil {
 			return fmt.Errorf("%s: %w", TableName(s.conf.Kinds, b.Kind), err)
-		}
-		for _, r := range p.take {
-			p.ids = append(p.ids, b.ID[r])
 		}
 		t.counts.Added += int64(len(p.take))
 		p.take = p.take[:0]
@@ -358,7 +350,7 @@ func KnownIDs(ctx context.Context, tab *lake.Table, snapshot, hour int64, exchan
 	}
 	sc, err := tab.Scan(ctx, lake.Query{
 		Snapshot: snapshot, Columns: []string{"event_id"}, From: hour * market.Hour, To: (hour + 1) * market.Hour,
-		Where: map[string][]string{"exchange": {exchange}, "market": {venue}},
+		Where: map[string][]string{"exchange": {exchange}, "market": {venue}}, Memory: 32 << 20,
 	})
 	if err != nil {
 		return nil, err
@@ -415,7 +407,7 @@ func (t *events) write(ctx context.Context, parts []*part) error {
 			t.nfiles++
 			t.counts.Files++
 			t.counts.Bytes += f.Info.Size
-			t.files = append(t.files, written{file: f, key: p.key, ids: p.ids})
+			t.files = append(t.files, written{file: f, key: p.key})
 		}
 		delete(t.parts, p.key)
 		for i := range t.byInst {
@@ -445,8 +437,8 @@ func (s *Events) shrink(ctx context.Context) error {
 				continue
 			}
 			for _, p := range t.parts {
-				total += p.size()
-				if largest == nil || p.size() > largest.size() {
+				total += p.w.Size()
+				if largest == nil || p.w.Size() > largest.w.Size() {
 					of, largest = t, p
 				}
 			}
@@ -518,7 +510,7 @@ func (s *Events) Commit(ctx context.Context, change func(k market.Kind) lake.Cha
 		}
 		ch.ValidThrough, ch.Imported = max(ch.ValidThrough, t.last), t.newest
 		_, err := t.table.Commit(ctx, lake.Main, t.commit, func(ctx context.Context, b lake.Base) (*lake.Change, error) {
-			if err := t.unraced(ctx, b); err != nil {
+			if err := t.unraced(ctx, s.lake, b); err != nil {
 				return nil, err
 			}
 			return &ch, nil
@@ -539,7 +531,7 @@ func (s *Events) Commit(ctx context.Context, change func(k market.Kind) lake.Cha
 
 // unraced looks, where the table has moved on since the known ids were read, whether
 // events of this commit have come in.
-func (t *events) unraced(ctx context.Context, b lake.Base) error {
+func (t *events) unraced(ctx context.Context, l *lake.Lake, b lake.Base) error {
 	if b.Snapshot == t.base {
 		return nil
 	}
@@ -553,11 +545,43 @@ func (t *events) unraced(ctx context.Context, b lake.Base) error {
 			}
 			byKey[f.key.hourKey] = now
 		}
-		for _, id := range f.ids {
+		if len(now) == 0 {
+			continue
+		}
+		if err := t.eachID(ctx, l, f.file, func(id market.ID) error {
 			if _, ok := now[id]; ok {
 				return ErrRaced
 			}
+			return nil
+		}); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// eachID reads the event ids of a file that was written.
+func (t *events) eachID(ctx context.Context, l *lake.Lake, f lake.File, yield func(market.ID) error) error {
+	at := slices.IndexFunc(t.cols, func(c file.Column) bool { return c.Name == "event_id" })
+	r, err := file.Open(l.ReaderAt(ctx, f.Path), f.Info.Size, f.Path)
+	if err != nil {
+		return err
+	}
+	rows, err := r.Read(t.cols[at:at+1], 0, r.Rows())
+	if err != nil {
+		return err
+	}
+	for {
+		b, err := rows.Next()
+		if err != nil || b == nil {
+			return err
+		}
+		for i := range b.N {
+			if id := b.Cols[0].Text(i); len(id) == len(market.ID{}) {
+				if err := yield(market.ID(id)); err != nil {
+					return err
+				}
+			}
+		}
+	}
 }
