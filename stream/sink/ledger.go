@@ -22,8 +22,9 @@ type ledger struct {
 	rows []lake.LedgerRow
 }
 
+// ledgerTable has no rows that could be known: nobody else writes those of a stream.
 func (r *reading) ledgerTable() *table {
-	return &table{open: func(ctx context.Context) (*lake.Table, []file.Column, error) {
+	return &table{known: &known{}, open: func(ctx context.Context) (*lake.Table, []file.Column, error) {
 		tab, err := r.Lake.OpenLedger(ctx)
 		if err != nil {
 			return nil, nil, err
