@@ -17,7 +17,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bufbuild/protocompile"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/pluginpb"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/stream/broker"
@@ -134,6 +139,7 @@ func TestStream_RowsAreThoseOfRun(t *testing.T) {
 		}
 	}
 	t.Run("python", func(t *testing.T) { consumePython(t, dir, b.Addr()) })
+	t.Run("go", func(t *testing.T) { consumeGo(t, dir, b.Addr()) })
 }
 
 // consumePython runs the consumer of docs/how-to/consume-rows.md over the rows of trade_bars_1s.
@@ -170,7 +176,13 @@ func consumePython(t *testing.T, dir, addr string) {
 		return string(out)
 	}
 	command("-m", "grpc_tools.protoc", "-I", ".", "--python_out=.", "rows.proto")
-	got := jsonLines(t, command("consume.py", addr), "")
+	checkConsumed(t, dir, command("consume.py", addr))
+}
+
+// checkConsumed compares what a consumer printed with the rows of trade_bars_1s that tidemark run wrote.
+func checkConsumed(t *testing.T, dir, printed string) {
+	t.Helper()
+	got := jsonLines(t, printed, "")
 	var want []string
 	for line := range strings.Lines(mustRead(t, filepath.Join(dir, "trade_bars_1s.jsonl"))) {
 		var row struct {
@@ -207,8 +219,75 @@ func consumePython(t *testing.T, dir, addr string) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("rows (-run +python)\n%.2000s", diff)
+		t.Errorf("rows (-run +consumer)\n%.2000s", diff)
 	}
+}
+
+// consumeGo runs the other consumer of the page, in a package of this module.
+func consumeGo(t *testing.T, dir, addr string) {
+	t.Helper()
+	_, text, ok := strings.Cut(mustRead(t, "../../docs/how-to/consume-rows.md"), "```go consume.go\n")
+	text, _, ok2 := strings.Cut(text, "```")
+	if !ok || !ok2 {
+		t.Fatal("the page has no consume.go")
+	}
+	if err := os.MkdirAll("testdata", 0o750); err != nil {
+		t.Fatal(err)
+	}
+	pkg, err := os.MkdirTemp("testdata", "consume")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(pkg) })
+	path := "github.com/pinova-group/tidemark/cmd/tidemark/" + filepath.ToSlash(pkg) + "/rowspb"
+	if err := os.Mkdir(filepath.Join(pkg, "rowspb"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"consume.go":        strings.Replace(text, "example.org/consume/rowspb", path, 1),
+		"rowspb/rows.pb.go": protocGenGo(t, cli(t, fault.ExitDone, "spec", "proto", "trade_bars_1s"), path),
+	} {
+		if err := os.WriteFile(filepath.Join(pkg, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := filepath.Join(dir, "consume")
+	for _, args := range [][]string{{"go", "vet", "./" + pkg}, {"go", "build", "-o", program, "./" + pkg}} {
+		if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil { //nolint:gosec // the test's own command
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), program, addr).Output() //nolint:gosec // the test's own program
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkConsumed(t, dir, string(out))
+}
+
+// protocGenGo compiles a .proto file with the generator of the Protobuf module.
+func protocGenGo(t *testing.T, text, path string) string {
+	t.Helper()
+	c := protocompile.Compiler{Resolver: &protocompile.SourceResolver{Accessor: protocompile.SourceAccessorFromMap(map[string]string{"rows.proto": text})}}
+	files, err := c.Compile(t.Context(), "rows.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := protodesc.ToFileDescriptorProto(files[0])
+	req, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{FileToGenerate: []string{"rows.proto"}, Parameter: proto.String("Mrows.proto=" + path), ProtoFile: []*descriptorpb.FileDescriptorProto{file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "run", "google.golang.org/protobuf/cmd/protoc-gen-go")
+	cmd.Stdin = bytes.NewReader(req)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var resp pluginpb.CodeGeneratorResponse
+	if err := proto.Unmarshal(out, &resp); err != nil || resp.Error != nil || len(resp.File) != 1 {
+		t.Fatalf("%v, %s", err, resp.GetError())
+	}
+	return resp.File[0].GetContent()
 }
 
 func mustRead(t *testing.T, path string) string {
