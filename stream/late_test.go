@@ -66,12 +66,7 @@ func TestLate_VerdictsAreThoseOfTheLog(t *testing.T) {
 		p := newPipeline(t, b, sources, "trade_bars_1s")
 		stop := work(t, p.sequence(t, p.name))
 		rep := p.play(t, play.Config{Input: run.EventsConfig{Inputs: []string{o.Path}}, Late: 200_000, Seed: 2})
-		for range 300 {
-			if sum := p.account(t); sum.In == rep.Records {
-				break
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
+		p.waitIn(t, rep.Records)
 		if err := stop(); err != nil {
 			t.Error(err)
 		}

@@ -365,6 +365,17 @@ func (p *pipeline) account(t *testing.T) (sum sequence.Counts) {
 	return sum
 }
 
+// waitIn waits until so many records are in the account.
+func (p *pipeline) waitIn(t *testing.T, n int64) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(50 * time.Millisecond) {
+		if sum := p.account(t); sum.In == n {
+			return
+		}
+	}
+	t.Errorf("the account does not come to %d records", n)
+}
+
 // head copies the first lines of a recording, or all of it.
 func head(t *testing.T, name string, lines int) string {
 	t.Helper()
@@ -500,21 +511,13 @@ func (p *pipeline) processedLog(t *testing.T) map[string][]string {
 func TestRefill_WritesWhatTheSequenceJobWrites(t *testing.T) {
 	files := []string{head(t, "rawstream/binance_spot_btcusdt_20240808.jsonl.gz", 3000), head(t, "rawstream/binance_usdm_ethusdt_20240808.jsonl.gz", 6000)}
 	sources := []topic.Source{{Market: "spot", Exchange: "binance", Kinds: []string{"trade", "quote", "orderbook"}}, {Market: "perp", Exchange: "binance", Kinds: []string{"trade", "quote", "orderbook"}}}
-	cfg := play.Config{Input: run.EventsConfig{Inputs: files, Payloads: true}, Shuffle: 50 * market.Millisecond, Duplicate: 10_000, Late: 5_000, Seed: 3}
+	faulty := play.Config{Input: run.EventsConfig{Inputs: files, Payloads: true}, Shuffle: 50 * market.Millisecond, Duplicate: 10_000, Late: 5_000, Seed: 3}
 	eachBroker(t, func(t *testing.T, b servers) {
+		cfg := faulty
 		job := newPipeline(t, b, sources, "trade_bars_1s")
 		stop := work(t, job.sequence(t, job.name))
 		raw := job.play(t, cfg)
-		in := func(p *pipeline) int64 {
-			sum := p.account(t)
-			return sum.In
-		}
-		for range 200 {
-			if in(job) == raw.Records {
-				break
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
+		job.waitIn(t, raw.Records)
 		if err := stop(); err != nil {
 			t.Error(err)
 		}

@@ -65,9 +65,9 @@ func TestTrouble_TopicsChangedUnderAJob(t *testing.T) {
 			}
 		}, []string{"processed.spot.trade.alpha"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := newPipeline(t, startBroker(t), tradeSource, "trade_bars_1s")
+		test := func(t *testing.T, b servers) {
+			t.Helper()
+			p := newPipeline(t, b, tradeSource, "trade_bars_1s")
 			w := p.rawTrades(t)
 			w.send(w.event(0, "0"), w.event(5, "5"))
 			j := p.sequence(t, p.name)
@@ -91,6 +91,13 @@ func TestTrouble_TopicsChangedUnderAJob(t *testing.T) {
 					t.Errorf("got %v, want %q in it", err, word)
 				}
 			}
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Run("embedded", func(t *testing.T) {
+				t.Parallel()
+				test(t, startBroker(t))
+			})
+			t.Run("kafka", func(t *testing.T) { test(t, realKafka(t)) })
 		})
 	}
 }
