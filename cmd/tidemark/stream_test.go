@@ -231,16 +231,10 @@ func consumeGo(t *testing.T, dir, addr string) {
 	if !ok || !ok2 {
 		t.Fatal("the page has no consume.go")
 	}
-	if err := os.MkdirAll("testdata", 0o750); err != nil {
-		t.Fatal(err)
-	}
-	pkg, err := os.MkdirTemp("testdata", "consume")
-	if err != nil {
-		t.Fatal(err)
-	}
+	pkg := filepath.Join("testdata", fmt.Sprintf("consume%d", os.Getpid())) // in the module, and in no list of its packages
 	t.Cleanup(func() { _ = os.RemoveAll(pkg) })
 	path := "github.com/pinova-group/tidemark/cmd/tidemark/" + filepath.ToSlash(pkg) + "/rowspb"
-	if err := os.Mkdir(filepath.Join(pkg, "rowspb"), 0o750); err != nil {
+	if err := os.MkdirAll(filepath.Join(pkg, "rowspb"), 0o750); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
@@ -273,7 +267,7 @@ func protocGenGo(t *testing.T, text, path string) string {
 		t.Fatal(err)
 	}
 	file := protodesc.ToFileDescriptorProto(files[0])
-	req, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{FileToGenerate: []string{"rows.proto"}, Parameter: proto.String("Mrows.proto=" + path), ProtoFile: []*descriptorpb.FileDescriptorProto{file}})
+	req, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{FileToGenerate: []string{"rows.proto"}, Parameter: new("Mrows.proto=" + path), ProtoFile: []*descriptorpb.FileDescriptorProto{file}})
 	if err != nil {
 		t.Fatal(err)
 	}
