@@ -39,6 +39,7 @@ type child struct {
 	Raw            []string // a sequence job reads them; else it is a features job
 	SnapshotEvery  time.Duration
 	Broken         stream.Broken
+	Set            *stream.ViewSet // of a job whose views may be changed
 }
 
 const childEnv = "TIDEMARK_TEST_WORKER"
@@ -65,6 +66,9 @@ func TestMain(m *testing.M) {
 func (c *child) run(ctx context.Context) error {
 	feeds := market.NewFeeds()
 	set, _, err := run.Check(c.Views, smallBarsOf(c.Views))
+	if c.Set != nil {
+		set, err = c.Set.Check()
+	}
 	if err != nil {
 		return err
 	}
@@ -95,7 +99,11 @@ func (c *child) run(ctx context.Context) error {
 	for topic := range c.Kinds {
 		j.Topics = append(j.Topics, topic)
 	}
-	if err := j.Features(stream.FeaturesConfig{Plan: plan, Feeds: feeds, Schemas: schemas, Partitions: testPartitions, Kinds: c.Kinds, MaxWaiting: 30, From: market.NoTime, Ledger: testLedger, Build: "test"}); err != nil {
+	cfg := stream.FeaturesConfig{Plan: plan, Feeds: feeds, Schemas: schemas, Partitions: testPartitions, Kinds: c.Kinds, MaxWaiting: 30, From: market.NoTime, Ledger: testLedger, Build: "test"}
+	if c.Set != nil {
+		cfg.Stream, cfg.Views = c.Name, c.Set
+	}
+	if err := j.Features(cfg); err != nil {
 		return err
 	}
 	j.Break(c.Broken)

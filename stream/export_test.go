@@ -40,3 +40,8 @@ func (m *Machine) Transact(ctx context.Context, recs []*kgo.Record) (int, error)
 	err := m.m.step(ctx, &m.out)
 	return m.out.n, err
 }
+
+// VoteAs has a task that does not run vote for an activation; it accepts when there is no reason not to.
+func VoteAs(ctx context.Context, stream string, opts []kgo.Opt, id string, task TaskID, reason string) error {
+	return tell(ctx, stream, opts, &controlRecord{ID: id, Vote: &vote{TaskID: task, Accept: reason == "", Reason: reason}})
+}

@@ -39,6 +39,7 @@ type Features struct {
 	task  *features.Task
 
 	parts  []partition
+	hold   int64                   // no kind is handed on beyond it, µs
 	reads  [market.NumKinds]bool   // kinds that the plan reads
 	pushed [market.NumKinds]int64  // rows of a kind below it are in the engine
 	merges [market.NumKinds]merger // scratch
@@ -74,7 +75,7 @@ func NewFeatures(plan *features.Plan, insts *market.Instruments, parts []Partiti
 }
 
 func newFeatures(plan *features.Plan, insts *market.Instruments, parts []Partition) (*Features, error) {
-	f := &Features{plan: plan, insts: insts}
+	f := &Features{plan: plan, insts: insts, hold: math.MaxInt64}
 	var carried [market.NumKinds]bool
 	for _, p := range parts {
 		part := partition{name: p.Name}
@@ -159,8 +160,17 @@ func (f *Features) Mark(p int, k market.Kind, t int64) {
 	*m = max(*m, t)
 }
 
-// complete is the time below which each kind is whole, market.NoTime before the first.
+// complete is the time below which each kind is handed on, market.NoTime before the first.
 func (f *Features) complete() [market.NumKinds]int64 {
+	marks := f.whole()
+	for k := range marks {
+		marks[k] = min(marks[k], max(f.hold, f.pushed[k]))
+	}
+	return marks
+}
+
+// whole is the time below which each kind has been read.
+func (f *Features) whole() [market.NumKinds]int64 {
 	var marks [market.NumKinds]int64
 	for k := range marks {
 		marks[k] = market.NoTime
@@ -176,6 +186,43 @@ func (f *Features) complete() [market.NumKinds]int64 {
 		marks[k] = least
 	}
 	return marks
+}
+
+// Hold keeps what lies at t or later from being handed on, so that no row with such a row_ts
+// comes out, until another Hold. A task that is beyond t stays where it is.
+func (f *Features) Hold(t int64) { f.hold = t }
+
+// Beyond reports whether some kind has been read beyond t.
+func (f *Features) Beyond(t int64) bool {
+	for k, m := range f.whole() {
+		if f.reads[k] && m > t && market.ValidTime(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// Whole is the time below which all kinds are handed on: no row that ends before it is open.
+func (f *Features) Whole() int64 {
+	t := int64(math.MaxInt64)
+	for k, p := range f.pushed {
+		if f.reads[k] {
+			t = min(t, p)
+		}
+	}
+	return t
+}
+
+// Complete is the time up to which rows may have come out: the greatest that any kind was
+// handed on to, market.NoTime before the first.
+func (f *Features) Complete() int64 {
+	t := market.NoTime
+	for k, p := range f.pushed {
+		if f.reads[k] && market.ValidTime(p) {
+			t = max(t, p)
+		}
+	}
+	return t
 }
 
 // Step hands on what is complete and appends the rows that become final: none before all

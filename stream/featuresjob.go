@@ -3,8 +3,11 @@ package stream
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -31,24 +34,28 @@ type FeaturesConfig struct {
 	Build      string                   // version of the program, in the ledger
 	MaxWaiting int                      // rows of a task that wait for other partitions, above which those ahead are not read; 0: a million
 	From       int64                    // rows with row_ts before it are not written, µs; market.NoTime: all
+
+	Stream string   // name of the stream whose activations change the views while the job runs; "": nothing does
+	Views  *ViewSet // with Stream: what Plan was made of
+	Share  Share    // with Stream: which views of an activation are this job's
 }
 
 // Features makes j the job that reads sequenced events and writes rows of views, each view
 // to its topic. A view that others only have as their parent, with parameters of their own,
 // has no topic.
 func (j *Job) Features(c FeaturesConfig) error {
-	topics := make([]string, len(c.Plan.Outputs()))
-	for i, o := range c.Plan.Outputs() {
-		if strings.Contains(o.Name, "(") || c.Write != nil && !slices.Contains(c.Write, o.Name) {
-			continue
+	if c.Write == nil {
+		for _, o := range c.Plan.Outputs() {
+			if !strings.Contains(o.Name, "(") {
+				c.Write = append(c.Write, o.Name)
+			}
 		}
-		var err error
-		name := topic.Name{Class: topic.Feature, View: o.Name, Version: o.Version}
-		if topics[i], err = name.Topic(); err != nil {
-			return err
-		}
-		j.writes = append(j.writes, topics[i])
 	}
+	topics, err := topicsOfViews(c.Plan, c.Write)
+	if err != nil {
+		return err
+	}
+	j.writes = slices.DeleteFunc(slices.Clone(topics), func(t string) bool { return t == "" })
 	ledger := ""
 	if c.Ledger != "" {
 		var err error
@@ -57,28 +64,114 @@ func (j *Job) Features(c FeaturesConfig) error {
 		}
 	}
 	j.metrics = j.Metrics.of(j.Name)
+	j.features = &c
 	j.open = func(inputs []TopicPartition, snapshot []byte) (machine, error) {
-		m, err := openFeatures(&c, topics, inputs, snapshot)
-		if err == nil && ledger != "" {
+		m := newFeaturesMachine(&c, inputs)
+		if ledger != "" {
 			m.ledger = newLedger(ledger, &c, inputs)
 		}
-		return m, err
+		if snapshot == nil {
+			def := engineDef{Views: c.Views, Writes: c.Write, From: c.From}
+			return m, m.addEngine(def, c.Plan, nil)
+		}
+		return m, m.restore(snapshot)
 	}
 	return nil
 }
 
-// featuresMachine is the task of a features job, with records at both ends.
+// topicsOfViews are the topics of a plan's rows, empty where rows are not written.
+func topicsOfViews(plan *features.Plan, writes []string) ([]string, error) {
+	topics := make([]string, len(plan.Outputs()))
+	for i, o := range plan.Outputs() {
+		if !slices.Contains(writes, o.Name) {
+			continue
+		}
+		var err error
+		name := topic.Name{Class: topic.Feature, View: o.Name, Version: o.Version}
+		if topics[i], err = name.Topic(); err != nil {
+			return nil, err
+		}
+	}
+	return topics, nil
+}
+
+// featuresMachine is the task of a features job, with records at both ends. It has an engine
+// for the views that it began with, and one for those of each activation that brought some.
 type featuresMachine struct {
-	config *FeaturesConfig
-	inputs []TopicPartition
-	task   *Features
-	dec    *record.EventDecoder
-	views  []viewWriter
-	chunk  market.Chunk
-	marks  []mark
-	rows   features.Rows
-	dead   []deadRecord
-	ledger *ledger // nil: none is written
+	config  *FeaturesConfig
+	inputs  []TopicPartition
+	insts   *market.Instruments
+	dec     *record.EventDecoder
+	engines []*engine
+	settled string // the activation that was settled last
+	chunk   market.Chunk
+	marks   []mark
+	dead    []deadRecord
+	ledger  *ledger // nil: none is written
+}
+
+// engine computes some views. It reads the inputs that carry what they need.
+type engine struct {
+	def   engineDef
+	plan  *features.Plan
+	task  *Features
+	part  []int // of each input, as the task has it; -1: not read
+	views []viewWriter
+	rows  features.Rows
+}
+
+func newFeaturesMachine(c *FeaturesConfig, inputs []TopicPartition) *featuresMachine {
+	insts := market.NewInstruments()
+	return &featuresMachine{config: c, inputs: inputs, insts: insts, dec: record.NewEventDecoder(c.Schemas, c.Feeds, insts)}
+}
+
+// addEngine adds an engine that has read nothing, or as a snapshot of it says.
+func (m *featuresMachine) addEngine(def engineDef, plan *features.Plan, snapshot []byte) error {
+	if len(plan.Outputs()) == 0 {
+		return nil // nothing to compute
+	}
+	e := &engine{def: def, plan: plan, part: make([]int, len(m.inputs))}
+	reads := readsOf(plan)
+	var parts []Partition
+	for in, at := range m.inputs {
+		if e.part[in] = -1; carries(m.config.Kinds[at.Topic], reads) {
+			e.part[in] = len(parts)
+			parts = append(parts, Partition{Name: at.String(), Kinds: m.config.Kinds[at.Topic]})
+		}
+	}
+	var err error
+	if snapshot == nil {
+		e.task, err = NewFeatures(plan, m.insts, parts, def.From)
+	} else {
+		e.task, err = RestoreFeatures(plan, m.insts, parts, snapshot)
+	}
+	if err != nil {
+		return err
+	}
+	topics, err := topicsOfViews(plan, def.Writes)
+	if err != nil {
+		return err
+	}
+	for _, t := range topics {
+		e.views = append(e.views, viewWriter{topic: t})
+	}
+	m.engines = append(m.engines, e)
+	return nil
+}
+
+// readsOf are the kinds that a plan reads for themselves: statuses come with any kind.
+func readsOf(plan *features.Plan) map[market.Kind]bool {
+	reads := map[market.Kind]bool{}
+	for _, in := range plan.Inputs() {
+		if in.Kind != market.KindStatus || len(plan.Inputs()) == 1 {
+			reads[in.Kind] = true
+		}
+	}
+	return reads
+}
+
+func carries(kinds []market.Kind, reads map[market.Kind]bool) bool {
+	return slices.ContainsFunc(kinds, func(k market.Kind) bool { return reads[k] })
 }
 
 // mark is a watermark that was read.
@@ -110,51 +203,107 @@ func (d *deadRecord) write(out *outbox) error {
 	return nil
 }
 
-func openFeatures(c *FeaturesConfig, topics []string, inputs []TopicPartition, snapshot []byte) (*featuresMachine, error) {
-	insts := market.NewInstruments()
-	m := &featuresMachine{config: c, inputs: inputs, dec: record.NewEventDecoder(c.Schemas, c.Feeds, insts)}
-	parts := make([]Partition, len(inputs))
-	for i, in := range inputs {
-		parts[i] = Partition{Name: in.String(), Kinds: c.Kinds[in.Topic]}
+// partitions calls fn for the engines that read an input.
+func (m *featuresMachine) partitions(in int, fn func(f *Features, p int)) {
+	for _, e := range m.engines {
+		if p := e.part[in]; p >= 0 {
+			fn(e.task, p)
+		}
 	}
-	var err error
-	if snapshot == nil {
-		m.task, err = NewFeatures(c.Plan, insts, parts, c.From)
-	} else {
-		m.task, err = RestoreFeatures(c.Plan, insts, parts, snapshot)
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range topics {
-		m.views = append(m.views, viewWriter{topic: t})
-	}
-	return m, nil
 }
 
-func (m *featuresMachine) start(in int, offset int64) { m.task.parts[in].next = offset }
+func (m *featuresMachine) start(in int, offset int64) {
+	m.partitions(in, func(f *Features, p int) { f.parts[p].next = offset })
+}
 
-func (m *featuresMachine) next(in int) int64 { return m.task.Next(in) }
+func (m *featuresMachine) next(in int) int64 {
+	next := int64(-1)
+	m.partitions(in, func(f *Features, p int) {
+		if n := f.Next(p); next < 0 || n < next {
+			next = n
+		}
+	})
+	return next
+}
 
 func (m *featuresMachine) ahead(in int) bool {
-	return m.task.Waiting() > cmp.Or(m.config.MaxWaiting, 1_000_000) && m.task.Ahead(in)
+	read, ahead := false, false
+	m.partitions(in, func(f *Features, p int) {
+		read = true
+		ahead = ahead || f.Waiting() > cmp.Or(m.config.MaxWaiting, 1_000_000) && f.Ahead(p)
+	})
+	return ahead || !read
 }
 
-func (m *featuresMachine) snapshot(dst []byte) []byte { return m.task.AppendSnapshot(dst) }
+const featuresJobMagic = "TMFJ\x01"
 
-func (m *featuresMachine) add(ctx context.Context, in int, recs []*kgo.Record) error {
-	// What was read before a restart is kept apart from what is new.
-	n, _ := slices.BinarySearchFunc(recs, m.task.parts[in].reread, func(r *kgo.Record, to int64) int { return int(r.Offset - to) })
-	if err := m.addRun(ctx, in, recs[:n]); err != nil {
+func (m *featuresMachine) snapshot(dst []byte) []byte {
+	at := len(dst)
+	dst = appendText(append(dst, featuresJobMagic...), m.settled)
+	dst = binary.AppendUvarint(dst, uint64(len(m.engines)))
+	var state []byte
+	for _, e := range m.engines {
+		def, err := json.Marshal(&e.def)
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		state = e.task.AppendSnapshot(state[:0])
+		dst = append(binary.AppendUvarint(dst, uint64(len(def))), def...)
+		dst = append(binary.AppendUvarint(dst, uint64(len(state))), state...)
+	}
+	return seal(dst, at)
+}
+
+func (m *featuresMachine) restore(snapshot []byte) error {
+	r, err := unseal(snapshot, featuresJobMagic)
+	if err != nil {
 		return err
 	}
-	return m.addRun(ctx, in, recs[n:])
+	m.settled = r.text()
+	for range r.uvarint() {
+		var def engineDef
+		text := r.sized()
+		state := r.sized()
+		if r.src == nil || json.Unmarshal(text, &def) != nil {
+			return ErrCorrupt
+		}
+		plan := m.config.Plan
+		if def.Views != nil && !(reflect.DeepEqual(def.Views, m.config.Views) && slices.Equal(def.Writes, m.config.Write)) {
+			if plan, err = def.compile(m.config.Feeds); err != nil {
+				return fmt.Errorf("views of the snapshot: %w: %w", features.ErrSnapshotMismatch, err)
+			}
+		}
+		if err := m.addEngine(def, plan, state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add gives records to the engines that have not had them. They are cut where one of them
+// begins, and where it had been before a restart.
+func (m *featuresMachine) add(ctx context.Context, in int, recs []*kgo.Record) error {
+	for len(recs) > 0 {
+		n := len(recs)
+		m.partitions(in, func(f *Features, p int) {
+			for _, cut := range [...]int64{f.parts[p].next, f.parts[p].reread} {
+				if cut > recs[0].Offset {
+					i, _ := slices.BinarySearchFunc(recs[:n], cut, func(r *kgo.Record, to int64) int { return cmp.Compare(r.Offset, to) })
+					n = i
+				}
+			}
+		})
+		if err := m.addRun(ctx, in, recs[:n]); err != nil {
+			return err
+		}
+		recs = recs[n:]
+	}
+	return nil
 }
 
 func (m *featuresMachine) addRun(ctx context.Context, in int, recs []*kgo.Record) error {
-	if len(recs) == 0 {
-		return nil
-	}
+	from, all := recs[0].Offset, true
+	m.partitions(in, func(f *Features, p int) { all = all && f.Next(p) <= from })
 	m.chunk.Reset()
 	m.marks = m.marks[:0]
 	for _, r := range recs {
@@ -162,18 +311,27 @@ func (m *featuresMachine) addRun(ctx context.Context, in int, recs []*kgo.Record
 			if errors.Is(err, record.ErrRegistry) || ctx.Err() != nil {
 				return err
 			}
+			if !all { // it was told of when the others read it
+				continue
+			}
 			m.dead = append(m.dead, deadRecord{r.Value, r.Key, record.DeadLetter{
 				Reason: "undecodable", Detail: err.Error(), Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
 			}})
 		}
 	}
-	if err := m.task.Add(in, recs[0].Offset, recs[len(recs)-1].Offset+1, &m.chunk); err != nil {
-		return err
-	}
-	for _, k := range m.marks {
-		m.task.Mark(in, k.of, k.ts)
-	}
-	return nil
+	var err error
+	m.partitions(in, func(f *Features, p int) {
+		if err != nil || f.Next(p) > from {
+			return
+		}
+		if err = f.Add(p, from, recs[len(recs)-1].Offset+1, &m.chunk); err != nil {
+			return
+		}
+		for _, k := range m.marks {
+			f.Mark(p, k.of, k.ts)
+		}
+	})
+	return err
 }
 
 func (m *featuresMachine) read(ctx context.Context, r *kgo.Record) error {
@@ -191,13 +349,15 @@ func (m *featuresMachine) read(ctx context.Context, r *kgo.Record) error {
 }
 
 func (m *featuresMachine) step(ctx context.Context, out *outbox) error {
-	m.rows.Reset()
-	if err := m.task.Step(&m.rows); err != nil {
-		return err
-	}
-	for i := range m.rows.Views {
-		if err := m.write(ctx, i, out); err != nil {
+	for _, e := range m.engines {
+		e.rows.Reset()
+		if err := e.task.Step(&e.rows); err != nil {
 			return err
+		}
+		for i := range e.rows.Views {
+			if err := m.write(ctx, e, i, out); err != nil {
+				return err
+			}
 		}
 	}
 	if m.ledger != nil {
@@ -230,12 +390,12 @@ type entity struct {
 	partition int32
 }
 
-func (m *featuresMachine) write(ctx context.Context, view int, out *outbox) error {
-	rows := &m.rows.Views[view]
-	if rows.Len() == 0 || m.views[view].topic == "" {
+func (m *featuresMachine) write(ctx context.Context, en *engine, view int, out *outbox) error {
+	rows := &en.rows.Views[view]
+	if rows.Len() == 0 || en.views[view].topic == "" {
 		return nil
 	}
-	w, o := &m.views[view], &m.config.Plan.Outputs()[view]
+	w, o := &en.views[view], &en.plan.Outputs()[view]
 	if w.enc == nil {
 		id, err := m.config.Schemas.View(ctx, o)
 		if err != nil {
@@ -245,13 +405,17 @@ func (m *featuresMachine) write(ctx context.Context, view int, out *outbox) erro
 			return fmt.Errorf("view %s: %w", o.Name, err)
 		}
 	}
+	until, ends := en.def.Until[o.Name]
 	for i, e := range rows.Entity {
+		if ends && rows.RowTS[i] >= until {
+			continue
+		}
 		for int(e) >= len(w.entities) {
 			w.entities = append(w.entities, entity{})
 		}
 		to := &w.entities[e]
 		if to.names == nil {
-			*to = m.place(o.Entity, m.task.EntityNames(view, e))
+			*to = m.place(o.Entity, en.task.EntityNames(view, e))
 		}
 		r := out.add(w.topic, to.partition, rows.RowTS[i])
 		out.known = append(out.known, rows.Avail[i])

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -41,10 +42,10 @@ type machine interface {
 	add(ctx context.Context, in int, recs []*kgo.Record) error
 	// step appends what became final since the last step.
 	step(ctx context.Context, out *outbox) error
-	// next is the offset at which an input is to be read on.
+	// next is the offset at which an input is to be read on; -1 when nothing needs it.
 	next(in int) int64
 	// ahead reports whether an input should not be read for now: more than enough of it waits
-	// for other inputs.
+	// for other inputs, or nothing needs it.
 	ahead(in int) bool
 	// snapshot appends the state. Restored from it, next is where to read on from.
 	snapshot(dst []byte) []byte
@@ -75,8 +76,9 @@ type Job struct {
 	// open makes the state of a task: with nothing read, or as a snapshot says.
 	open func(inputs []TopicPartition, snapshot []byte) (machine, error)
 
-	writes  []string    // topics that are written; made with open
-	metrics *jobMetrics // made with open
+	writes   []string        // topics that are written; made with open
+	metrics  *jobMetrics     // made with open
+	features *FeaturesConfig // of a features job, made with open
 
 	// broken is a guarantee that a test has taken away, to see that it finds what comes of it.
 	broken broken
@@ -119,6 +121,16 @@ func (j *Job) Run(ctx context.Context) error {
 		sleep(work, drain)
 		cancel()
 	})()
+	if w.features != nil && w.features.Stream != "" {
+		var err error
+		if w.control, err = newControlReader(w.features.Stream, w.Options); err != nil {
+			return err
+		}
+		var following sync.WaitGroup
+		defer following.Wait()
+		defer cancel()
+		following.Go(func() { w.control.follow(work, w.Log) })
+	}
 	wait := minRetry
 	for {
 		began := w.Now()
@@ -130,6 +142,8 @@ func (j *Job) Run(ctx context.Context) error {
 			return nil
 		}
 		switch {
+		case errors.Is(err, errRejoin):
+			continue
 		case final(err):
 			return fmt.Errorf("job %s: %w", j.Name, err)
 		case w.Now().Sub(began) > maxRetry:

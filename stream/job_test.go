@@ -64,7 +64,7 @@ func realKafka(t *testing.T) servers {
 		}
 		var ours []string
 		for _, name := range topics.Names() {
-			if slices.Contains([]string{"raw", "processed", "late", "dlq", "feature", "ledger"}, strings.Split(name, ".")[0]) {
+			if slices.Contains([]string{"raw", "processed", "late", "dlq", "feature", "ledger", "control"}, strings.Split(name, ".")[0]) {
 				ours = append(ours, name)
 			}
 		}

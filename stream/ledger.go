@@ -36,18 +36,20 @@ func newLedger(topic string, c *FeaturesConfig, inputs []TopicPartition) *ledger
 func (l *ledger) write(ctx context.Context, m *featuresMachine, out *outbox) error {
 	d := &l.delta
 	d.Views, d.Inputs = d.Views[:0], d.Inputs[:0]
-	for i := range m.views {
-		if w := &m.views[i]; len(w.cells.List) > 0 {
-			o := &m.config.Plan.Outputs()[i]
-			d.Views = append(d.Views, parity.ViewCells{View: parity.View{Name: o.Name, Version: o.Version, Fingerprint: o.Fingerprint}, Cells: w.cells.List})
-			w.cells.Reset() // the list stays as it is until the next row
+	for _, e := range m.engines {
+		for i := range e.views {
+			if w := &e.views[i]; len(w.cells.List) > 0 {
+				o := &e.plan.Outputs()[i]
+				d.Views = append(d.Views, parity.ViewCells{View: parity.View{Name: o.Name, Version: o.Version, Fingerprint: o.Fingerprint}, Cells: w.cells.List})
+				w.cells.Reset() // the list stays as it is until the next row
+			}
 		}
 	}
 	if len(d.Views) == 0 {
 		return nil
 	}
 	for _, in := range l.order {
-		if next := m.task.Next(in); next != l.said[in] {
+		if next := m.next(in); next >= 0 && next != l.said[in] {
 			d.Inputs = append(d.Inputs, parity.Input{Topic: m.inputs[in].Topic, Partition: m.inputs[in].Partition, Next: next})
 			l.said[in] = next
 		}

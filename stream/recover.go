@@ -80,9 +80,22 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 				at[p.Topic] = map[int32]kgo.Offset{}
 			}
 			t.pos[in] = t.state.next(in)
-			at[p.Topic][p.Partition] = kgo.NewOffset().At(t.state.next(in))
+			if t.pos[in] < 0 { // not read, see pause
+				first, _ := first.Lookup(p.Topic, p.Partition)
+				t.pos[in] = first.Offset
+			}
+			at[p.Topic][p.Partition] = kgo.NewOffset().At(t.pos[in])
 		}
 	}
+	paused := map[string][]int32{}
+	for _, t := range a.tasks {
+		for in, p := range t.inputs {
+			if t.paused[in] = t.state.next(in) < 0; t.paused[in] {
+				paused[p.Topic] = append(paused[p.Topic], p.Partition)
+			}
+		}
+	}
+	w.client.PauseFetchPartitions(paused)
 	w.current.Store(a)
 	return at, nil
 }
@@ -121,8 +134,15 @@ func (w *worker) recoverTask(ctx context.Context, t *task, committed map[string]
 			newest = p
 		}
 	}
+	to := make([]int64, len(t.inputs))
+	for in, at := range t.inputs {
+		to[in] = max(-1, committed[at.Topic][at.Partition].EpochOffset().Offset)
+	}
 	if newest == "" {
-		return w.begin(ctx, t, first)
+		if err := w.begin(ctx, t, first); err != nil {
+			return err
+		}
+		return w.resume(ctx, t, to)
 	}
 	state, err := w.snaps.get(ctx, newest)
 	if err != nil {
@@ -132,7 +152,10 @@ func (w *worker) recoverTask(ctx context.Context, t *task, committed map[string]
 		return fmt.Errorf("task %d: %w", t.number, err)
 	}
 	t.inUse, t.last, t.taken, t.read = newest, newest.number(), w.Now(), true
-	if err := w.replay(ctx, t, committed); err != nil {
+	if err := w.resume(ctx, t, to); err != nil {
+		return fmt.Errorf("task %d: %w", t.number, err)
+	}
+	if err := w.replay(ctx, t, to); err != nil {
 		return fmt.Errorf("task %d: replay from the snapshot: %w", t.number, err)
 	}
 	if err := w.snaps.sweep(ctx, t.number, newest, w.Now()); err != nil {
@@ -147,6 +170,9 @@ func (w *worker) begin(ctx context.Context, t *task, first kadm.ListedOffsets) e
 	var err error
 	if t.state, err = w.open(t.inputs, nil); err != nil {
 		return fmt.Errorf("task %d: %w", t.number, err)
+	}
+	if err := w.beginViews(ctx, t); err != nil {
+		return err
 	}
 	for in, at := range t.inputs {
 		o, ok := first.Lookup(at.Topic, at.Partition)
@@ -168,25 +194,60 @@ var errGone = errors.New("the topic does not reach back to the snapshot any more
 
 // replay reads each input from where the snapshot has it to where output is committed. What
 // comes out is there already and is dropped.
-func (w *worker) replay(ctx context.Context, t *task, committed map[string]map[int32]kgo.Offset) error {
+func (w *worker) replay(ctx context.Context, t *task, committed []int64) error {
+	if w.broken == noReplay {
+		return nil
+	}
+	to := slices.Clone(committed)
+	for in := range to {
+		to[in] = max(to[in], 0)
+	}
+	return w.read(ctx, t, to)
+}
+
+// read has a task read its inputs up to some offsets, or, where they are -1, to their ends. What
+// comes out is dropped.
+func (w *worker) read(ctx context.Context, t *task, to []int64) error {
+	var drop outbox
+	out := &drop
+	if w.broken == noDrop {
+		out = &t.out
+	}
 	from := map[string]map[int32]kgo.Offset{}
 	left := map[TopicPartition]int64{}
 	for in, at := range t.inputs {
-		to, next := committed[at.Topic][at.Partition].EpochOffset().Offset, t.state.next(in)
-		if to <= next {
+		next := t.state.next(in)
+		if next < 0 {
 			continue
 		}
-		left[at] = to
+		end := to[in]
+		if end < 0 {
+			var err error
+			if end, err = w.end(ctx, at); err != nil {
+				return err
+			}
+		}
+		if end <= next {
+			continue
+		}
+		left[at] = end
 		if from[at.Topic] == nil {
 			from[at.Topic] = map[int32]kgo.Offset{}
 		}
 		from[at.Topic][at.Partition] = kgo.NewOffset().At(next)
 	}
-	if len(left) == 0 || w.broken == noReplay {
-		return nil
+	step := func() error {
+		err := t.state.step(ctx, out)
+		if w.broken != noDrop {
+			out.reset()
+		}
+		return err
+	}
+	if len(left) == 0 {
+		return step()
 	}
 	cl, err := kgo.NewClient(append(slices.Clone(w.Options), kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait))...)
+		kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait))...)
 	if err != nil {
 		return err
 	}
@@ -212,6 +273,7 @@ func (w *worker) replay(ctx context.Context, t *task, committed map[string]map[i
 				recs = recs[:n]
 				delete(left, at)
 			}
+			recs = slices.DeleteFunc(recs, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
 			if len(recs) > 0 {
 				err = t.state.add(ctx, slices.Index(t.inputs, at), recs)
 			}
@@ -219,12 +281,23 @@ func (w *worker) replay(ctx context.Context, t *task, committed map[string]map[i
 		if err != nil {
 			return err
 		}
-		if err := t.state.step(ctx, &t.out); err != nil {
+		if err := step(); err != nil {
 			return err
-		}
-		if w.broken != noDrop {
-			t.out.reset()
 		}
 	}
 	return nil
+}
+
+// end is the offset at which a partition ends now.
+func (w *worker) end(ctx context.Context, at TopicPartition) (end int64, err error) {
+	err = w.ask(func(cl *kgo.Client) error {
+		ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, at.Topic)
+		if err == nil {
+			err = ends.Error()
+		}
+		o, _ := ends.Lookup(at.Topic, at.Partition)
+		end = o.Offset
+		return err
+	})
+	return end, err
 }

@@ -23,6 +23,9 @@ import (
 // errAborted says that a transaction was aborted: what its tasks are ahead of is computed again.
 var errAborted = errors.New("transaction was aborted")
 
+// errRejoin ends a session whose tasks need other topics; the next one reads them.
+var errRejoin = errors.New("tasks need topics that they have not read so far")
+
 // worker works on the tasks that its group assigns to it.
 type worker struct {
 	Job
@@ -34,6 +37,10 @@ type worker struct {
 	asked      time.Time // for the ends of idle inputs
 	partitions int       // of every topic when the job began; 0: not known yet
 	ended      bool      // by a test
+
+	client     *kgo.Client     // of the session
+	control    *controlReader  // nil: views do not change
+	background context.Context // of the session: for what goes on beside its cycles
 }
 
 // assignment is what the group gave to this worker, recovered.
@@ -65,6 +72,11 @@ type task struct {
 	taken         time.Time    // when the last one was made
 	upload        chan pointer // of the one under way; nil: none
 	read          bool         // records came since the last one
+
+	prep      *preparation // for an activation; nil: none
+	said      string       // to the control topic last, and about which activation
+	heldSince time.Time    // by an activation that is not decided, with input waiting; zero: not
+	rejoin    bool         // topics are needed that the session does not read
 }
 
 // session joins the group and works until something ends it. told ends when the job is told to
@@ -81,6 +93,9 @@ func (w *worker) session(told, ctx context.Context) error {
 	if err := w.mayWork(told); err != nil {
 		return err
 	}
+	var stop context.CancelFunc
+	w.background, stop = context.WithCancel(ctx)
+	defer stop()
 	drop := func(context.Context, *kgo.Client, map[string][]int32) { w.current.Store(nil) }
 	id := w.instance()
 	sess, err := kgo.NewGroupTransactSession(append(slices.Clone(w.Options),
@@ -92,6 +107,7 @@ func (w *worker) session(told, ctx context.Context) error {
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, _ map[string][]int32) {
 			w.current.Store(nil)
+			w.client = cl
 			cl.ResumeFetchPartitions(cl.PauseFetchPartitions(nil)) // tasks begin anew
 			// In the group we are the slot's owner now. This fences whoever was it as a producer
 			// too, and ends what it left open, before offsets are asked for.
@@ -115,6 +131,7 @@ func (w *worker) session(told, ctx context.Context) error {
 		if member, _ := sess.Client().GroupMetadata(); member != "" {
 			w.member = member
 		}
+		stop()
 		w.uploads.Wait()
 		w.current.Store(nil)
 		sess.CloseAllowingRebalance() // a static member leaves its tasks to itself
@@ -168,9 +185,13 @@ func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession
 		if len(p.Records) == 0 {
 			return
 		}
+		next := at.task.state.next(at.in)
+		if next < 0 {
+			return // it was under way when nothing needed it any more
+		}
 		// After an abort the client reads again from what is committed.
 		recs := p.Records
-		n, _ := slices.BinarySearchFunc(recs, at.task.state.next(at.in), func(r *kgo.Record, next int64) int { return cmp.Compare(r.Offset, next) })
+		n, _ := slices.BinarySearchFunc(recs, next, func(r *kgo.Record, next int64) int { return cmp.Compare(r.Offset, next) })
 		at.task.recs[at.in] = append(at.task.recs[at.in], recs[n:]...)
 		w.metrics.records.add(int64(len(recs) - n))
 		behind += max(0, p.HighWatermark-at.task.pos[at.in])
@@ -184,11 +205,20 @@ func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession
 	if err := each(a.tasks, func(t *task) error { return t.work(ctx) }); err != nil {
 		return err
 	}
+	if err := w.activate(ctx, a); err != nil {
+		return err
+	}
 	a.pause(sess.Client())
 	if err := w.beat(ctx, sess.Client(), a); err != nil {
 		return err
 	}
-	return w.commit(ctx, sess, a)
+	if err := w.commit(ctx, sess, a); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(a.tasks, func(t *task) bool { return t.rejoin }) {
+		return cmp.Or(w.finish(ctx, sess), errRejoin)
+	}
+	return nil
 }
 
 // idler is a machine whose inputs may be idle: nobody writes to them, and others wait for what
@@ -378,7 +408,8 @@ func (a *assignment) offsets() []kmsg.TxnOffsetCommitRequestTopic {
 		}
 		meta := p.metadata()
 		for in, at := range t.inputs {
-			if !t.dirty[in] && t.ready == "" {
+			next := t.state.next(in)
+			if next < 0 || !t.dirty[in] && t.ready == "" {
 				continue
 			}
 			topic := by[at.Topic]
@@ -389,7 +420,7 @@ func (a *assignment) offsets() []kmsg.TxnOffsetCommitRequestTopic {
 				by[at.Topic] = topic
 			}
 			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = at.Partition, t.state.next(in), -1, meta
+			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = at.Partition, next, -1, meta
 			topic.Partitions = append(topic.Partitions, rp)
 		}
 	}
@@ -447,6 +478,9 @@ func (w *worker) finish(ctx context.Context, sess *kgo.GroupTransactSession) err
 	a := w.current.Load()
 	if a == nil {
 		return nil
+	}
+	for _, t := range a.tasks {
+		t.abandon()
 	}
 	for range 3 { // snapshots under way, those that are begun now, and their commit
 		w.uploads.Wait()

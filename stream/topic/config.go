@@ -135,7 +135,7 @@ func kindWords(kinds *market.Kinds) (words []string) {
 }
 
 // Wanted are the topics of a checked config by name: four for each kind of a source, one for
-// each view and one for each job's ledger.
+// each view and one for each job's ledger, and one to change the views while jobs run.
 func (c *Config) Wanted(kinds *market.Kinds, views []View, jobs []string) ([]Topic, error) {
 	var names []Name
 	for _, s := range c.Sources {
@@ -156,6 +156,9 @@ func (c *Config) Wanted(kinds *market.Kinds, views []View, jobs []string) ([]Top
 	}
 	for _, j := range jobs {
 		names = append(names, Name{Class: Ledger, Job: j})
+	}
+	if len(views) > 0 {
+		names = append(names, Name{Class: Control})
 	}
 	var list []Topic
 	for _, n := range names {
@@ -179,5 +182,8 @@ func (c *Config) Topic(name string) (Topic, error) {
 }
 
 func (c *Config) topic(class Class, name string) Topic {
+	if class == Control { // one order for all
+		return Topic{Name: name, Partitions: 1, Replication: c.Replication, Settings: settings(class, 0)}
+	}
 	return Topic{Name: name, Partitions: c.Count(), Replication: c.Replication, Settings: settings(class, c.Retention.of(class))}
 }

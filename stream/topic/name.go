@@ -19,11 +19,12 @@ const (
 	DLQ                        // dlq.…: what could not be used
 	Feature                    // feature.<view>.v<n>: rows of a view's version
 	Ledger                     // ledger.<job>: checksums of rows
+	Control                    // control: activations of views, and what tasks say to them
 
 	numClasses
 )
 
-var classNames = [numClasses]string{"", "raw", "processed", "late", "dlq", "feature", "ledger"}
+var classNames = [numClasses]string{"", "raw", "processed", "late", "dlq", "feature", "ledger", "control"}
 
 func (c Class) String() string {
 	if c > 0 && c < numClasses {
@@ -78,6 +79,8 @@ func (n Name) Topic() (string, error) {
 			return "", fmt.Errorf("ledger of job %q: want lower-case letters, digits, - and _, a letter first, at most %d", n.Job, maxIdent)
 		}
 		return n.Class.String() + "." + n.Job, nil
+	case n.Class == Control:
+		return n.Class.String(), nil
 	}
 	return "", fmt.Errorf("topic of %s: no such class", n.Class)
 }

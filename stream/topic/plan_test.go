@@ -36,11 +36,11 @@ func TestConfig_Wanted(t *testing.T) {
 	for _, w := range list {
 		names = append(names, w.Name)
 		at[w.Name] = w.Settings
-		if w.Partitions != 4 || w.Replication != 0 {
+		if w.Partitions != map[bool]int{true: 1, false: 4}[w.Name == "control"] || w.Replication != 0 {
 			t.Errorf("%+v", w)
 		}
 	}
-	want := "dlq.spot.orderbook.kraken dlq.spot.trade.kraken feature.bars.v2 late.spot.orderbook.kraken late.spot.trade.kraken ledger.features " +
+	want := "control dlq.spot.orderbook.kraken dlq.spot.trade.kraken feature.bars.v2 late.spot.orderbook.kraken late.spot.trade.kraken ledger.features " +
 		"processed.spot.orderbook.kraken processed.spot.trade.kraken raw.spot.orderbook.kraken raw.spot.trade.kraken"
 	if strings.Join(names, " ") != want {
 		t.Errorf("got  %s\nwant %s", names, want)
@@ -58,6 +58,7 @@ func TestConfig_Wanted(t *testing.T) {
 		"dlq.spot.trade.kraken":       {"LogAppendTime", "2592000000", "324000000"},
 		"feature.bars.v2":             {"CreateTime", "604800000", "75600000"},
 		"ledger.features":             {"LogAppendTime", "2592000000", "324000000"},
+		"control":                     {"LogAppendTime", "-1", "604800000"},
 	} {
 		s := at[name]
 		if got := [3]string{s["message.timestamp.type"], s["retention.ms"], s["segment.ms"]}; got != want {

@@ -1,0 +1,602 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/market"
+)
+
+// How a task takes part in an activation. It makes an engine for the views that are new, has
+// it read what they look back on, and gives it what it reads itself from then on. Then it
+// accepts, in the transaction of its offsets, and holds: nothing of the activation's time is
+// handed on before the log has decided. When it has, the task goes on with the views as
+// decided, and says so in the same transaction. So the log has what a task that comes back needs:
+// accepted and not done is held, whatever was decided meanwhile.
+
+const (
+	patience = 10 * time.Second // that a task is held with input waiting before it withdraws an activation that is not decided
+	lapTime  = time.Second      // a warm-up that took longer is not near yet
+)
+
+// activeViews are the views whose rows are written, with no end in sight.
+func (m *featuresMachine) activeViews() []ViewID {
+	var ids []ViewID
+	for _, e := range m.engines {
+		for i := range e.plan.Outputs() {
+			o := &e.plan.Outputs()[i]
+			if _, ends := e.def.Until[o.Name]; !ends && e.views[i].topic != "" {
+				ids = append(ids, ViewID{o.Name, o.Version, fmt.Sprintf("%x", o.Fingerprint)})
+			}
+		}
+	}
+	return ids
+}
+
+// change is what an activation does to a task.
+type change struct {
+	brings engineDef // writes nothing when no view is new
+	plan   *features.Plan
+	ends   []ViewID
+}
+
+// check says why the task refuses an activation that changes this, nil for nothing.
+func (m *featuresMachine) check(a *Activation, c *change, me TaskID) error {
+	if n, ok := a.Tasks[me.Job]; !ok || me.Task >= int64(n) {
+		return fmt.Errorf("the activation does not know this task, of %d in all: was it made for other partitions?", n)
+	}
+	for _, id := range m.activeViews() {
+		for _, n := range a.Views {
+			if n.View == id.View && n.Version == id.Version && n != id {
+				return fmt.Errorf("%s is live with another fingerprint: give the new one another version", id)
+			}
+		}
+	}
+	for _, e := range m.engines {
+		last := e.def.From
+		for _, until := range e.def.Until {
+			last = max(last, until)
+		}
+		if last >= a.From {
+			return fmt.Errorf("it has to be after the activation before it, of %s", market.FormatTime(last))
+		}
+	}
+	if err := m.inTime(a.From); err != nil || c.plan == nil {
+		return err
+	}
+	// Whether every kind has a partition is said by an engine that is thrown away.
+	return newFeaturesMachine(m.config, m.inputs).addEngine(c.brings, c.plan, nil)
+}
+
+// prepare works out what an activation changes.
+func (m *featuresMachine) prepare(a *Activation) (*change, error) {
+	set, err := a.Set.Check()
+	if err != nil {
+		return nil, fmt.Errorf("views are wrong: %w", err)
+	}
+	if !sameKinds(set.Kinds, m.config.Plan.Kinds()) {
+		return nil, errors.New("kinds of one's own cannot be added to, or taken from, a stream that runs: start it under another name")
+	}
+	if built := IDs(set); !sameViews(built, a.Views) {
+		return nil, fmt.Errorf("this build makes other fingerprints of the views (%s): run one version of tidemark everywhere", differing(built, a.Views))
+	}
+	part := m.config.Share.of(set)
+	c := &change{brings: engineDef{Activation: a.ID, Views: &a.Set, From: a.From}}
+	var wanted []ViewID
+	for _, id := range IDs(set) {
+		if slices.Contains(part.Writes, id.View) {
+			wanted = append(wanted, id)
+		}
+	}
+	active := m.activeViews()
+	for _, id := range active {
+		if !slices.Contains(wanted, id) {
+			c.ends = append(c.ends, id)
+		}
+	}
+	for _, id := range wanted {
+		if !slices.Contains(active, id) {
+			c.brings.Writes = append(c.brings.Writes, id.View)
+		}
+	}
+	if c.brings.Writes == nil {
+		return c, nil
+	}
+	if c.plan, err = c.brings.compile(m.config.Feeds); err != nil {
+		return nil, fmt.Errorf("views cannot be compiled: %w", err)
+	}
+	return c, nil
+}
+
+// inTime reports whether no row with row_ts t or later may have come out.
+func (m *featuresMachine) inTime(t int64) error {
+	if at := m.complete(); at > t {
+		return fmt.Errorf("rows up to %s are written already: choose a later time", market.FormatTime(at))
+	}
+	return nil
+}
+
+func (m *featuresMachine) complete() int64 {
+	at := market.NoTime
+	for _, e := range m.engines {
+		at = max(at, e.task.Complete())
+	}
+	return at
+}
+
+func (m *featuresMachine) hold(t int64) {
+	for _, e := range m.engines {
+		e.task.Hold(t)
+	}
+}
+
+// held reports whether input waits that would be handed on but for the hold at t.
+func (m *featuresMachine) held(t int64) bool {
+	for _, e := range m.engines {
+		if e.task.Beyond(t) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *featuresMachine) has(activation string) bool {
+	return slices.ContainsFunc(m.engines, func(e *engine) bool { return e.def.Activation == activation })
+}
+
+// settle acts by what was decided.
+func (m *featuresMachine) settle(a *Activation, c *change, accepted bool) {
+	if accepted {
+		for _, id := range c.ends {
+			for _, e := range m.engines {
+				if e.def.Activation != a.ID && slices.Contains(e.def.Writes, id.View) {
+					if e.def.Until == nil {
+						e.def.Until = map[string]int64{}
+					}
+					if _, ended := e.def.Until[id.View]; !ended {
+						e.def.Until[id.View] = a.From
+					}
+				}
+			}
+		}
+	} else {
+		m.engines = slices.DeleteFunc(m.engines, func(e *engine) bool { return e.def.Activation == a.ID })
+	}
+	m.settled = a.ID
+	m.hold(math.MaxInt64)
+}
+
+// forget drops the engines whose views have all ended, once no row of theirs can be open.
+func (m *featuresMachine) forget() {
+	m.engines = slices.DeleteFunc(m.engines, func(e *engine) bool {
+		last := int64(math.MinInt64)
+		for _, w := range e.def.Writes {
+			until, ends := e.def.Until[w]
+			if !ends {
+				return false
+			}
+			last = max(last, until)
+		}
+		reach := int64(0)
+		for i := range e.plan.Outputs() {
+			o := &e.plan.Outputs()[i]
+			reach = max(reach, min(max(o.Reach, o.Lookback), market.Day))
+		}
+		return len(e.def.Writes) > 0 && e.task.Whole() > last+reach
+	})
+}
+
+func sameViews(a, b []ViewID) bool { return differing(a, b) == "" }
+
+// differing are the views that are in one list only.
+func differing(a, b []ViewID) string {
+	var names []string
+	for _, l := range [2][2][]ViewID{{a, b}, {b, a}} {
+		for _, id := range l[0] {
+			if !slices.Contains(l[1], id) && !slices.Contains(names, id.String()) {
+				names = append(names, id.String())
+			}
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// preparation is an engine that gets warm.
+type preparation struct {
+	id     string
+	change *change
+	warm   *task // with one engine, reads by itself
+	done   chan error
+	began  time.Time
+	cancel context.CancelFunc
+	lap    func(to []int64) // reads on
+}
+
+func (t *task) abandon() {
+	if t.prep != nil {
+		t.prep.cancel()
+	}
+	t.prep = nil
+}
+
+// activate takes part in activations.
+func (w *worker) activate(ctx context.Context, a *assignment) error {
+	if w.control == nil {
+		return nil
+	}
+	for _, t := range a.tasks {
+		if err := w.activateTask(ctx, t); err != nil {
+			return fmt.Errorf("task %d: %w", t.number, err)
+		}
+	}
+	return nil
+}
+
+func (w *worker) activateTask(ctx context.Context, t *task) error {
+	m, ok := t.state.(*featuresMachine)
+	if !ok {
+		return nil
+	}
+	m.forget()
+	me := TaskID{w.Name, t.number}
+	var act *Activation
+	var state State
+	voted := false
+	w.control.look(func(c *Control) {
+		for _, p := range c.Proposals {
+			accepts, has := p.Voted[me]
+			if p.Done[me] || has && !accepts || !has && p.State != Proposed {
+				continue
+			}
+			act, state, voted = &p.Activation, p.State, has
+			return
+		}
+	})
+	if t.prep != nil && (act == nil || act.ID != t.prep.id || voted) {
+		t.abandon()
+	}
+	switch {
+	case act == nil:
+		return nil
+	case !voted:
+		return w.consider(ctx, t, m, act, me)
+	case state == Proposed:
+		return w.wait(t, m, act, me)
+	case t.said == "done "+act.ID:
+		return nil // not read back yet
+	}
+	c, err := m.prepareAgain(act)
+	if err != nil {
+		return err
+	}
+	m.settle(act, c, state == Accepted)
+	t.said = "done " + act.ID
+	t.heldSince = time.Time{}
+	t.touch()
+	t.taken = time.Time{} // a snapshot with the new views saves a warm-up
+	t.read = true
+	w.Log.Info("activation "+string(state), slog.String("id", act.ID), slog.Int64("task", t.number), slog.String("from", market.FormatTime(act.From)))
+	if err := addControl(&t.out, w.features.Stream, &controlRecord{ID: act.ID, Done: &me}); err != nil {
+		return err
+	}
+	return m.step(ctx, &t.out) // what was held is of the transaction that says that it is not any more
+}
+
+// prepareAgain works out once more what an activation changes that was accepted before.
+func (m *featuresMachine) prepareAgain(a *Activation) (*change, error) {
+	with := *m
+	with.engines = slices.DeleteFunc(slices.Clone(m.engines), func(e *engine) bool { return e.def.Activation == a.ID })
+	return with.prepare(a)
+}
+
+// touch has the next commit write the offsets of all inputs.
+func (t *task) touch() {
+	for in := range t.dirty {
+		t.dirty[in] = t.state.next(in) >= 0
+	}
+}
+
+// wait is for the decision. With input waiting a task does not wait for ever for tasks that
+// do not run.
+func (w *worker) wait(t *task, m *featuresMachine, act *Activation, me TaskID) error {
+	if !m.held(act.From) {
+		t.heldSince = time.Time{}
+		return nil
+	}
+	now := w.Now()
+	if t.heldSince.IsZero() {
+		t.heldSince = now
+	}
+	if now.Sub(t.heldSince) < patience || t.said == "withdraw "+act.ID {
+		return nil
+	}
+	t.said = "withdraw " + act.ID
+	return addControl(&t.out, w.features.Stream, &controlRecord{ID: act.ID, Withdraw: &withdrawal{me.String(), "its time has come and not all tasks have answered"}})
+}
+
+// consider makes ready for an activation and accepts it, or refuses it.
+func (w *worker) consider(ctx context.Context, t *task, m *featuresMachine, act *Activation, me TaskID) error {
+	if t.said == "vote "+act.ID {
+		return nil // not read back yet
+	}
+	say := func(refusal error) error {
+		t.abandon()
+		t.said = "vote " + act.ID
+		t.touch()
+		v := &vote{TaskID: me, Accept: refusal == nil, Complete: m.complete()}
+		if refusal != nil {
+			v.Reason = refusal.Error()
+			w.Log.Warn("activation is refused", slog.String("id", act.ID), slog.Int64("task", t.number), slog.Any("reason", refusal))
+		} else {
+			m.hold(act.From)
+			w.Log.Info("activation is accepted by the task", slog.String("id", act.ID), slog.Int64("task", t.number))
+		}
+		return addControl(&t.out, w.features.Stream, &controlRecord{ID: act.ID, Vote: v})
+	}
+	if t.prep == nil {
+		c, err := m.prepare(act)
+		if err == nil {
+			err = m.check(act, c, me)
+		}
+		if err != nil || c.plan == nil {
+			return say(err)
+		}
+		t.prep = w.prepare(t, m, c)
+		return nil
+	}
+	p := t.prep
+	select {
+	case err := <-p.done:
+		if err != nil {
+			return say(err)
+		}
+	default:
+		return nil
+	}
+	if w.Now().Sub(p.began) > lapTime {
+		p.lap(positions(m, len(t.inputs)))
+		return nil
+	}
+	if err := m.inTime(act.From); err != nil {
+		return say(err)
+	}
+	if err := w.adopt(ctx, t, m, p); err != nil {
+		return err
+	}
+	return say(nil)
+}
+
+// positions are where a machine is in its inputs.
+func positions(m machine, inputs int) []int64 {
+	at := make([]int64, inputs)
+	for in := range at {
+		at[in] = m.next(in)
+	}
+	return at
+}
+
+// prepare begins to make an engine for an activation's new views warm, beside the task's work.
+func (w *worker) prepare(t *task, m *featuresMachine, c *change) *preparation {
+	ctx, cancel := context.WithCancel(w.background)
+	p := &preparation{id: c.brings.Activation, change: c, cancel: cancel, done: make(chan error, 1)}
+	to := positions(m, len(t.inputs))
+	p.began = w.Now()
+	w.uploads.Go(func() {
+		var err error
+		p.warm, err = w.warm(ctx, t.inputs, c, to)
+		p.done <- err
+	})
+	p.lap = func(to []int64) {
+		p.began = w.Now()
+		w.uploads.Go(func() { p.done <- w.read(ctx, p.warm, to) })
+	}
+	return p
+}
+
+// warm makes an engine that has read what its views look back on, up to some offsets; where
+// they are -1, to the end of the input.
+func (w *worker) warm(ctx context.Context, inputs []TopicPartition, c *change, to []int64) (*task, error) {
+	m := newFeaturesMachine(w.features, inputs)
+	t := &task{inputs: inputs, state: m}
+	if err := m.addEngine(c.brings, c.plan, nil); err != nil {
+		return nil, err
+	}
+	m.hold(c.brings.From)
+	err := w.ask(func(cl *kgo.Client) error {
+		adm := kadm.NewClient(cl)
+		for in, at := range inputs {
+			if m.next(in) < 0 {
+				continue
+			}
+			from, err := w.reach(ctx, adm, at, w.back(c, at.Topic))
+			if err != nil {
+				return err
+			}
+			if to[in] >= 0 {
+				from = min(from, to[in])
+			}
+			m.start(in, from)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, w.read(ctx, t, to)
+}
+
+// back is the event time from which the new views need what a topic carries.
+func (w *worker) back(c *change, topic string) int64 {
+	back := int64(0)
+	for _, in := range c.plan.Inputs() {
+		if slices.Contains(w.features.Kinds[topic], in.Kind) {
+			back = max(back, in.Lookback)
+		}
+	}
+	if back > c.brings.From {
+		return market.NoTime // for ever
+	}
+	return c.brings.From - back
+}
+
+// errShort says that topics do not reach back to what new views look back on.
+var errShort = errors.New("the topic does not reach back so far")
+
+// reach is the offset from which a partition has to be read for events from some time on.
+func (w *worker) reach(ctx context.Context, adm *kadm.Client, at TopicPartition, from int64) (int64, error) {
+	starts, err := adm.ListStartOffsets(ctx, at.Topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return 0, err
+	}
+	start, ok := starts.Lookup(at.Topic, at.Partition)
+	if !ok {
+		return 0, fmt.Errorf("%s has no first offset", at)
+	}
+	if start.Offset == 0 && from == market.NoTime {
+		return 0, nil
+	}
+	offset := start.Offset
+	if from != market.NoTime {
+		after, err := adm.ListOffsetsAfterMilli(ctx, from/1000, at.Topic)
+		if err == nil {
+			err = after.Error()
+		}
+		if err != nil {
+			return 0, err
+		}
+		if o, ok := after.Lookup(at.Topic, at.Partition); ok {
+			offset = o.Offset
+		}
+	}
+	if offset == start.Offset && start.Offset > 0 {
+		return 0, fmt.Errorf("new views look back to %s: %s: %w", market.FormatTime(from), at, errShort)
+	}
+	return offset, nil
+}
+
+// adopt gives the task the engine that is warm, read on to where the task is. What it gives is of
+// times that are not yet. Topics that the task has not read so far need a new session.
+func (w *worker) adopt(ctx context.Context, t *task, m *featuresMachine, p *preparation) error {
+	to := positions(m, len(t.inputs))
+	for in := range to {
+		if next := p.warm.state.next(in); to[in] < 0 && next >= 0 {
+			to[in], t.rejoin = next, true
+		}
+	}
+	if err := m.take(p.warm.state.(*featuresMachine), p.change); err != nil {
+		return err
+	}
+	return w.read(ctx, &task{inputs: t.inputs, state: m}, to)
+}
+
+// take takes over the engine of another machine.
+func (m *featuresMachine) take(from *featuresMachine, c *change) error {
+	for _, e := range from.engines {
+		if err := m.addEngine(c.brings, c.plan, e.task.AppendSnapshot(nil)); err != nil {
+			return err
+		}
+	}
+	m.hold(c.brings.From)
+	return nil
+}
+
+// beginViews makes a task that has never committed compute what its stream does, and notes
+// in the control topic what that is when the stream begins.
+func (w *worker) beginViews(ctx context.Context, t *task) error {
+	m, ok := t.state.(*featuresMachine)
+	if w.control == nil || !ok {
+		return nil
+	}
+	if err := w.control.catchUp(ctx); err != nil {
+		return err
+	}
+	changed := false
+	w.control.look(func(c *Control) { changed = c.accepted() })
+	if changed { // what the task has then comes with the activations
+		m.engines = nil
+		return nil
+	}
+	if t.number > 0 {
+		return nil
+	}
+	return addControl(&t.out, w.features.Stream, &controlRecord{Begin: &beginning{w.Name, m.configured()}})
+}
+
+// resume brings a restored task to where the control topic says that it was: with the engines
+// of what it accepted, and held if it had not acted by the decision.
+func (w *worker) resume(ctx context.Context, t *task, committed []int64) error {
+	m, ok := t.state.(*featuresMachine)
+	if w.control == nil || !ok {
+		return nil
+	}
+	if err := w.control.catchUp(ctx); err != nil {
+		return err
+	}
+	me := TaskID{w.Name, t.number}
+	type had struct {
+		act            *Activation
+		accepted, done bool
+	}
+	var list []had
+	any := false
+	w.control.look(func(c *Control) {
+		any = c.accepted()
+		settled := m.settled == ""
+		for _, p := range c.Proposals {
+			if settled && p.Voted[me] {
+				list = append(list, had{&p.Activation, p.State == Accepted, p.Done[me]})
+			}
+			settled = settled || p.ID == m.settled
+		}
+	})
+	base := *m // without what is not decided
+	base.engines = slices.DeleteFunc(slices.Clone(m.engines), func(e *engine) bool { return e.def.Activation != "" })
+	if active := base.activeViews(); !any && !sameViews(active, m.configured()) {
+		return fmt.Errorf("%w: %s", features.ErrSnapshotMismatch, differing(active, m.configured()))
+	}
+	for _, h := range list {
+		c, err := m.prepareAgain(h.act)
+		if err != nil {
+			return fmt.Errorf("activation %s: %w", h.act.ID, err)
+		}
+		if (!h.done || h.accepted) && c.plan != nil && !m.has(h.act.ID) {
+			warm, err := w.warm(ctx, t.inputs, c, committed)
+			if err != nil {
+				return fmt.Errorf("activation %s: %w", h.act.ID, err)
+			}
+			if err := m.take(warm.state.(*featuresMachine), c); err != nil {
+				return err
+			}
+		}
+		if h.done {
+			m.settle(h.act, c, h.accepted)
+		} else {
+			m.hold(h.act.From)
+		}
+	}
+	return nil
+}
+
+// configured are the views of the config.
+func (m *featuresMachine) configured() []ViewID {
+	var ids []ViewID
+	for i := range m.config.Plan.Outputs() {
+		if o := &m.config.Plan.Outputs()[i]; slices.Contains(m.config.Write, o.Name) {
+			ids = append(ids, ViewID{o.Name, o.Version, fmt.Sprintf("%x", o.Fingerprint)})
+		}
+	}
+	return ids
+}
