@@ -149,6 +149,11 @@ func rowTS(t *testing.T, row string) int64 {
 func (s *switchLog) writeUntil(ctx context.Context, t *testing.T, to int64, at []int) {
 	t.Helper()
 	enc, send := s.writer(ctx, t)
+	marks := s.log.final
+	for k := range marks {
+		marks[k] = min(marks[k], to)
+	}
+	s.writeEmpty(ctx, t, enc, send, marks)
 	for p, part := range s.log.parts {
 		if part.Name == "rest" {
 			continue
@@ -169,7 +174,7 @@ func (s *switchLog) writeUntil(ctx context.Context, t *testing.T, to int64, at [
 func (s *switchLog) writeRest(ctx context.Context, t *testing.T, at []int) {
 	t.Helper()
 	enc, send := s.writer(ctx, t)
-	s.writeEmpty(ctx, t, enc, send)
+	s.writeEmpty(ctx, t, enc, send, s.log.final)
 	for {
 		var left []int
 		for p, part := range s.log.parts {
@@ -379,4 +384,100 @@ func testSwitchKills(t *testing.T, b servers, seed uint64) {
 	}
 	state := s.await(ctx, t, name, a.ID, func(p *stream.Proposal) bool { return p.State == stream.Refused || len(p.Done) == testPartitions })
 	t.Logf("%s after %d kills, %d rows", state.State, kills, len(got))
+}
+
+// What cannot be is refused, by one for all, with a reason; the rows stay those of the old views.
+func TestActivation_Refusals(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s := newSwitchLog(t, startBroker(t), 7, []string{"trade_bars_1s", "book_1s", "quote_bars_1s", "tick_bars", "trade_flags"})
+	name := "refusals"
+	stop := s.startJob(ctx, t, name, "0", &objstore.Memory{})
+	defer func() { stop() }()
+	at := make([]int, len(s.log.parts))
+	s.writeUntil(ctx, t, s.at, at)
+	n := 0
+	refused := func(what, want string, change func(a *stream.Activation)) {
+		t.Helper()
+		a := s.activation(t, s.new, map[string]int{name: 1})
+		n++
+		a.ID = fmt.Sprint("a", n)
+		a.Set.Specs = slices.Clone(a.Set.Specs)
+		change(a)
+		s.propose(ctx, t, name, a)
+		p := s.await(ctx, t, name, a.ID, func(p *stream.Proposal) bool { return p.State != stream.Proposed })
+		if why := strings.Join(p.Why, "; "); p.State != stream.Refused || !strings.Contains(why, want) {
+			t.Errorf("%s: %s, %q", what, p.State, why)
+		}
+	}
+	refused("other partitions", "does not know this task", func(a *stream.Activation) { a.Tasks = map[string]int{"x": 1} })
+	refused("another build", "other fingerprints", func(a *stream.Activation) { a.Views[0].Fingerprint = "00" })
+	refused("a text that is wrong", "views are wrong", func(a *stream.Activation) { a.Set.Specs[0].Text += "\nnonsense: 1\n" })
+	refused("kinds", "kinds of one's own", func(a *stream.Activation) {
+		a.Set.Specs = append(a.Set.Specs, stream.SpecText{Name: "k.yaml", Text: "kind: weather\ndoc: weather\ncolumns:\n  celsius: {type: float}\n"})
+	})
+	refused("a version that is live", "with another fingerprint", func(a *stream.Activation) {
+		changed := *s.old
+		changed.Specs = slices.Clone(s.old.Specs)
+		for i, spec := range changed.Specs {
+			if strings.Contains(spec.Text, "tumbling") {
+				changed.Specs[i].Text = strings.Replace(spec.Text, "features:", "features:\n  another: count() + 1", 1)
+			}
+		}
+		set, err := changed.Check()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Set, a.Views = changed, stream.IDs(set)
+	})
+	refused("two of which one refuses", "other/0: no", func(a *stream.Activation) {
+		a.Tasks = map[string]int{name: 1, "other": 1}
+		go func() {
+			s.await(ctx, t, name, a.ID, func(p *stream.Proposal) bool { return len(p.Voted) == 1 })
+			if err := stream.VoteAs(ctx, name, s.opts(), a.ID, stream.TaskID{Job: "other"}, "no"); err != nil {
+				t.Error(err)
+			}
+		}()
+	})
+	// One that is open is withdrawn, and keeps others out until then.
+	open := s.activation(t, s.new, map[string]int{name: 1, "other": 1})
+	open.ID = "open"
+	s.propose(ctx, t, name, open)
+	refused("one that is open", "open is not decided yet", func(*stream.Activation) {})
+	if err := stream.Withdraw(ctx, name, s.opts(), open.ID, "test", "changed its mind"); err != nil {
+		t.Fatal(err)
+	}
+	s.await(ctx, t, name, open.ID, func(p *stream.Proposal) bool { return p.State == stream.Refused })
+	s.writeRest(ctx, t, at)
+	got, order := s.waitRows(ctx, t, s.before)
+	if diff := order + cmp.Diff(s.before, got); diff != "" {
+		t.Errorf("rows (-engine +topics)\n%.4000s", diff)
+	}
+	refused("the past", "written already", func(*stream.Activation) {})
+}
+
+// A task that is held by an activation that nobody decides withdraws it.
+func TestActivation_IsWithdrawnByATaskThatIsHeld(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for ten seconds")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s := newSwitchLog(t, startBroker(t), 8, []string{"trade_bars_1s", "book_1s", "quote_bars_1s", "tick_bars", "trade_flags"})
+	name := "held"
+	defer s.startJob(ctx, t, name, "0", &objstore.Memory{})()
+	at := make([]int, len(s.log.parts))
+	s.writeUntil(ctx, t, s.at, at)
+	a := s.activation(t, s.new, map[string]int{name: 1, "other": 1})
+	s.propose(ctx, t, name, a)
+	s.await(ctx, t, name, a.ID, func(p *stream.Proposal) bool { return len(p.Voted) == 1 })
+	s.writeRest(ctx, t, at)
+	p := s.await(ctx, t, name, a.ID, func(p *stream.Proposal) bool { return p.State != stream.Proposed })
+	if why := strings.Join(p.Why, "; "); p.State != stream.Refused || !strings.Contains(why, "its time has come") {
+		t.Errorf("%s, %q", p.State, why)
+	}
+	got, order := s.waitRows(ctx, t, s.before)
+	if diff := order + cmp.Diff(s.before, got); diff != "" {
+		t.Errorf("rows (-engine +topics)\n%.4000s", diff)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -129,6 +130,11 @@ func (c *Control) Views() []ViewID {
 			return p.Views
 		}
 	}
+	return c.Base()
+}
+
+// Base are the views that the stream began with.
+func (c *Control) Base() []ViewID {
 	var all []ViewID
 	for _, ids := range c.begun {
 		all = append(all, ids...)
@@ -136,6 +142,9 @@ func (c *Control) Views() []ViewID {
 	slices.SortFunc(all, func(a, b ViewID) int { return strings.Compare(a.View, b.View) })
 	return all
 }
+
+// Jobs are the jobs of the stream that compute views.
+func (c *Control) Jobs() []string { return slices.Sorted(maps.Keys(c.begun)) }
 
 // accepted reports whether any activation was.
 func (c *Control) accepted() bool {
@@ -344,8 +353,61 @@ func tell(ctx context.Context, stream string, opts []kgo.Opt, rec *controlRecord
 	return cl.ProduceSync(ctx, out.recs[0]).FirstErr()
 }
 
-// LastMark is the newest time up to which a partition of some topics is complete,
-// market.NoTime when none says: rows before it may be written already.
-func LastMark(ctx context.Context, opts []kgo.Opt, topics []string) (int64, error) {
-	return market.NoTime, nil
+// Newest is the time of the newest record in some topics whose record time is event time,
+// market.NoTime when there is none: nothing that a task has written is beyond it.
+func Newest(ctx context.Context, opts []kgo.Opt, topics []string) (int64, error) {
+	const tail = 64 // offsets, half of which may be marks of transactions
+	cl, err := kgo.NewClient(append(slices.Clone(opts), kgo.KeepControlRecords(), kgo.FetchMaxWait(pollWait))...)
+	if err != nil {
+		return 0, err
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	ends, err := adm.ListEndOffsets(ctx, topics...)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return 0, err
+	}
+	starts, err := adm.ListStartOffsets(ctx, topics...)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return 0, err
+	}
+	from, left := map[string]map[int32]kgo.Offset{}, map[TopicPartition]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		start, _ := starts.Lookup(o.Topic, o.Partition)
+		if o.Offset <= start.Offset {
+			return
+		}
+		if from[o.Topic] == nil {
+			from[o.Topic] = map[int32]kgo.Offset{}
+		}
+		from[o.Topic][o.Partition] = kgo.NewOffset().At(max(start.Offset, o.Offset-tail))
+		left[TopicPartition{o.Topic, o.Partition}] = o.Offset
+	})
+	cl.AddConsumePartitions(from)
+	newest := market.NoTime
+	for len(left) > 0 {
+		fetches := cl.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		for _, e := range fetches.Errors() {
+			return 0, fmt.Errorf("%s/%d: %w", e.Topic, e.Partition, e.Err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			at := TopicPartition{r.Topic, r.Partition}
+			if end, ok := left[at]; ok && r.Offset+1 >= end {
+				delete(left, at)
+			}
+			if t := r.Timestamp.UnixMicro(); !r.Attrs.IsControl() && market.ValidTime(t) {
+				newest = max(newest, t)
+			}
+		})
+	}
+	return newest, nil
 }

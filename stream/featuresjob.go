@@ -46,11 +46,10 @@ type FeaturesConfig struct {
 func (j *Job) Features(c FeaturesConfig) error {
 	if c.Write == nil {
 		for _, o := range c.Plan.Outputs() {
-			if !strings.Contains(o.Name, "(") {
-				c.Write = append(c.Write, o.Name)
-			}
+			c.Write = append(c.Write, o.Name)
 		}
 	}
+	c.Write = slices.DeleteFunc(slices.Clone(c.Write), func(name string) bool { return strings.Contains(name, "(") })
 	topics, err := topicsOfViews(c.Plan, c.Write)
 	if err != nil {
 		return err

@@ -159,7 +159,7 @@ func (tl *topicLog) writer(ctx context.Context, t *testing.T) (*record.EventEnco
 func (tl *topicLog) write(ctx context.Context, t *testing.T, r *rand.Rand) {
 	t.Helper()
 	enc, send := tl.writer(ctx, t)
-	tl.writeEmpty(ctx, t, enc, send)
+	tl.writeEmpty(ctx, t, enc, send, tl.log.final)
 	at := make([]int, len(tl.log.parts))
 	for {
 		var left []int
@@ -180,8 +180,8 @@ func (tl *topicLog) write(ctx context.Context, t *testing.T, r *rand.Rand) {
 	}
 }
 
-// writeEmpty writes the marks of partitions without rows.
-func (tl *topicLog) writeEmpty(ctx context.Context, t *testing.T, enc *record.EventEncoder, send func([]*kgo.Record)) {
+// writeEmpty writes marks of partitions without rows.
+func (tl *topicLog) writeEmpty(ctx context.Context, t *testing.T, enc *record.EventEncoder, send func([]*kgo.Record), marks [market.NumKinds]int64) {
 	t.Helper()
 	has := map[string]bool{}
 	for _, p := range tl.log.parts {
@@ -190,7 +190,7 @@ func (tl *topicLog) writeEmpty(ctx context.Context, t *testing.T, enc *record.Ev
 	for topic, kinds := range tl.kinds {
 		for p := range int32(testPartitions) {
 			if !has[fmt.Sprintf("%s/%d", strings.Replace(strings.TrimPrefix(topic, "processed."), ".orderbook.", ".book.", 1), p)] {
-				send(tl.records(ctx, t, enc, topic, p, kinds, &entry{marks: tl.log.final}))
+				send(tl.records(ctx, t, enc, topic, p, kinds, &entry{marks: marks}))
 			}
 		}
 	}
@@ -201,7 +201,7 @@ func (tl *topicLog) writeEmpty(ctx context.Context, t *testing.T, enc *record.Ev
 func (tl *topicLog) writeRaw(ctx context.Context, t *testing.T, r *rand.Rand) {
 	t.Helper()
 	enc, send := tl.writer(ctx, t)
-	tl.writeEmpty(ctx, t, enc, send)
+	tl.writeEmpty(ctx, t, enc, send, tl.log.final)
 	at := make([]int, len(tl.log.parts))
 	for {
 		var left []int

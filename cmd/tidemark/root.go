@@ -26,6 +26,7 @@ Run
   tidemark topics plan                          the Kafka topics that tidemark.yaml wants
   tidemark broker --dir DIR                     a Kafka broker and schema registry for trial
   tidemark play --input FILE                    recorded events into Kafka as if they came now
+  tidemark apply                                other views in a stream that runs, from an instant on
   tidemark stream --state DIR                   the streaming jobs: raw to processed to feature topics
 Inspect
   tidemark data inspect FILE                    what is in a file: kinds, times, gaps, disorder
@@ -105,7 +106,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add("try", newDemoCmd(a))
-	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(a), newLakeCmd(a), newBackfillCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newSinkCmd(a), newReadCmd(a), newBrokerCmd(a))
+	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(a), newLakeCmd(a), newBackfillCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newApplyCmd(a), newSinkCmd(a), newReadCmd(a), newBrokerCmd(a))
 	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a), newDirtyCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpPages()...)

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/market"
@@ -106,7 +107,7 @@ func streamFault(err error) error {
 	case errors.Is(err, tasks.ErrTaken):
 		f.Remedy = "give each process a --slot of its own"
 	case errors.Is(err, tasks.ErrForeign), errors.Is(err, tasks.ErrPartitions), errors.Is(err, features.ErrSnapshotMismatch):
-		f.Remedy = "the state is of other views or topics: start under another --name"
+		f.Remedy = "the state is of other views or topics: change views with tidemark apply, or start under another --name"
 	case errors.Is(err, tasks.ErrNoTopic):
 		f.Remedy = "tidemark topics apply makes it; one that was deleted comes back empty: then start under another --name"
 	case errors.Is(err, tasks.ErrUnequal):
@@ -182,13 +183,18 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 		return nil, err
 	}
 	for _, p := range plans {
-		topics, kinds, err := s.topicsOf(topic.Processed, p.plan)
+		if len(p.writes) > 0 {
+			if _, _, err := s.topicsOf(topic.Processed, p.plan); err != nil {
+				return nil, err
+			}
+		}
+		topics, kinds, err := s.topicsOf(topic.Processed, nil) // views to come may read any
 		if err != nil {
 			return nil, err
 		}
 		err = job(p.job, p.job == jobGlobal, topics).Features(tasks.FeaturesConfig{
 			Plan: p.plan, Feeds: s.feeds, Schemas: schemas, Partitions: s.Stream.Count(), Kinds: kinds, Write: p.writes, From: market.NoTime,
-			Ledger: p.job, Build: version,
+			Ledger: p.job, Build: version, Stream: o.name, Views: p.views, Share: p.share,
 		})
 		if err != nil {
 			return nil, err
@@ -243,30 +249,47 @@ type jobPlan struct {
 	job    string
 	plan   *features.Plan
 	writes []string // the views that are this job's; the others are what they are made of
+	views  *tasks.ViewSet
+	share  tasks.Share
 }
 
-// plans are those of the views of the config, for the jobs that are wanted.
+// viewSet are the texts of the views of the config, and what they say.
+func (s *stream) viewSet() (*tasks.ViewSet, *lang.Set, error) {
+	set, src, err := run.Check(s.Stream.Views, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &tasks.ViewSet{}
+	for _, f := range src {
+		v.Specs = append(v.Specs, tasks.SpecText{Name: f.Name, Text: string(f.Text)})
+	}
+	return v, set, nil
+}
+
+// plans are those of the views of the config, for the jobs that are wanted. A job without
+// views may get some later.
 func (s *stream) plans(jobs []string) (out []jobPlan, err error) {
 	if len(s.Stream.Views) == 0 {
 		return nil, nil
 	}
-	set, _, err := run.Check(s.Stream.Views, nil)
+	views, set, err := s.viewSet()
 	if err != nil {
 		return nil, err
 	}
 	keyed, global := tasks.Split(set)
 	for _, p := range []struct {
-		job  string
-		part tasks.Part
-	}{{jobFeatures, keyed}, {jobGlobal, global}} {
-		if len(p.part.Writes) == 0 || !slices.Contains(jobs, p.job) {
+		job   string
+		part  tasks.Part
+		share tasks.Share
+	}{{jobFeatures, keyed, tasks.KeyedViews}, {jobGlobal, global, tasks.GlobalViews}} {
+		if !slices.Contains(jobs, p.job) {
 			continue
 		}
 		plan, err := features.CompileSet(p.part.Set, features.Options{Feeds: s.feeds, Find: specs.Find})
 		if err != nil {
 			return nil, run.SpecFault(err)
 		}
-		out = append(out, jobPlan{p.job, plan, p.part.Writes})
+		out = append(out, jobPlan{p.job, plan, append([]string{}, p.part.Writes...), views, p.share})
 	}
 	return out, nil
 }
