@@ -71,9 +71,8 @@ func TestSink_TablesAreThoseOfRun(t *testing.T) {
 		want[table] = rows(whole, table)
 	}
 	command := []string{"sink", "--config", config, "--lake", lk, "--until-caught-up", "--json"}
-	var report string
 	for range 100 {
-		report = cli(t, fault.ExitDone, command...)
+		cli(t, fault.ExitDone, command...)
 		if !slices.ContainsFunc(tables, func(name string) bool { return len(rows(lk, name)) < len(want[name]) }) {
 			break
 		}
@@ -82,7 +81,7 @@ func TestSink_TablesAreThoseOfRun(t *testing.T) {
 	if code, text := stop(); code != fault.ExitDone {
 		t.Fatalf("exit %d: %s", code, text)
 	}
-	report = cli(t, fault.ExitDone, command...)
+	report := cli(t, fault.ExitDone, command...)
 	var last sink.Status
 	if err := json.Unmarshal([]byte(report), &last); err != nil || last.State != sink.Ended || len(last.Tables) != 12 {
 		t.Errorf("%v: %s", err, report)

@@ -14,14 +14,14 @@ import (
 	"github.com/pinova-group/tidemark/stream/sink"
 )
 
-// BenchmarkSink puts a million trades from the embedded broker, which is in the same process, into a lake in a folder.
+// BenchmarkSink puts 262,144 trades from the embedded broker, which is in the same process, into a lake in a folder.
 func BenchmarkSink(b *testing.B) {
 	br, err := broker.Start(b.TempDir(), broker.Options{Warn: func(s string) { b.Log(s) }})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = br.Close() })
-	const rows, topic = 1 << 20, "processed.spot.trade.alpha"
+	const rows, topic = 1 << 18, "processed.spot.trade.alpha"
 	cl, err := kgo.NewClient(kgo.SeedBrokers(br.Addr()), kgo.MaxBufferedRecords(100_000))
 	if err != nil {
 		b.Fatal(err)

@@ -35,6 +35,7 @@ type Config struct {
 	CommitEvery time.Duration // of each table; default a minute
 	CommitRows  int64         // that are committed before it is time; default a million
 	Memory      int64         // bytes of rows that are not committed yet; more is not read meanwhile; default 256 MiB
+	MaxPoll     int           // records that are taken at a time; default 20,000
 	Plain       bool          // new tables get a double beside each decimal
 
 	UntilCaughtUp bool     // end where the topics ended when the sink began
@@ -55,7 +56,6 @@ const (
 
 const (
 	pollWait           = 200 * time.Millisecond
-	maxPoll            = 20_000
 	fetchBytes         = 16 << 20 // of a broker, before they are unpacked
 	graceTime          = time.Minute
 	watchEvery         = 10 * time.Second
@@ -101,6 +101,7 @@ func New(c Config) *Sink {
 	c.CommitEvery = cmp.Or(c.CommitEvery, DefaultCommitEvery)
 	c.CommitRows = cmp.Or(c.CommitRows, DefaultCommitRows)
 	c.Memory = cmp.Or(c.Memory, DefaultMemory)
+	c.MaxPoll = cmp.Or(c.MaxPoll, 20_000)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -236,7 +237,7 @@ func (r *reading) close() {
 // cycle polls, adds rows to tables, and begins the commits that are due.
 func (r *reading) cycle(ctx context.Context) error {
 	poll, cancel := context.WithTimeout(ctx, pollWait)
-	fetches := r.client.PollRecords(poll, maxPoll)
+	fetches := r.client.PollRecords(poll, r.MaxPoll)
 	cancel()
 	for _, e := range fetches.Errors() {
 		switch {
@@ -275,6 +276,7 @@ func (r *reading) cycle(ctx context.Context) error {
 		if r.busy == 0 {
 			break
 		}
+		r.report()
 		if err := r.settle(true); err != nil {
 			return err
 		}

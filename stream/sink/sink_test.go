@@ -482,3 +482,54 @@ func TestSink_PublishedRowsAreLeftOut(t *testing.T) {
 	}
 	check()
 }
+
+// Rows that wait are bounded: nothing is read while there are more, however slow the store is.
+func TestSink_MemoryIsBounded(t *testing.T) {
+	w := newWorld(t, embedded(t), 9)
+	var recs []*kgo.Record
+	for range 30_000 {
+		id := w.id()
+		recs = append(recs, w.record(w.trades(), w.r.Int32N(partitions), w.event(market.KindTrade, id)))
+		w.expect("processed.trade", hex.EncodeToString(id[:]))
+	}
+	if err := w.client().ProduceSync(t.Context(), recs...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	store := &objstore.Faulty{Store: &objstore.Memory{}, Wait: 100 * time.Millisecond}
+	store.Plan = func(_ int64, op objstore.Op, uri string) objstore.Fault {
+		if op == objstore.OpClose && strings.HasSuffix(uri, ".parquet") {
+			return objstore.Delay
+		}
+		return objstore.None
+	}
+	l := openLake(t, t.TempDir(), store)
+	cfg := w.config(l)
+	cfg.CommitEvery, cfg.CommitRows, cfg.Memory, cfg.MaxPoll = time.Hour, 1<<30, 1<<20, 500
+	s := sink.New(cfg)
+	done := make(chan error, 1)
+	go func() { done <- s.Run(t.Context()) }()
+	most := int64(0)
+	for running := true; running; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			running = false
+		case <-time.After(2 * time.Millisecond):
+			most = max(most, s.Status().Buffered)
+		}
+	}
+	if d := w.differ(t, l); d != "" {
+		t.Error(d)
+	}
+	// All rows are about 5 MB, in chunks of some. A poll may come on top of the bound.
+	if most > 3<<20 || most == 0 {
+		t.Errorf("%d bytes waited", most)
+	}
+	for _, st := range s.Status().Tables {
+		if st.Table == "processed.trade" && st.Commits < 3 {
+			t.Errorf("%d commits", st.Commits)
+		}
+	}
+}
