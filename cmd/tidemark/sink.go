@@ -10,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/internal/term"
+	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/stream/sink"
 	"github.com/pinova-group/tidemark/stream/topic"
 )
@@ -59,35 +61,15 @@ func (a *app) sink(ctx context.Context, flags *streamFlags, name, status string,
 	if err != nil {
 		return err
 	}
-	if cfg.Topics, err = s.sinkTopics(); err != nil {
-		return err
-	}
-	have, err := sink.TablesOf(cfg.Topics, s.kinds)
-	if err != nil {
-		return err
-	}
-	for _, t := range cfg.Tables {
-		if !slices.Contains(have, t) {
-			return fault.Usage("flag_invalid", fmt.Sprintf("the topics of the config have no rows of table %q", t), fault.DidYouMean(t, have))
-		}
-	}
 	if _, err := s.Kafka.Ping(ctx); err != nil {
 		return err
 	}
-	if cfg.Options, err = s.Kafka.Options(); err != nil {
-		return err
-	}
-	if cfg.Schemas, err = s.schemas(); err != nil {
-		return err
-	}
-	l, _, err := a.openLake(ctx, name, true)
+	reg, began := newRegistry(), a.now()
+	k, done, err := a.openSink(ctx, s, name, cfg, reg)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = l.Close() }()
-	reg, began := newRegistry(), a.now()
-	cfg.Lake, cfg.Kinds, cfg.Feeds, cfg.Outputs, cfg.Now, cfg.Log, cfg.Metrics = l, s.kinds, s.feeds, s.outputs, a.now, a.logger(), sink.NewMetrics(reg)
-	k := sink.New(cfg)
+	defer done()
 	if status != "" {
 		stop, err := serveStatus(status, statusPages{
 			reg: reg, healthy: func() error { return nil },
@@ -112,6 +94,10 @@ func (a *app) sink(ctx context.Context, flags *streamFlags, name, status string,
 	if err == nil {
 		return a.printSink(k.Status(), a.now().Sub(began))
 	}
+	return sinkFault(err)
+}
+
+func sinkFault(err error) error {
 	if _, told := errors.AsType[*fault.Error](err); told {
 		return err
 	}
@@ -120,6 +106,34 @@ func (a *app) sink(ctx context.Context, flags *streamFlags, name, status string,
 		f.Code, f.Remedy = "sink_taken", "one process writes a table; stop the other, or share the tables with --tables"
 	}
 	return f
+}
+
+// openSink makes a sink of the topics of the config, and opens its lake until done.
+func (a *app) openSink(ctx context.Context, s *stream, name string, cfg sink.Config, reg *prometheus.Registry) (k *sink.Sink, done func(), err error) {
+	if cfg.Topics, err = s.sinkTopics(); err != nil {
+		return nil, nil, err
+	}
+	have, err := sink.TablesOf(cfg.Topics, s.kinds)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, t := range cfg.Tables {
+		if !slices.Contains(have, t) {
+			return nil, nil, fault.Usage("flag_invalid", fmt.Sprintf("the topics of the config have no rows of table %q", t), fault.DidYouMean(t, have))
+		}
+	}
+	if cfg.Options, err = s.Kafka.Options(); err != nil {
+		return nil, nil, err
+	}
+	if cfg.Schemas, err = s.schemas(); err != nil {
+		return nil, nil, err
+	}
+	l, _, err := a.openLake(ctx, name, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Lake, cfg.Kinds, cfg.Feeds, cfg.Outputs, cfg.Now, cfg.Log, cfg.Metrics = l, s.kinds, market.NewFeeds(), s.outputs, a.now, a.logger(), sink.NewMetrics(reg)
+	return sink.New(cfg), func() { _ = l.Close() }, nil
 }
 
 // sinkTopics are the topics of the config that have a table.

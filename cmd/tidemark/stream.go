@@ -21,6 +21,7 @@ import (
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/specs"
 	tasks "github.com/pinova-group/tidemark/stream"
+	"github.com/pinova-group/tidemark/stream/sink"
 	"github.com/pinova-group/tidemark/stream/topic"
 )
 
@@ -32,6 +33,7 @@ type streamOptions struct {
 	name                string
 	snapshotEvery       time.Duration
 	idleAfter           time.Duration
+	sink                string
 }
 
 // The jobs of a stream.
@@ -65,6 +67,7 @@ newer goes on. Topics have to be there: tidemark topics apply.`,
 	f.StringVar(&o.status, "status", "", "serve /status, /metrics, /healthz and /readyz at `HOST:PORT`")
 	f.DurationVar(&o.snapshotEvery, "snapshot-every", 10*time.Second, "how often a task writes its state; a restart reads what came since")
 	f.DurationVar(&o.idleAfter, "idle-after", 5*time.Second, "how long nobody writes to a raw partition before others go on without it; 0: they wait")
+	f.StringVar(&o.sink, "sink", "", "put processed, late and feature topics into this lake, too, `DIR|NAME`: what tidemark sink does, in this process")
 	return cmd
 }
 
@@ -81,6 +84,9 @@ func (a *app) stream(ctx context.Context, o *streamOptions) error {
 		}
 		defer stop()
 	}
+	if jobs.sink != nil {
+		defer jobs.closeLake()
+	}
 	told := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -94,6 +100,13 @@ func (a *app) stream(ctx context.Context, o *streamOptions) error {
 			}
 		})
 	}
+	if jobs.sink != nil {
+		wg.Go(func() {
+			if err := jobs.sink.Run(ctx); err != nil {
+				cancel(sinkFault(err))
+			}
+		})
+	}
 	wg.Wait()
 	if told.Err() != nil {
 		return nil // to end
@@ -102,6 +115,9 @@ func (a *app) stream(ctx context.Context, o *streamOptions) error {
 }
 
 func streamFault(err error) error {
+	if _, told := errors.AsType[*fault.Error](err); told {
+		return err
+	}
 	f := &fault.Error{Code: "stream_ended", Message: "the stream ended", Why: err.Error(), Exit: fault.ExitFailed, Cause: err}
 	switch {
 	case errors.Is(err, tasks.ErrTaken):
@@ -118,11 +134,13 @@ func streamFault(err error) error {
 
 // streamJobs are the jobs of a process.
 type streamJobs struct {
-	list    []*tasks.Job
-	running atomic.Int32
-	reg     *prometheus.Registry
-	began   time.Time
-	now     func() time.Time
+	list      []*tasks.Job
+	sink      *sink.Sink // nil: none
+	closeLake func()
+	running   atomic.Int32
+	reg       *prometheus.Registry
+	began     time.Time
+	now       func() time.Time
 }
 
 func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, error) {
@@ -203,7 +221,10 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 	if len(jobs.list) == 0 {
 		return nil, fault.Usage("stream_empty", "there is nothing to run", "list views under stream.views of the config, or run --jobs sequence")
 	}
-	return jobs, nil
+	if o.sink != "" {
+		jobs.sink, jobs.closeLake, err = a.openSink(ctx, s, o.sink, sink.Config{}, reg)
+	}
+	return jobs, err
 }
 
 // topicsThere checks that the topics of the config are there.
@@ -351,6 +372,9 @@ func (j *streamJobs) pages() statusPages {
 					return fmt.Errorf("%s has no tasks yet", j.Name)
 				}
 			}
+			if j.sink != nil && j.sink.Status().State != sink.Running {
+				return errors.New("the sink is " + j.sink.Status().State)
+			}
 			return nil
 		},
 		status: func() any {
@@ -363,7 +387,11 @@ func (j *streamJobs) pages() statusPages {
 			for _, j := range j.list {
 				list = append(list, status{j.Name, j.Slot, j.Status()})
 			}
-			return map[string]any{"version": version, "uptime_s": int(j.now().Sub(j.began).Seconds()), "jobs": list}
+			all := map[string]any{"version": version, "uptime_s": int(j.now().Sub(j.began).Seconds()), "jobs": list}
+			if j.sink != nil {
+				all["sink"] = j.sink.Status()
+			}
+			return all
 		},
 	}
 }
