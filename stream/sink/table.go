@@ -35,7 +35,7 @@ type table struct {
 	lake  *lake.Table
 	cols  []file.Column
 	slots []*slot
-	known *known
+	known *known // nothing is looked up unless filter is asked
 
 	filling    *batch
 	committing *batch
