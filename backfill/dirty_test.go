@@ -75,6 +75,11 @@ func TestDirty_HoldsAllThatLateEventsChange(t *testing.T) {
 		}
 		t.Logf("%s: %d ranges of %d late events, %d rows moved", s.View, len(s.Rows), s.Events, moved)
 	}
+	// Rows that a run published as corrected have these events.
+	b.serve(t, Corrected, "vwap_5m")
+	if again, err := pinned(t, b.lake, v).Dirty(t.Context(), []string{"vwap_5m"}, all); err != nil || len(again) != 0 {
+		t.Errorf("%v: stale after it was corrected: %v", err, again)
+	}
 	// A part of the time has its part of the ranges.
 	part := Range{b.cfg.Start + 5*market.Minute, b.cfg.Start + 9*market.Minute}
 	some, err := in.Dirty(t.Context(), []string{"trade_bars_1m"}, part)

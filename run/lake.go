@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -204,6 +205,26 @@ func (r *TableReader) BytesRead() (n int64) {
 	return n
 }
 
+// note says of which tables, at which snapshots, rows are made, as publications have it.
+func (r *TableReader) note(corrected bool) (string, error) {
+	type input struct {
+		Table    string `json:"table"`
+		Snapshot int64  `json:"snapshot_id"`
+	}
+	n := struct {
+		As     string  `json:"as"`
+		Inputs []input `json:"inputs"`
+	}{As: "served"}
+	if corrected {
+		n.As = "corrected"
+	}
+	for _, k := range r.kinds {
+		n.Inputs = append(n.Inputs, input{k.name, k.scan.Plan().Snapshot})
+	}
+	b, err := json.Marshal(n)
+	return string(b), err
+}
+
 // Last is the time of the newest row that was read, market.NoTime before the first.
 func (r *TableReader) Last() int64 { return r.last }
 
@@ -273,6 +294,11 @@ func (j *job) runLake(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	defer r.Close()
+	if j.files.lake != nil {
+		if j.files.lake.inputs, err = r.note(j.cfg.Corrected); err != nil {
+			return nil, err
+		}
+	}
 	j.env.Meter.Pass.Store(1)
 	var out sequence.Out
 	for {

@@ -40,7 +40,7 @@ type lakeRows struct {
 	who     string
 	reason  string
 	history string // served or corrected
-	inputs  string
+	inputs  string // what the rows are made of: files, or tables and snapshots as JSON
 	publish func([]lake.Published)
 }
 

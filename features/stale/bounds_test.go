@@ -1,6 +1,7 @@
 package stale_test
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -122,5 +123,32 @@ func TestOf_BoundsAreReached(t *testing.T) {
 				t.Errorf("the last row that moved is at %s, the last instant %s", market.FormatTime(m), market.FormatTime(c.want.To-1))
 			}
 		})
+	}
+}
+
+// No range goes beyond the reach that the checker gives (I2), nor before the event.
+func TestOf_WithinReach(t *testing.T) {
+	t.Parallel()
+	m := simulate(t, 1, 50, 1, 1)
+	set, plan := compile(t, m.feeds, constructs...)
+	g := rand.New(rand.NewPCG(5, 5))
+	for range 200 {
+		var e event
+		for e = m.pick(g, plan); e.kind == market.KindInstrument; e = m.pick(g, plan) { // who is listed has a reach of its own
+		}
+		c := m.change(e)
+		c.From += g.Int64N(day) / 1e3 * 1e3 % (2 * 24 * hour)
+		c.To = c.From + 1
+		for _, v := range stale.Of(set.Views, []stale.Change{c}) {
+			for _, r := range v.Rows {
+				from, to := r.Ranges[0].From, r.Ranges[len(r.Ranges)-1].To
+				if v.View.Window.Kind == lang.Tumbling {
+					from += v.View.Window.Width - 1
+				}
+				if from < c.From || to-1 > c.From+v.View.Reach {
+					t.Errorf("%s: an event at %d makes %v stale, its reach is %d", v.View.Name, c.From, r, v.View.Reach)
+				}
+			}
+		}
 	}
 }

@@ -81,9 +81,9 @@ func TestOf_NothingOutsideMoves(t *testing.T) {
 	seen := map[string]*tightness{}
 	t.Run("markets", func(t *testing.T) {
 		for i, c := range []struct{ events, stretch, step, tail int64 }{
-			{400, 1, 1, 7 * market.Minute}, {300, 3, market.Second, 7 * market.Minute}, {250, 10, market.Second, 16 * market.Minute},
-			{200, 40, 10 * market.Second, 16 * market.Minute}, {150, 200, market.Second, market.Hour}, {110, 600, market.Minute, market.Hour},
-			{60, 1500, 30 * market.Second, market.Hour}, {30, 3000, market.Minute, 26 * market.Hour},
+			{400, 1, 1, 7 * market.Minute}, {250, 3, market.Second, 7 * market.Minute}, {200, 10, market.Second, 16 * market.Minute},
+			{120, 40, 10 * market.Second, 16 * market.Minute}, {70, 200, market.Second, market.Hour}, {60, 600, market.Minute, market.Hour},
+			{50, 1500, 30 * market.Second, market.Hour}, {40, 2500, market.Minute, 26 * market.Hour},
 		} {
 			t.Run(fmt.Sprintf("stretched %d times", c.stretch), func(t *testing.T) {
 				t.Parallel()
@@ -149,7 +149,7 @@ func TestOf_NothingOutsideMoves(t *testing.T) {
 // the test above would have failed.
 func controls(t *testing.T, seen map[string]*tightness) {
 	for _, n := range []string{
-		"trade_bars_1m", "trade_bars_1h", "trade_bars_1d", "trade_bars_flat_1m", "vwap_5m", "notional_24h", "momentum_15m", "spread_1m",
+		"trade_bars_1m", "trade_bars_1h", "trade_bars_1d", "trade_bars_flat_1m", "vwap_5m", "notional_24h", "momentum_15m",
 		"silent_feeds_1m", "fair_price_1s", "breadth_1m", "notional_rank", "tick_bars", "by_bars", "alts_per_btc", "lead_lag_5m", "exact",
 		"joined_members", "filled", "filled_up", "listed", "over_sessions",
 	} {
