@@ -90,7 +90,11 @@ func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, i
 		}
 		pub.Views = append(pub.Views, r)
 	}
-	done, err := b.env.Lake.Publish(ctx, pub)
+	var done []lake.Published
+	err = patient(ctx, func() (err error) {
+		done, err = b.env.Lake.Publish(ctx, pub)
+		return err
+	})
 	if errors.Is(err, lake.ErrRaced) {
 		return &fault.Error{Code: "backfill_raced", Message: "another publication has replaced rows of the range meanwhile", Where: strings.Join(b.req.Views, ", "), Exit: fault.ExitHeld,
 			Remedy: "look at it with tidemark lake publications, then run the command again: what was computed is kept", Cause: err}
@@ -108,7 +112,11 @@ func (b *Backfill) clean(ctx context.Context) error {
 		if t == nil {
 			continue
 		}
-		if _, err := t.DropBranch(ctx, branchOf(b.Plan.stage), propertyOf(b.Plan.stage)); err != nil {
+		err := patient(ctx, func() error {
+			_, err := t.DropBranch(ctx, branchOf(b.Plan.stage), propertyOf(b.Plan.stage))
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}

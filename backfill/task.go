@@ -2,6 +2,7 @@ package backfill
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/pinova-group/tidemark/features"
@@ -143,7 +144,26 @@ func (b *Backfill) stage(ctx context.Context, o *output) error {
 	b.mu[o.view].Lock()
 	defer b.mu[o.view].Unlock()
 	stage := b.Plan.stage
-	_, err = b.tables[o.view].Commit(ctx, branchOf(stage), o.id, func(ctx context.Context, base lake.Base) (*lake.Change, error) {
+	return patient(ctx, func() error { return b.commit(ctx, o, files, stage) })
+}
+
+// patience is how often a commit is tried anew, each time as often as the lake does, on a table
+// that others commit to all the time.
+const patience = 10
+
+// patient does what conflicts with others until they leave room for it.
+func patient(ctx context.Context, f func() error) (err error) {
+	for range patience {
+		if err = f(); !errors.Is(err, lake.ErrConflict) || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// commit makes the commit of a task.
+func (b *Backfill) commit(ctx context.Context, o *output, files []lake.File, stage string) error {
+	_, err := b.tables[o.view].Commit(ctx, branchOf(stage), o.id, func(ctx context.Context, base lake.Base) (*lake.Change, error) {
 		s, err := readStaged(base.Table, stage)
 		switch {
 		case err != nil:

@@ -290,5 +290,8 @@ func (t *Table) change(ctx context.Context, what string, f func(cur *Table) ([]t
 		}
 		last = err
 	}
+	if errors.Is(last, catalog.ErrRefused) {
+		last = fmt.Errorf("%w: %w", ErrConflict, last)
+	}
 	return nil, fmt.Errorf("table %s: %s: given up after %s tries: %w", t.Name(), what, strconv.Itoa(maxAttempts), last)
 }

@@ -140,3 +140,43 @@ func TestPublish_KnowsTheOthers(t *testing.T) {
 		t.Errorf("over all: %v", err)
 	}
 }
+
+// Snapshots are numbered over all branches: one of a branch is made again when main or another
+// branch has moved since it was decided on, though its own branch has not.
+func TestCommit_BranchBesideOthers(t *testing.T) {
+	l := open(t, t.TempDir(), nil)
+	tab, err := l.Create(t.Context(), bars, barsDefinition())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, other := range []string{lake.Main, "other"} {
+		id := lake.NewCommitID()
+		out, err := tab.NewRows(id, nil, nil, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := out.Append(t.Context(), batch(bulk([]string{"B"}, int64(n), int64(n)+1, 1)), nil); err != nil {
+			t.Fatal(err)
+		}
+		files, err := out.Finish(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved := false
+		if _, err := tab.Commit(t.Context(), "branch", id, func(context.Context, lake.Base) (*lake.Change, error) {
+			if !moved {
+				moved = true
+				stage(t, tab, other, bulk([]string{"A"}, int64(n), int64(n)+1, 1), nil)
+			}
+			return &lake.Change{Add: files}, nil
+		}); err != nil {
+			t.Errorf("%s moved in between: %v", other, err)
+		}
+	}
+	now := reload(t, tab)
+	head, _ := now.Head("branch")
+	files, err := now.Files(t.Context(), head)
+	if err != nil || len(files) != 3 { // it begins at main, which had a file by then
+		t.Errorf("%v, the branch has %d files", err, len(files))
+	}
+}

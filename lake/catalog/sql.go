@@ -215,6 +215,9 @@ func (s *sqlCatalog) CommitTable(ctx context.Context, id Ident, reqs []table.Req
 	if err := keepRefs(cur.Metadata(), ups); err != nil {
 		return nil, "", err
 	}
+	if err := inSequence(cur.Metadata(), ups); err != nil {
+		return nil, "", err
+	}
 	next, err := table.UpdateTableMetadata(cur.Metadata(), ups, cur.MetadataLocation())
 	if err != nil {
 		return nil, "", fmt.Errorf("table %s.%s: %w: %w", ns, name, ErrNotMade, err)
@@ -245,6 +248,32 @@ func (s *sqlCatalog) CommitTable(ctx context.Context, id Ident, reqs []table.Req
 	s.remember(ns+"."+name, parsed{loc, next})
 	s.dropOldMetadata(ctx, cur.Metadata(), next)
 	return next, loc, nil
+}
+
+// inSequence refuses a snapshot that was numbered before another one came: its branch may stand
+// where it did, but the numbers of a table's snapshots rise over all branches.
+func inSequence(m table.Metadata, ups []table.Update) error {
+	for _, u := range ups {
+		if u.Action() != table.UpdateAddSnapshot {
+			continue
+		}
+		var add struct {
+			Snapshot struct {
+				Number int64 `json:"sequence-number"`
+			} `json:"snapshot"`
+		}
+		b, err := json.Marshal(u)
+		if err == nil {
+			err = json.Unmarshal(b, &add)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrNotMade, err)
+		}
+		if n := m.LastSequenceNumber(); add.Snapshot.Number <= n {
+			return fmt.Errorf("%w: snapshot numbered %d, the table is at %d", ErrRefused, add.Snapshot.Number, n)
+		}
+	}
+	return nil
 }
 
 // keepRefs refuses to expire snapshots that a branch or tag points at, which may have been
