@@ -101,7 +101,7 @@ func (w *worker) activateTask(ctx context.Context, t *task) error {
 	t.touch()
 	t.taken = time.Time{} // a snapshot with the new views saves a warm-up
 	t.read = true
-	w.Log.Info("activation "+string(state), slog.String("id", act.ID), slog.Int64("task", t.number), slog.String("from", market.FormatTime(act.From)))
+	w.Log.Info("activation is decided", slog.String("id", act.ID), slog.String("state", string(state)), slog.Int64("task", t.number), slog.String("from", market.FormatTime(act.From)))
 	if err := addControl(&t.out, w.features.Stream, &controlRecord{ID: act.ID, Done: &me}); err != nil {
 		return err
 	}
@@ -164,6 +164,9 @@ func (w *worker) consider(ctx context.Context, t *task, m *featuresMachine, act 
 		if err == nil {
 			err = m.check(act, c, me)
 		}
+		if err == nil && c.plan != nil {
+			err = w.topicsOf(ctx, c)
+		}
 		if err != nil || c.plan == nil {
 			return say(err)
 		}
@@ -190,6 +193,27 @@ func (w *worker) consider(ctx context.Context, t *task, m *featuresMachine, act 
 		return err
 	}
 	return say(nil)
+}
+
+// topicsOf reports whether the topics of new views are there.
+func (w *worker) topicsOf(ctx context.Context, c *change) error {
+	names, err := topicsOfViews(c.plan, c.brings.Writes)
+	if err != nil {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(t string) bool { return t == "" })
+	return w.ask(func(cl *kgo.Client) error {
+		list, err := kadm.NewClient(cl).ListTopics(ctx, names...)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if t, ok := list[name]; !ok || t.Err != nil || len(t.Partitions) != w.features.Partitions {
+				return fmt.Errorf("topic %s is not there as it must be: tidemark topics plan", name)
+			}
+		}
+		return nil
+	})
 }
 
 // positions are where a machine is in its inputs.

@@ -209,7 +209,6 @@ type controlReader struct {
 	state  Control
 	next   int64         // offset
 	news   chan struct{} // closed when next grows
-	err    error
 }
 
 func newControlReader(stream string, opts []kgo.Opt) (*controlReader, error) {

@@ -267,7 +267,7 @@ func (m *featuresMachine) restore(snapshot []byte) error {
 			return ErrCorrupt
 		}
 		plan := m.config.Plan
-		if def.Views != nil && !(reflect.DeepEqual(def.Views, m.config.Views) && slices.Equal(def.Writes, m.config.Write)) {
+		if def.Views != nil && (!reflect.DeepEqual(def.Views, m.config.Views) || !slices.Equal(def.Writes, m.config.Write)) {
 			if plan, err = def.compile(m.config.Feeds); err != nil {
 				return fmt.Errorf("views of the snapshot: %w: %w", features.ErrSnapshotMismatch, err)
 			}
