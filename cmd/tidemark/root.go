@@ -107,7 +107,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	add("try", newDemoCmd(a))
 	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(a), newLakeCmd(a), newBackfillCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newApplyCmd(a), newSinkCmd(a), newReadCmd(a), newBrokerCmd(a))
-	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a), newDirtyCmd(a))
+	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a), newDirtyCmd(a), newVerifyCmd(a))
 	add("administer", newVersionCmd(a))
 	root.AddCommand(helpPages()...)
 	root.SetHelpCommand(newHelpCmd())
