@@ -80,6 +80,9 @@ type Delta struct {
 	Build  string  // version of the program
 	Inputs []Input // how far those were read that went on since the last delta; of one topic one behind the other
 	Views  []ViewCells
+
+	Tasks    int32 // how many tasks the job has
+	Complete int64 // rows of this task with row_ts below it are all written, µs; 0: not known
 }
 
 // ViewCells are the cells of one view.
@@ -124,6 +127,8 @@ message Ledger {
   string build = 3;
   repeated Input inputs = 4;
   repeated View views = 5;
+  uint32 tasks = 6;        // how many tasks the job has
+  sfixed64 complete = 7;   // rows of this task with row_ts below it are all written, microseconds
 }
 `
 
@@ -159,7 +164,7 @@ func (d *Delta) Append(dst []byte) []byte {
 		}
 		dst = protowire.AppendBytes(protowire.AppendTag(dst, 5, protowire.BytesType), sub)
 	}
-	return dst
+	return appendFixed(appendUint(dst, 6, uint64(d.Tasks)), 7, uint64(d.Complete))
 }
 
 func appendText(dst []byte, n protowire.Number, s string) []byte {
@@ -198,6 +203,10 @@ func ParseDelta(message []byte) (Delta, error) {
 			return d.input(p)
 		case 5:
 			return d.view(p)
+		case 6:
+			d.Tasks = int32(u)
+		case 7:
+			d.Complete = int64(u)
 		}
 		return nil
 	})

@@ -291,6 +291,7 @@ type driver struct {
 	at    []int // entries of each partition read
 	snap  []byte
 	heads []int // entries read when output was last written
+	done  int64 // rows below it are complete, as the step before said
 	out   []string
 }
 
@@ -311,6 +312,16 @@ func (d *driver) step(keep bool) {
 		d.t.Fatal(err)
 	}
 	if keep {
+		for i, v := range d.task.Views {
+			if len(v.RowTS) > 0 && slices.Min(v.RowTS) < d.done {
+				d.t.Errorf("a row of %s at %d, after rows below %d were complete", d.plan.Outputs()[i].Name, slices.Min(v.RowTS), d.done)
+			}
+		}
+		if c := d.f.Complete(); c < d.done {
+			d.t.Errorf("complete below %d, then below %d", d.done, c)
+		} else {
+			d.done = c
+		}
 		d.out = printRows(d.out, d.plan, d.f.EntityNames, d.task)
 		copy(d.heads, d.at)
 	}

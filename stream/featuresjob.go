@@ -62,12 +62,16 @@ func (j *Job) Features(c FeaturesConfig) error {
 			return err
 		}
 	}
+	tasks := c.Partitions
+	if j.Single {
+		tasks = 1
+	}
 	j.metrics = j.Metrics.of(j.Name)
 	j.features = &c
 	j.open = func(inputs []TopicPartition, snapshot []byte) (machine, error) {
 		m := newFeaturesMachine(&c, inputs)
 		if ledger != "" {
-			m.ledger = newLedger(ledger, &c, inputs)
+			m.ledger = newLedger(ledger, &c, tasks, inputs)
 		}
 		if snapshot == nil {
 			def := engineDef{Views: c.Views, Writes: c.Write, From: c.From}

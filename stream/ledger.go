@@ -2,9 +2,11 @@ package stream
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
+	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/parity"
 	"github.com/pinova-group/tidemark/stream/record"
 )
@@ -19,8 +21,11 @@ type ledger struct {
 	delta  parity.Delta
 }
 
-func newLedger(topic string, c *FeaturesConfig, inputs []TopicPartition) *ledger {
-	l := &ledger{topic: topic, said: make([]int64, len(inputs)), delta: parity.Delta{Job: c.Ledger, Build: c.Build}}
+// ledgerEvery is how far a task goes on without rows, in event time, until it says so.
+const ledgerEvery = 10 * market.Second
+
+func newLedger(topic string, c *FeaturesConfig, tasks int, inputs []TopicPartition) *ledger {
+	l := &ledger{topic: topic, said: make([]int64, len(inputs)), delta: parity.Delta{Job: c.Ledger, Build: c.Build, Tasks: int32(tasks)}}
 	for in := range inputs {
 		l.said[in] = -1
 		l.order = append(l.order, in)
@@ -32,7 +37,19 @@ func newLedger(topic string, c *FeaturesConfig, inputs []TopicPartition) *ledger
 	return l
 }
 
-// write appends the record when there were rows, and begins anew.
+// whole is the time below which all rows of the task have been written, 0 before there is one.
+func (m *featuresMachine) whole() int64 {
+	t := int64(math.MaxInt64)
+	for _, e := range m.engines {
+		t = min(t, e.task.Whole())
+	}
+	if !market.ValidTime(t) {
+		return 0
+	}
+	return t
+}
+
+// write appends the record when there were rows, or none for long, and begins anew.
 func (l *ledger) write(ctx context.Context, m *featuresMachine, out *outbox) error {
 	d := &l.delta
 	d.Views, d.Inputs = d.Views[:0], d.Inputs[:0]
@@ -45,9 +62,11 @@ func (l *ledger) write(ctx context.Context, m *featuresMachine, out *outbox) err
 			}
 		}
 	}
-	if len(d.Views) == 0 {
+	complete := m.whole()
+	if len(d.Views) == 0 && complete < d.Complete+ledgerEvery {
 		return nil
 	}
+	d.Complete = complete
 	for _, in := range l.order {
 		if next := m.next(in); next >= 0 && next != l.said[in] {
 			d.Inputs = append(d.Inputs, parity.Input{Topic: m.inputs[in].Topic, Partition: m.inputs[in].Partition, Next: next})

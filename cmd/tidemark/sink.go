@@ -113,6 +113,16 @@ func (a *app) openSink(ctx context.Context, s *stream, name string, cfg sink.Con
 	if cfg.Topics, err = s.sinkTopics(); err != nil {
 		return nil, nil, err
 	}
+	plans, err := s.plans([]string{jobFeatures, jobGlobal})
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Jobs = map[string]string{}
+	for _, p := range plans {
+		for _, view := range p.writes {
+			cfg.Jobs[view] = p.job
+		}
+	}
 	have, err := sink.TablesOf(cfg.Topics, s.kinds)
 	if err != nil {
 		return nil, nil, err

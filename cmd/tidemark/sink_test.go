@@ -107,7 +107,7 @@ func TestSink_TablesAreThoseOfRun(t *testing.T) {
 		t.Errorf("%v: %s", err, report)
 	}
 	for _, table := range last.Tables {
-		if table.Rows != 0 || table.Behind != 0 || strings.HasPrefix(table.Table, "processed.") && table.ValidThrough == "" {
+		if table.Rows != 0 || table.Behind != 0 || !strings.HasPrefix(table.Table, "ops.") && table.ValidThrough == "" {
 			t.Errorf("nothing new is there: %+v", table)
 		}
 	}

@@ -163,6 +163,12 @@ func (r *reading) locate(ctx context.Context) error {
 		return err
 	}
 	r.cluster = have.cluster
+	if r.marks, err = r.openMarks(ctx, cl); err != nil { // before it is asked where topics end
+		return err
+	}
+	if r.marks != nil {
+		r.others.Go(func() { r.marks.run(r.work) })
+	}
 	spans, err := r.spans(ctx, adm, have)
 	if err != nil {
 		return err
@@ -200,6 +206,14 @@ func (r *reading) locate(ctx context.Context) error {
 		return err
 	} else if !mine {
 		return fmt.Errorf("table %s: %w", r.tables[0].name, ErrTaken)
+	}
+	if r.marks != nil {
+		r.barrier = &barrier{complete: r.marks.complete(), ends: map[place]int64{}}
+		for at, span := range spans {
+			if r.topics[at.topic].view != nil {
+				r.barrier.ends[at] = span.end
+			}
+		}
 	}
 	for _, in := range r.inputs {
 		in.next = in.slots[0].next

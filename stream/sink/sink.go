@@ -31,6 +31,7 @@ type Config struct {
 	Kinds   *market.Kinds // nil: the release's
 	Feeds   *market.Feeds
 	Outputs []features.Output // views whose rows may be met
+	Jobs    map[string]string // by view: the job that writes its rows, as the ledger names it; nil: up to when rows are complete is not known
 
 	CommitEvery time.Duration // of each table; default a minute
 	CommitRows  int64         // that are committed before it is time; default a million
@@ -216,6 +217,9 @@ type reading struct {
 	topics  map[string]*topicOf
 	tables  []*table
 	dec     *events
+	marks   *marks         // nil: no ledger tells up to when rows are complete
+	barrier *barrier       // not passed yet
+	others  sync.WaitGroup // goroutines of the session
 
 	work context.Context //nolint:containedctx // of commits: they go on when the sink is told to end
 	stop context.CancelFunc
@@ -226,6 +230,7 @@ type reading struct {
 
 func (r *reading) close() {
 	r.stop()
+	r.others.Wait()
 	for r.busy > 0 {
 		r.take(<-r.done)
 	}
@@ -260,6 +265,7 @@ func (r *reading) cycle(ctx context.Context) error {
 	if err := r.settle(false); err != nil {
 		return err
 	}
+	r.passBarrier()
 	now := r.Now()
 	for _, t := range r.tables {
 		if t.due(now, r.CommitEvery, r.CommitRows) {
@@ -322,6 +328,7 @@ func (r *reading) finish() error {
 			return err
 		}
 	}
+	r.passBarrier()
 	for _, t := range r.tables {
 		if t.moved() {
 			r.begin(t, r.Now())

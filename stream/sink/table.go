@@ -43,6 +43,7 @@ type table struct {
 	valid      int64     // as committed
 	head       int64     // our last snapshot
 	imported   int64     // rows up to it may have come otherwise
+	rowsUpTo   int64     // of a view: all rows below it are read
 
 	metrics *tableMetrics
 }
@@ -157,6 +158,9 @@ func (t *table) due(now time.Time, every time.Duration, rows int64) bool {
 
 // complete is the time up to which all partitions with marks are read; 0 when that is not known.
 func (t *table) complete() int64 {
+	if t.rowsUpTo != 0 {
+		return t.rowsUpTo
+	}
 	least, any := int64(math.MaxInt64), false
 	for _, sl := range t.slots {
 		if sl.marks {
