@@ -230,13 +230,18 @@ func (t *table) committed(b *batch, now time.Time) {
 		sl.committed = b.to[i].Next
 	}
 	t.valid, t.head = max(t.valid, b.valid), b.snapshot
-	t.known.commit(b.foreign)
-	t.filling.recheck = b.foreign
+	if t.known != nil {
+		t.known.commit(b.foreign)
+		t.filling.recheck = b.foreign
+	}
 	t.count(b, now)
 }
 
 // unraced looks whether events of the batch have come in otherwise since they were looked for.
 func (b *batch) unraced(ctx context.Context, base lake.Base) error {
+	if b.t.known == nil {
+		return nil
+	}
 	if b.foreign = b.t.head != base.Snapshot; !b.foreign && !b.recheck {
 		return nil
 	}
