@@ -175,6 +175,9 @@ func final(err error) bool {
 func (s *Sink) session(ctx context.Context) error {
 	s.Metrics.sessions.Inc()
 	r, err := s.open(ctx)
+	if ctx.Err() != nil && err != nil {
+		return nil // nothing has been read
+	}
 	if err != nil {
 		return err
 	}
