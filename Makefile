@@ -21,7 +21,7 @@ build: ## build bin/tidemark
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/tidemark
 
-demo: build ## the tour: simulate a market, sequence it, compute bars, draw them
+demo: build ## the tour: a market through topics and lake, proven equal to history
 	./$(BIN) demo
 
 test: oracle ## everything that guards main (under 10 minutes); installs what it needs

@@ -80,12 +80,16 @@ func (r *Report) OK() bool {
 // Verify compares. Rows are not kept: where the sums of an hour say that it is what it should
 // be, no row is looked at again unless c.Deep.
 func Verify(ctx context.Context, c Config) (*Report, error) {
-	in, err := backfill.Pin(ctx, c.Lake, c.Views)
-	if err != nil {
-		return nil, err
-	}
-	r := &Report{Hours: []Hour{}}
+	all, r := c.Views, &Report{Hours: []Hour{}}
 	for _, name := range c.Names {
+		var err error
+		if c.Views, err = all.Only([]string{name}); err != nil { // others would be computed with it, once for each
+			return nil, err
+		}
+		in, err := backfill.Pin(ctx, c.Lake, c.Views)
+		if err != nil {
+			return nil, err
+		}
 		v, err := open(ctx, &c, in, name)
 		if err != nil {
 			return nil, fmt.Errorf("view %s: %w", name, err)
@@ -127,7 +131,7 @@ func open(ctx context.Context, c *Config, in *backfill.Inputs, name string) (*vi
 	if in.Sealed != market.NoTime {
 		v.sealed = in.Sealed
 	}
-	first := market.NoTime
+	first := int64(market.NoTime)
 	v.table, err = c.Lake.Load(ctx, run.FeatureTable(v.out))
 	switch {
 	case errors.Is(err, lake.ErrNoTable):

@@ -288,7 +288,9 @@ func (s *stream) schemas() (*record.Schemas, error) {
 func (s *stream) wanted() ([]topic.Topic, error) {
 	var views []topic.View
 	for i := range s.outputs {
-		views = append(views, topic.View{Name: s.outputs[i].Name, Version: s.outputs[i].Version})
+		if o := &s.outputs[i]; !strings.Contains(o.Name, "(") { // only another view's parent, with parameters of its own
+			views = append(views, topic.View{Name: o.Name, Version: o.Version})
+		}
 	}
 	var jobs []string
 	if len(views) > 0 {
