@@ -131,7 +131,7 @@ func open(ctx context.Context, c *Config, in *backfill.Inputs, name string) (*vi
 	if in.Sealed != market.NoTime {
 		v.sealed = in.Sealed
 	}
-	first := int64(market.NoTime)
+	first := market.NoTime
 	v.table, err = c.Lake.Load(ctx, run.FeatureTable(v.out))
 	switch {
 	case errors.Is(err, lake.ErrNoTable):
