@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -143,11 +142,7 @@ func (b *Backfill) state(ctx context.Context, i int, view string) (tableState, e
 // where this one was. When it ends well nothing of it is left but the rows and the record.
 func (b *Backfill) Run(ctx context.Context) (*Report, error) {
 	rep, err := b.run(ctx)
-	if errors.Is(err, syscall.ENOSPC) {
-		err = &fault.Error{Code: "disk_full", Message: "the disk is full", Where: strings.Join(b.req.Views, ", "), Why: err.Error(), Exit: fault.ExitFailed, Cause: err,
-			Remedy: "make room and run the command again: finished tasks are kept"}
-	}
-	return rep, err
+	return rep, run.DiskFull(err, strings.Join(b.req.Views, ", "), "make room and run the command again: finished tasks are kept")
 }
 
 func (b *Backfill) run(ctx context.Context) (*Report, error) {

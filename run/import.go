@@ -47,7 +47,10 @@ type ImportReport struct {
 // Import reads event files, sequences their events and adds each one that the lake does
 // not have yet to its table, late ones marked. It may be repeated at will, after a crash,
 // too: what is there is left out.
-func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (*ImportReport, error) {
+func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (_ *ImportReport, err error) {
+	defer func() {
+		err = DiskFull(err, "tables of the lake", "make room and run the command again: events that are there by then are left out")
+	}()
 	if len(cfg.Inputs) == 0 {
 		return nil, fault.Usage("input_missing", "no input given", "name files, folders or - for the standard input: --input trades.csv.gz")
 	}

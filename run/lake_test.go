@@ -2,11 +2,14 @@ package run
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +17,8 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/exdata"
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/lake"
 	lakefile "github.com/pinova-group/tidemark/lake/file"
 )
@@ -354,5 +359,46 @@ func tableCSV(t *testing.T, tab *lake.Table) []string {
 			}
 			out = append(out, strings.Join(row, ","))
 		}
+	}
+}
+
+// fullStore has no room for files of one table.
+type fullStore struct {
+	objstore.Store
+	table string
+}
+
+func (f fullStore) Create(ctx context.Context, uri string) (objstore.Writer, error) {
+	if strings.Contains(uri, f.table) && strings.HasSuffix(uri, ".parquet") {
+		return nil, &fs.PathError{Op: "write", Path: uri, Err: syscall.ENOSPC}
+	}
+	return f.Store.Create(ctx, uri)
+}
+
+// An import that meets a full disk says which file found no room. The same import goes on when
+// there is room again, and each event is there once.
+func TestLake_ImportOntoAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	kraken := exdata.Path(t, "candles/kraken_xbtusdt_rest_trades_20251110.json.gz")
+	cfg := ImportConfig{Inputs: []string{kraken}}
+	l, err := lake.Open(t.Context(), lake.Config{Dir: dir, Store: fullStore{objstore.Folder{}, "processed/trade"}, Now: time.Now, Build: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Import(t.Context(), cfg, l, Env{})
+	if f := fault.From(err); f.Code != "disk_full" || !strings.Contains(f.Why, "processed/trade") || f.Remedy == "" {
+		t.Errorf("%v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = lake.Open(t.Context(), lake.Config{Dir: dir, Now: time.Now, Build: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	added := importFiles(t, l, cfg).Tables["processed.trade"].Added
+	again := importFiles(t, l, cfg).Tables["processed.trade"].Added
+	if want := importFiles(t, openLake(t), cfg).Tables["processed.trade"].Added; added != want || want == 0 || again != 0 {
+		t.Errorf("%d added, then %d; into an empty lake %d", added, again, want)
 	}
 }

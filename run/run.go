@@ -302,10 +302,18 @@ func (j *job) ended(err error) (*Report, error) {
 		return &Report{Piped: true}, nil
 	}
 	var pe *fs.PathError
-	if errors.As(err, &pe) && errors.Is(err, syscall.ENOSPC) {
-		return nil, &fault.Error{Code: "disk_full", Message: "the disk is full", Where: pe.Path, Exit: fault.ExitFailed, Cause: err}
+	if errors.As(err, &pe) {
+		err = DiskFull(err, pe.Path, "make room and run the command again")
 	}
 	return nil, err
+}
+
+// DiskFull tells a full disk as such; other errors stay as they are.
+func DiskFull(err error, where, remedy string) error {
+	if !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	return &fault.Error{Code: "disk_full", Message: "the disk is full", Where: where, Why: err.Error(), Exit: fault.ExitFailed, Cause: err, Remedy: remedy}
 }
 
 func (j *job) report(p *pass) (*Report, error) {
