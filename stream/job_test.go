@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/internal/exkafka"
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/sequence"
@@ -47,13 +48,7 @@ func startBroker(t *testing.T) servers {
 // realKafka is the real one, emptied, with a registry beside it.
 func realKafka(t *testing.T) servers {
 	t.Helper()
-	addr := os.Getenv("TIDEMARK_TEST_KAFKA")
-	if addr == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_TEST_KAFKA is not set; make test sets it")
-		}
-		t.Skip(`TIDEMARK_TEST_KAFKA is not set: eval "$(scripts/servers.sh start kafka)" starts it`)
-	}
+	addr := exkafka.Addr(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	adm := kadm.NewClient(newClient(t, addr))

@@ -30,12 +30,11 @@ func (w *worker) mayWork(ctx context.Context) error {
 		return err
 	}
 	defer cl.Close()
-	for n := 1; ; n++ {
+	for began := w.Now(); ; sleep(ctx, minRetry) {
 		err := w.checkTopics(ctx, cl)
-		if err == nil || n == missesMax || !lasting(err) {
+		if !lasting(err) || ctx.Err() != nil || w.Now().Sub(began) >= missesMax*watchEvery { // made just now, they may not be known yet
 			return err
 		}
-		sleep(ctx, minRetry)
 	}
 }
 

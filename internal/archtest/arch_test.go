@@ -27,7 +27,7 @@ const module = "github.com/pinova-group/tidemark"
 var layers = [][]string{
 	{"market/num"},
 	{"market"},
-	{"market/book", "market/wire/pb", "parity", "internal/exdata", "internal/fault", "internal/objstore", "internal/term"},
+	{"market/book", "market/wire/pb", "parity", "internal/exdata", "internal/exkafka", "internal/fault", "internal/objstore", "internal/term"},
 	{"market/adapters", "market/wire"},
 	{"market/canon", "lake/file"},
 	{"lake/catalog", "specs", "features/lang"},

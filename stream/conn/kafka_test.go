@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -13,19 +12,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/pinova-group/tidemark/internal/exkafka"
 	"github.com/pinova-group/tidemark/stream/conn"
 )
 
 // kafka is a real one.
 func kafka(t *testing.T) *conn.Config {
 	t.Helper()
-	addr := os.Getenv("TIDEMARK_TEST_KAFKA")
-	if addr == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_TEST_KAFKA is not set; make test sets it")
-		}
-		t.Skip(`TIDEMARK_TEST_KAFKA is not set: eval "$(scripts/servers.sh start kafka)" starts it`)
-	}
+	addr := exkafka.Addr(t)
 	return &conn.Config{Brokers: []string{addr}}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/internal/exkafka"
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
@@ -70,13 +71,7 @@ func embedded(t *testing.T) servers {
 
 func realKafka(t *testing.T) servers {
 	t.Helper()
-	addr := os.Getenv("TIDEMARK_TEST_KAFKA")
-	if addr == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_TEST_KAFKA is not set; make test sets it")
-		}
-		t.Skip(`TIDEMARK_TEST_KAFKA is not set: eval "$(scripts/servers.sh start kafka)" starts it`)
-	}
+	addr := exkafka.Addr(t)
 	return servers{addr, embedded(t).registry}
 }
 

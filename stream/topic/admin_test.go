@@ -3,7 +3,6 @@ package topic_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/pinova-group/tidemark/internal/exkafka"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/stream/broker"
 	"github.com/pinova-group/tidemark/stream/topic"
@@ -123,13 +123,7 @@ func TestAdmin_SaysWhatTheClusterDoesNotTake(t *testing.T) {
 
 // A real Kafka takes all settings, and says them back; what was made can be written to at once.
 func TestAdmin_RealKafka(t *testing.T) {
-	addr := os.Getenv("TIDEMARK_TEST_KAFKA")
-	if addr == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_TEST_KAFKA is not set; make test sets it")
-		}
-		t.Skip(`TIDEMARK_TEST_KAFKA is not set: eval "$(scripts/servers.sh start kafka)" starts it`)
-	}
+	addr := exkafka.Addr(t)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(0))
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,54 @@
+//go:build unix
+
+// Package exkafka finds the real Kafka that tests use. The packages that do are tested side by side,
+// and some of their tests begin by emptying the cluster: only one package has it at a time.
+package exkafka
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+var (
+	mu    sync.Mutex
+	users int      // tests of this process that have it
+	lock  *os.File // held as long as there are any
+)
+
+// Addr is the address of the real Kafka, which is this package's until the test ends. Where there is
+// none the test is skipped, unless CI is set: there it fails.
+func Addr(t testing.TB) string {
+	t.Helper()
+	addr := os.Getenv("TIDEMARK_TEST_KAFKA")
+	if addr == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("TIDEMARK_TEST_KAFKA is not set; make test sets it")
+		}
+		t.Skip(`TIDEMARK_TEST_KAFKA is not set: eval "$(scripts/servers.sh start kafka)" starts it`)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if users == 0 {
+		f, err := os.OpenFile(filepath.Join(os.TempDir(), "tidemark-test-"+strings.NewReplacer(":", "-", "/", "-").Replace(addr)+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+			t.Fatal(err)
+		}
+		lock = f
+	}
+	users++
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if users--; users == 0 {
+			_ = lock.Close() // lets go of it
+		}
+	})
+	return addr
+}
