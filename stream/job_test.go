@@ -339,9 +339,25 @@ func readCommitted[V any](ctx context.Context, t *testing.T, addr string, topics
 	for n := range topics {
 		names = append(names, n)
 	}
-	ends, err := kadm.NewClient(newClient(t, addr)).ListCommittedOffsets(ctx, names...)
-	if err != nil {
-		t.Fatal(err)
+	adm := kadm.NewClient(newClient(t, addr))
+	var ends kadm.ListedOffsets
+	for range 50 { // Kafka marks the partitions of a transaction one by one after it is committed
+		high, err := adm.ListEndOffsets(ctx, names...)
+		if err == nil {
+			ends, err = adm.ListCommittedOffsets(ctx, names...)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := false
+		high.Each(func(o kadm.ListedOffset) {
+			e, _ := ends.Lookup(o.Topic, o.Partition)
+			open = open || e.Offset < o.Offset
+		})
+		if !open {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 	from, left := map[string]map[int32]kgo.Offset{}, map[string]int64{}
 	for topic, ps := range ends {

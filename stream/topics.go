@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // ErrNoTopic says that a topic which the job reads or writes is not there.
@@ -58,20 +58,33 @@ func lasting(err error) bool { return errors.Is(err, ErrNoTopic) || errors.Is(er
 // they were first.
 func (w *worker) checkTopics(ctx context.Context, cl *kgo.Client) error {
 	names := append(slices.Clone(w.Topics), w.writes...)
-	list, err := kadm.NewClient(cl).ListTopics(ctx, names...)
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = &name
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, cl) // not what the client remembers
 	if err != nil {
 		return err
 	}
 	counts := map[string]int32{}
-	for _, name := range names {
-		t, ok := list[name]
-		switch {
-		case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) || t.Err == nil && len(t.Partitions) == 0:
-			return fmt.Errorf("%w: %s", ErrNoTopic, name)
-		case t.Err != nil:
-			return fmt.Errorf("look at %s: %w", name, t.Err)
+	for _, t := range resp.Topics {
+		if t.Topic == nil {
+			continue
 		}
-		counts[name] = int32(len(t.Partitions))
+		switch err := kerr.ErrorForCode(t.ErrorCode); {
+		case errors.Is(err, kerr.UnknownTopicOrPartition) || err == nil && len(t.Partitions) == 0:
+			return fmt.Errorf("%w: %s", ErrNoTopic, *t.Topic)
+		case err != nil:
+			return fmt.Errorf("look at %s: %w", *t.Topic, err)
+		}
+		counts[*t.Topic] = int32(len(t.Partitions))
+	}
+	for _, name := range names {
+		if counts[name] == 0 {
+			return fmt.Errorf("%w: %s", ErrNoTopic, name)
+		}
 	}
 	n, err := tasksOf(counts)
 	switch {
