@@ -301,8 +301,7 @@ func (j *job) ended(err error) (*Report, error) {
 	if errors.Is(err, syscall.EPIPE) {
 		return &Report{Piped: true}, nil
 	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		err = DiskFull(err, pe.Path, "make room and run the command again")
 	}
 	return nil, err
