@@ -144,7 +144,7 @@ func (b *backfillLab) wrong(t *testing.T, l *lake.Lake) string {
 // appendLive is a live sink: it appends rows of its own until it is told to end.
 func (b *backfillLab) appendLive(ctx context.Context, l *lake.Lake) error {
 	for ctx.Err() == nil {
-		time.Sleep(time.Duration(5+rand.IntN(40)) * time.Millisecond)
+		time.Sleep(time.Duration(100+rand.IntN(200)) * time.Millisecond) // a sink commits once a minute; a publication takes longer than some ms
 		if err := b.appendRows(context.WithoutCancel(ctx), l, time.Date(2026, 1, 6, 0, 0, 0, 0, time.UTC).UnixMicro()); err != nil && !errors.Is(err, lake.ErrNoTable) {
 			return err
 		}
