@@ -168,7 +168,7 @@ func (d *demo) fresh() error {
 	}
 	have, err := os.ReadDir(d.dir)
 	if err == nil && len(have) > 0 {
-		return fault.Usage("folder_used", fmt.Sprintf("%s is not empty", d.dir), "name a new folder, or remove it: rm -r "+d.dir)
+		return fault.Usage("folder_used", fmt.Sprintf("%s is not empty", d.dir), "name a folder that is new or empty: the tour begins from nothing")
 	}
 	return err
 }
