@@ -34,6 +34,8 @@ type fileConfig struct {
 	Kafka  conn.Config           `yaml:"kafka"`
 	Stream topic.Config          `yaml:"stream"`
 
+	Schedule []scheduleEntry `yaml:"schedule"`
+
 	file string
 	root *yaml.Node
 }

@@ -34,7 +34,9 @@ Inspect
   tidemark explain trade_bars_1m TIME --input FILE  where a number comes from
   tidemark spec graph trade_bars_1h -o plan.svg     draw the plan
   tidemark dirty --lake DIR                     rows of views that late events have made stale
+  tidemark verify VIEW --lake DIR               rows of a view held to history, hour by hour
 Administer
+  tidemark schedule                             repairs and verifications when they are due
   tidemark completion bash                      completion for bash, zsh, fish, powershell
   tidemark version                              version, commit, engine semantics
   tidemark help pages                           formats, times, exit codes
@@ -108,7 +110,7 @@ func newRoot(a *app) *cobra.Command {
 	add("try", newDemoCmd(a))
 	add("run", newRunCmd(a), newSweepCmd(a), newSimulateCmd(a), newLakeCmd(a), newBackfillCmd(a), newTopicsCmd(a), newPlayCmd(a), newStreamCmd(a), newApplyCmd(a), newSinkCmd(a), newReadCmd(a), newBrokerCmd(a))
 	add("inspect", newDataCmd(a), newSpecCmd(a), newExplainCmd(a), newDirtyCmd(a), newVerifyCmd(a))
-	add("administer", newVersionCmd(a))
+	add("administer", newScheduleCmd(a), newVersionCmd(a))
 	root.AddCommand(helpPages()...)
 	root.SetHelpCommand(newHelpCmd())
 	root.SetHelpCommandGroupID("administer")

@@ -32,7 +32,7 @@ var layers = [][]string{
 	{"market/canon", "lake/file"},
 	{"lake/catalog", "specs", "features/lang"},
 	{"lake", "sequence", "features/op", "features/sql"},
-	{"features/plan", "features/stale", "lake/sink", "lake/interop"},
+	{"features/plan", "features/stale", "lake/sink", "lake/interop", "schedule"},
 	{"features", "run/rowfile"},
 	{"ingest/gen", "run/input", "stream/broker", "stream/record", "stream/topic"},
 	{"stream/conn"},
@@ -141,6 +141,7 @@ func TestVendors_StayInTheirAdapters(t *testing.T) {
 		"github.com/jedib0t/go-pretty":   {"cmd/tidemark", "internal/term"},
 		"google.golang.org/protobuf":     {"market/wire", "stream/record", "parity"},
 		"go.yaml.in/yaml":                {"features/lang", "cmd/tidemark"},
+		"github.com/robfig/cron":         {"schedule"},
 		"github.com/klauspost/compress":  {"run", "ingest/gen", "cmd/tidemark", "lake/file"},
 		"github.com/go-json-experiment/": {"market/adapters", "market/canon"},
 	}
