@@ -35,8 +35,9 @@ type Feed struct {
 	Disorder     int64 // µs that events may be out of order by event time within one line
 	AssumedLag   int64 // µs from event to ingest where the ingest time was not recorded
 	ClockOffset  int64 // µs to add to an ingest time to get the venue's clock
-	ClockKnown   bool  // ClockOffset is measured, 0 included; else MaxSkew is not applied, only a lenient bound
+	ClockKnown   bool  // ClockOffset is measured, 0 included; else MaxAhead is applied in place of MaxSkew
 	MaxSkew      int64 // µs that an event time may lie ahead of ingest + offset; ≤ Disorder
+	MaxAhead     int64 // µs that an event time may lie ahead of its record's time, and of ingest + offset while that is not measured
 	DedupHorizon int64 // µs of event time within which a repeated id is a duplicate
 	Dedup        Dedup
 	Chained      bool // book events link by first_seq/prev_seq
@@ -72,6 +73,7 @@ const (
 	DefaultDisorder     = 250 * Millisecond
 	DefaultAssumedLag   = 250 * Millisecond
 	DefaultDedupHorizon = 5 * Minute
+	DefaultMaxAhead     = Minute
 )
 
 // Feeds is the registry of feeds known to a process: the release's table plus those
@@ -101,6 +103,9 @@ func (r *Feeds) add(f Feed) *Feed {
 	}
 	if f.DedupHorizon == 0 {
 		f.DedupHorizon = DefaultDedupHorizon
+	}
+	if f.MaxAhead == 0 {
+		f.MaxAhead = DefaultMaxAhead
 	}
 	if f.MaxSkew == 0 || f.MaxSkew > f.Disorder {
 		f.MaxSkew = f.Disorder
@@ -172,13 +177,14 @@ func (r *Feeds) Unknown() []string {
 }
 
 // Ahead reports whether an event time lies too far ahead of its ingest time to be
-// believed. A feed whose clock offset is measured allows its MaxSkew; another one the
-// lenient bound, because recorders are known to run a second behind their exchange.
-func (f *Feed) Ahead(ts, ingest, lenient int64) bool {
+// believed. A feed whose clock offset is measured allows its MaxSkew; another one its
+// MaxAhead, because recorders are known to run a second behind their exchange.
+func (f *Feed) Ahead(ts, ingest int64) bool {
+	bound := f.MaxAhead
 	if f.ClockKnown {
-		lenient = f.MaxSkew
+		bound = f.MaxSkew
 	}
-	return ts-ingest > f.ClockOffset+lenient
+	return ts-ingest > f.ClockOffset+bound
 }
 
 func (f *Feed) String() string { return fmt.Sprintf("%s(%d)", f.Name, f.ID) }

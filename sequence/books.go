@@ -123,7 +123,7 @@ func (s *Sequencer) pushREST(k *kindState, fk *feedKind, b *market.Batch, i int)
 	}
 	s.hold(s.chainOf(fk, b, i), b, i, max(ts, k.point()+1), true)
 	if len(k.lines) == 0 {
-		k.at = max(k.at, ts-s.cfg.MaxAhead-fk.fs.feed.Disorder)
+		k.at = max(k.at, ts-fk.fs.feed.MaxAhead-fk.fs.feed.Disorder)
 	}
 }
 

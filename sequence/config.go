@@ -30,9 +30,6 @@ type Config struct {
 	// that hold them are overtaken: their watermarks are raised until a quarter of the
 	// rows can leave, and what comes behind is late (I11). 0: 1,048,576.
 	MaxPending int
-	// MaxAhead bounds how far an event time may lie ahead of its ingest time where the
-	// feed's clock offset is not measured (market.Feed.ClockKnown). 0: one minute.
-	MaxAhead int64
 	// MaxIDs bounds the ids remembered for one feed and kind in each of two
 	// generations; beyond it the dedup horizon shrinks. 0: 33,554,432.
 	MaxIDs int
@@ -51,9 +48,6 @@ func DefaultConfig(feeds *market.Feeds, insts *market.Instruments) Config {
 	return Config{Feeds: feeds, Insts: insts}
 }
 
-// MaxAhead is the default of Config.MaxAhead.
-const MaxAhead = market.Minute
-
 func (c *Config) fill() error {
 	if c.Feeds == nil || c.Insts == nil {
 		return errors.New("sequencer config: feeds and instruments are needed")
@@ -64,7 +58,6 @@ func (c *Config) fill() error {
 		}
 	}
 	def(&c.KeyframeEvery, market.KeyframeEvery)
-	def(&c.MaxAhead, MaxAhead)
 	def(&c.CrossedFor, market.Second)
 	def(&c.KeepFor, 30*market.Second)
 	if c.MaxPending == 0 {
@@ -76,7 +69,7 @@ func (c *Config) fill() error {
 	if c.KeepRows == 0 {
 		c.KeepRows = 1024
 	}
-	if c.KeyframeEvery < 0 || c.MaxAhead < 0 || c.CrossedFor < 0 || c.KeepFor < 0 ||
+	if c.KeyframeEvery < 0 || c.CrossedFor < 0 || c.KeepFor < 0 ||
 		c.MaxPending < 0 || c.MaxPending > 1<<30 || c.MaxIDs < 16 || c.KeepRows < 0 {
 		return fmt.Errorf("sequencer config: a bound is out of range: %+v", *c)
 	}

@@ -46,7 +46,7 @@ func (s *Sequencer) deadTime(f *market.Feed, ts, ingest int64) string {
 	if !market.ValidTime(ts) {
 		return ReasonTime
 	}
-	if market.ValidTime(ingest) && f.Ahead(ts, ingest, s.cfg.MaxAhead) {
+	if market.ValidTime(ingest) && f.Ahead(ts, ingest) {
 		return ReasonAhead
 	}
 	return ""

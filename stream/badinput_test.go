@@ -59,7 +59,11 @@ func (w *rawTrades) eventAt(ts int64, id string) *kgo.Record {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.record(stream.FormatEvent, value)
+	r := w.record(stream.FormatEvent, value)
+	if market.ValidTime(ts) {
+		r.Timestamp = time.UnixMicro(ts)
+	}
+	return r
 }
 
 // line is a trade as a canonical line, with some of its text changed.
@@ -147,7 +151,15 @@ func TestBadInput_EndsInTheDeadLettersAndTheRestGoesOn(t *testing.T) {
 			{"time in milliseconds", w.eventAt(tradeStart*1000, "ms"), sequence.ReasonTime},
 			{"time in nanoseconds", w.eventAt(tradeStart*1_000_000_000, "ns"), sequence.ReasonTime},
 			{"time of 1970", w.eventAt(1, "1970"), sequence.ReasonTime},
-			{"time of the day after tomorrow", w.line(0, "future", fmt.Sprint(int64(tradeStart)*market.Second), fmt.Sprint(now+48*market.Hour), `"price"`, fmt.Sprintf(`"ingest_ts":%d,"price"`, now)), sequence.ReasonAhead},
+			{"received before it was", w.line(0, "before", `"price"`, fmt.Sprintf(`"ingest_ts":%d,"price"`, (tradeStart-61)*market.Second)), sequence.ReasonAhead},
+			{"time of the day after tomorrow", w.line(0, "future", fmt.Sprint(int64(tradeStart)*market.Second), fmt.Sprint(now+48*market.Hour), `"price"`, fmt.Sprintf(`"ingest_ts":%d,"price"`, now)), stream.ReasonFuture},
+			{"time of the day after tomorrow that nobody received", func() *kgo.Record { r := w.eventAt(now+48*market.Hour, "far"); r.Timestamp = time.Now(); return r }(), stream.ReasonFuture},
+			{"both times of the day after tomorrow", func() *kgo.Record {
+				r := w.line(0, "far too", fmt.Sprint(int64(tradeStart)*market.Second), fmt.Sprint(now+48*market.Hour), `"price"`, fmt.Sprintf(`"ingest_ts":%d,"price"`, now+48*market.Hour))
+				r.Timestamp = time.Now()
+				return r
+			}(), stream.ReasonFuture},
+			{"a watermark of next year", w.record("canonical", fmt.Appendf(nil, `{"kind":"watermark","feed":"sim-alpha","exchange":"alpha","market":"spot","symbol":"BTC-USDT","event_ts":%d}`, now+366*market.Day)), stream.ReasonFuture},
 			{"key of another symbol", func() *kgo.Record { r := w.event(4, "key"); r.Key = []byte("ETH-USDT"); return r }(), stream.ReasonKey},
 			{"no key", func() *kgo.Record { r := w.event(4, "nokey"); r.Key = nil; return r }(), stream.ReasonKey},
 			{"other exchange", w.line(4, "place", `"exchange":"alpha"`, `"exchange":"beta"`), stream.ReasonPlace},

@@ -127,6 +127,7 @@ const (
 	ReasonKind      = "event is of another topic's kind"
 	ReasonPlace     = "event is of another topic's market or exchange"
 	ReasonKey       = "key is not the symbol"
+	ReasonFuture    = "time in the future"
 )
 
 // Formats that are no adapters.
@@ -434,6 +435,9 @@ func (s *Sequence) takeRows(r *record.Raw, b *market.Batch, from int) {
 			why = ReasonPlace
 		case b.Kind == s.kind && x.name != string(r.Key):
 			why = ReasonKey
+		case market.ValidTime(r.Time) && b.EventTS[i]-r.Time > s.cfg.Sequencer.Feeds.Get(b.Feed[i]).MaxAhead && market.ValidTime(b.EventTS[i]):
+			// It would make all that follows late, and ingest times can be as wrong.
+			why, detail = ReasonFuture, market.FormatTime(b.EventTS[i])
 		case !s.meet(b.Feed[i]):
 			why, detail = ReasonFeeds, s.cfg.Sequencer.Feeds.Get(b.Feed[i]).Name
 		default:

@@ -505,6 +505,7 @@ func TestSequence_DeadLettersSayWhy(t *testing.T) {
 		},
 		"price is not positive": func(x *record.Raw) { x.Value = bytes.Replace(x.Value, []byte(`"1"`), []byte(`"0"`), 1) },
 		sequence.ReasonAhead:    func(x *record.Raw) { x.Ingest = []byte("1600000000000000") },
+		stream.ReasonFuture:     func(x *record.Raw) { x.Time = 1700000000000000 - market.Minute - 1 },
 	} {
 		cfg := sequenceConfig(t, "raw.spot.trade.kraken")
 		task, err := stream.NewSequence(cfg)

@@ -66,7 +66,7 @@ func newProgress(l Line, feed *market.Feed) *progress {
 
 // note moves the line to a row and reports whether a kind of it may be silent.
 func (p *progress) note(k market.Kind, ts, ingest int64) bool {
-	if !market.ValidTime(ts) || market.ValidTime(ingest) && p.feed.Ahead(ts, ingest, sequence.MaxAhead) {
+	if !market.ValidTime(ts) || market.ValidTime(ingest) && p.feed.Ahead(ts, ingest) {
 		return false
 	}
 	p.at = max(p.at, ts)
@@ -123,7 +123,7 @@ func (s *source) liftAhead(out *Chunk) {
 		from := len(out.Lifts)
 		for i := s.head[k]; i < b.N; i++ {
 			p := s.known[Line{b.Feed[i], b.Shard[i]}]
-			if !market.ValidTime(b.EventTS[i]) || market.ValidTime(b.IngestTS[i]) && p.feed.Ahead(b.EventTS[i], b.IngestTS[i], sequence.MaxAhead) {
+			if !market.ValidTime(b.EventTS[i]) || market.ValidTime(b.IngestTS[i]) && p.feed.Ahead(b.EventTS[i], b.IngestTS[i]) {
 				continue // a dead letter says nothing
 			}
 			to := b.EventTS[i] - max(p.feed.Disorder, 1) + 1

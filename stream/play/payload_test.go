@@ -172,3 +172,24 @@ func diff(t *testing.T, want, got []string) {
 		t.Errorf("%d too much, %d missing of %d", n, missing, len(want))
 	}
 }
+
+// What an input says may lie long after all events so far: a market that is quiet, an answer with the trades of
+// hours. None of it is taken for a time in the future.
+func TestPlay_QuietMarketsAreNotAheadOfTheirRecords(t *testing.T) {
+	const line = `{"kind":%q,"feed":"kraken-spot","exchange":"kraken","market":"spot","symbol":"BTC-USD","event_ts":%d%s}` + "\n"
+	const at = 1_700_000_000 * market.Second
+	var text bytes.Buffer
+	fmt.Fprintf(&text, line, "trade", int64(at), `,"price":"1","quantity":"1","side":"buy","id":"1"`)
+	fmt.Fprintf(&text, line, "watermark", at+10*market.Minute, "")
+	fmt.Fprintf(&text, line, "trade", at+20*market.Minute, `,"price":"1","quantity":"1","side":"buy","id":"2"`)
+	path := filepath.Join(t.TempDir(), "quiet.jsonl")
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := start(t)
+	c.play(t.Context(), play.Config{Input: run.EventsConfig{Inputs: []string{path}}}, nil)
+	_, letters, sum := sequenced(t, c.logs())
+	if len(letters) > 0 || sum.DLQ > 0 || sum.Late > 0 {
+		t.Errorf("%+v, %q", sum, letters)
+	}
+}

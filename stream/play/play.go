@@ -272,7 +272,7 @@ func (p *player) take(ctx context.Context, ch *input.Chunk) error {
 		if p.cfg.Input.Payloads {
 			payload = ch.Payload(kind, next[kind])
 		}
-		if err := p.event(ctx, ch.Batches[kind], next[kind], payload); err != nil {
+		if err := p.event(ctx, ch, ch.Batches[kind], next[kind], payload); err != nil {
 			return err
 		}
 		next[kind]++
@@ -296,13 +296,23 @@ func control(k market.Kind) bool { return k == market.KindStatus || k == market.
 func (p *player) time(b *market.Batch, i int) int64 {
 	t, ingest := b.EventTS[i], b.IngestTS[i]
 	received := market.ValidTime(ingest)
-	switch ahead := received && p.feeds.Get(b.Feed[i]).Ahead(t, ingest, sequence.MaxAhead); {
+	switch ahead := received && p.feeds.Get(b.Feed[i]).Ahead(t, ingest); {
 	case market.ValidTime(t) && !ahead:
 		return t
 	case received:
 		return ingest
 	}
 	return max(p.front, market.MinEventTime)
+}
+
+// newest is the record time of a payload whose first row of a kind is i: no row of it lies ahead. An
+// answer to a question has rows of hours.
+func (p *player) newest(ch *input.Chunk, b *market.Batch, i int, payload *input.Payload) int64 {
+	at := p.time(b, i)
+	for i++; payload != nil && i < b.N && ch.Payload(b.Kind, i) == payload; i++ {
+		at = max(at, p.time(b, i))
+	}
+	return at
 }
 
 func (p *player) selects(b *market.Batch, i int) bool {
@@ -314,7 +324,7 @@ func (p *player) selects(b *market.Batch, i int) bool {
 const maxPayload = topic.MaxRecord - 64<<10
 
 // event plays a row: the payload that it came in, once, or else the event itself.
-func (p *player) event(ctx context.Context, b *market.Batch, i int, payload *input.Payload) error {
+func (p *player) event(ctx context.Context, ch *input.Chunk, b *market.Batch, i int, payload *input.Payload) error {
 	if !p.selects(b, i) {
 		return nil
 	}
@@ -351,7 +361,7 @@ func (p *player) event(ctx context.Context, b *market.Batch, i int, payload *inp
 	} else if rec, err = p.record(ctx, b, i, src, rt); err != nil {
 		return err
 	}
-	rec.at, rec.front = at, p.front
+	rec.at, rec.front = p.newest(ch, b, i, payload), p.front
 	for n, delay := range p.fault(b.Feed[i]) {
 		copied := *rec
 		copied.front += delay
@@ -376,7 +386,10 @@ func (p *player) control(ctx context.Context, b *market.Batch, i int) error {
 	if err != nil {
 		return err
 	}
-	rec.at = min(p.time(b, i), max(p.front, market.MinEventTime))
+	// What says more than anybody can know may be a word for the end; brokers take no record of the future.
+	if rec.at = p.time(b, i); rec.at > p.front && rec.at > p.env.Now().UnixMicro() {
+		rec.at = max(p.front, market.MinEventTime)
+	}
 	rec.front = max(p.front, rec.at) + max(p.cfg.Shuffle-1, 0) // behind all that came before it
 	for _, to := range src.topics {
 		for part := range p.cfg.Partitions {

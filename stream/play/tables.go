@@ -97,7 +97,7 @@ func (ts tables) play(ctx context.Context, p *player) error {
 		if control(first.kind) {
 			err = p.control(ctx, b, i)
 		} else {
-			err = p.event(ctx, b, i, nil)
+			err = p.event(ctx, nil, b, i, nil)
 		}
 		if err != nil {
 			return err

@@ -145,13 +145,14 @@ func ReadMark(r *kgo.Record, kinds *market.Kinds) (of market.Kind, account seque
 // where there is none.
 type Raw struct {
 	Offset                          int64
+	Time                            int64 // of the record, µs; what is no valid time bounds nothing
 	Key, Value                      []byte
 	Format, Feed, Ingest, URL, Conn []byte // Ingest is µs, decimal
 }
 
 // ReadRaw takes a record apart. It refers to the record's bytes.
 func ReadRaw(r *kgo.Record) Raw {
-	raw := Raw{Offset: r.Offset, Key: r.Key, Value: r.Value}
+	raw := Raw{Offset: r.Offset, Time: r.Timestamp.UnixMicro(), Key: r.Key, Value: r.Value}
 	for i := range r.Headers {
 		h := &r.Headers[i]
 		var to *[]byte
