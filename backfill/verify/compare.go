@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pinova-group/tidemark/backfill"
@@ -44,6 +46,62 @@ type compared struct {
 	faults  int
 	first   []Difference
 	changed int
+	effect  Effect
+}
+
+// Effect is what late events do to the rows of an hour.
+type Effect struct {
+	More    int            `json:"more"`    // rows that there would be
+	Fewer   int            `json:"fewer"`   // rows that there would not be
+	Columns []ColumnEffect `json:"columns"` // of rows that would be others, in the order of the view
+}
+
+// ColumnEffect is what they do to one column.
+type ColumnEffect struct {
+	Name    string  `json:"name"`
+	Rows    int     `json:"rows"`    // that have another value
+	Biggest float64 `json:"biggest"` // difference, in the column's unit, times in seconds; 0 where the values are no numbers
+	At      string  `json:"at"`      // row_ts of the biggest
+	Entity  string  `json:"entity"`  // of the biggest
+}
+
+// note enters a row of both histories.
+func (e *Effect) note(rd *reader, ts int64, entity string, served, corrected [][]byte) error {
+	if len(served) != len(corrected) {
+		e.More += max(0, len(corrected)-len(served))
+		e.Fewer += max(0, len(served)-len(corrected))
+	}
+	for i := range min(len(served), len(corrected)) {
+		cols, a, err := rd.values(served[i])
+		if err != nil {
+			return err
+		}
+		was := slices.Clone(rd.nums)
+		_, b, err := rd.values(corrected[i])
+		if err != nil {
+			return err
+		}
+		if e.Columns == nil {
+			for _, c := range cols {
+				e.Columns = append(e.Columns, ColumnEffect{Name: c})
+			}
+		}
+		for n := range cols {
+			if a[n] == b[n] {
+				continue
+			}
+			c := &e.Columns[n]
+			c.Rows++
+			d := math.Abs(rd.nums[n] - was[n])
+			if c.Rows == 1 || d > c.Biggest {
+				c.At, c.Entity = market.FormatTime(ts), entity
+			}
+			if d > c.Biggest && !math.IsInf(d, 0) {
+				c.Biggest = d
+			}
+		}
+	}
+	return nil
 }
 
 // reader reads messages of rows again.
@@ -52,6 +110,7 @@ type reader struct {
 	out  *features.Output
 	rows features.ViewRows
 	buf  []byte
+	nums []float64 // of values: the numbers, NaN where there is none
 }
 
 func (r *reader) read(message []byte) ([]string, error) {
@@ -68,29 +127,36 @@ func (r *reader) values(message []byte) (names, vals []string, err error) {
 	if _, err := r.read(message); err != nil {
 		return nil, nil, err
 	}
-	add := func(name, val string) { names, vals = append(names, name), append(vals, val) }
+	r.nums = r.nums[:0]
+	add := func(name, val string, num float64) {
+		names, vals, r.nums = append(names, name), append(vals, val), append(r.nums, num)
+	}
+	time := func(name string, ts int64) { add(name, market.FormatTime(ts), float64(ts)/1e6) }
 	w := &r.rows
-	add("window_start", market.FormatTime(w.Start[0]))
-	add("window_end", market.FormatTime(w.End[0]))
-	add("available_at", market.FormatTime(w.Avail[0]))
-	add("flags", strings.Join(features.FlagNames(nil, w.Flags[0]), " "))
+	time("window_start", w.Start[0])
+	time("window_end", w.End[0])
+	time("available_at", w.Avail[0])
+	add("flags", strings.Join(features.FlagNames(nil, w.Flags[0]), " "), math.NaN())
 	for k, f := range r.out.Fields {
 		c := &w.Features[k]
-		val := "null"
+		val, n := "null", math.NaN()
 		if !c.IsNull(0) {
 			switch f.Type {
 			case features.FieldF64:
-				val = fmt.Sprintf("%v (%x)", c.F64[0], c.F64[0])
+				val, n = fmt.Sprintf("%v (%x)", c.F64[0], c.F64[0]), c.F64[0]
 			case features.FieldI64, features.FieldBool:
-				val = fmt.Sprint(c.I64[0])
+				val, n = fmt.Sprint(c.I64[0]), float64(c.I64[0])
 			case features.FieldDecimal:
 				var text [num.MaxText128]byte
 				val = string(num.AppendDec128(text[:0], c.Hi[0], c.Lo[0], f.Scale))
+				if x, err := strconv.ParseFloat(val, 64); err == nil {
+					n = x
+				}
 			default:
 				val = string(c.Bytes)
 			}
 		}
-		add(f.Name, val)
+		add(f.Name, val, n)
 	}
 	return names, vals, nil
 }
@@ -112,7 +178,7 @@ func (v *view) compare(ctx context.Context, h *Hour) (*compared, error) {
 		}
 		return m, err
 	}
-	have, err := collect(v.stored)
+	have, err := collect(v.have)
 	if err != nil {
 		return nil, err
 	}
@@ -140,10 +206,13 @@ func (v *view) compare(ctx context.Context, h *Hour) (*compared, error) {
 		}
 		return strings.Compare(a.entity, b.entity)
 	}) {
+		names := strings.Split(k.entity, "\x00")
 		if !same(served[k], corrected[k]) {
 			d.changed++
+			if err := d.effect.note(rd, k.ts, strings.Join(names, "/"), served[k], corrected[k]); err != nil {
+				return nil, err
+			}
 		}
-		names := strings.Split(k.entity, "\x00")
 		as := v.rowHistory(k.ts, names)
 		want := served[k]
 		if as == "corrected" || as == "" && same(have[k], corrected[k]) {
@@ -161,6 +230,7 @@ func (v *view) compare(ctx context.Context, h *Hour) (*compared, error) {
 			d.first = append(d.first, x)
 		}
 	}
+	d.effect.Columns = slices.DeleteFunc(d.effect.Columns, func(c ColumnEffect) bool { return c.Rows == 0 })
 	return d, nil
 }
 

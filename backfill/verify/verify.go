@@ -31,6 +31,18 @@ type Config struct {
 	// Settle is how long after its end an hour of a table that a sink fills is taken to be
 	// there, where the table does not say itself how far it is complete, µs.
 	Settle int64
+	// Broker, when not nil, has the rows that are compared, as the stream wrote them, and the ledger, in place of the tables.
+	Broker Broker
+}
+
+// Broker reads the topics of a stream.
+type Broker interface {
+	// Rows hands over the records of a view's topic that are committed now, from the first one of a time on (µs, market.NoTime: all).
+	Rows(ctx context.Context, view string, version int, from int64, yield func(value []byte) error) error
+	// Since is the time of the first record that is kept where earlier ones were deleted, market.NoTime where none was.
+	Since(ctx context.Context, view string, version int) (int64, error)
+	// Ledger hands over what the job of a view has told, and says whether records of it were deleted.
+	Ledger(ctx context.Context, view string, yield func(*parity.Delta) error) (deleted bool, err error)
 }
 
 // Verdict is what is found of an hour.
@@ -61,7 +73,8 @@ type Hour struct {
 	LateEvents int          `json:"late_events"` // that may be felt in the hour
 	Changed    int          `json:"changed"`     // rows that late events change, add or remove
 	Late       []string     `json:"late,omitempty"`
-	Faults     int          `json:"faults"` // rows that are not what they should be
+	Effect     *Effect      `json:"effect,omitempty"` // of the late events
+	Faults     int          `json:"faults"`           // rows that are not what they should be
 	First      []Difference `json:"differences,omitempty"`
 
 	start int64
@@ -80,17 +93,10 @@ func (r *Report) OK() bool {
 // Verify compares. Rows are not kept: where the sums of an hour say that it is what it should
 // be, no row is looked at again unless c.Deep.
 func Verify(ctx context.Context, c Config) (*Report, error) {
-	all, r := c.Views, &Report{Hours: []Hour{}}
+	r := &Report{Hours: []Hour{}}
 	for _, name := range c.Names {
-		var err error
-		if c.Views, err = all.Only([]string{name}); err != nil { // others would be computed with it, once for each
-			return nil, err
-		}
-		in, err := backfill.Pin(ctx, c.Lake, c.Views)
-		if err != nil {
-			return nil, err
-		}
-		v, err := open(ctx, &c, in, name)
+		one := c
+		v, err := openOne(ctx, &one, name)
 		if err != nil {
 			return nil, fmt.Errorf("view %s: %w", name, err)
 		}
@@ -132,6 +138,12 @@ func open(ctx context.Context, c *Config, in *backfill.Inputs, name string) (*vi
 		v.sealed = in.Sealed
 	}
 	first := market.NoTime
+	if c.Broker != nil {
+		if err := v.topic(ctx, &first); err != nil {
+			return nil, err
+		}
+		return v, v.bound(first)
+	}
 	v.table, err = c.Lake.Load(ctx, run.FeatureTable(v.out))
 	switch {
 	case errors.Is(err, lake.ErrNoTable):
@@ -142,23 +154,28 @@ func open(ctx context.Context, c *Config, in *backfill.Inputs, name string) (*vi
 			return nil, err
 		}
 	}
+	return v, v.bound(first)
+}
+
+// bound finds the hours, where the first row is known.
+func (v *view) bound(first int64) error {
 	if v.from == market.NoTime {
 		v.from = first
 	}
 	if v.from == market.NoTime {
-		v.from = in.Last
+		v.from = v.in.Last
 	}
 	if v.to == market.NoTime {
-		v.to = in.Last + 1
+		v.to = v.in.Last + 1
 	}
 	v.from = parity.HourOf(v.from)
 	if h := parity.HourOf(v.to); h < v.to {
 		v.to = h + parity.Hour
 	}
 	if v.from >= v.to {
-		return nil, errors.New("the range has no hour")
+		return errors.New("the range has no hour")
 	}
-	return v, nil
+	return nil
 }
 
 // state looks at the table.
@@ -294,7 +311,7 @@ func (v *view) verify(ctx context.Context) ([]Hour, error) {
 				return nil, err
 			}
 		}
-		have, err := sums(ctx, v.stored, r)
+		have, err := sums(ctx, v.have, r)
 		if err != nil {
 			return nil, err
 		}
@@ -363,11 +380,14 @@ func (v *view) judge(ctx context.Context, h *Hour, s sides) error {
 		return err
 	}
 	h.Faults, h.First, h.Changed = d.faults, d.first, d.changed
+	if d.changed > 0 {
+		h.Effect = &d.effect
+	}
 	switch {
 	case d.faults > 0 && s.have.Rows == 0:
 		h.Verdict, h.Why = Missing, fmt.Sprintf("history has %d rows", max(s.served.Rows, s.corrected.Rows))
 	case d.faults > 0:
-		h.Verdict, h.Why = Different, fmt.Sprintf("%d rows of the table are not those of history", d.faults)
+		h.Verdict, h.Why = Different, fmt.Sprintf("%d rows of the %s are not those of history", d.faults, v.where())
 	case d.changed > 0 && h.LateEvents == 0:
 		h.Verdict, h.Why = Different, "histories with and without late events differ, and no late event reaches the hour"
 	case s.have != s.corrected:

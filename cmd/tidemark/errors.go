@@ -23,7 +23,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 		return fault.ExitDone
 	case errors.Is(err, syscall.EPIPE):
 		return fault.ExitDone // who read us has seen enough
-	case fault.From(err).Exit == fault.ExitInterrupted:
+	case fault.From(err).Exit == fault.ExitInterrupted, fault.From(err).Exit == fault.ExitDifference: // what was found counts, however it ended
 	case errors.Is(context.Cause(ctx), errInterrupted):
 		a.fail(&fault.Error{Code: "interrupted", Message: "interrupted; nothing was left half-written",
 			Remedy: "the same command again does the work from the beginning", Exit: fault.ExitInterrupted})

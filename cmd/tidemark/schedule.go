@@ -197,6 +197,9 @@ func (a *app) parseLine(text string) (*scheduledLine, error) {
 		}
 		return nil
 	}
+	if c := cmd.Flag("continuous"); c != nil && c.Changed {
+		return nil, fault.Usage("run", "--continuous has no end", "start it as a process of its own")
+	}
 	l.views = append(get("spec"), rest...)
 	if l.args[0] == "backfill" {
 		l.views = append(get("spec"), get("view")...)

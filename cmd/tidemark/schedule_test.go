@@ -134,6 +134,7 @@ func TestSchedule_TellsMistakes(t *testing.T) {
   - {name: b, cron: "@daily", run: verify --lake x}
   - {name: c, cron: "@daily", run: backfill --drity --lake x}
   - {name: d, cron: "@daily", run: verify trade_bars_1m}
+  - {name: e, cron: "@daily", run: verify trade_bars_1m --continuous --lake x}
 `
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -144,7 +145,7 @@ func TestSchedule_TellsMistakes(t *testing.T) {
 	if code := a.execute(t.Context(), []string{"--config", config, "schedule", "list"}); code != fault.ExitUsage {
 		t.Fatalf("exit %d", code)
 	}
-	for _, want := range []string{"2:21: schedule[0].cron", "3:12: schedule[1].name", "3:21: schedule[1].cron", `"lake" cannot be scheduled`, "missing a view", "unknown flag: --drity", "no lake given", "7 mistakes"} {
+	for _, want := range []string{"2:21: schedule[0].cron", "3:12: schedule[1].name", "3:21: schedule[1].cron", `"lake" cannot be scheduled`, "missing a view", "unknown flag: --drity", "no lake given", "--continuous has no end", "8 mistakes"} {
 		if !strings.Contains(errs.String(), want) {
 			t.Errorf("no %q in\n%s", want, errs.String())
 		}

@@ -58,14 +58,25 @@ func Tail(ctx context.Context, cfg Config, env Env, each func(*Line) error) erro
 	if err != nil {
 		return err
 	}
-	from, ends, err := bounds(ctx, cfg, env)
+	return read(ctx, cfg, env.Options, func(r *kgo.Record) error {
+		line, err := dec.line(ctx, r)
+		if err != nil {
+			return err
+		}
+		return each(line)
+	})
+}
+
+// read hands over records, as Tail does.
+func read(ctx context.Context, cfg Config, opts []kgo.Opt, each func(*kgo.Record) error) error {
+	from, ends, err := bounds(ctx, cfg, opts)
 	if err != nil {
 		return err
 	}
 	if len(ends) == 0 && !cfg.Follow {
 		return nil
 	}
-	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, env.Options...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Topic: from}),
+	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, opts...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Topic: from}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(fetchWait))...)
 	if err != nil {
 		return err
@@ -95,11 +106,7 @@ func Tail(ctx context.Context, cfg Config, env Env, each func(*Line) error) erro
 			if r.Attrs.IsControl() || atTime && r.Timestamp.UnixMicro() < cfg.From {
 				continue
 			}
-			line, err := dec.line(ctx, r)
-			if err != nil {
-				return err
-			}
-			if err := each(line); err != nil {
+			if err := each(r); err != nil {
 				return err
 			}
 			if n++; n == cfg.Limit {
@@ -113,8 +120,8 @@ func Tail(ctx context.Context, cfg Config, env Env, each func(*Line) error) erro
 }
 
 // bounds says where each partition is read from, and to: the end of what is committed.
-func bounds(ctx context.Context, cfg Config, env Env) (from map[int32]kgo.Offset, ends map[int32]int64, err error) {
-	cl, err := kgo.NewClient(env.Options...)
+func bounds(ctx context.Context, cfg Config, opts []kgo.Opt) (from map[int32]kgo.Offset, ends map[int32]int64, err error) {
+	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, nil, err
 	}
