@@ -38,7 +38,8 @@ func (p TopicPartition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p
 type machine interface {
 	// start says where an input begins, before anything is read.
 	start(in int, offset int64)
-	// add takes records of an input, in the order of their offsets.
+	// add takes records of an input, in the order of their offsets. What they refer to is good until
+	// the transaction of what the next step puts out is committed; then its memory is used again.
 	add(ctx context.Context, in int, recs []*kgo.Record) error
 	// step appends what became final since the last step.
 	step(ctx context.Context, out *outbox) error
@@ -96,7 +97,8 @@ const (
 	sessionTimeout     = 6 * time.Second
 	transactionTimeout = 5 * time.Second // below the session's, so that an open transaction ends before its tasks move
 	pollWait           = 200 * time.Millisecond
-	maxTries           = 10 // of a transaction that is aborted, in a second
+	fetchBytes         = 2 << 20 // compressed: about what a cycle takes, so that the next is fetched while it works
+	maxTries           = 10      // of a transaction that is aborted, in a second
 	askEvery           = time.Second
 	heartbeat          = 500 * time.Millisecond // so soon a member hears that tasks move
 	drain              = 10 * time.Second       // for what is under way when a job is told to end

@@ -54,9 +54,10 @@ type Sequence struct {
 
 	rows    market.Chunk // of records not yet pushed
 	origin  [market.NumKinds][]int
-	records []record.Raw // that these came from
+	sources []source // that these came from
 	bytes   int
 	begun   market.FeedID          // a line of this feed and the topic's kind has begun
+	ahead   int64                  // how far its events may lie after the times of their records, µs
 	feeds   map[market.FeedID]bool // that have been in the partition
 	feed    market.FeedID          // the last one
 	one     market.Chunk           // of the record being taken
@@ -64,6 +65,12 @@ type Sequence struct {
 	letters []Letter
 
 	url, conn string // of the record before
+}
+
+// source is a record as dead letters have it.
+type source struct {
+	offset     int64
+	key, value []byte
 }
 
 // symbol is what is known of an instrument.
@@ -191,6 +198,11 @@ func (s *Sequence) Add(ctx context.Context, r *record.Raw) error {
 	if r.Offset < s.next {
 		return fmt.Errorf("%s/%d: %w: at %d, given %d", s.cfg.Topic, s.cfg.Partition, ErrOffset, s.next, r.Offset)
 	}
+	if string(r.Format) == FormatEvent && len(r.Value) <= maxRecord {
+		if took, err := s.quick(ctx, r); took || err != nil {
+			return err
+		}
+	}
 	s.one.Reset()
 	single, err := s.decode(ctx, r)
 	if err != nil {
@@ -198,6 +210,31 @@ func (s *Sequence) Add(ctx context.Context, r *record.Raw) error {
 	}
 	s.next = r.Offset + 1
 	return s.take(r, single)
+}
+
+// quick takes a record that is one event like the one before it: its row is decoded into its
+// place. Others it leaves as they are.
+func (s *Sequence) quick(ctx context.Context, r *record.Raw) (bool, error) {
+	k, err := s.events.Decode(ctx, r.Value, &s.rows)
+	if err != nil {
+		return false, nil // decode says what is wrong
+	}
+	b := s.rows.Batches[k]
+	i := b.N - 1
+	feed, x := b.Feed[i], s.symbol(b.Inst[i])
+	if k != s.kind || feed != s.begun || feed != s.feed || !x.here || x.name != string(r.Key) || b.EventTS[i]-r.Time > s.ahead {
+		b.Truncate(i)
+		return false, nil
+	}
+	b.Shard[i] = uint16(s.cfg.Partition)
+	s.next = r.Offset + 1
+	s.origin[k] = append(s.origin[k], len(s.sources))
+	s.sources = append(s.sources, source{r.Offset, r.Key, r.Value})
+	s.bytes += len(r.Value)
+	if len(s.sources) < pushRows && s.bytes < pushBytes {
+		return true, nil
+	}
+	return true, s.push()
 }
 
 // decode makes rows of a record in s.one. single says that its format has one event in a
@@ -272,21 +309,21 @@ func (s *Sequence) filter(n int) {
 func (s *Sequence) reject(r *record.Raw, reason, detail string, n int) {
 	s.lost.In += int64(n)
 	s.lost.DLQ += int64(n)
-	s.letter(r, reason, detail, n)
+	s.letter(&source{r.Offset, r.Key, r.Value}, reason, detail, n)
 }
 
 // letter appends a dead letter, or counts it with the one before if that says the same of the
 // same record.
-func (s *Sequence) letter(r *record.Raw, reason, detail string, n int) {
-	if at := len(s.letters) - 1; at >= 0 && s.letters[at].Offset == r.Offset && s.letters[at].Reason == reason {
+func (s *Sequence) letter(r *source, reason, detail string, n int) {
+	if at := len(s.letters) - 1; at >= 0 && s.letters[at].Offset == r.offset && s.letters[at].Reason == reason {
 		s.letters[at].Count += n
 		return
 	}
 	s.letters = append(s.letters, Letter{
 		DeadLetter: record.DeadLetter{
-			Reason: reason, Detail: detail, Topic: s.cfg.Topic, Partition: s.cfg.Partition, Offset: r.Offset, Count: n,
+			Reason: reason, Detail: detail, Topic: s.cfg.Topic, Partition: s.cfg.Partition, Offset: r.offset, Count: n,
 		},
-		Key: r.Key, Value: r.Value[:min(len(r.Value), MaxLetter)],
+		Key: r.key, Value: r.value[:min(len(r.value), MaxLetter)],
 	})
 }
 
@@ -374,8 +411,8 @@ func (s *Sequence) take(r *record.Raw, single bool) error {
 			return err
 		}
 	}
-	from := len(s.records)
-	s.records = append(s.records, *r)
+	from := len(s.sources)
+	s.sources = append(s.sources, source{r.Offset, r.Key, r.Value})
 	s.bytes += len(r.Value)
 	ours := s.count(s.kind)
 	for k, b := range s.one.Batches {
@@ -419,7 +456,7 @@ func (s *Sequence) starts(b *market.Batch) bool {
 		if !s.seq.Begun(f, uint16(s.cfg.Partition), b.Kind) {
 			return true
 		}
-		s.begun = f
+		s.begun, s.ahead = f, s.cfg.Sequencer.Feeds.Get(f).MaxAhead
 	}
 	return false
 }
@@ -481,7 +518,7 @@ func (s *Sequence) append(b *market.Batch, lo, hi, from int) {
 
 // push hands the rows that wait to the sequencer and takes what it gives.
 func (s *Sequence) push() error {
-	if len(s.records) == 0 {
+	if len(s.sources) == 0 {
 		return nil
 	}
 	if err := s.seq.Push(&s.rows); err != nil {
@@ -491,14 +528,14 @@ func (s *Sequence) push() error {
 	s.seq.Advance(&s.gives)
 	for i := range s.gives.Dead[dead:] {
 		d := &s.gives.Dead[dead+i]
-		s.letter(&s.records[s.origin[d.Kind][d.Row]], d.Reason, market.FormatTime(d.EventTS), 1)
+		s.letter(&s.sources[s.origin[d.Kind][d.Row]], d.Reason, market.FormatTime(d.EventTS), 1)
 	}
 	s.rows.Reset()
 	for k := range s.origin {
 		s.origin[k] = s.origin[k][:0]
 	}
-	clear(s.records) // let go of the values
-	s.records, s.bytes = s.records[:0], 0
+	clear(s.sources) // let go of the values
+	s.sources, s.bytes = s.sources[:0], 0
 	return nil
 }
 

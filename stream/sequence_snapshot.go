@@ -14,7 +14,7 @@ const sequenceMagic = "TMSJ\x01"
 // AppendSnapshot appends the state, right after a step: what has been given since is in no
 // snapshot.
 func (s *Sequence) AppendSnapshot(dst []byte) []byte {
-	if len(s.records)+len(s.letters)+s.gives.Rows.Len()+s.gives.Late.Len() > 0 {
+	if len(s.sources)+len(s.letters)+s.gives.Rows.Len()+s.gives.Late.Len() > 0 {
 		panic("BUG: snapshot of a sequence task between Add and Step")
 	}
 	at := len(dst)

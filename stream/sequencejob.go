@@ -166,14 +166,16 @@ func (m *sequenceMachine) next(in int) int64 { return m.lines[in].seq.Next() }
 func (m *sequenceMachine) ahead(int) bool { return false } // lines do not wait for each other
 
 func (m *sequenceMachine) add(ctx context.Context, in int, recs []*kgo.Record) error {
+	l, heard := m.lines[in], false
 	for _, r := range recs {
 		raw := record.ReadRaw(r)
-		if m.config.IdleAfter > 0 && string(raw.Conn) != beatConn {
-			m.lines[in].heard = m.config.Now()
-		}
-		if err := m.lines[in].seq.Add(ctx, &raw); err != nil {
+		heard = heard || string(raw.Conn) != beatConn
+		if err := l.seq.Add(ctx, &raw); err != nil {
 			return err
 		}
+	}
+	if heard && m.config.IdleAfter > 0 {
+		l.heard = m.config.Now()
 	}
 	return nil
 }

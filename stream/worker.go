@@ -103,7 +103,7 @@ func (w *worker) session(told, ctx context.Context) error {
 		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.TransactionTimeout(transactionTimeout),
 		kgo.ConsumeTopics(w.Topics...), kgo.Balancers(balancer{w.Single}),
 		kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait), kgo.FetchMaxBytes(fetchBytes), kgo.WithPools(&pool{}),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, _ map[string][]int32) {
 			w.current.Store(nil)
@@ -181,18 +181,19 @@ func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession
 			return
 		}
 		at.task.pos[at.in] = p.Records[len(p.Records)-1].Offset + 1
-		p.Records = slices.DeleteFunc(p.Records, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
-		if len(p.Records) == 0 {
-			return
-		}
+		recs := at.task.recs[at.in]
 		next := at.task.state.next(at.in)
-		if next < 0 {
-			return // it was under way when nothing needed it any more
+		n := len(recs)
+		for _, r := range p.Records {
+			// After an abort the client reads again from what is committed; what nothing needs
+			// any more may have been under way.
+			if r.Attrs.IsControl() || r.Offset < next || next < 0 {
+				r.Recycle()
+				continue
+			}
+			recs = append(recs, r)
 		}
-		// After an abort the client reads again from what is committed.
-		recs := p.Records
-		n, _ := slices.BinarySearchFunc(recs, next, func(r *kgo.Record, next int64) int { return cmp.Compare(r.Offset, next) })
-		at.task.recs[at.in] = append(at.task.recs[at.in], recs[n:]...)
+		at.task.recs[at.in] = recs
 		w.metrics.records.add(int64(len(recs) - n))
 		behind += max(0, p.HighWatermark-at.task.pos[at.in])
 	})
@@ -213,6 +214,9 @@ func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession
 		return err
 	}
 	if err := w.commit(ctx, sess, a); err != nil {
+		return err
+	}
+	if err := each(a.tasks, func(t *task) error { t.recycle(); return nil }); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(a.tasks, func(t *task) bool { return t.rejoin }) {
@@ -296,9 +300,20 @@ func (t *task) work(ctx context.Context) error {
 		if err := t.state.add(ctx, in, recs); err != nil {
 			return err
 		}
-		t.dirty[in], t.read, t.recs[in] = true, true, recs[:0]
+		t.dirty[in], t.read = true, true
 	}
 	return t.state.step(ctx, &t.out)
+}
+
+// recycle lets go of what was polled: nothing refers to it after the commit.
+func (t *task) recycle() {
+	for in, recs := range t.recs {
+		for _, r := range recs {
+			r.Recycle()
+		}
+		clear(recs)
+		t.recs[in] = recs[:0]
+	}
 }
 
 // each calls fn for all tasks, as many at a time as there are cores.
