@@ -186,7 +186,7 @@ func (v *viewState) horizon(i int32, mark int64) int64 {
 	case s.end != noPane:
 		pane = s.at
 	}
-	start := market.FloorDiv(mark-v.p.Shift, v.p.Pane)*v.p.Pane + v.p.Shift
+	start := v.p.PaneStart(v.p.PaneOf(mark))
 	if v.p.Shape == plan.Rolling {
 		start = v.gridAfter(mark)
 		switch {
@@ -197,7 +197,7 @@ func (v *viewState) horizon(i int32, mark int64) int64 {
 		}
 		start -= v.p.Window.Width
 	} else if pane != never {
-		start = min(start, pane*v.p.Pane+v.p.Shift)
+		start = min(start, v.p.PaneStart(pane))
 	}
 	return start
 }
@@ -229,8 +229,8 @@ func (v *viewState) nextTumbling(i int32) (at int64, empty bool) {
 		at = s.at
 	}
 	if v.p.Empty && s.next != market.NoTime && s.next < at {
-		start := s.next*v.p.Pane + v.p.Shift
-		if start-v.lastEvent(i) <= v.p.Window.Carry && (!v.closing || start+v.p.Pane-1 <= v.last) {
+		start := v.p.PaneStart(s.next)
+		if start-v.lastEvent(i) <= v.p.Window.Carry && (!v.closing || v.p.PaneStart(s.next+1)-1 <= v.last) {
 			return s.next, true
 		}
 	}
@@ -261,8 +261,7 @@ func (v *viewState) emit(i int32, t int64) {
 	}
 	at, empty := v.nextTumbling(i)
 	row.empty = empty
-	row.start = at*v.p.Pane + v.p.Shift
-	row.end = row.start + v.p.Pane
+	row.start, row.end = v.p.PaneStart(at), v.p.PaneStart(at+1)
 	held := uint32(0)
 	switch {
 	case empty:
@@ -284,7 +283,7 @@ func (v *viewState) emit(i int32, t int64) {
 			s.end = noPane
 		}
 	}
-	s.next = at + 1
+	s.next = v.p.PaneAfter(at)
 }
 
 // finishWindow works the row out of v.rec, hands it on and appends it.

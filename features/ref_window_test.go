@@ -1,8 +1,11 @@
 package features_test
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
@@ -185,18 +188,25 @@ func windowRow(v, root *lang.View, in, before []input, start, end, rowTS int64) 
 
 func tumbling(v, root *lang.View, in []input, s span) []refRow {
 	w, o := v.Window.Width, v.Window.Origin
+	starts := func(k int64) int64 { return k*w + o }
 	var rows []refRow
 	first := market.FloorDiv(in[0].ts-o, w)
 	stop := market.FloorDiv(in[len(in)-1].ts-o, w)
+	if z := v.Window.Zone; z != nil {
+		starts = func(k int64) int64 { return clockStart(z.Name, k*w+o) }
+		first, stop = first-market.Day/w-1, stop+market.Day/w+1
+	}
 	if v.Empty == "flat" || v.Empty == "nulls" {
 		stop += v.Window.Carry/w + 2
 	}
 	for k := first; k <= stop; k++ {
-		start := k*w + o
-		end := start + w
+		start, end := starts(k), starts(k+1)
 		lo, hi := cut(in, start, end)
+		if hi == 0 || start == end {
+			continue
+		}
 		if lo == hi && ((v.Empty != "flat" && v.Empty != "nulls") || start-in[lo-1].ts > v.Window.Carry) {
-			if hi < len(in) { // jump over the silence
+			if hi < len(in) && v.Window.Zone == nil { // jump over the silence
 				k = max(k, market.FloorDiv(in[hi].ts-o, w)-1)
 			}
 			continue
@@ -215,6 +225,29 @@ func tumbling(v, root *lang.View, in []input, s span) []refRow {
 		rows = append(rows, r)
 	}
 	return rows
+}
+
+var clocks sync.Map // what clockStart has found
+
+// clockStart is the first instant at which clocks of a zone show a local time or a later one, by a walk through the
+// minutes around it.
+func clockStart(zone string, local int64) int64 {
+	key := fmt.Sprint(zone, local)
+	if t, ok := clocks.Load(key); ok {
+		return t.(int64)
+	}
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		panic(err)
+	}
+	t := market.FloorDiv(local, market.Minute)*market.Minute - 26*market.Hour
+	for ; ; t += market.Minute {
+		if _, off := time.UnixMicro(t).In(loc).Zone(); t+int64(off)*market.Second >= local {
+			break
+		}
+	}
+	clocks.Store(key, t)
+	return t
 }
 
 // cut finds the rows in [start, end).

@@ -337,7 +337,7 @@ func (v *viewState) loadSlot(r *reader, i int32) {
 	end, at, next := int64(r.word()), int64(r.word()), int64(r.word())
 	s := &v.slots[i]
 	s.end, s.at, s.next = end, at, next
-	if v.p.Shape != plan.RowView && end != noPane && end != (at+1)*v.p.Pane+v.p.Shift {
+	if v.p.Shape != plan.RowView && end != noPane && end != v.p.PaneStart(at+1) {
 		r.bad = true
 	}
 	if end != noPane {

@@ -178,8 +178,8 @@ func (v *viewState) enter(i int32, ts int64) {
 	if s.end != noPane {
 		v.closePane(i)
 	}
-	s.at = market.FloorDiv(ts-v.p.Shift, v.p.Pane)
-	s.end = (s.at+1)*v.p.Pane + v.p.Shift
+	s.at = v.p.PaneOf(ts)
+	s.end = v.p.PaneStart(s.at + 1)
 	v.due = min(v.due, v.rowTimeOf(s.at))
 }
 
@@ -188,7 +188,7 @@ func (v *viewState) rowTimeOf(pane int64) int64 {
 	if v.p.Shape == plan.Rolling {
 		return v.firstGrid(pane)
 	}
-	return (pane+1)*v.p.Pane + v.p.Shift - 1
+	return v.p.PaneStart(pane+1) - 1
 }
 
 // closePane moves the open pane to the closed ones.

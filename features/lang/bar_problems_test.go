@@ -102,6 +102,28 @@ func TestCheck_ClockInstances(t *testing.T) {
 }
 
 // Bounds, defaults and what is part of the identity.
+// What clocks show is part of the identity, and an hour more of the bounds.
+func TestCheck_ZoneIdentity(t *testing.T) {
+	seen := map[[32]byte]string{}
+	for _, w := range []string{"{tumbling: 1d}", "{tumbling: 1d, zone: America/New_York}", "{tumbling: 1d, zone: America/Toronto}", "{tumbling: 1d, zone: America/New_York, origin: '2024-01-01T17:00'}"} {
+		v := check(t, lang.CheckOptions{}, barHead+"window: "+w+"\nfeatures:\n  n: count()\n")
+		hours := int64(25)
+		if v.Window.Zone == nil {
+			hours = 24
+		}
+		if hours *= 3_600_000_000; v.Lookback != hours || v.Reach != hours {
+			t.Errorf("%s: lookback %d, reach %d", w, v.Lookback, v.Reach)
+		}
+		if o, dup := seen[v.Fingerprint]; dup {
+			t.Errorf("%s and %s have one fingerprint", o, w)
+		}
+		seen[v.Fingerprint] = w
+	}
+	if v := check(t, lang.CheckOptions{}, barHead+"window: {tumbling: 1d, zone: UTC}\nfeatures:\n  n: count()\n"); seen[v.Fingerprint] == "" {
+		t.Error("zone: UTC is another view")
+	}
+}
+
 func TestCheck_BarIdentity(t *testing.T) {
 	view := func(window string) string { return barHead + "window: " + window + "\nfeatures:\n  n: count()\n" }
 	v := check(t, lang.CheckOptions{}, view("{bar: sum(quantity), size: 5, reset: 1d}"))

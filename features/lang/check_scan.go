@@ -226,7 +226,7 @@ func (v *viewChecker) warmup() int64 {
 	if p := v.view.Parent; p != nil {
 		switch p.Window.Kind {
 		case Tumbling:
-			step = p.Window.Width
+			step = p.Window.Grid().Longest()
 		case Rolling:
 			step = p.Window.Every
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/zone"
 )
 
 const (
@@ -79,19 +80,47 @@ func (v *viewChecker) tumbling() {
 	w, t := v.spec.Window, &v.view.Window
 	t.Width, _ = v.duration(w.Main, "tumbling")
 	t.Carry = v.carry()
-	if e := w.Opts["zone"]; e != nil && e.Op == OpString && e.Text != "UTC" {
-		v.problem(e.Pos, "want zone: UTC, or an origin", "zone %s is not supported by this version", e.Text)
-	}
+	v.zone()
 	if e := w.Opts["origin"]; e != nil && e.Op == OpString {
-		origin, ok := parseTime(e.Text)
+		parse, want := parseTime, "want 2024-01-01 or 2024-01-01T00:00:00Z, after 2000"
+		if t.Zone != nil {
+			parse, want = parseLocal, "want 2024-01-01 or 2024-01-01T17:00:00, the local time of the zone, after 2000"
+		}
+		origin, ok := parse(e.Text)
 		if !ok {
-			v.problem(e.Pos, "want 2024-01-01 or 2024-01-01T00:00:00Z, after 2000", "origin is %q", e.Text)
+			v.problem(e.Pos, want, "origin is %q", e.Text)
 		}
 		t.Origin = origin
 	}
 	if t.Width > 0 && v.view.Empty != "omit" && t.Carry/t.Width > maxPanes {
 		v.problem(w.Pos, "want a shorter carry", "%d empty windows of %s in a carry of %s", t.Carry/t.Width, shortDuration(t.Width), shortDuration(t.Carry))
 	}
+}
+
+// minZoned is the least width of windows of a zone: where clocks are set forth by an hour, one of an hour would have no
+// instant, and the one before they are set back would be twice as long.
+const minZoned = 2 * market.Hour
+
+// zone is whose local time the grid is laid on.
+func (v *viewChecker) zone() {
+	e, t := v.spec.Window.Opts["zone"], &v.view.Window
+	if e == nil || e.Op != OpString || e.Text == "UTC" {
+		return
+	}
+	z, ok := zone.Load(e.Text)
+	if !ok {
+		remedy := "want a name of the IANA time zone database such as America/New_York, or UTC"
+		if near := nearest(e.Text, zone.Names()); near != "" {
+			remedy = "want " + near
+		}
+		v.problem(e.Pos, remedy, "unknown zone %q", e.Text)
+		return
+	}
+	if t.Width > 0 && t.Width < minZoned {
+		v.problem(v.spec.Window.Main.Pos, "want "+shortDuration(minZoned)+" or more, or zone: UTC, whose minutes are those of "+e.Text,
+			"windows of %s by the clocks of %s, which are set", shortDuration(t.Width), e.Text)
+	}
+	t.Zone = z
 }
 
 // carry is how far the last event is felt: a day for filled windows unless written.
@@ -108,6 +137,17 @@ func (v *viewChecker) carry() int64 {
 // parseTime reads a date or an RFC 3339 time as µs UTC.
 func parseTime(text string) (int64, bool) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			us := t.UnixMicro()
+			return us, us == 0 || market.ValidTime(us)
+		}
+	}
+	return 0, false
+}
+
+// parseLocal reads a date, or a time that names no zone, as µs of local time.
+func parseLocal(text string) (int64, bool) {
+	for _, layout := range []string{"2006-01-02T15:04:05.999999", "2006-01-02T15:04", "2006-01-02"} {
 		if t, err := time.Parse(layout, text); err == nil {
 			us := t.UnixMicro()
 			return us, us == 0 || market.ValidTime(us)
@@ -164,11 +204,15 @@ func (v *viewChecker) rollup() {
 		return
 	}
 	if w.Width > 0 && p.Window.Width > 0 {
-		if w.Width%p.Window.Width != 0 || w.Width == p.Window.Width {
+		switch {
+		case w.Width%p.Window.Width != 0 || w.Width == p.Window.Width:
 			v.problem(v.spec.Window.Main.Pos, "want a multiple of "+shortDuration(p.Window.Width),
 				"windows of %s are not made of windows of %s", shortDuration(w.Width), shortDuration(p.Window.Width))
-		}
-		if (w.Origin-p.Window.Origin)%p.Window.Width != 0 {
+		case w.Grid().Nests(p.Window.Grid()):
+		case w.Zone != nil || p.Window.Zone != nil:
+			v.problem(v.spec.Window.Pos, "want the zone and an origin of "+p.Name+", or windows of UTC as short as the shifts of the zone, such as 15m",
+				"windows do not always begin where those of %s do", p.Name)
+		default:
 			v.problem(v.spec.Window.Pos, "want an origin at a window start of "+p.Name, "windows do not begin where those of %s do", p.Name)
 		}
 	}
@@ -188,6 +232,9 @@ func (v *viewChecker) rollup() {
 func (v *viewChecker) bounds() {
 	w := v.view.Window
 	own := w.Width + w.Carry
+	if w.Kind == Tumbling {
+		own = w.Grid().Longest() + w.Carry
+	}
 	if w.Reset > 0 {
 		own = w.Reset
 	}
@@ -199,7 +246,7 @@ func (v *viewChecker) bounds() {
 	}
 	if p := v.view.Parent; p != nil {
 		if v.view.Rollup { // windows nest: an event of the parent's window lies in this one
-			own = w.Width + max(w.Carry, p.Lookback-p.Window.Width)
+			own = w.Grid().Longest() + max(w.Carry, p.Lookback-p.Window.Width)
 			v.view.Lookback, v.view.Reach = own, own
 		} else {
 			v.view.Lookback += p.Lookback

@@ -196,8 +196,18 @@ a.yaml:7:1: warmup in rows needs an input on a grid of time (want a duration suc
 		{"window of no kind", head + "window: {every: 1m}\n" + count, `a.yaml:5:9: no kind of window (want {tumbling: 1m} or {rolling: 5m, every: 1s})`},
 		{"width that is no duration", head + "window: {tumbling: 60}\n" + count, `a.yaml:5:20: tumbling is "60" (want a duration such as 5m, or $name)`},
 		{"zone", head + "window: {tumbling: 1d, zone: Asia/Tokyo, origin: yesterday}\n" + count, `
-a.yaml:5:30: zone Asia/Tokyo is not supported by this version (want zone: UTC, or an origin)
+a.yaml:5:50: origin is "yesterday" (want 2024-01-01 or 2024-01-01T17:00:00, the local time of the zone, after 2000)`},
+		{"unknown zone", head + "window: {tumbling: 1d, zone: Asia/Tokio, origin: yesterday}\n" + count, `
+a.yaml:5:30: unknown zone "Asia/Tokio" (want Asia/Tokyo)
 a.yaml:5:50: origin is "yesterday" (want 2024-01-01 or 2024-01-01T00:00:00Z, after 2000)`},
+		{"zone of no name", head + "window: {tumbling: 1d, zone: +09:00}\n" + count, `a.yaml:5:30: unknown zone "+09:00" (want a name of the IANA time zone database such as America/New_York, or UTC)`},
+		{"minutes of a zone", head + "window: {tumbling: 1m, zone: Asia/Tokyo}\n" + count,
+			`a.yaml:5:20: windows of 1m by the clocks of Asia/Tokyo, which are set (want 2h or more, or zone: UTC, whose minutes are those of Asia/Tokyo)`},
+		{"origin of a zone in UTC", head + "window: {tumbling: 1d, zone: Asia/Tokyo, origin: '2024-01-01T17:00:00Z'}\n" + count,
+			`a.yaml:5:50: origin is "2024-01-01T17:00:00Z" (want 2024-01-01 or 2024-01-01T17:00:00, the local time of the zone, after 2000)`},
+		{"zone of a rolling window", head + "window: {rolling: 1d, every: 1h, zone: Asia/Tokyo}\n" + count, `a.yaml:5:34: unknown key "zone" (want rolling every)`},
+		{"rollup into a zone", "view: v\nversion: 1\nfrom: trade_bars_1h\nby: [exchange, market, symbol]\nwindow: {tumbling: 1d, zone: Asia/Kolkata}\nrollup: all\n",
+			`a.yaml:5:10: windows do not always begin where those of trade_bars_1h do (want the zone and an origin of trade_bars_1h, or windows of UTC as short as the shifts of the zone, such as 15m)`},
 		{"time", head + "time: ingest\nwindow: {tumbling: 1m}\n" + count, `a.yaml:5:1: time: ingest is not supported by this version (supported: event; ingest in latest windows)`},
 		{"alert", tumble("n: count()") + "alert:\n  a: {when: m > 5, for: 1}\n", `
 a.yaml:9:13: unknown name "m" (want n; known are n exchange market symbol window_start window_end row_ts available_at)

@@ -38,6 +38,9 @@ func (v *viewChecker) fingerprint() [32]byte {
 	if c := v.view.Window.Clock; c != nil {
 		put("clock %x", c.Fingerprint)
 	}
+	if z := v.view.Window.Zone; z != nil { // the text names it, what its clocks show is data
+		put("zone %x", z.Sum())
+	}
 	for _, n := range v.operators() {
 		put("op %s %d", n, Semantics[n])
 		v.view.Operators = append(v.view.Operators, fmt.Sprintf("%s %d", n, Semantics[n]))

@@ -3,6 +3,7 @@ package lang
 import (
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/num"
+	"github.com/pinova-group/tidemark/market/zone"
 )
 
 // TypeKind is the kind of a value in a checked expression.
@@ -82,14 +83,15 @@ type View struct {
 // TypedWindow is a window with its lengths in µs.
 type TypedWindow struct {
 	Kind    WindowKind
-	Width   int64  // tumbling, rolling; session: the gap that ends it
-	Every   int64  // rolling, latest: grid step
-	Event   bool   // rolling: a window for each instant that has rows, no grid
-	Origin  int64  // tumbling: start of a window
-	Member  string // latest: the column that tells members apart; Width is the greatest age
-	Listed  bool   // latest: members are those that instrument events list
-	Members bool   // latest: a row for each member, whose column is the last of View.By
-	Carry   int64  // see below
+	Width   int64      // tumbling, rolling; session: the gap that ends it
+	Every   int64      // rolling, latest: grid step
+	Event   bool       // rolling: a window for each instant that has rows, no grid
+	Origin  int64      // tumbling: start of a window, in local time of the zone
+	Zone    *zone.Zone // tumbling: whose local time the grid is laid on, nil for UTC
+	Member  string     // latest: the column that tells members apart; Width is the greatest age
+	Listed  bool       // latest: members are those that instrument events list
+	Members bool       // latest: a row for each member, whose column is the last of View.By
+	Carry   int64      // see below
 
 	Cut   *Node // bar: true after the row that closes it; over NAgg and constants
 	Split bool  // bar: Cut is sum(column) ≥ size, and the column of that row is cut
@@ -101,6 +103,11 @@ type TypedWindow struct {
 	// time_mean takes its value into a window that begins at most Carry after it. It is as
 	// written, else a day when Empty is flat or nulls, else 0: then time_mean begins with
 	// the first event of the window.
+}
+
+// Grid is the windows of a tumbling window.
+func (w *TypedWindow) Grid() zone.Grid {
+	return zone.Grid{Width: w.Width, Origin: w.Origin, Zone: w.Zone}
 }
 
 // Of a view whose parent is a view, ts is the parent's row_ts, and columns that are ratios

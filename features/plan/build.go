@@ -87,7 +87,7 @@ func build(lv *lang.View, done []*View, at map[*lang.View]int, carry bool) (*Vie
 	return v, v.alerts()
 }
 
-// window lays the grid of panes: [i·Pane + Shift, (i+1)·Pane + Shift). A rolling window
+// window lays the grid of panes: [i·Pane + Shift, (i+1)·Pane + Shift), of local time where there is a zone. A rolling window
 // (t − w, t] is w/Pane panes (a, b], which in whole µs are [a+1, b+1).
 func (l *lowering) window() error {
 	v, w := l.v, l.v.Lang.Window
@@ -105,7 +105,7 @@ func (l *lowering) window() error {
 		if w.Width <= 0 {
 			return fmt.Errorf("window has no width")
 		}
-		v.Shape, v.Pane, v.Shift = Tumbling, w.Width, w.Origin
+		v.Shape, v.Pane, v.Shift, v.Zone = Tumbling, w.Width, w.Origin, w.Zone
 		return nil
 	case lang.Rolling:
 		if w.Event {
@@ -325,7 +325,7 @@ func (l *lowering) rollup() error {
 		return fmt.Errorf("rollup of row view %s: there are no states to merge", p.Lang.Name)
 	case p.Shape == Rolling:
 		return fmt.Errorf("rollup of rolling view %s would count events more than once", p.Lang.Name)
-	case v.Pane%p.Pane != 0 || (v.Shift-p.Shift)%p.Pane != 0:
+	case !v.grid().Nests(p.grid()):
 		return fmt.Errorf("its windows do not end where windows of %s end", p.Lang.Name)
 	case p.Order && !lang.SameColumns(v.Lang.By, p.Lang.By):
 		return fmt.Errorf("first, last and time_mean of several entities of %s have no order by states", p.Lang.Name)

@@ -8,6 +8,7 @@ import (
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/num"
+	"github.com/pinova-group/tidemark/market/zone"
 )
 
 // Words of a state record before its accumulators. All of them merge without regard to
@@ -35,12 +36,13 @@ type View struct {
 
 	Shape  Shape
 	Window lang.TypedWindow
-	Pane   int64 // µs, length of a pane
-	Shift  int64 // panes are [i·Pane + Shift, (i+1)·Pane + Shift)
-	Panes  int64 // rolling: panes in a window
-	Flat   bool  // empty windows carry last values
-	Empty  bool  // empty windows are emitted (flat or nulls)
-	Tail   bool  // the state of what came before the window is kept, for empty windows and time_mean
+	Pane   int64      // µs, length of a pane
+	Shift  int64      // panes are [i·Pane + Shift, (i+1)·Pane + Shift)
+	Zone   *zone.Zone // in whose local time that is so, nil for UTC
+	Panes  int64      // rolling: panes in a window
+	Flat   bool       // empty windows carry last values
+	Empty  bool       // empty windows are emitted (flat or nulls)
+	Tail   bool       // the state of what came before the window is kept, for empty windows and time_mean
 
 	Means bool // some accumulator is a time_mean
 
@@ -85,6 +87,33 @@ type View struct {
 	Lookback, Reach int64
 	Back            []int64 // lookback by kind, of views that join; nil where it is Lookback
 	Listing         int64   // lookback for instrument events, where they say who is listed
+}
+
+// grid is the panes of a view.
+func (v *View) grid() zone.Grid { return zone.Grid{Width: v.Pane, Origin: v.Shift, Zone: v.Zone} }
+
+// PaneOf is the pane of an event at t, µs.
+func (v *View) PaneOf(t int64) int64 {
+	if v.Zone != nil {
+		return v.grid().Index(t)
+	}
+	return market.FloorDiv(t-v.Shift, v.Pane)
+}
+
+// PaneStart is the first instant of a pane, µs.
+func (v *View) PaneStart(i int64) int64 {
+	if v.Zone != nil {
+		return v.grid().Start(i)
+	}
+	return i*v.Pane + v.Shift
+}
+
+// PaneAfter is the pane that begins where a pane ends: not the next one when that has no instant.
+func (v *View) PaneAfter(i int64) int64 {
+	if v.Zone != nil {
+		return v.PaneOf(v.PaneStart(i + 1))
+	}
+	return i + 1
 }
 
 // Filter is a row filter that reads the instrument alone (OfInstrument), or is Enum ==

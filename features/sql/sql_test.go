@@ -72,6 +72,7 @@ func TestQuery_Refuses(t *testing.T) {
 		{head + "  a: sum(price * quantity * price * quantity * price)\n", "this product has 40 digits after the point"},
 		{strings.Replace(head, "[exchange, market, symbol]", "[symbol]", 1) + "  a: last(price)\n", "x:7:6: last over several instruments"},
 		{strings.Replace(head, "window:", "empty: nulls\nwindow:", 1) + "  a: count()\n", "x:5:1: empty: nulls makes rows without events"},
+		{strings.Replace(head, "tumbling: 1m", "tumbling: 1d, zone: Asia/Tokyo", 1) + "  a: count()\n", "x:5:1: windows of a time zone have no SQL in this version"},
 		{strings.Replace(head, "trade\n", "book\n", 1) + "  a: count()\n", "x:3:1: books have levels"},
 		{strings.Replace(head, "trade\n", "trade_flags\n", 1) + "  a: sum(notional)\n", "x:3:1: rows of a row view"},
 		{strings.Replace(head, "trade\n", "trade_size_5m\n", 1) + "  a: max(largest)\n", "quantile is a rank among buckets"},

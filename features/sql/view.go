@@ -47,6 +47,9 @@ func (w *writer) view(v *lang.View) *table {
 		}
 		w.exact(t, src, cols, from)
 	case lang.Tumbling, lang.Rolling:
+		if v.Window.Zone != nil {
+			return w.bad(place(v, "window"), "windows of a time zone have no SQL in this version", "want zone: UTC")
+		}
 		if v.Window.Event {
 			return w.bad(place(v, "window"), "every: event has no SQL in this version", "want a grid such as every: 1s")
 		}

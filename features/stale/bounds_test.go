@@ -54,6 +54,7 @@ func TestOf_BoundsAreReached(t *testing.T) {
 	}{
 		"tumbling":       {[]string{head + "window: {tumbling: 1m}\nfeatures:\n  n: count()\n"}, nil, stale.Range{day + 10*hour, day + 10*hour + mins}},
 		"origin":         {[]string{head + "window: {tumbling: 1m, origin: '2024-01-01T00:00:17Z'}\nfeatures:\n  n: count()\n"}, nil, stale.Range{day + 10*hour + 17*sec, day + 10*hour + 77*sec}},
+		"zone":           {[]string{head + "window: {tumbling: 2h, zone: Asia/Kolkata}\nfeatures:\n  n: count()\n"}, nil, stale.Range{day + 8*hour + 30*mins, day + 10*hour + 30*mins}},
 		"carry":          {[]string{head + "window: {tumbling: 10s, carry: 2m}\nempty: flat\nfeatures:\n  n: last(price)\n"}, nil, stale.Range{day + 10*hour + 10*sec, day + 10*hour + 140*sec}},
 		"means":          {[]string{head + "window: {tumbling: 1m, carry: 2m}\nfeatures:\n  n: time_mean(price)\n"}, []int64{day + 10*hour + 3*mins - 1}, stale.Range{day + 10*hour, day + 10*hour + 3*mins}},
 		"rolling":        {[]string{head + "window: {rolling: 30s, every: 10s}\nfeatures:\n  n: count()\n"}, nil, stale.Range{day + 10*hour + 20*sec, day + 10*hour + 40*sec + 1}},

@@ -290,7 +290,8 @@ func (c *closure) times(v *lang.View) set {
 	out := set{}
 	for k, rs := range rows {
 		for _, r := range rs {
-			out.add(k, Range{r.From + v.Window.Width - 1, r.To})
+			g := v.Window.Grid()
+			out.add(k, Range{g.Start(g.Index(r.From)+1) - 1, r.To})
 		}
 	}
 	return out

@@ -186,9 +186,9 @@ func (w *windows) until(r Range, carry int64) (Range, bool) {
 	case lang.NoWindow:
 		return r, true
 	case lang.Tumbling:
-		lo := market.FloorDiv(r.From-t.Origin, t.Width)
-		hi := market.FloorDiv(r.longer(carry).To-1-t.Origin, t.Width) // one that begins at most carry after
-		return Range{lo*t.Width + t.Origin, (hi+1)*t.Width + t.Origin}, true
+		g := t.Grid()
+		lo, hi := g.Index(r.From), g.Index(r.longer(carry).To-1) // one that begins at most carry after
+		return Range{g.Start(lo), g.Start(hi + 1)}, true
 	case lang.Rolling:
 		if t.Event {
 			return r.longer(t.Width - 1), true
@@ -212,8 +212,8 @@ func (w *windows) snap(r Range) (Range, bool) {
 	t := &w.v.Window
 	switch {
 	case t.Kind == lang.Tumbling: // row_ts is the last instant of the window
-		r.From = market.FloorDiv(r.From-t.Origin, t.Width)*t.Width + t.Origin
-		r.To = market.FloorDiv(r.To-t.Origin, t.Width)*t.Width + t.Origin
+		g := t.Grid()
+		r.From, r.To = g.Start(g.Index(r.From)), g.Start(g.Index(r.To))
 	case t.Kind == lang.Latest, t.Kind == lang.Rolling && !t.Event:
 		r.From = -market.FloorDiv(-r.From, t.Every) * t.Every
 		r.To = market.FloorDiv(r.To-1, t.Every)*t.Every + 1

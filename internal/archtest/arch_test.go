@@ -27,7 +27,7 @@ const module = "github.com/pinova-group/tidemark"
 var layers = [][]string{
 	{"market/num"},
 	{"market"},
-	{"market/book", "market/wire/pb", "parity", "internal/exdata", "internal/exkafka", "internal/fault", "internal/objstore", "internal/term"},
+	{"market/book", "market/zone", "market/wire/pb", "parity", "internal/exdata", "internal/exkafka", "internal/fault", "internal/objstore", "internal/term"},
 	{"market/adapters", "market/wire"},
 	{"market/canon", "lake/file"},
 	{"lake/catalog", "specs", "features/lang"},
@@ -48,7 +48,7 @@ var layers = [][]string{
 
 // pure packages are functions of their input: no files, network, logs, clocks, random
 // numbers or goroutine tools (I0, I1).
-var pure = []string{"market", "market/num", "market/book", "market/wire", "parity", "sequence", "features", "features/lang", "features/plan", "features/op", "features/stale"}
+var pure = []string{"market", "market/num", "market/book", "market/zone", "market/wire", "parity", "sequence", "features", "features/lang", "features/plan", "features/op", "features/stale"}
 
 var impure = []string{"os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2", "os/exec", "context", "syscall"}
 

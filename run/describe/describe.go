@@ -169,6 +169,9 @@ func (v *View) window() string {
 	case lang.NoWindow:
 		return "each row"
 	case lang.Tumbling:
+		if w.Zone != nil {
+			return run.FormatDuration(w.Width) + " in " + w.Zone.Name
+		}
 		return run.FormatDuration(w.Width)
 	case lang.Rolling:
 		if w.Event {

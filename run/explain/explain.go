@@ -176,7 +176,8 @@ func (e *explainer) place() {
 	switch {
 	case w.Kind == lang.Tumbling:
 		e.exactly = true
-		e.rowTS = market.FloorDiv(t-w.Origin, w.Width)*w.Width + w.Origin + w.Width - 1
+		g := w.Grid()
+		e.rowTS = g.Start(g.Index(t)+1) - 1
 	case w.Kind == lang.Latest || w.Kind == lang.Rolling && !w.Event:
 		e.exactly = true
 		e.rowTS = -market.FloorDiv(-t, w.Every) * w.Every

@@ -398,6 +398,15 @@ func (x *evaluator) instants(v *lang.View, s *series, from int64) []*computed {
 	return out
 }
 
+// shown is the first instant at which clocks show a local time or a later one: they are set at whole minutes.
+func shown(offset func(t int64) int64, local int64) int64 {
+	t := market.FloorDiv(local, market.Minute)*market.Minute - 26*market.Hour
+	for t+offset(t) < local {
+		t += market.Minute
+	}
+	return t
+}
+
 // grid has the windows of a grid of time.
 func (x *evaluator) grid(v *lang.View, s *series, from int64) []*computed {
 	rolling := v.Window.Kind == lang.Rolling
@@ -409,8 +418,17 @@ func (x *evaluator) grid(v *lang.View, s *series, from int64) []*computed {
 	to := min(x.to, s.rows[len(s.rows)-1].ts+v.Window.Width+v.Window.Carry+2*step)
 	from = max(from, s.rows[0].ts)
 	var out []*computed
-	for t := market.FloorDiv(from-origin, step)*step + origin; t <= to; t += step {
-		c := &computed{v: v, entity: s.entity, start: t, end: t + step, rowTS: t + step - 1, s: s}
+	begin, k := func(k int64) int64 { return k*step + origin }, market.FloorDiv(from-origin, step)
+	if z := v.Window.Zone; z != nil {
+		begin, k = func(k int64) int64 { return shown(z.Offset, k*step+origin) }, k-market.Day/step-1
+		to = min(x.to, to+market.Day)
+	}
+	for ; begin(k) <= to; k++ {
+		t, next := begin(k), begin(k+1)
+		if t == next { // a day without an instant
+			continue
+		}
+		c := &computed{v: v, entity: s.entity, start: t, end: next, rowTS: next - 1, s: s}
 		lo, hi := c.start, c.end
 		if rolling {
 			c.start, c.end, c.rowTS = t-v.Window.Width, t, t
