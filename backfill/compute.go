@@ -108,7 +108,7 @@ func (c *computation) run(ctx context.Context) error {
 	end := c.in.end(c.r.To)
 	q := run.TableQuery{
 		Names: []string{""}, Plan: v.Plan, Insts: market.NewInstruments(), Feeds: v.feeds, To: c.r.To, Corrected: c.o.As == Corrected,
-		At: map[string]*lake.Table{}, End: end, Memory: c.o.Memory, Workers: c.o.Workers,
+		Apart: v.Plan.Apart(), At: map[string]*lake.Table{}, End: end, Memory: c.o.Memory, Workers: c.o.Workers,
 	}
 	if v.bySymbol() {
 		q.Symbols = c.o.Symbols

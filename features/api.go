@@ -62,6 +62,7 @@ type Input struct {
 	Columns  []string
 	EventTS  bool  // times as they were sent are read, too
 	Lookback int64 // the longest of the views fed by it
+	Seq      bool  // some view reads seq, or the whole key of a row
 }
 
 // The flags of a row, one bit each.

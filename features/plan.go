@@ -109,6 +109,7 @@ func (p *Plan) addInput(v *plan.View) {
 		if v.Kinds.Has(k) {
 			in := p.input(k)
 			in.Lookback = max(in.Lookback, v.LookbackOf(k))
+			in.Seq = in.Seq || v.Keyed
 		}
 	}
 	if v.Cross != nil && v.Cross.Universe != nil {
@@ -134,7 +135,7 @@ func (p *Plan) columns(kind market.Kind, ins []plan.Input) {
 	in := p.input(kind)
 	var w want
 	w.inputs(ins)
-	in.EventTS = in.EventTS || w.raw
+	in.EventTS, in.Seq = in.EventTS || w.raw, in.Seq || w.seq
 	schema := p.kinds.Fields(kind)
 	for _, c := range w.payload {
 		if c < len(schema) {
@@ -173,6 +174,30 @@ func (p *Plan) Kinds() *market.Kinds { return p.kinds }
 
 // Inputs lists the kinds that the plan reads, by kind.
 func (p *Plan) Inputs() []Input { return p.inputs }
+
+// Apart are the columns of events, of exchange, market and symbol, of which each value is a history of its own to every
+// view: a task takes history after history, as far as a mark, and gives the same rows as when they come by time. Nil when
+// some view needs its input in order: one that joins, unites or ranks, follows a clock or a book, or holds single rows.
+func (p *Plan) Apart() []string {
+	if len(p.inputs) != 1 || len(p.book) > 0 {
+		return nil
+	}
+	apart := []string{"exchange", "market", "symbol"}
+	for _, v := range p.views {
+		if v.Parent >= 0 && v.Union == nil && len(v.Joins) == 0 {
+			continue // rows of a view come by time
+		}
+		if v.Hold || v.Frames != nil || v.Union != nil || len(v.Joins) > 0 || v.Clock != nil || v.Cross != nil || v.Shape == plan.RowView {
+			return nil
+		}
+		apart = slices.DeleteFunc(apart, func(name string) bool {
+			return !slices.ContainsFunc(v.By, func(r plan.Ref) bool {
+				return r.Source == map[string]plan.Source{"exchange": plan.Exchange, "market": plan.VenueType, "symbol": plan.Symbol}[name]
+			})
+		})
+	}
+	return apart
+}
 
 // NewTask makes empty state that emits rows with row_ts ≥ from; input before only warms
 // it up. Instruments resolves the handles of the batches that will be pushed.

@@ -40,8 +40,12 @@ type Query struct {
 	// Late leaves out files of event tables that have no late rows; the other rows of those that have come, too.
 	Late    bool
 	Columns []string // names, nil for all
-	Memory  int64    // bytes of decoded rows, 0 for DefaultScanMemory
-	Workers int      // files decoded at once, 0 for one a CPU
+	// Apart are the columns of which each value is a history of its own: rows that differ in them come in any order
+	// as far as Through, those that do not in the total order. It takes effect when all strings of the sort order
+	// are among them, and spares merging what need not be merged.
+	Apart   []string
+	Memory  int64 // bytes of decoded rows, 0 for DefaultScanMemory
+	Workers int   // files decoded at once, 0 for one a CPU
 }
 
 // ScanPlan is what a scan will read.
@@ -60,8 +64,8 @@ type ScanPlan struct {
 }
 
 // Scan delivers the rows of a query in the total order: by the numbers of the table's sort
-// order, then its strings. For events that is (ts, src, inst, epoch, seq). Not for
-// concurrent use.
+// order, then its strings. For events that is (ts, src, inst, epoch, seq). Rows of histories apart (Query.Apart)
+// come one history after the other, a slice of time at once. Not for concurrent use.
 //
 // Files are taken up span by span: spans do not overlap in time. The wanted rows of a
 // span are decoded, several files and spans at once, and sorted; a span that does not fit in
@@ -78,6 +82,7 @@ type Scan struct {
 	stopped error // of the planner, read when slices is closed
 	cancel  context.CancelFunc
 	cur     *slice
+	through int64
 	read    atomic.Int64
 }
 
@@ -95,7 +100,9 @@ type scanSpec struct {
 	workers int
 	width   int64 // estimated bytes of a decoded row
 	nums    []keyColumn
-	origin  int // place of column origin in need, -1
+	origin  int   // place of column origin in need, -1
+	apart   bool  // histories come apart, and without the columns that the merge compares where they are of one run
+	parts   []int // and are told apart by these identity fields of the partition, too
 }
 
 // keyColumn is a number of the sort order: its place in need.
@@ -111,16 +118,26 @@ type span struct {
 	from, to int64 // least time and the one after the greatest
 }
 
+// distinct reports whether no two of the files can have rows of one history.
+func (sp *span) distinct() bool {
+	seen := map[string]bool{}
+	for _, f := range sp.files {
+		seen[f.part] = true
+	}
+	return len(seen) == len(sp.files)
+}
+
 type spanFile struct {
 	path     string
 	size     int64
 	rows     int64
 	from, to int64
+	part     string // what tells histories apart in the partition
 }
 
 // Scan plans a scan and begins to read. The caller closes it.
 func (t *Table) Scan(ctx context.Context, q Query) (*Scan, error) {
-	s := &Scan{}
+	s := &Scan{through: market.NoTime}
 	snap, err := t.snapshotFor(&q)
 	if err != nil {
 		return nil, err
@@ -276,6 +293,10 @@ func (s *Scan) specify(t *Table, q *Query) error {
 				"it is neither in the sort order nor in the partition; filter the rows after the scan")
 		}
 	}
+	p.apart = len(texts) > 0 && p.nums[0].at < len(p.out) && !slices.ContainsFunc(texts, func(name string) bool { return !slices.Contains(q.Apart, name) })
+	if p.apart {
+		p.parts = t.identities(q.Apart)
+	}
 	p.width = 14 // what sorting takes
 	for _, name := range p.need {
 		p.width += width(p.column(name))
@@ -308,6 +329,9 @@ func width(c *file.Column) int64 {
 	case file.Int, file.Boolean:
 		return 4
 	case file.Binary, file.String:
+		if c.Coded() {
+			return 4
+		}
 		return 20
 	case file.Decimal:
 		return 16
@@ -341,6 +365,10 @@ func (s *Scan) planFiles(ctx context.Context, t *Table, q *Query, snap int64) er
 	}
 	timeID := s.spec.column(timeName).ID
 	seen := map[string]bool{}
+	spec := t.inner.Spec()
+	if slices.ContainsFunc(tasks, func(k table.FileScanTask) bool { return int(k.File.SpecID()) != spec.ID() }) {
+		s.spec.parts = nil // a history may have files of both partitions
+	}
 	var files []spanFile
 	for _, k := range tasks {
 		path := k.File.FilePath()
@@ -353,6 +381,9 @@ func (s *Scan) planFiles(ctx context.Context, t *Table, q *Query, snap int64) er
 		}
 		seen[path] = true
 		f := spanFile{path: path, size: k.File.FileSizeBytes(), rows: k.File.Count(), from: math.MinInt64, to: math.MaxInt64}
+		for _, id := range s.spec.parts {
+			f.part += fmt.Sprintf("%q ", fmt.Sprint(k.File.Partition()[id]))
+		}
 		lo, hi := k.File.LowerBoundValues()[timeID], k.File.UpperBoundValues()[timeID]
 		if len(lo) == 8 && len(hi) == 8 {
 			f.from, f.to = int64(binary.LittleEndian.Uint64(lo)), int64(binary.LittleEndian.Uint64(hi))+1
@@ -397,6 +428,11 @@ func (s *Scan) Next() (*file.Batch, error) {
 	for {
 		if s.cur != nil {
 			if b := s.cur.next(len(s.spec.out)); b != nil {
+				if !s.spec.apart {
+					s.through = s.cur.last
+				} else if s.cur.ended() {
+					s.through = s.cur.to
+				}
 				return b, nil
 			}
 			s.free <- s.cur // never blocks: there are no more slices
@@ -416,6 +452,10 @@ func (s *Scan) Next() (*file.Batch, error) {
 		}
 	}
 }
+
+// Through is the time below which all rows have been delivered, that of the last row unless histories come apart;
+// market.NoTime when nothing is known.
+func (s *Scan) Through() int64 { return s.through }
 
 // Close ends the scan.
 func (s *Scan) Close() {
@@ -444,18 +484,15 @@ func (s *Scan) produce(ctx context.Context) {
 	}
 }
 
-// interval is a slice of time, [from, to); whole is all of a span.
-type interval struct {
-	from, to int64
-	whole    bool
-}
+// interval is a slice of time, [from, to).
+type interval struct{ from, to int64 }
 
 // span delivers the rows of a span: at once or, where that takes too much memory, in
 // slices of time.
 func (s *Scan) span(ctx context.Context, sp *span) error {
 	p := &s.spec
-	iv := interval{from: sp.from, to: sp.to, whole: p.from == 0 && p.to == 0}
-	if !iv.whole {
+	iv := interval{from: sp.from, to: sp.to}
+	if p.from != 0 || p.to != 0 {
 		iv.from, iv.to = max(iv.from, p.from), min(iv.to, p.to)
 	}
 	readers, err := s.open(ctx, sp)
@@ -466,7 +503,7 @@ func (s *Scan) span(ctx context.Context, sp *span) error {
 	for len(todo) > 0 {
 		iv := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		l, err := s.locate(readers, iv)
+		l, err := s.locate(readers, sp, iv)
 		if err != nil {
 			return err
 		}
@@ -496,6 +533,7 @@ func (s *Scan) span(ctx context.Context, sp *span) error {
 		}
 		go func() {
 			f.err = l.load(ctx, p, f.slice)
+			f.slice.to = iv.to
 			close(f.done)
 		}()
 		s.slices <- f // never blocks: it has as many places

@@ -177,6 +177,18 @@ func (t *Table) PartitionBy() []Partition {
 	return ps
 }
 
+// identities are the partition's fields that are the value of one of the columns, by field id.
+func (t *Table) identities(columns []string) []int {
+	var ids []int
+	spec := t.inner.Spec()
+	for _, f := range spec.Fields() {
+		if name, _ := t.inner.Schema().FindColumnName(f.SourceID()); f.Transform.String() == "identity" && slices.Contains(columns, name) {
+			ids = append(ids, f.FieldID)
+		}
+	}
+	return ids
+}
+
 // Evolve makes the table's columns those of want, matched by field id: nullable columns
 // are added, types widened, columns renamed and made nullable, texts changed. Anything
 // else is refused, and the error says what to do instead. Rows stay as they are.

@@ -48,22 +48,27 @@ func (s *Scan) open(ctx context.Context, sp *span) ([]*file.Reader, error) {
 // located is the wanted rows of a slice of time, found and not yet decoded.
 type located struct {
 	scans []*file.Scan
+	parts []string // of each: what tells its histories apart in the partition
 	rows  int
 	runs  int
+	cols  int // of scanSpec.need that are decoded: without those that merging takes where nothing is merged
 }
 
-func (s *Scan) locate(readers []*file.Reader, iv interval) (*located, error) {
-	l := &located{}
-	q := file.Query{Table: s.spec.table, Columns: s.spec.need, Keys: s.spec.keys, Where: s.spec.where, Limit: s.spec.memory}
-	if !iv.whole {
-		q.From, q.To = iv.from, iv.to
+func (s *Scan) locate(readers []*file.Reader, sp *span, iv interval) (*located, error) {
+	l := &located{cols: len(s.spec.need)}
+	if s.spec.apart && sp.distinct() {
+		l.cols = len(s.spec.out)
 	}
-	for _, r := range readers {
+	for i, r := range readers {
+		q := file.Query{Table: s.spec.table, Columns: s.spec.need[:l.cols], Keys: s.spec.keys, Where: s.spec.where, Limit: s.spec.memory}
+		if f := &sp.files[i]; f.from < iv.from || f.to > iv.to { // else all of its rows are wanted, and need not be looked for
+			q.From, q.To = iv.from, iv.to
+		}
 		sc, err := r.Scan(q)
 		if err != nil {
 			return nil, err
 		}
-		l.scans = append(l.scans, sc)
+		l.scans, l.parts = append(l.scans, sc), append(l.parts, sp.files[i].part)
 		for _, run := range sc.Runs() {
 			l.rows += int(run.Rows)
 			l.runs++
@@ -77,13 +82,19 @@ type slice struct {
 	n     int
 	cols  []file.Col // by scanSpec.need
 	kinds []file.Type
+	coded []bool // columns of codes
 	dicts []*file.Dict
 	runs  []sliceRun
 	nums  []keyColumn
 	rank  func(row uint32) int // among rows of one key, nil for none
 
-	order  []uint32   // rows in the total order, of a slice with more than one run
-	at     int        // rows delivered
+	histories []history
+	order     []uint32 // rows in the total order, of histories with more than one run
+	to        int64    // the end of its time
+	given     int      // histories delivered
+	at        int      // rows delivered of the next one
+	last      int64    // time of the last row delivered
+
 	batch  file.Batch // copies of rows
 	view   file.Batch // of rows as they lie in cols
 	keyed  []uint64   // what sort works with
@@ -91,15 +102,17 @@ type slice struct {
 }
 
 // reset makes the slice one of n rows, with the memory of the rows that it had.
-func (s *slice) reset(n int, p *scanSpec) {
-	if s.cols == nil {
-		s.cols, s.kinds, s.nums = make([]file.Col, len(p.need)), make([]file.Type, len(p.need)), p.nums
+func (s *slice) reset(n, cols int, p *scanSpec) {
+	if cap(s.cols) == 0 {
+		s.cols, s.kinds, s.coded, s.nums = make([]file.Col, len(p.need)), make([]file.Type, len(p.need)), make([]bool, len(p.need)), p.nums
 		for i, name := range p.need {
 			s.kinds[i] = p.column(name).Type
+			s.coded[i] = p.column(name).Coded()
 		}
 	}
-	s.n, s.at, s.runs, s.rank, s.order = n, 0, s.runs[:0], nil, s.order[:0]
-	s.dicts = make([]*file.Dict, len(p.need)) // who has words of the old ones keeps them
+	s.n, s.given, s.at, s.runs, s.rank, s.order, s.histories = n, 0, 0, s.runs[:0], nil, s.order[:0], s.histories[:0]
+	s.cols = s.cols[:cols]
+	s.dicts = make([]*file.Dict, cols) // who has words of the old ones keeps them
 	for i := range s.cols {
 		c := &s.cols[i]
 		c.Dict, c.Null, c.Bytes, c.Off = nil, c.Null[:0], c.Bytes[:0], c.Off[:0]
@@ -112,8 +125,14 @@ func (s *slice) reset(n int, p *scanSpec) {
 			c.F64 = resize(c.F64, n)
 		case file.Decimal:
 			c.Hi, c.Lo = resize(c.Hi, n), resize(c.Lo, n)
+		case file.LongList:
+			c.I64 = c.I64[:0]
 		default:
-			c.I64, c.I32 = c.I64[:0], c.I32[:0]
+			if s.coded[i] {
+				c.I32 = resize(c.I32, n)
+				s.dicts[i] = file.NewDict()
+				c.Dict = s.dicts[i]
+			}
 		}
 	}
 }
@@ -128,13 +147,21 @@ func resize[T any](v []T, n int) []T {
 
 // sliceRun is rows first..end-1, in order.
 type sliceRun struct {
+	part       string
 	key        []string
 	first, end uint32
+}
+
+// history is rows that are in the total order among themselves: rows first..end-1 of the slice, or of its order.
+type history struct {
+	first, end uint32
+	ordered    bool
 }
 
 // part is the rows of one file in a slice.
 type part struct {
 	scan *file.Scan
+	name string     // what tells its histories apart in the partition
 	at   int        // first row in the slice
 	cols []file.Col // of texts, lists and nulls, which do not lie at fixed places
 	runs []sliceRun
@@ -145,14 +172,14 @@ func (l *located) load(ctx context.Context, p *scanSpec, s *slice) error {
 	if l.rows > math.MaxInt32 {
 		return fmt.Errorf("%d rows of one instant", l.rows)
 	}
-	s.reset(l.rows, p)
+	s.reset(l.rows, l.cols, p)
 	var mu sync.Mutex // of the dictionaries
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.workers)
 	parts := make([]*part, 0, len(l.scans))
 	at := 0
-	for _, sc := range l.scans {
-		pt := &part{scan: sc, at: at, cols: make([]file.Col, len(p.need))}
+	for i, sc := range l.scans {
+		pt := &part{scan: sc, name: l.parts[i], at: at, cols: make([]file.Col, l.cols)}
 		for _, run := range sc.Runs() {
 			at += int(run.Rows)
 		}
@@ -169,14 +196,36 @@ func (l *located) load(ctx context.Context, p *scanSpec, s *slice) error {
 		s.join(pt)
 		s.runs = append(s.runs, pt.runs...)
 	}
-	if p.origin >= 0 && s.cols[p.origin].Dict != nil {
+	if p.origin >= 0 && p.origin < l.cols {
 		c := &s.cols[p.origin]
 		s.rank = func(row uint32) int { return originRank(c.Text(int(row))) }
 	}
-	if len(s.runs) > 1 {
-		s.sort()
-	}
+	s.arrange(p.apart)
 	return nil
+}
+
+// arrange makes histories of the runs: one of all or, apart, one of each part and key.
+func (s *slice) arrange(apart bool) {
+	runs := slices.Clone(s.runs)
+	name := func(a, b sliceRun) int { return cmp.Or(strings.Compare(a.part, b.part), slices.Compare(a.key, b.key)) }
+	if apart {
+		slices.SortStableFunc(runs, name)
+	}
+	for len(runs) > 0 {
+		n := 1
+		for n < len(runs) && (!apart || name(runs[0], runs[n]) == 0) {
+			n++
+		}
+		if n == 1 {
+			s.histories = append(s.histories, history{first: runs[0].first, end: runs[0].end})
+		} else {
+			h := history{first: uint32(len(s.order)), ordered: true}
+			s.sort(runs[:n])
+			h.end = uint32(len(s.order))
+			s.histories = append(s.histories, h)
+		}
+		runs = runs[n:]
+	}
 }
 
 // decode reads the runs of one file; near ones at once.
@@ -197,7 +246,7 @@ func (pt *part) decode(ctx context.Context, s *slice, mu *sync.Mutex) error {
 		var b *file.Batch
 		for ; i < j; i++ {
 			run := runs[i]
-			pt.runs = append(pt.runs, sliceRun{key: run.Key, first: uint32(at), end: uint32(at) + uint32(run.Rows)})
+			pt.runs = append(pt.runs, sliceRun{part: pt.name, key: run.Key, first: uint32(at), end: uint32(at) + uint32(run.Rows)})
 			for next := run.First; next < run.First+run.Rows; {
 				for next >= row+have {
 					if err := ctx.Err(); err != nil {
@@ -224,6 +273,7 @@ func (pt *part) decode(ctx context.Context, s *slice, mu *sync.Mutex) error {
 				next += int64(n)
 			}
 		}
+		cur.Close()
 	}
 	return nil
 }
@@ -240,9 +290,6 @@ func (r *recode) follow(s *slice, c int, src *file.Col, mu *sync.Mutex) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if s.dicts[c] == nil {
-		s.dicts[c] = file.NewDict()
-	}
 	if r.from != src.Dict {
 		r.from, r.to = src.Dict, r.to[:0]
 	}
@@ -267,15 +314,16 @@ func (pt *part) take(s *slice, c int, src *file.Col, codes *recode, lo, n, at in
 	case file.LongList:
 		own.I64, own.Off = spans(own.I64, own.Off, src.I64, src.Off[lo:lo+n+1])
 	case file.String, file.Binary:
-		if src.Dict == nil {
+		if !s.coded[c] {
 			own.Bytes, own.Off = spans(own.Bytes, own.Off, src.Bytes, src.Off[lo:lo+n+1])
 			break
 		}
-		for _, code := range src.I32[lo : lo+n] {
+		out := dst.I32[at : at+n]
+		for i, code := range src.I32[lo : lo+n] {
 			if int(code) < len(codes.to) {
 				code = codes.to[code]
 			}
-			own.I32 = append(own.I32, code)
+			out[i] = code
 		}
 	}
 	if len(src.Null) == 0 {
@@ -311,9 +359,6 @@ func (s *slice) join(pt *part) {
 				dst.Bytes, dst.Off = spans(dst.Bytes, dst.Off, own.Bytes, own.Off)
 			}
 		}
-		if len(own.I32) > 0 {
-			dst.I32, dst.Dict = append(dst.I32, own.I32...), s.dicts[c]
-		}
 		for w, bits := range own.Null {
 			for b := 0; bits != 0; bits, b = bits>>1, b+1 {
 				if bits&1 == 1 {
@@ -324,32 +369,36 @@ func (s *slice) join(pt *part) {
 	}
 }
 
-// sort merges the runs. Rows are dealt by their first key into as many bins as hold a few
+// sort merges runs into order. Rows are dealt by their first key into as many bins as hold a few
 // each: each run goes through the bins in order, so that takes a fraction of comparing the
 // runs' heads. Bins are sorted by the first key, rows of one key by all of them.
-func (s *slice) sort() {
-	least, most := int64(math.MaxInt64), int64(math.MinInt64)
-	for i := range s.n {
-		k := s.key(&s.nums[0], uint32(i))
-		least, most = min(least, k), max(most, k)
+func (s *slice) sort(runs []sliceRun) {
+	least, most, n := int64(math.MaxInt64), int64(math.MinInt64), 0
+	for _, run := range runs {
+		least, most = min(least, s.key(&s.nums[0], run.first)), max(most, s.key(&s.nums[0], run.end-1))
+		n += int(run.end - run.first)
 	}
 	width := bits.Len64(uint64(most) - uint64(least))
 	cut := max(0, width-32) // a longer key is cut to 32 bits, and compared as a whole where those are equal
-	bin := max(0, width-cut-bits.Len(uint(s.n/4)))
-	keyed := resize(s.keyed, s.n)
+	bin := max(0, width-cut-bits.Len(uint(n/4)))
+	keyed := resize(s.keyed, n)
 	end := resize(s.bounds, 1<<(width-cut-bin)+1)
 	clear(end)
-	for i := range s.n {
-		at := (uint64(s.key(&s.nums[0], uint32(i))) - uint64(least)) >> cut
-		end[at>>bin+1]++
+	for _, run := range runs {
+		for i := run.first; i < run.end; i++ {
+			at := (uint64(s.key(&s.nums[0], i)) - uint64(least)) >> cut
+			end[at>>bin+1]++
+		}
 	}
 	for b := 1; b < len(end); b++ {
 		end[b] += end[b-1]
 	}
-	for i := range s.n {
-		at := (uint64(s.key(&s.nums[0], uint32(i))) - uint64(least)) >> cut
-		keyed[end[at>>bin]] = at<<32 | uint64(i)
-		end[at>>bin]++
+	for _, run := range runs {
+		for i := run.first; i < run.end; i++ {
+			at := (uint64(s.key(&s.nums[0], i)) - uint64(least)) >> cut
+			keyed[end[at>>bin]] = at<<32 | uint64(i)
+			end[at>>bin]++
+		}
 	}
 	s.keyed, s.bounds = keyed, end
 	from := uint32(0)
@@ -357,17 +406,18 @@ func (s *slice) sort() {
 		sortBin(keyed[from:to])
 		from = to
 	}
-	s.order = resize(s.order, s.n)
+	order := slices.Grow(s.order, n)[:len(s.order)+n]
+	s.order, order = order, order[len(s.order):]
 	for i, k := range keyed {
-		s.order[i] = uint32(k)
+		order[i] = uint32(k)
 	}
-	for lo := 0; lo < s.n; {
+	for lo := 0; lo < n; {
 		hi := lo + 1
-		for hi < s.n && keyed[hi]>>32 == keyed[lo]>>32 {
+		for hi < n && keyed[hi]>>32 == keyed[lo]>>32 {
 			hi++
 		}
 		if hi > lo+1 {
-			slices.SortFunc(s.order[lo:hi], s.compare)
+			slices.SortFunc(order[lo:hi], s.compare)
 		}
 		lo = hi
 	}
@@ -426,17 +476,24 @@ func (s *slice) runOf(row uint32) *sliceRun {
 	return &s.runs[i]
 }
 
-// next gives the next rows of the slice, with the first out of its columns.
+// next gives the next rows of the slice, with the first out of its columns; nil after the last.
 func (s *slice) next(out int) *file.Batch {
-	if len(s.runs) == 1 {
-		return s.nextOfOne(out)
-	}
-	s.batch.Cols = slices.Grow(s.batch.Cols[:0], out)[:out]
-	perm := s.order[s.at:min(s.n, s.at+batchRows)]
-	if len(perm) == 0 {
+	if s.ended() {
 		return nil
 	}
-	s.at += len(perm)
+	h := s.histories[s.given]
+	lo := h.first + uint32(s.at)
+	hi := min(h.end, lo+batchRows)
+	if s.at += int(hi - lo); hi == h.end {
+		s.given, s.at = s.given+1, 0
+	}
+	if !h.ordered {
+		s.last = s.key(&s.nums[0], hi-1)
+		return s.rows(out, int(lo), int(hi-lo))
+	}
+	perm := s.order[lo:hi]
+	s.last = s.key(&s.nums[0], perm[len(perm)-1])
+	s.batch.Cols = slices.Grow(s.batch.Cols[:0], out)[:out]
 	s.batch.N = len(perm)
 	for c := range s.batch.Cols {
 		gather(&s.batch.Cols[c], &s.cols[c], s.kinds[c], perm)
@@ -444,14 +501,12 @@ func (s *slice) next(out int) *file.Batch {
 	return &s.batch
 }
 
-// nextOfOne hands out rows of the only run as they lie.
-func (s *slice) nextOfOne(out int) *file.Batch {
+// ended reports whether all rows have been given.
+func (s *slice) ended() bool { return s.given == len(s.histories) }
+
+// rows shows rows as they lie.
+func (s *slice) rows(out, lo, n int) *file.Batch {
 	s.view.Cols = slices.Grow(s.view.Cols[:0], out)[:out]
-	lo, n := s.at, min(batchRows, s.n-s.at)
-	if n == 0 {
-		return nil
-	}
-	s.at += n
 	s.view.N = n
 	for c := range s.view.Cols {
 		src, dst := &s.cols[c], &s.view.Cols[c]
@@ -475,9 +530,7 @@ func (s *slice) nextOfOne(out int) *file.Batch {
 				dst.Bytes, dst.Off = src.Bytes, src.Off[lo:lo+n+1]
 			}
 		}
-		if len(src.Null) > 0 { // batchRows is a multiple of 64
-			dst.Null = append(null, src.Null[min(len(src.Null), lo>>6):min(len(src.Null), (lo+n+63)>>6)]...)
-		}
+		dst.Null = src.AppendNulls(null, lo, n)
 	}
 	return &s.view
 }

@@ -63,6 +63,7 @@ type TableQuery struct {
 
 	At      map[string]*lake.Table // the tables as they were loaded, by name, and no others are read; nil: as they are now
 	Symbols []string               // canonical; nil for all. Status rows, which may be of a whole feed, are read all the same
+	Apart   []string               // columns of which each value is a history of its own, that need not be merged by time with others
 	End     int64                  // mark of a kind after its last row, where that is later
 	Memory  int64                  // of each scan, 0 for its default
 	Workers int                    // of each scan, 0 for its default
@@ -143,7 +144,7 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 		if err != nil {
 			return err
 		}
-		q := lake.Query{Columns: eventColumns(in, kinds, have, r.q.IDs), Memory: r.q.Memory, Workers: r.q.Workers}
+		q := lake.Query{Columns: eventColumns(in, kinds, have, r.q.IDs), Apart: r.q.Apart, Memory: r.q.Memory, Workers: r.q.Workers}
 		if r.q.Symbols != nil && in.Kind != market.KindStatus {
 			q.Where = map[string][]string{"symbol": r.q.Symbols}
 		}
@@ -244,16 +245,17 @@ func (r *TableReader) Next(ctx context.Context, out *sequence.Out) (int, error) 
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if err := k.next(out, r.q.Corrected); err != nil {
+	n, last, err := k.next(out, r.q.Corrected)
+	if err != nil {
 		return 0, err
 	}
-	r.last = max(r.last, k.mark)
+	r.last = max(r.last, last)
 	if k.done {
 		k.mark = max(k.mark, r.q.End)
 	}
 	r.marks[k.kind] = k.mark
 	out.Marks = r.marks
-	return k.batch.N, nil
+	return n, nil
 }
 
 // eventColumns are the columns of an event table that the engine sees: the envelope, and
@@ -272,6 +274,8 @@ func eventColumns(in features.Input, kinds *market.Kinds, have []lakefile.Column
 			read = ids
 		case c.Name == "event_ts":
 			read = ids || in.EventTS
+		case c.Name == "seq" || c.Name == "epoch": // the engine keeps the order in which rows come
+			read = ids || in.Seq || in.Kind == market.KindBook
 		case c.Name == "raw_bytes": // tells rows that the sequencer made, which are of these kinds
 			read = ids || in.Kind == market.KindBook || in.Kind == market.KindStatus
 		}
@@ -289,7 +293,7 @@ func eventColumns(in features.Input, kinds *market.Kinds, have []lakefile.Column
 // runLake computes the views over tables: their rows have been sequenced, so they go
 // straight to the engine.
 func (j *job) runLake(ctx context.Context) (*Report, error) {
-	r, err := OpenTables(ctx, j.env.Lake, TableQuery{Names: j.tables, Plan: j.plan, Insts: j.insts, Feeds: j.feeds, From: j.sel.from, To: j.sel.to, Corrected: j.cfg.Corrected})
+	r, err := OpenTables(ctx, j.env.Lake, TableQuery{Names: j.tables, Plan: j.plan, Insts: j.insts, Feeds: j.feeds, From: j.sel.from, To: j.sel.to, Apart: j.plan.Apart(), Corrected: j.cfg.Corrected})
 	if err != nil {
 		return nil, err
 	}
@@ -320,47 +324,62 @@ func (j *job) runLake(ctx context.Context) (*Report, error) {
 	return j.lakeReport(r.kinds)
 }
 
-// next reads the next rows of a kind. Late ones are left out unless corrected rows are asked for.
-func (k *tableKind) next(out *sequence.Out, corrected bool) error {
+// next reads the next rows of a kind, and says how many and of which time the last one is. Late ones are left out unless
+// corrected rows are asked for.
+func (k *tableKind) next(out *sequence.Out, corrected bool) (n int, last int64, err error) {
 	b, err := k.scan.Next()
 	if err != nil {
-		return err
+		return 0, market.NoTime, err
 	}
-	k.batch.Reset()
 	if b == nil {
 		k.done = true
-		return nil
+		return 0, market.NoTime, nil
 	}
 	if err := k.unpack.Unpack(k.batch, b); err != nil {
-		return fmt.Errorf("table %s: %w", k.name, err)
+		return 0, market.NoTime, fmt.Errorf("table %s: %w", k.name, err)
 	}
 	all := k.batch
-	k.mark = all.TS[all.N-1]
-	rows, late := out.Rows.BatchOf(k.kind, all.Fields), out.Late.BatchOf(k.kind, all.Fields)
-	from := 0
-	for i := range all.N {
-		isLate := all.Flags[i]&market.FlagLate != 0
-		if !MadeBySequencer(all, i) {
-			c := k.counts[all.Feed[i]]
-			if c == nil {
-				c = &Counts{}
-				k.counts[all.Feed[i]] = c
-			}
-			c.In++
-			if isLate {
-				c.Late++
-			} else {
-				c.Applied++
-			}
-		}
-		if isLate && !corrected {
-			late.AppendRows(all, i, i+1)
+	k.mark = k.scan.Through()
+	k.count(all)
+	rows := out.Rows.BatchOf(k.kind, all.Fields)
+	n, last = all.N, all.TS[all.N-1]
+	late := slices.ContainsFunc(all.Flags[:n], func(f uint8) bool { return f&market.FlagLate != 0 })
+	if !late || corrected {
+		out.Rows.Batches[k.kind], k.batch = all, rows
+		return n, last, nil
+	}
+	left, from := out.Late.BatchOf(k.kind, all.Fields), 0
+	for i := range n {
+		if all.Flags[i]&market.FlagLate != 0 {
+			left.AppendRows(all, i, i+1)
 			rows.AppendRows(all, from, i)
 			from = i + 1
 		}
 	}
-	rows.AppendRows(all, from, all.N)
-	return nil
+	rows.AppendRows(all, from, n)
+	return n, last, nil
+}
+
+// count enters rows into the account of their feeds.
+func (k *tableKind) count(all *market.Batch) {
+	var c *Counts
+	for i := range all.N {
+		if i == 0 || all.Feed[i] != all.Feed[i-1] {
+			if c = k.counts[all.Feed[i]]; c == nil {
+				c = &Counts{}
+				k.counts[all.Feed[i]] = c
+			}
+		}
+		switch {
+		case MadeBySequencer(all, i):
+			continue
+		case all.Flags[i]&market.FlagLate != 0:
+			c.Late++
+		default:
+			c.Applied++
+		}
+		c.In++
+	}
 }
 
 func (j *job) lakeReport(kinds []*tableKind) (*Report, error) {

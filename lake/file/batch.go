@@ -37,6 +37,28 @@ func (c *Col) SetNull(i int) {
 	c.Null[i>>6] |= 1 << (i & 63)
 }
 
+// AppendNulls appends the nulls of rows lo..lo+n-1 to dst, as Null has them; nothing when none of them is null.
+func (c *Col) AppendNulls(dst []uint64, lo, n int) []uint64 {
+	any, from := uint64(0), len(dst)
+	for w := lo >> 6; w < len(c.Null) && w<<6 < lo+n; w++ {
+		v := c.Null[w] >> (lo & 63)
+		if lo&63 != 0 && w+1 < len(c.Null) {
+			v |= c.Null[w+1] << (64 - lo&63)
+		}
+		if left := n - (w-lo>>6)<<6; left <= 0 {
+			break
+		} else if left < 64 {
+			v &= 1<<left - 1
+		}
+		dst = append(dst, v)
+		any |= v
+	}
+	if any == 0 {
+		return dst[:from]
+	}
+	return dst
+}
+
 // Text of row i of a string or binary column; valid until the batch is filled anew.
 func (c *Col) Text(i int) []byte {
 	if c.Dict != nil {

@@ -81,6 +81,9 @@ func (c *Column) encoding() Encoding {
 	}
 }
 
+// Coded reports whether values of a column come as codes of a dictionary.
+func (c *Column) Coded() bool { return c.form() == formCodes }
+
 func (e Encoding) allowed(t Type) bool {
 	switch e {
 	case EncodingDelta:

@@ -3,6 +3,7 @@ package file
 import (
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // Sizes of reads: ranges with gaps of less than gapBytes between them are read as one,
@@ -17,7 +18,7 @@ const (
 type Rows struct {
 	r       *Reader
 	binds   []binding
-	cols    []*column // by binding; nil where the file lacks the column
+	cols    []*column // by binding; without a leaf where the file lacks the column
 	at, end int64     // rows of the file
 	group   int       // at hand, -1 none
 	batch   Batch
@@ -41,14 +42,42 @@ func (r *Reader) read(binds []binding, lo, hi int64) (*Rows, error) {
 	if lo < 0 || hi > r.Rows() || lo > hi {
 		return nil, fmt.Errorf("%s: rows %d to %d of %d", r.name, lo, hi, r.Rows())
 	}
-	s := &Rows{r: r, binds: binds, at: lo, end: hi, group: -1, cols: make([]*column, len(binds)), masks: make([][]uint64, len(binds)), noWords: NewDict()}
-	s.batch.Cols = make([]Col, len(binds))
+	s := rowsPool.Get().(*Rows)
+	s.r, s.binds, s.at, s.end, s.group = r, binds, lo, hi, -1
+	s.cols, s.masks, s.batch.Cols = resized(s.cols, len(binds)), resized(s.masks, len(binds)), resized(s.batch.Cols, len(binds))
 	for i, b := range binds {
-		if b.leaf >= 0 {
-			s.cols[i] = &column{r: r, b: b, leaf: &r.leaves[b.leaf], words: NewDict()}
+		c := s.cols[i]
+		if c == nil {
+			c = &column{}
+			s.cols[i] = c
+		}
+		c.r, c.b, c.words = r, b, NewDict()
+		if c.leaf = nil; b.leaf >= 0 {
+			c.leaf = &r.leaves[b.leaf]
 		}
 	}
 	return s, nil
+}
+
+// rowsPool has the memory of reads that have been closed.
+var rowsPool = sync.Pool{New: func() any { return &Rows{noWords: NewDict()} }}
+
+// resized has n elements, the old ones as they were.
+func resized[T any](s []T, n int) []T {
+	if n <= cap(s) {
+		return s[:n]
+	}
+	return append(s[:cap(s)], make([]T, n-cap(s))...)
+}
+
+// Close gives back the memory of the read; no batch of it is valid any more.
+func (s *Rows) Close() {
+	for _, c := range s.cols {
+		c.r, c.leaf, c.chunk, c.words = nil, nil, nil, nil
+		c.data = [2]loaded{}
+	}
+	s.r, s.binds = nil, nil
+	rowsPool.Put(s)
 }
 
 // Next gives the next rows, at most a data page of them, or nil after the last one. The
@@ -65,7 +94,7 @@ func (s *Rows) Next() (*Batch, error) {
 	row := s.at - g.first // of the group
 	n := min(s.end, g.first+g.rows) - s.at
 	for _, c := range s.cols {
-		if c == nil {
+		if c.leaf == nil {
 			continue
 		}
 		if err := c.load(row); err != nil {
@@ -75,7 +104,7 @@ func (s *Rows) Next() (*Batch, error) {
 	}
 	n = min(n, 4*pageRows)
 	for i, c := range s.cols {
-		if c == nil {
+		if c.leaf == nil {
 			s.missing(i, int(n))
 			continue
 		}
@@ -106,7 +135,7 @@ func (s *Rows) enter() (*group, error) {
 	lo, hi := s.at-g.first, min(s.end-g.first, g.rows)
 	var wants []want
 	for i, c := range s.cols {
-		if c == nil {
+		if c.leaf == nil {
 			continue
 		}
 		if err := c.enter(g); err != nil {
@@ -120,7 +149,7 @@ func (s *Rows) enter() (*group, error) {
 		return nil, err
 	}
 	for i, c := range s.cols {
-		if c == nil {
+		if c.leaf == nil {
 			continue
 		}
 		var data []loaded
@@ -204,30 +233,8 @@ func (s *Rows) view(i int, page *Col, x, n int) {
 	case formText:
 		c.Bytes, c.Off = page.Bytes, page.Off[x:x+n+1]
 	}
-	if len(page.Null) == 0 {
-		return
-	}
-	m := zeros(s.masks[i], (n+63)/64)
-	s.masks[i] = m
-	any := uint64(0)
-	for w := range m {
-		at := x>>6 + w
-		var v uint64
-		if at < len(page.Null) {
-			v = page.Null[at] >> (x & 63)
-		}
-		if x&63 != 0 && at+1 < len(page.Null) {
-			v |= page.Null[at+1] << (64 - x&63)
-		}
-		if left := n - w<<6; left < 64 {
-			v &= 1<<left - 1
-		}
-		m[w] = v
-		any |= v
-	}
-	if any != 0 {
-		c.Null = m
-	}
+	s.masks[i] = page.AppendNulls(s.masks[i][:0], x, n)
+	c.Null = s.masks[i]
 }
 
 // missing makes column i of the batch null.

@@ -25,8 +25,10 @@ type Query struct {
 }
 
 // Cursor gives rows batch by batch, nil after the last one. A batch is valid until the next call.
+// Close lets the next read have its memory.
 type Cursor interface {
 	Next() (*Batch, error)
+	Close()
 }
 
 // Scan is the rows of one file that a query wants, in runs.
@@ -284,6 +286,8 @@ func (h *heldRows) Next() (*Batch, error) {
 	h.perm = h.perm[n:]
 	return &h.batch, nil
 }
+
+func (h *heldRows) Close() {}
 
 // take copies rows of a column, in the order of perm.
 func (w *Writer) take(dst *Col, col int, perm []uint32) {

@@ -21,6 +21,9 @@ func (c *column) indices(n int, b []byte) error {
 	if len(b) == 0 {
 		return errShort
 	}
+	if k, ok := constant(b[1:], int(b[0]), n); ok {
+		return c.repeat(k, n)
+	}
 	c.index = grown(c.index, n)
 	if err := hybrid(c.index, b[1:], int(b[0])); err != nil {
 		return err
@@ -51,6 +54,53 @@ func (c *column) indices(n int, b []byte) error {
 		}
 	}
 	return nil
+}
+
+// constant reports whether n numbers of width bits are one and the same, and in one run.
+func constant(b []byte, width, n int) (int32, bool) {
+	head, k := binary.Uvarint(b)
+	bytes := (width + 7) / 8
+	if k <= 0 || head&1 == 1 || head>>1 < uint64(n) || width < 0 || width > 32 || len(b)-k < bytes {
+		return 0, false
+	}
+	return int32(load64(b[k : k+bytes])), true
+}
+
+// repeat appends word k of the dictionary n times.
+func (c *column) repeat(k int32, n int) error {
+	if words := c.dict.len(c.b.form); uint32(k) >= uint32(words) {
+		return fmt.Errorf("word %d of %d", k, words)
+	}
+	switch c.b.form {
+	case formLong:
+		c.v.i64 = filled(c.v.i64, c.dict.i64[k], n)
+	case formInt, formBool:
+		c.v.i32 = filled(c.v.i32, c.dict.i32[k], n)
+	case formDouble:
+		c.v.f64 = filled(c.v.f64, c.dict.f64[k], n)
+	case formDecimal:
+		c.v.hi, c.v.lo = filled(c.v.hi, c.dict.hi[k], n), filled(c.v.lo, c.dict.lo[k], n)
+	case formCodes:
+		c.v.i32 = filled(c.v.i32, c.codes[k], n)
+	case formText:
+		c.v.text.start()
+		for range n {
+			if err := c.v.text.add(c.dict.text.bytes[c.dict.text.off[k]:c.dict.text.off[k+1]]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// filled appends v n times.
+func filled[T any](dst []T, v T, n int) []T {
+	at := len(dst)
+	dst = slices.Grow(dst, n)[:at+n]
+	for i := range dst[at:] {
+		dst[at+i] = v
+	}
+	return dst
 }
 
 func gather[T any](dst, src []T, index []int32) []T {

@@ -208,6 +208,95 @@ func TestScan_DeliversTheTotalOrderWhateverTheFiles(t *testing.T) {
 	}
 }
 
+// Histories apart: the rows of each in the total order, and none below what the scan said was through.
+func TestScan_HistoriesApartAreEachInOrder(t *testing.T) {
+	merged := 0
+	for seed := range uint64(6) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		w := newWorld(t)
+		want := w.trades(r, 6_000, 4_000_000)
+		commits := 1 + r.IntN(3)
+		for k := range commits {
+			s := sink.NewEvents(w.lake, w.insts, w.feeds, sink.Config{Memory: []int64{1, 400_000, 1 << 30}[r.IntN(3)]})
+			add(t, s, r, where(want, func(i int) bool { return int(want.ID[i][0])%commits == k }))
+			if err := s.Commit(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range []struct {
+			apart []string
+			of    func(market.Instrument) string
+		}{
+			{[]string{"symbol"}, func(x market.Instrument) string { return x.Symbol }},
+			{[]string{"exchange", "symbol"}, func(x market.Instrument) string { return x.Exchange + x.Symbol }},
+			{[]string{"exchange", "market", "symbol"}, func(x market.Instrument) string { return fmt.Sprint(x.Exchange, x.Venue, x.Symbol) }},
+		} {
+			q := lake.Query{Memory: []int64{1, 100_000, 1 << 30}[r.IntN(3)], Workers: 1 + r.IntN(4), Apart: c.apart}
+			wanted := want
+			if r.IntN(2) == 0 {
+				q.From = start + r.Int64N(4*market.Hour)
+				q.To = q.From + 1 + r.Int64N(3*market.Hour)
+				wanted = where(want, func(i int) bool { return want.TS[i] >= q.From && want.TS[i] < q.To })
+			}
+			tab, err := w.lake.Load(t.Context(), "processed.trade")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sc, err := tab.Scan(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u, err := file.NewUnpacker(nil, market.KindTrade, sc.Columns(), w.insts, w.feeds)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, part, through, behind := map[string]*market.Batch{}, market.NewBatch(market.KindTrade), market.NoTime, market.NoTime
+			for {
+				b, err := sc.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b == nil {
+					break
+				}
+				if err := u.Unpack(part, b); err != nil {
+					t.Fatal(err)
+				}
+				for i := range part.N {
+					name := c.of(w.insts.Get(part.Inst[i]))
+					if got[name] == nil {
+						got[name] = market.NewBatch(market.KindTrade)
+					}
+					got[name].AppendRows(part, i, i+1)
+					if part.TS[i] < through {
+						t.Fatalf("seed %d: a row of %d after all below %d were through", seed, part.TS[i], through)
+					}
+					if part.TS[i] < behind {
+						merged++
+					}
+					behind = part.TS[i]
+				}
+				if sc.Through() < through {
+					t.Fatalf("seed %d: through falls from %d to %d", seed, through, sc.Through())
+				}
+				through = sc.Through()
+			}
+			sc.Close()
+			rows := 0
+			for name, b := range got {
+				same(t, fmt.Sprintf("seed %d, %s of %v", seed, name, c.apart), b, where(wanted, func(i int) bool { return c.of(w.insts.Get(wanted.Inst[i])) == name }))
+				rows += b.N
+			}
+			if rows != wanted.N || rows > 0 && through <= wanted.TS[wanted.N-1] {
+				t.Fatalf("seed %d: %d rows of %d through %d, the last is of %d", seed, rows, wanted.N, through, wanted.TS[wanted.N-1])
+			}
+		}
+	}
+	if merged == 0 {
+		t.Error("no scan gave histories apart")
+	}
+}
+
 func bySymbol(t testing.TB, text string) []lake.Partition {
 	t.Helper()
 	by, err := lake.BySymbol(text)
