@@ -173,17 +173,25 @@ func mix(a uint64, b uint32) uint64 {
 
 // fit gives back slots when few are in use, so that a snapshot needs no trust in sizes.
 func (g *idGen) fit() {
-	want := minSlots
-	for g.n*8 >= want*5 {
-		want *= 2
-	}
 	switch {
 	case g.n == 0:
 		g.tags, g.slots = nil, nil
-	case len(g.slots) > 4*want:
-		g.rehash(want)
+	case uint64(len(g.slots)) > mostSlots(g.n):
+		g.rehash(slotsFor(g.n))
 	}
 }
+
+// slotsFor is the size of a table that has room for one id more than n, mostSlots the largest one that is
+// written down.
+func slotsFor(n int) int {
+	size := minSlots
+	for n*8 >= size*5 {
+		size *= 2
+	}
+	return size
+}
+
+func mostSlots(n int) uint64 { return 4 * uint64(slotsFor(n)) }
 
 func (g *idGen) clear(from int64) {
 	clear(g.tags)

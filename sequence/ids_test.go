@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/pinova-group/tidemark/market"
 )
 
 // plainGen puts ids one by one, also when it grows.
@@ -50,4 +52,37 @@ func TestIDGen_SlotsEqualPlain(t *testing.T) {
 			t.Fatalf("%d ids, want %d", fast.n, plain.n)
 		}
 	})
+}
+
+// A generation that was large and has few ids now is restored as it was: its table goes on as it is.
+func TestIDs_AnyNumberInAnyTableIsRestored(t *testing.T) {
+	for _, before := range []int{0, 1, 100, 161, 321, 700, 1300} {
+		for now := range 400 {
+			s := newIDSet(1 << 20)
+			id := func(i int) *market.ID {
+				x := market.ID{0: byte(i), 1: byte(i >> 8), 2: byte(i >> 16), 9: 1}
+				return &x
+			}
+			for i := range before {
+				s.known(id(i), market.MinEventTime, market.NoTime)
+			}
+			s.swap(market.MinEventTime)
+			s.swap(market.MinEventTime) // the table of before, empty
+			for i := range now {
+				s.known(id(i+1<<16), market.MinEventTime, market.NoTime)
+			}
+			var e enc
+			e.gen(&s.cur)
+			e.gen(&s.old)
+			d, got := dec{b: e.b}, newIDSet(1<<20)
+			d.gen(&got.cur)
+			d.gen(&got.old)
+			if d.bad || len(d.b) != 0 {
+				t.Fatalf("%d ids in a table that had %d: not restored", now, before)
+			}
+			if got.cur.n != now || len(got.cur.slots) != len(s.cur.slots) {
+				t.Fatalf("%d ids in %d slots, not %d in %d", got.cur.n, len(got.cur.slots), now, len(s.cur.slots))
+			}
+		}
+	}
 }

@@ -247,7 +247,7 @@ func (d *dec) gen(g *idGen) {
 	g.max, g.from = d.i(), d.i()
 	size := d.u()
 	n := d.n(17)
-	if d.bad || n == 0 && size != 0 || n > 0 && (size&(size-1) != 0 || size > 16*uint64(n)+minSlots || uint64(n)*8 > size*5) {
+	if d.bad || n == 0 && size != 0 || n > 0 && (size&(size-1) != 0 || size > mostSlots(n) || uint64(n)*8 > size*5) {
 		d.fail()
 		return
 	}
