@@ -336,10 +336,10 @@ func (s *Sequencer) forceCompactBooks() {
 // eachBookRow visits every reference to a row of the book arena.
 func (s *Sequencer) eachBookRow(visit func(*uint32)) {
 	o := &s.kinds[market.KindBook].ord
-	for i := o.head; i < len(o.e); i++ {
-		row := o.e[i].row()
+	for i := o.head; i < len(o.run); i++ {
+		row := o.run[i].row()
 		visit(&row)
-		o.e[i].setRow(row)
+		o.run[i].setRow(row)
 	}
 	for _, c := range s.books.chains {
 		for i := range c.at.len() {

@@ -16,7 +16,7 @@ func TestOrdered_AgreesWithASort(t *testing.T) {
 		row := uint32(0)
 		for range rapid.IntRange(1, 6).Draw(t, "rounds") {
 			n := rapid.SampledFrom([]int{0, 1, 5, 33, 200, 3000}).Draw(t, "n")
-			// Spans that take one, two and three passes of the radix, and one beyond it.
+			// Spans that take one to four passes of the radix, and one beyond it.
 			span := rapid.SampledFrom([]int64{1, 3, 1000, 1 << 20, 1 << 32, 1 << 45}).Draw(t, "span")
 			seed := rapid.Uint64().Draw(t, "seed")
 			for range n {

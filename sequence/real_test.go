@@ -367,7 +367,9 @@ func later(chunks []*market.Chunk) {
 
 // One op is one event of a recorded day: trades, quotes and book deltas of one market, or of
 // all three through one sequencer in the order of their arrival. A sequencer that has seen a
-// day takes one day after the other.
+// day takes one day after the other. Chunks come as an adapter leaves them, just written: a
+// day of tens of MB read from memory would be what is measured. Only Push and Advance count;
+// "least" is of the day that other work on the machine disturbed least.
 func BenchmarkRealStream(b *testing.B) {
 	days := []string{"binance_spot_btcusdt", "binance_usdm_btcusdt", "binance_cm_btcusd_perp"}
 	for _, names := range [][]string{days[:1], days[1:2], days[2:], days} {
@@ -385,6 +387,7 @@ func BenchmarkRealStream(b *testing.B) {
 			slices.SortStableFunc(chunks, func(a, b *market.Chunk) int { return cmp.Compare(arrival(a), arrival(b)) })
 			var out sequence.Out
 			var cpu, done, levels, rows int64
+			least := int64(math.MaxInt64)
 			for _, c := range chunks {
 				rows += int64(c.Len())
 				if x := c.Batches[market.KindBook]; x != nil {
@@ -395,20 +398,31 @@ func BenchmarkRealStream(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			var warm [8]market.Chunk
 			day := func() {
-				at := sequence.CPUTime(b)
-				for _, c := range chunks {
-					if err := s.Push(c); err != nil {
-						b.Fatal(err)
+				took := int64(0)
+				for group := range slices.Chunk(chunks, len(warm)) {
+					for i, c := range group {
+						warm[i].Reset()
+						for k, x := range c.Batches {
+							if x != nil {
+								warm[i].Batch(market.Kind(k)).AppendRows(x, 0, x.N)
+							}
+						}
 					}
-					out.Reset()
-					s.Advance(&out)
+					at := sequence.CPUTime(b)
+					for i := range group {
+						if err := s.Push(&warm[i]); err != nil {
+							b.Fatal(err)
+						}
+						out.Reset()
+						s.Advance(&out)
+					}
+					took += sequence.CPUTime(b) - at
 				}
-				cpu += sequence.CPUTime(b) - at
+				cpu, least = cpu+took, min(least, took)
 				done += rows
-				b.StopTimer()
 				later(chunks)
-				b.StartTimer()
 			}
 			day()
 			cpu, done = 0, 0
@@ -422,7 +436,9 @@ func BenchmarkRealStream(b *testing.B) {
 				b.Fatalf("%+v", n)
 			}
 			b.ReportMetric(float64(cpu)/float64(done), "cpu-ns/op")
+			b.ReportMetric(float64(least)/float64(rows), "least-ns/op")
 			b.ReportMetric(float64(levels)/float64(rows), "levels/op")
+			b.ReportMetric(0, "ns/op")
 		})
 	}
 }

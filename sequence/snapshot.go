@@ -153,7 +153,7 @@ func (e *enc) kind(k *kindState) {
 		e.i(w)
 	}
 	e.batch(k.arena)
-	run := k.ord.e[k.ord.head:]
+	run := k.ord.run[k.ord.head:]
 	e.n(len(run))
 	for i := range run {
 		x := &run[i]

@@ -45,11 +45,13 @@ func (s *Sequencer) pushStatus(b *market.Batch) {
 func (s *Sequencer) clampStatus(k *kindState, row int, ts int64) {
 	k.arena.TS[row] = ts
 	k.arena.Flags[row] |= market.FlagClamped
-	n := len(k.ord.e) - 1
-	e := k.ord.e[n]
+	held := &k.ord.run
+	if n := len(k.ord.tail); n > 0 && int(k.ord.tail[n-1].row()) == row {
+		held = &k.ord.tail
+	}
+	e := (*held)[len(*held)-1]
 	e.ts = ts
-	k.ord.e = k.ord.e[:n]
-	k.ord.sorted = min(k.ord.sorted, n)
+	*held = (*held)[:len(*held)-1]
 	k.ord.add(e)
 }
 

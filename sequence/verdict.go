@@ -191,9 +191,11 @@ func (s *Sequencer) heldTimes(k *kindState) []int64 {
 		at = s.bookPoint(at)
 	}
 	var out []int64
-	for i := k.ord.head; i < len(k.ord.e); i++ {
-		if e := &k.ord.e[i]; e.ts > at {
-			out = append(out, e.ts)
+	for _, held := range [2][]entry{k.ord.run[k.ord.head:], k.ord.tail} {
+		for i := range held {
+			if ts := held[i].ts; ts > at {
+				out = append(out, ts)
+			}
 		}
 	}
 	if k.kind == market.KindBook {
