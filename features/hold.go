@@ -237,7 +237,10 @@ func (v *viewState) emitHeld(i int32, row *emitted) {
 	r := v.held.pop(&s.held)
 	rec := v.held.rec(r)
 	first := v.heldFirst(rec) // before the flags of what it joins
-	if !v.completeHeld(rec, row.rowTS) {
+	direct := !v.p.Late       // nothing else reads the columns of the row
+	if direct {
+		v.matchRow(rec, row.rowTS)
+	} else if !v.completeHeld(rec, row.rowTS) {
 		v.held.release(r)
 		if v.frames != nil && v.nextHeld(i) != row.rowTS {
 			v.runInstant()
@@ -262,7 +265,11 @@ func (v *viewState) emitHeld(i int32, row *emitted) {
 			x.SetInt(row.start)
 		case plan.LoadEnd:
 			x.SetInt(row.end)
-		default:
+		case plan.LoadColumn:
+			if direct {
+				v.loadCell(x, rec, ld.Acc)
+				continue
+			}
 			in := &v.p.Inputs[ld.Acc]
 			x.Copy(&v.row.Regs[in.Reg], in.Kind)
 		}

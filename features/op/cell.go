@@ -53,8 +53,9 @@ func getCell(v *Val, st []uint64, k Kind) {
 	v.Null, v.Ovf = false, false
 	switch k {
 	case KExact, KQ60, KQ120:
+		st = st[:4]
 		v.S = int8(st[0] >> 8)
-		v.W = num.Int192(st[1:4])
+		v.W[0], v.W[1], v.W[2] = st[1], st[2], st[3]
 	case KFloat:
 		v.F = math.Float64frombits(st[1])
 	case KText:

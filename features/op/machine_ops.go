@@ -8,6 +8,9 @@ import (
 )
 
 func (m *Machine) exact(in *Instr, d, a, b *Val) {
+	if a.W.IsInt64() && b.W.IsInt64() && small(in.Op, d, a, b) {
+		return
+	}
 	ok := true
 	w, s := a.W, a.S
 	switch in.Op {
@@ -56,6 +59,39 @@ func (m *Machine) exact(in *Instr, d, a, b *Val) {
 		return
 	}
 	d.Null, d.Ovf, d.W, d.S = !ok, !ok, w, s
+}
+
+// small runs the most frequent operations where operands and result have one word; false where that is not
+// so. (Of an instruction with one operand b is any register.)
+func small(op Code, d, a, b *Val) bool {
+	x, y := int64(a.W[0]), int64(b.W[0])
+	s := a.S
+	switch op {
+	case AddX, AddQ:
+		z := x + y
+		if s != b.S || (x^z)&(y^z) < 0 {
+			return false
+		}
+		x = z
+	case SubX, SubQ:
+		z := x - y
+		if s != b.S || (x^y)&(x^z) < 0 {
+			return false
+		}
+		x = z
+	case NegX:
+		if x = -x; x == math.MinInt64 {
+			return false
+		}
+	case AbsX:
+		if x = max(x, -x); x < 0 {
+			return false
+		}
+	default:
+		return false
+	}
+	d.setWord(x, s)
+	return true
 }
 
 // raise brings w to a scale, if it fits: what comes of two values has the greater scale

@@ -108,6 +108,33 @@ func TestMachine_ExactMatchesBigRat(t *testing.T) {
 }
 
 // Operations on quotients are exact whether or not they need big integers.
+// Values of one word have a way of their own, until a result needs two.
+func TestMachine_OneWord(t *testing.T) {
+	edges := []int64{0, 1, -1, 7, 1 << 62, -1 << 62, math.MaxInt64, math.MaxInt64 - 1, math.MinInt64, math.MinInt64 + 1}
+	for _, x := range edges {
+		for _, y := range edges {
+			for _, s := range []int8{0, 3} {
+				var a, b Val
+				a.SetDec(x, 3)
+				b.SetDec(y, s)
+				p, q := ratOf(&a, KExact), ratOf(&b, KExact)
+				for op, want := range map[Code]*big.Rat{
+					AddX: new(big.Rat).Add(p, q), SubX: new(big.Rat).Sub(p, q), NegX: new(big.Rat).Neg(p), AbsX: new(big.Rat).Abs(p), MulX: new(big.Rat).Mul(p, q),
+				} {
+					got := run(Instr{Op: op}, &a, &b)
+					scale := int8(3)
+					if op == MulX {
+						scale += s
+					}
+					if got.Null || ratOf(got, KExact).Cmp(want) != 0 || got.S != scale {
+						t.Fatalf("%d of %d and %d, scale %d: %v, want %v", op, x, y, s, ratOf(got, KExact), want)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestMachine_RatiosMatchBigRat(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var vals [4]*Val

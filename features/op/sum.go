@@ -1,6 +1,10 @@
 package op
 
-import "github.com/pinova-group/tidemark/market/num"
+import (
+	"math"
+
+	"github.com/pinova-group/tidemark/market/num"
+)
 
 // The sum of exact values is exact and free of order: see num.SumWords. Logarithms are
 // added as integers.
@@ -8,11 +12,19 @@ import "github.com/pinova-group/tidemark/market/num"
 func sumWords(*Acc) int { return num.SumWords }
 
 func sumFold(_ *Acc, st []uint64, v *Val, _ int64, _ *Scratch) bool {
-	num.SumAddInt192(st, &v.W, v.S)
+	if v.W.IsInt64() {
+		num.SumAdd(st, int64(v.W[0]), v.S)
+	} else {
+		num.SumAddInt192(st, &v.W, v.S)
+	}
 	return true
 }
 
 func sumUnfold(_ *Acc, st []uint64, v *Val, _ int64, _ *Scratch) {
+	if m := int64(v.W[0]); v.W.IsInt64() && m != math.MinInt64 {
+		num.SumAdd(st, -m, v.S)
+		return
+	}
 	w := v.W
 	w.Neg()
 	num.SumAddInt192(st, &w, v.S)

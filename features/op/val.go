@@ -79,16 +79,24 @@ func (v *Val) setNull(ovf bool) { v.Null, v.Ovf = true, ovf }
 // SetNull makes v null.
 func (v *Val) SetNull() { v.Null, v.Ovf = true, false }
 
+// setWord makes v the exact decimal m × 10^-s, word by word: whoever reads single words next does not wait for a wider
+// store.
+func (v *Val) setWord(m int64, s int8) {
+	high := uint64(m >> 63)
+	v.Null, v.Ovf, v.S = false, false, s
+	v.W[0], v.W[1], v.W[2] = uint64(m), high, high
+}
+
 // SetInt makes v the exact integer i.
 func (v *Val) SetInt(i int64) {
 	v.Null, v.Ovf = false, false
-	v.W, v.S = num.FromInt64(i), 0
+	v.setWord(i, 0)
 }
 
 // SetDec makes v the exact decimal m × 10^-s.
 func (v *Val) SetDec(m int64, s int8) {
 	v.Null, v.Ovf = false, false
-	v.W, v.S = num.FromInt64(m), s
+	v.setWord(m, s)
 }
 
 // SetBool makes v a truth value.
@@ -133,7 +141,7 @@ func (v *Val) Copy(o *Val, k Kind) {
 	case KBool:
 		v.I = o.I
 	case KExact, KQ60, KQ120:
-		v.W, v.S = o.W, o.S
+		v.W[0], v.W[1], v.W[2], v.S = o.W[0], o.W[1], o.W[2], o.S
 	case KRatio:
 		if v.lazy = o.lazy; v.lazy {
 			v.W, v.S, v.den, v.denS = o.W, o.S, o.den, o.denS

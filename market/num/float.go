@@ -71,6 +71,9 @@ func (x *wide) mul64(p uint64) {
 	}
 }
 
+// exact53: whole numbers less than this far from 0 are floats.
+const exact53 = 1 << 53
+
 // QuoFloat64 is (a × 10^-sa) / (b × 10^-sb) rounded once to the nearest float64, ties to
 // even; false when b is 0, a scale is not in 0 … MaxPow10, or the result is infinite.
 func QuoFloat64(a *Int192, sa int, b *Int192, sb int) (float64, bool) {
@@ -79,6 +82,9 @@ func QuoFloat64(a *Int192, sa int, b *Int192, sb int) (float64, bool) {
 	}
 	if a[0]|a[1]|a[2] == 0 {
 		return 0, true
+	}
+	if x, y := int64(a[0]), int64(b[0]); sa == sb && a.IsInt64() && b.IsInt64() && uint64(x+exact53)|uint64(y+exact53) < 2*exact53 {
+		return float64(x) / float64(y), true // both exact: one rounding
 	}
 	n, d := a.mag(), b.mag()
 	k := max(sa, sb) - min(sa, sb)

@@ -52,6 +52,31 @@ func TestQuoFloat64_RoundsOnce(t *testing.T) {
 func first(f float64, _ bool) float64 { return f }
 func second(_ float64, ok bool) bool  { return ok }
 
+// Quotients of whole numbers that are floats are one division, up to the last of them and no further.
+func TestQuoFloat64_OfFloats(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	edges := []int64{1 << 53, 1<<53 - 1, 1<<53 + 1, 1<<54 + 1, 1, 3, math.MaxInt64, math.MinInt64}
+	draw := func() int64 {
+		x := int64(rnd.Uint64() >> rnd.UintN(64))
+		if rnd.IntN(2) == 0 {
+			x = edges[rnd.IntN(len(edges))]
+		}
+		if rnd.IntN(2) == 0 {
+			x = -x
+		}
+		return x
+	}
+	for range 20000 {
+		x, y, s := draw(), draw(), rnd.IntN(20)
+		if y == 0 {
+			continue
+		}
+		a, b := num.FromInt64(x), num.FromInt64(y)
+		f, ok := num.QuoFloat64(&a, s, &b, s)
+		sameFloat(t, "QuoFloat64", f, ok, new(big.Rat).SetFrac(big.NewInt(x), big.NewInt(y)))
+	}
+}
+
 // Ties and their neighbours are where a rounding goes wrong: n/d = (2k+1)/2^54 exactly,
 // or off by the least that the integers can hold.
 func TestQuoFloat64_Ties(t *testing.T) {
