@@ -75,7 +75,7 @@ func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, i
 		if b.req.Parts == nil { // its open sides were filled in
 			part.Range = Range{b.Plan.From, b.Plan.To}
 		}
-		r := lake.Replacement{Table: t.Name(), From: part.From, To: part.To, Rows: func(yield func(*lakefile.Batch) error) error {
+		r := lake.Replacement{Table: t.Name(), From: part.From, To: part.To, Tell: slices.Contains(b.env.Tell, t.Name()), Rows: func(yield func(*lakefile.Batch) error) error {
 			for _, f := range list {
 				if err := t.ReadFile(ctx, f, yield); err != nil {
 					return err

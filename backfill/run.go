@@ -27,6 +27,7 @@ type Env struct {
 	Parallel int    // tasks at once, 0 for one a CPU
 	Memory   int64  // bytes of events and rows in all tasks at once, 0 for DefaultMemory; the views' own state comes on top
 	Meter    *run.Meter
+	Tell     []string // feature tables whose consumers have to be told of what is published (lake.Replacement.Tell)
 }
 
 // DefaultMemory is what the events and rows of all tasks at once may take, in bytes.

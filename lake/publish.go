@@ -45,6 +45,9 @@ type Replacement struct {
 	// Rows hands over the new rows, with the table's columns in their order; it is called
 	// again when the table has changed meanwhile. The revisions are set by Publish. nil is no rows.
 	Rows func(yield func(*file.Batch) error) error
+	// Tell notes in the table that consumers of the view's rows have to be told (Lake.Untold), unless the new rows are as
+	// served and replace none: those are the rows that the stream gave them.
+	Tell bool
 }
 
 // Published is one row of ops.publications: what a publication did to one table.
@@ -310,8 +313,11 @@ func (x *replacing) run(ctx context.Context) error {
 				return nil, errMoved
 			}
 		}
-		return &Change{Add: added, Remove: removed, Publication: string(x.p.ID), Inputs: x.p.Inputs, Imported: x.newest,
-			Properties: map[string]string{propOpen + string(x.p.ID): note}}, nil
+		props := map[string]string{propOpen + string(x.p.ID): note}
+		if x.v.Tell && (x.p.History != "served" || x.d.Removed > 0) {
+			props[propTell+string(x.p.ID)] = "1"
+		}
+		return &Change{Add: added, Remove: removed, Publication: string(x.p.ID), Inputs: x.p.Inputs, Imported: x.newest, Properties: props}, nil
 	})
 	x.d.Snapshot = c.Snapshot
 	return err

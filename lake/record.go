@@ -168,8 +168,9 @@ func readPublications(ctx context.Context, t *Table) ([]Published, error) {
 }
 
 // Undo publishes the rows that a publication superseded, in its ranges: what readers saw
-// before it. Later publications of the same rows have to be undone first.
-func (l *Lake) Undo(ctx context.Context, what CommitID, p Publication) ([]Published, error) {
+// before it. Later publications of the same rows have to be undone first. tell are tables whose consumers have
+// to be told (Replacement.Tell).
+func (l *Lake) Undo(ctx context.Context, what CommitID, p Publication, tell ...string) ([]Published, error) {
 	all, err := l.Publications(ctx)
 	if err != nil {
 		return nil, err
@@ -186,7 +187,7 @@ func (l *Lake) Undo(ctx context.Context, what CommitID, p Publication) ([]Publis
 					Why: fmt.Sprintf("publication %s replaced some of its rows later", later.ID), Remedy: "undo " + string(later.ID) + " first", Exit: fault.ExitFailed}
 			}
 		}
-		p.Views = append(p.Views, Replacement{Table: d.Table, From: d.From, To: d.To, Entities: d.Entities, Rows: l.supersededRows(ctx, d)})
+		p.Views = append(p.Views, Replacement{Table: d.Table, From: d.From, To: d.To, Entities: d.Entities, Rows: l.supersededRows(ctx, d), Tell: slices.Contains(tell, d.Table)})
 	}
 	if p.Views == nil {
 		return nil, &fault.Error{Code: "undo", Message: fmt.Sprintf("publication %s is not known", what), Where: publications, Remedy: "tidemark lake publications lists them", Exit: fault.ExitFailed}

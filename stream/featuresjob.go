@@ -435,24 +435,14 @@ func (m *featuresMachine) write(ctx context.Context, en *engine, view int, out *
 	return nil
 }
 
-// place is where rows of an entity go: by its symbol, else by its base asset, else by all
-// of its names.
+// place is where rows of an entity go.
 func (m *featuresMachine) place(columns, names []string) entity {
 	e := entity{names: slices.Clone(names)}
 	if e.names == nil {
 		e.names = []string{}
 	}
-	base := ""
-	switch i, j := slices.Index(columns, "symbol"), slices.Index(columns, "base"); {
-	case i >= 0:
-		e.key = []byte(names[i])
-		base, _ = market.SplitSymbol(names[i])
-	case j >= 0:
-		e.key, base = []byte(names[j]), names[j]
-	default:
-		e.key = []byte(strings.Join(names, "|"))
-		base = string(e.key)
-	}
+	key, base := record.RowKey(columns, names)
+	e.key = []byte(key)
 	e.partition = topic.Partition(base, m.config.Partitions)
 	return e
 }

@@ -46,7 +46,10 @@ tasks are kept in a branch of the table. Stopped at any moment, the same command
 end it finds that there is nothing to do. --dry-run prints what would be done.
 
 --dirty recomputes, as corrected, the rows that tidemark dirty lists and no others: of all shipped views with a table, or of
-those named. Without names, views that say on_late: record are left out; --dirty=all takes them, too.`,
+those named. Without names, views that say on_late: record are left out; --dirty=all takes them, too.
+
+Where the config has a stream with the view, its consumers are told in the topic correction.VIEW.vN of all that is
+replaced, and of all that is published as corrected.`,
 		Example: `  tidemark backfill --view trade_bars_1m,vwap_5m --from 2025-11-10 --to 2025-11-11 --lake data/lake --dry-run
   tidemark backfill --view trade_bars_1m,vwap_5m --from 2025-11-10 --to 2025-11-11 --lake data/lake --as corrected
   tidemark backfill --dirty --lake data/lake
@@ -110,7 +113,11 @@ func (a *app) backfill(cmd *cobra.Command, c *backfillFlags) error {
 		return err
 	}
 	defer func() { _ = l.Close() }()
-	env.Lake = l
+	t, err := a.teller(l)
+	if err != nil {
+		return err
+	}
+	env.Lake, env.Tell = l, t.tables
 	b, err := backfill.Make(cmd.Context(), env, views, c.req)
 	if err != nil {
 		return err
@@ -138,7 +145,10 @@ func (a *app) backfill(cmd *cobra.Command, c *backfillFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.backfillReport(rep, c.lake, a.now().Sub(began))
+	if err := a.backfillReport(rep, c.lake, a.now().Sub(began)); err != nil {
+		return err
+	}
+	return t.tell(cmd.Context(), a)
 }
 
 // backfillViews compiles the spec files and the shipped views that are named.

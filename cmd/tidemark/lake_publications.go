@@ -103,19 +103,26 @@ undone. Later publications of the same rows have to be undone first.`,
 					return fault.Usage("not_confirmed", "not confirmed: nothing was done", "")
 				}
 			}
-			done, err := l.Undo(cmd.Context(), lake.CommitID(args[0]), lake.Publication{ID: lake.NewCommitID(), Reason: why, Who: os.Getenv("USER"), At: a.now().UnixMicro()})
+			t, err := a.teller(l)
+			if err != nil {
+				return err
+			}
+			done, err := l.Undo(cmd.Context(), lake.CommitID(args[0]), lake.Publication{ID: lake.NewCommitID(), Reason: why, Who: os.Getenv("USER"), At: a.now().UnixMicro()}, t.tables...)
 			if err != nil {
 				return err
 			}
 			if a.json {
-				return a.printJSON(publishedJSON(done))
+				if err := a.printJSON(publishedJSON(done)); err != nil {
+					return err
+				}
+				return t.tell(cmd.Context(), a)
 			}
 			for _, p := range done {
 				if err := a.print(publishedText(p, *name) + "\n"); err != nil {
 					return err
 				}
 			}
-			return nil
+			return t.tell(cmd.Context(), a)
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")

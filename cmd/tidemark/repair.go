@@ -62,7 +62,14 @@ func (a *app) repair(cmd *cobra.Command, c *backfillFlags) error {
 			a.warn("rows of hours that are not complete yet are left for a later run")
 		}
 	}
-	return a.runRepairs(cmd, c, l, v, reqs)
+	t, err := a.teller(l)
+	if err != nil {
+		return err
+	}
+	if err := a.runRepairs(cmd, c, l, v, reqs, t.tables); err != nil || c.dryRun {
+		return err
+	}
+	return t.tell(cmd.Context(), a)
 }
 
 // repairViews compiles the views that are named, or the shipped ones that have a table.
@@ -97,7 +104,7 @@ func (a *app) withoutRecorded(found []backfill.Stale) []backfill.Stale {
 	return found
 }
 
-func (a *app) runRepairs(cmd *cobra.Command, c *backfillFlags, l *lake.Lake, v *backfill.Views, reqs []backfill.Request) error {
+func (a *app) runRepairs(cmd *cobra.Command, c *backfillFlags, l *lake.Lake, v *backfill.Views, reqs []backfill.Request, tell []string) error {
 	if len(reqs) == 0 {
 		if a.json && !c.dryRun {
 			return a.printJSON(map[string]any{"nothing": "nothing is stale"})
@@ -110,7 +117,7 @@ func (a *app) runRepairs(cmd *cobra.Command, c *backfillFlags, l *lake.Lake, v *
 				return err
 			}
 		}
-		env := backfill.Env{Lake: l, Now: a.now, Who: os.Getenv("USER"), Parallel: c.parallel, Memory: c.memory, Meter: &run.Meter{}}
+		env := backfill.Env{Lake: l, Now: a.now, Who: os.Getenv("USER"), Parallel: c.parallel, Memory: c.memory, Meter: &run.Meter{}, Tell: tell}
 		views, err := v.Only(req.Views)
 		if err != nil {
 			return err

@@ -40,7 +40,7 @@ var layers = [][]string{
 	{"run/picture"},
 	{"run"},
 	{"run/explain", "backfill"},
-	{"run/describe", "backfill/verify", "stream/play", "stream/sink", "stream/tail", "run/lakes", "run/causal", "run/specdiff", "run/spectest", "run/sweep"},
+	{"run/describe", "backfill/verify", "stream/play", "stream/sink", "stream/correct", "stream/tail", "run/lakes", "run/causal", "run/specdiff", "run/spectest", "run/sweep"},
 	{"stream/follow"},
 	{"cmd/tidemark"},
 	{"internal/archtest", "internal/fmacheck", "docs", "bench"},

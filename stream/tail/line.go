@@ -41,10 +41,12 @@ type Line struct {
 	Of      string           `json:"of,omitempty"`      // watermark: the kind that is complete
 	Account *sequence.Counts `json:"account,omitempty"` // watermark: of the partition
 
-	Ledger     []Cell      `json:"ledger,omitempty"` // what a transaction adds to the parity ledger
-	Late       *Late       `json:"late,omitempty"`
-	DeadLetter *DeadLetter `json:"dead_letter,omitempty"`
-	Error      string      `json:"error,omitempty"` // why the value cannot be read
+	Ledger     []Cell        `json:"ledger,omitempty"` // what a transaction adds to the parity ledger
+	Edge       string        `json:"edge,omitempty"`   // begin or end of a frame of corrections
+	Frame      *record.Frame `json:"frame,omitempty"`
+	Late       *Late         `json:"late,omitempty"`
+	DeadLetter *DeadLetter   `json:"dead_letter,omitempty"`
+	Error      string        `json:"error,omitempty"` // why the value cannot be read
 }
 
 // Cell is how many rows of a view a transaction wrote in an hour.
@@ -96,6 +98,15 @@ func (l *Line) Text() string {
 	for _, c := range l.Ledger {
 		fmt.Fprintf(&b, "  %s %s: %d rows, sum %s", c.View, c.Hour, c.Rows, c.Sum)
 	}
+	if f := l.Frame; f != nil {
+		fmt.Fprintf(&b, "  %s of publication %s: rows of [%s, %s) give way to %d", l.Edge, f.Publication, market.FormatTime(f.From), market.FormatTime(f.To), f.Rows)
+		if f.Entities != "" {
+			b.WriteString(" of " + f.Entities)
+		}
+		if f.Reread {
+			b.WriteString("; read them from the table")
+		}
+	}
 	if l.Error != "" {
 		b.WriteString("  cannot be read: " + l.Error)
 	}
@@ -121,7 +132,7 @@ func newDecoder(ctx context.Context, name topic.Name, env Env) (*decoder, error)
 	d := &decoder{name: name, env: env, insts: market.NewInstruments(), rows: map[uint32]*record.RowDecoder{}}
 	d.events = record.NewEventDecoder(env.Schemas, env.Feeds, d.insts)
 	d.canon = canon.NewWriter(&d.text, canon.Options{Format: canon.JSONL, Kinds: env.Kinds}, env.Feeds, d.insts)
-	if name.Class != topic.Feature {
+	if name.Class != topic.Feature && name.Class != topic.Correction {
 		return d, nil
 	}
 	for i := range env.Outputs {
@@ -148,7 +159,12 @@ func (d *decoder) line(ctx context.Context, r *kgo.Record) (*Line, error) {
 	format := string(record.Header(r, record.HeaderFormat))
 	var err error
 	switch class := d.name.Class; {
-	case class == topic.Feature:
+	case class == topic.Correction && record.Header(r, record.HeaderFrame) != nil:
+		f := &record.Frame{}
+		if l.Edge, *f, err = record.ReadFrame(r); err == nil {
+			l.Frame = f
+		}
+	case class == topic.Feature, class == topic.Correction:
 		err = d.row(ctx, r, l)
 	case class == topic.Ledger:
 		err = l.cells(r)

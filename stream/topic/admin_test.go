@@ -70,13 +70,13 @@ func TestAdmin_AppliesOnceAndAlters(t *testing.T) {
 		t.Fatalf("not done: %+v", again)
 	}
 	have, err := a.List(t.Context())
-	if err != nil || len(have) != len(want) || have[1].Partitions != 3 || have[0].Partitions != 1 || have[0].Replication != 1 {
+	if err != nil || len(have) != len(want) || have[2].Partitions != 3 || have[1].Partitions != 1 || have[0].Partitions != 1 || have[0].Replication != 1 {
 		t.Fatalf("%+v: %v", have, err)
 	}
 
 	c.Retention.Raw = topic.Forever
 	p = plan(t, a, wanted(t, &c, nil, "features"))
-	if p.Count(topic.Alter) != 2 || p.Count(topic.Leave) != 2 {
+	if p.Count(topic.Alter) != 2 || p.Count(topic.Leave) != 3 {
 		t.Fatalf("%+v", p)
 	}
 	if err := a.Apply(t.Context(), p); err != nil {

@@ -34,10 +34,12 @@ type Retentions struct {
 	DLQ       Retention `yaml:"dlq"`
 	Feature   Retention `yaml:"feature"`
 	Ledger    Retention `yaml:"ledger"`
+
+	Correction Retention `yaml:"correction"`
 }
 
 func (r *Retentions) of(c Class) Retention {
-	return [numClasses]Retention{Raw: r.Raw, Processed: r.Processed, Late: r.Late, DLQ: r.DLQ, Feature: r.Feature, Ledger: r.Ledger}[c]
+	return [numClasses]Retention{Raw: r.Raw, Processed: r.Processed, Late: r.Late, DLQ: r.DLQ, Feature: r.Feature, Ledger: r.Ledger, Correction: r.Correction}[c]
 }
 
 // The bounds of a config.
@@ -135,7 +137,7 @@ func kindWords(kinds *market.Kinds) (words []string) {
 }
 
 // Wanted are the topics of a checked config by name: four for each kind of a source, one for
-// each view and one for each job's ledger, and one to change the views while jobs run.
+// each view's rows and one for its corrections, one for each job's ledger, and one to change the views while jobs run.
 func (c *Config) Wanted(kinds *market.Kinds, views []View, jobs []string) ([]Topic, error) {
 	var names []Name
 	for _, s := range c.Sources {
@@ -152,7 +154,7 @@ func (c *Config) Wanted(kinds *market.Kinds, views []View, jobs []string) ([]Top
 		}
 	}
 	for _, v := range views {
-		names = append(names, Name{Class: Feature, View: v.Name, Version: v.Version})
+		names = append(names, Name{Class: Feature, View: v.Name, Version: v.Version}, Name{Class: Correction, View: v.Name, Version: v.Version})
 	}
 	for _, j := range jobs {
 		names = append(names, Name{Class: Ledger, Job: j})
@@ -182,8 +184,8 @@ func (c *Config) Topic(name string) (Topic, error) {
 }
 
 func (c *Config) topic(class Class, name string) Topic {
-	if class == Control { // one order for all
-		return Topic{Name: name, Partitions: 1, Replication: c.Replication, Settings: settings(class, 0)}
+	if class == Control || class == Correction { // one order for all
+		return Topic{Name: name, Partitions: 1, Replication: c.Replication, Settings: settings(class, c.Retention.of(class))}
 	}
 	return Topic{Name: name, Partitions: c.Count(), Replication: c.Replication, Settings: settings(class, c.Retention.of(class))}
 }

@@ -13,18 +13,19 @@ type Class uint8
 
 // The classes.
 const (
-	Raw       Class = iota + 1 // raw.<market>.<kind>.<exchange>: payloads as collected
-	Processed                  // processed.…: what the sequencer lets through, in order
-	Late                       // late.…: events that came too late
-	DLQ                        // dlq.…: what could not be used
-	Feature                    // feature.<view>.v<n>: rows of a view's version
-	Ledger                     // ledger.<job>: checksums of rows
-	Control                    // control: activations of views, and what tasks say to them
+	Raw        Class = iota + 1 // raw.<market>.<kind>.<exchange>: payloads as collected
+	Processed                   // processed.…: what the sequencer lets through, in order
+	Late                        // late.…: events that came too late
+	DLQ                         // dlq.…: what could not be used
+	Feature                     // feature.<view>.v<n>: rows of a view's version
+	Ledger                      // ledger.<job>: checksums of rows
+	Control                     // control: activations of views, and what tasks say to them
+	Correction                  // correction.<view>.v<n>: rows that publications have put in the place of others
 
 	numClasses
 )
 
-var classNames = [numClasses]string{"", "raw", "processed", "late", "dlq", "feature", "ledger", "control"}
+var classNames = [numClasses]string{"", "raw", "processed", "late", "dlq", "feature", "ledger", "control", "correction"}
 
 func (c Class) String() string {
 	if c > 0 && c < numClasses {
@@ -48,7 +49,7 @@ type Name struct {
 	Kind     string       // word of the kind, see KindWord
 	Exchange string
 
-	View    string // of Feature
+	View    string // of Feature and Correction
 	Version int
 
 	Job string // of Ledger
@@ -69,7 +70,7 @@ func (n Name) Topic() (string, error) {
 			return "", fmt.Errorf("topic of %s: exchange %q: want lower-case letters, digits and -, at most %d", n.Class, n.Exchange, maxIdent)
 		}
 		return n.Class.String() + "." + n.Market.String() + "." + n.Kind + "." + n.Exchange, nil
-	case n.Class == Feature:
+	case n.Class == Feature, n.Class == Correction:
 		if !isIdent(n.View) || n.Version < 1 {
 			return "", fmt.Errorf("topic of view %q, version %d: want lower-case letters, digits and _, a letter first, at most %d, and a version from 1", n.View, n.Version, maxIdent)
 		}
@@ -98,7 +99,7 @@ func Parse(topic string) (Name, error) {
 	case n.Class.OfEvents() && len(parts) == 4:
 		n.Market, _ = market.ParseVenue(parts[1])
 		n.Kind, n.Exchange = parts[2], parts[3]
-	case n.Class == Feature && len(parts) == 3:
+	case (n.Class == Feature || n.Class == Correction) && len(parts) == 3:
 		n.View = parts[1]
 		n.Version, _ = strconv.Atoi(strings.TrimPrefix(parts[2], "v"))
 	case n.Class == Ledger && len(parts) == 2:

@@ -19,6 +19,7 @@ func TestName_OfEachClass(t *testing.T) {
 		"feature.trade_bars_1m.v3":         {Class: topic.Feature, View: "trade_bars_1m", Version: 3},
 		"ledger.features-global":           {Class: topic.Ledger, Job: "features-global"},
 		"control":                          {Class: topic.Control},
+		"correction.trade_bars_1m.v2":      {Class: topic.Correction, View: "trade_bars_1m", Version: 2},
 	} {
 		got, err := n.Topic()
 		if err != nil || got != want {
@@ -60,7 +61,7 @@ func TestName_RefusesWhatIsNoIdentifier(t *testing.T) {
 	}
 	for _, s := range []string{
 		"", "raw", "raw.spot.trade", "raw.spot.trade.kraken.x", "raw.moon.trade.kraken", "raw.market(3).trade.kraken", "RAW.spot.trade.kraken", "feature.bars.v0",
-		"feature.bars.v01", "feature.bars.1", "feature.bars.v+1", "feature.bars.v1.x", "ledger.", "ledger.a.b", "__consumer_offsets", "control.a",
+		"feature.bars.v01", "feature.bars.1", "feature.bars.v+1", "feature.bars.v1.x", "ledger.", "ledger.a.b", "__consumer_offsets", "control.a", "correction.bars", "correction.bars.2",
 	} {
 		if n, err := topic.Parse(s); err == nil {
 			t.Errorf("%q is %+v", s, n)

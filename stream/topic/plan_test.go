@@ -36,11 +36,11 @@ func TestConfig_Wanted(t *testing.T) {
 	for _, w := range list {
 		names = append(names, w.Name)
 		at[w.Name] = w.Settings
-		if w.Partitions != map[bool]int{true: 1, false: 4}[w.Name == "control"] || w.Replication != 0 {
+		if w.Partitions != map[bool]int{true: 1, false: 4}[w.Name == "control" || w.Name == "correction.bars.v2"] || w.Replication != 0 {
 			t.Errorf("%+v", w)
 		}
 	}
-	want := "control dlq.spot.orderbook.kraken dlq.spot.trade.kraken feature.bars.v2 late.spot.orderbook.kraken late.spot.trade.kraken ledger.features " +
+	want := "control correction.bars.v2 dlq.spot.orderbook.kraken dlq.spot.trade.kraken feature.bars.v2 late.spot.orderbook.kraken late.spot.trade.kraken ledger.features " +
 		"processed.spot.orderbook.kraken processed.spot.trade.kraken raw.spot.orderbook.kraken raw.spot.trade.kraken"
 	if strings.Join(names, " ") != want {
 		t.Errorf("got  %s\nwant %s", names, want)
