@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The real servers of the tests: versitygw (S3), PostgreSQL, the Iceberg REST catalog, Kafka; and the jars of Spark.
+# The real servers of the tests: versitygw (S3), PostgreSQL, the Iceberg REST catalog, Kafka; and the jars of Spark and
+# of Kafka Streams.
 #
 #   scripts/servers.sh install [NAME...]   install what is missing into .cache
 #   scripts/servers.sh start [NAME...]     install, start what does not run, print the environment of the tests
 #   scripts/servers.sh stop                stop all of them and forget their data
 #
-# NAME is s3, postgres, rest (with s3), spark or kafka; none: all of them. Idempotent. Everything listens on
+# NAME is s3, postgres, rest (with s3), spark, kafka or streams; none: all of them but streams. Idempotent. Everything listens on
 # 127.0.0.1 at free ports; data and pid files are in .cache/servers.
 # eval "$(scripts/servers.sh start)" sets the variables that the tests read.
 set -euo pipefail
@@ -75,7 +76,7 @@ install() { # NAME
 		;;
 	postgres) [ -n "$(pg_bin)" ] || apt_install postgresql ;;
 	rest) jars iceberg-rest ;;
-	spark | kafka) jars "$1" ;;
+	spark | kafka | streams) jars "$1" ;;
 	esac
 }
 
@@ -173,6 +174,8 @@ start_kafka() {
 
 start_spark() { :; } # its tests start it
 
+start_streams() { :; } # bench/streams.py starts it
+
 environment() { # NAME
 	case $1 in
 	s3)
@@ -187,12 +190,13 @@ environment() { # NAME
 		echo "export TIDEMARK_TEST_REST=http://127.0.0.1:$(cat "$run/rest.port")"
 		;;
 	spark) echo "export TIDEMARK_TEST_SPARK_JARS=$cache/spark/jars" ;;
+	streams) echo "export TIDEMARK_BENCH_STREAMS_JARS=$cache/streams/jars" ;;
 	kafka) echo "export TIDEMARK_TEST_KAFKA=127.0.0.1:$(cat "$run/kafka.port")" ;;
 	esac
 }
 
 usage() {
-	sed -n '2,10p' "$0" >&2
+	sed -n '2,11p' "$0" >&2
 	exit 2
 }
 
@@ -200,7 +204,7 @@ do=${1:-}
 [ $# = 0 ] || shift
 [ $# != 0 ] || set -- s3 postgres rest spark kafka
 for s in "$@"; do
-	case $s in s3 | postgres | rest | spark | kafka) ;; *) usage ;; esac
+	case $s in s3 | postgres | rest | spark | kafka | streams) ;; *) usage ;; esac
 done
 
 case "$do" in

@@ -169,7 +169,7 @@ func (p *pipeline) play(t *testing.T, cfg play.Config) *play.Report {
 
 func (p *pipeline) playUntil(ctx context.Context, t *testing.T, cfg play.Config) *play.Report {
 	t.Helper()
-	cl, err := play.NewClient(kgo.SeedBrokers(p.addr))
+	cl, err := play.NewClient(cfg.Speed, kgo.SeedBrokers(p.addr))
 	if err != nil {
 		t.Fatal(err)
 	}

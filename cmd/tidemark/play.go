@@ -158,7 +158,7 @@ func (a *app) played(cmd *cobra.Command, cfg *play.Config, in *playFlags) (*play
 		env.Lake = l
 	}
 	if !in.dry {
-		done, err := a.connectPlay(cmd, s, in, &env)
+		done, err := a.connectPlay(cmd, s, in, cfg.Speed, &env)
 		if err != nil {
 			return nil, err
 		}
@@ -179,7 +179,7 @@ func (a *app) played(cmd *cobra.Command, cfg *play.Config, in *playFlags) (*play
 }
 
 // connectPlay connects to the brokers and finds the topics that are there.
-func (a *app) connectPlay(cmd *cobra.Command, s *stream, in *playFlags, env *play.Env) (done func(), err error) {
+func (a *app) connectPlay(cmd *cobra.Command, s *stream, in *playFlags, speed float64, env *play.Env) (done func(), err error) {
 	opts, err := s.Kafka.Options()
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (a *app) connectPlay(cmd *cobra.Command, s *stream, in *playFlags, env *pla
 	if err != nil {
 		return nil, err
 	}
-	if env.Client, err = play.NewClient(opts...); err != nil {
+	if env.Client, err = play.NewClient(speed, opts...); err != nil {
 		adm.Close()
 		return nil, err
 	}

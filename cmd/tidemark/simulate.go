@@ -108,6 +108,7 @@ func (a *app) simulateInto(cmd *cobra.Command, live *playFlags, in *simulateFlag
 	}
 	if !f.Changed("start") {
 		in.start = market.FormatTime(a.now().Truncate(time.Second).UnixMicro())
+		cfg.Clock = cfg.Speed == 1
 	}
 	if !f.Changed("events") {
 		c.Events = 0

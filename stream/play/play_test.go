@@ -3,6 +3,7 @@ package play_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,7 +72,7 @@ func (c *cluster) play(ctx context.Context, cfg play.Config, written func(n int6
 	c.t.Helper()
 	schemas := record.NewSchemasOf(nil, nil)
 	hook := kgo.WithHooks(countHook{written})
-	cl, err := play.NewClient(kgo.SeedBrokers(c.addr), hook)
+	cl, err := play.NewClient(0, kgo.SeedBrokers(c.addr), hook)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -280,6 +281,22 @@ func TestPlay_GoesOn(t *testing.T) {
 	}
 	if d := cmp.Diff(text(whole.logs()), text(parts.logs())); d != "" {
 		t.Errorf("%.2000s", d)
+	}
+}
+
+// An input of the clock's time is written at its time, however late the play began.
+func TestPlay_Clock(t *testing.T) {
+	c := start(t)
+	at := time.Now().Add(300 * time.Millisecond)
+	path := filepath.Join(t.TempDir(), "one.jsonl")
+	line := fmt.Sprintf(`{"kind":"trade","feed":"kraken-spot","exchange":"kraken","market":"spot","symbol":"BTC-USDT","event_ts":%d,"ingest_ts":%d,"id":"1","side":"buy","price":"1","quantity":"1"}`,
+		at.UnixMicro(), at.UnixMicro())
+	if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.play(t.Context(), play.Config{Input: run.EventsConfig{Inputs: []string{path}}, Speed: 1, Clock: true}, nil)
+	if now := time.Now(); now.Before(at) {
+		t.Errorf("written %v before its time", at.Sub(now))
 	}
 }
 
