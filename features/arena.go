@@ -8,6 +8,7 @@ type arena struct {
 	stride int
 	words  []uint64
 	free   uint32
+	live   int // records in use
 }
 
 // Words of a record before its state.
@@ -23,6 +24,7 @@ func newArena(stride int) arena {
 
 // alloc returns an empty record.
 func (a *arena) alloc() uint32 {
+	a.live++
 	if a.free != 0 {
 		r := a.free
 		n := a.node(r)
@@ -37,6 +39,10 @@ func (a *arena) alloc() uint32 {
 }
 
 func (a *arena) release(r uint32) {
+	if a.live--; a.live == 0 { // begin anew at the front: records that come after each other lie so
+		a.words, a.free = a.words[:a.stride], 0
+		return
+	}
 	a.node(r)[nodeNext] = uint64(a.free)
 	a.free = r
 }
