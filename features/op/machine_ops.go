@@ -3,6 +3,7 @@ package op
 import (
 	"bytes"
 	"math"
+	"math/bits"
 
 	"github.com/pinova-group/tidemark/market/num"
 )
@@ -61,7 +62,7 @@ func (m *Machine) exact(in *Instr, d, a, b *Val) {
 	d.Null, d.Ovf, d.W, d.S = !ok, !ok, w, s
 }
 
-// small runs the most frequent operations where operands and result have one word; false where that is not
+// small runs the most frequent operations where operands and sums have one word; false where that is not
 // so. (Of an instruction with one operand b is any register.)
 func small(op Code, d, a, b *Val) bool {
 	x, y := int64(a.W[0]), int64(b.W[0])
@@ -79,6 +80,22 @@ func small(op Code, d, a, b *Val) bool {
 			return false
 		}
 		x = z
+	case MulX:
+		if s += b.S; s > maxScale {
+			return false
+		}
+		hi, lo := bits.Mul64(uint64(x), uint64(y))
+		hi -= uint64(x>>63)&uint64(y) + uint64(y>>63)&uint64(x)
+		d.Null, d.Ovf, d.S = false, false, s
+		d.W[0], d.W[1], d.W[2] = lo, hi, uint64(int64(hi)>>63)
+		return true
+	case QuoX:
+		if y == 0 {
+			d.setNull(false)
+		} else {
+			d.setQuo(a, b)
+		}
+		return true
 	case NegX:
 		if x = -x; x == math.MinInt64 {
 			return false

@@ -36,8 +36,9 @@ func sumMerge(_ *Acc, st, newer []uint64, _ *Scratch) bool {
 }
 
 func sumLoad(_ *Acc, st []uint64, v *Val, rows int64, _ *Scratch) {
-	w, scale, ok := num.SumValue(st, rows)
-	v.Null, v.Ovf, v.W, v.S = !ok, !ok, w, int8(scale)
+	scale, ok := num.SumFits(st, rows)
+	v.Null, v.Ovf, v.S = !ok, !ok, int8(scale)
+	v.W[0], v.W[1], v.W[2] = st[0], st[1], st[2]
 }
 
 func sumValid(_ *Acc, st []uint64) bool {

@@ -60,7 +60,8 @@ type Val struct {
 // so it is worked out only when an operation asks for it.
 func (v *Val) setQuo(a, b *Val) {
 	v.Null, v.Ovf, v.lazy = false, false, true
-	v.W, v.S, v.den, v.denS = a.W, a.S, b.W, b.S
+	v.den[0], v.den[1], v.den[2], v.denS = b.W[0], b.W[1], b.W[2], b.S
+	v.W[0], v.W[1], v.W[2], v.S = a.W[0], a.W[1], a.W[2], a.S // last: v may be b
 }
 
 // rat is the ratio, worked out; r is scratch.
@@ -144,7 +145,8 @@ func (v *Val) Copy(o *Val, k Kind) {
 		v.W[0], v.W[1], v.W[2], v.S = o.W[0], o.W[1], o.W[2], o.S
 	case KRatio:
 		if v.lazy = o.lazy; v.lazy {
-			v.W, v.S, v.den, v.denS = o.W, o.S, o.den, o.denS
+			v.W[0], v.W[1], v.W[2], v.S = o.W[0], o.W[1], o.W[2], o.S
+			v.den[0], v.den[1], v.den[2], v.denS = o.den[0], o.den[1], o.den[2], o.denS
 		} else {
 			v.R.Set(&o.R)
 		}

@@ -258,10 +258,16 @@ func sumJoin(w, o []uint64, sub bool) {
 // terms of the greatest size seen could leave 190 bits: a verdict that depends on the
 // terms alone, never on their order or on how they were cut.
 func SumValue(w []uint64, n int64) (v Int192, scale int, ok bool) {
+	scale, ok = SumFits(w, n)
+	return Int192(w[:3]), scale, ok
+}
+
+// SumFits is what SumValue says of the sum besides its value, the first three words of w.
+func SumFits(w []uint64, n int64) (scale int, ok bool) {
 	w = w[:SumWords]
 	scale = int(w[3] & 0xff)
 	if w[3]>>8 == 0 {
-		return Int192{}, scale, true
+		return scale, true // zeros only
 	}
 	need := int(w[3]>>8) - bias + int(log2Pow10[scale])
 	if scale > 0 {
@@ -270,5 +276,5 @@ func SumValue(w []uint64, n int64) (v Int192, scale int, ok bool) {
 	if n > 1 {
 		need += bits.Len64(uint64(n - 1))
 	}
-	return Int192(w), scale, need <= 190
+	return scale, need <= 190
 }
