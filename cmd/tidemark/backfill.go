@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -96,6 +97,9 @@ func (a *app) backfill(cmd *cobra.Command, c *backfillFlags) error {
 	}
 	if c.as == "corrected" {
 		c.req.As = backfill.Corrected
+	}
+	if os.Getenv("GOMEMLIMIT") == "" { // garbage is collected before it doubles what is asked for
+		debug.SetMemoryLimit(c.memory + c.memory/2)
 	}
 	env := backfill.Env{Now: a.now, Who: os.Getenv("USER"), Parallel: c.parallel, Memory: c.memory, Meter: &run.Meter{}}
 	if c.step != "" {

@@ -338,8 +338,12 @@ func zeroNulls(c *market.Col, n int, values bool) {
 
 // missing makes n nulls of a column that the rows do not have.
 func (u *Unpacker) missing(dst *market.Col, f *market.Field, n int) {
-	for i := range n {
-		dst.SetNull(i)
+	dst.Null = grown(dst.Null, (n+63)/64)
+	for w := range dst.Null {
+		dst.Null[w] = ^uint64(0)
+	}
+	if n&63 != 0 {
+		dst.Null[n>>6] = 1<<(n&63) - 1
 	}
 	switch f.Type {
 	case market.TypeDec:
