@@ -1,0 +1,155 @@
+"""Times views over the trades of a lake, from the files of processed.trade into a feature table, beside DuckDB and Polars on the
+very same files: processor seconds, seconds by the clock, greatest resident memory, each system in a process of its own.
+
+Usage: python bench/bars.py TIDEMARK LAKE [HOURS]
+
+TIDEMARK is the program, LAKE a lake in a folder with a day of trades from 2026-01-05, as
+  tidemark simulate --kinds trade --events 20000000 --rate 232 --symbols 8 --out t.csv && tidemark lake import --lake LAKE --input t.csv
+makes it; HOURS is how much of the day the rolling set takes (2). The lake is copied, not changed.
+
+DuckDB "exact" gives the same result: sums over 128-bit integers, first and last in the total order. "double" adds doubles, so
+its last digits depend on the order of the rows. Polars has doubles alone."""
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+tidemark, lake = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+hours = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+files = lake + "/table/processed/trade/**/*.parquet"
+DAY = 1767571200000000  # 2026-01-05, µs
+
+
+def duckdb_bars(step, exact, out):
+    import duckdb
+
+    con = duckdb.connect()
+    con.sql("set preserve_insertion_order=false")
+    if exact:
+        numbers = "price_mantissa::HUGEINT * (10 ** (8 - price_scale))::HUGEINT AS price, quantity_mantissa::HUGEINT * (10 ** (8 - quantity_scale))::HUGEINT AS quantity"
+        key = "(ts, seq)"
+    else:
+        numbers, key = "price_mantissa / (10 ** price_scale) AS price, quantity_mantissa / (10 ** quantity_scale) AS quantity", "ts"
+    con.sql(f"""COPY (
+      WITH t AS (SELECT exchange, market, symbol, epoch_us(ts) AS ts, seq, side, {numbers} FROM read_parquet('{files}') WHERE NOT late)
+      SELECT exchange, market, symbol, ts - ts % {step} AS w, arg_min(price, {key}) AS open, max(price) AS high, min(price) AS low,
+        arg_max(price, {key}) AS close, sum(quantity) AS volume, sum(price * quantity) AS notional, sum(price * quantity) / sum(quantity) AS vwap,
+        count(*) AS trades, sum(quantity) FILTER (side = 'buy') AS taker_buy, sum(quantity) FILTER (side = 'sell') AS taker_sell,
+        (taker_buy - taker_sell) / (taker_buy + taker_sell) AS imbalance
+      FROM t GROUP BY ALL ORDER BY exchange, market, symbol, w) TO '{out}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)""")
+
+
+def polars_trades():
+    import polars as pl
+
+    return (
+        pl.scan_parquet(files, hive_partitioning=False)
+        .filter(~pl.col("late"))
+        .select(
+            "exchange", "market", "symbol", "ts", "seq", "side",
+            (pl.col("price_mantissa") / pl.lit(10.0).pow(pl.col("price_scale"))).alias("price"),
+            (pl.col("quantity_mantissa") / pl.lit(10.0).pow(pl.col("quantity_scale"))).alias("quantity"),
+        )
+    )
+
+
+def polars_bars(step, out):
+    import polars as pl
+
+    p, q = pl.col("price"), pl.col("quantity")
+    buy, sell = q.filter(pl.col("side") == "buy").sum(), q.filter(pl.col("side") == "sell").sum()
+    (
+        polars_trades()
+        .with_columns(pl.col("ts").dt.truncate(f"{step}us").alias("w"))
+        .group_by("exchange", "market", "symbol", "w")
+        .agg(
+            p.get(pl.struct("ts", "seq").arg_min()).alias("open"), p.max().alias("high"), p.min().alias("low"),
+            p.get(pl.struct("ts", "seq").arg_max()).alias("close"), q.sum().alias("volume"), (p * q).sum().alias("notional"),
+            ((p * q).sum() / q.sum()).alias("vwap"), pl.len().alias("trades"), buy.alias("taker_buy"), sell.alias("taker_sell"),
+            ((buy - sell) / (buy + sell)).alias("imbalance"),
+        )
+        .sort("exchange", "market", "symbol", "w")
+        .collect(engine="streaming")
+        .write_parquet(out, compression="zstd", compression_level=3)
+    )
+
+
+def polars_rolling(out):
+    import polars as pl
+
+    p, by = pl.col("price"), ["exchange", "market", "symbol"]
+    cols = []
+    for w in ("1m", "5m", "15m"):
+        for name, f in (("mean", p.rolling_mean_by), ("sd", p.rolling_std_by), ("min", p.rolling_min_by), ("max", p.rolling_max_by)):
+            cols.append(f("ts", window_size=w).over(by).alias(f"{name}_{w}"))
+    end = DAY + hours * 3_600_000_000
+    (
+        polars_trades().filter(pl.col("ts") < pl.lit(end).cast(pl.Datetime("us", "UTC"))).sort(*by, "ts", "seq")
+        .select(*by, "ts", *cols).collect().write_parquet(out, compression="zstd", compression_level=3)
+    )
+
+
+ROLLING = """view: rolling_set
+version: 1
+doc: |
+  Mean, standard deviation, least and greatest price of the last minute, five and fifteen minutes, at each trade.
+  Source: the benchmark bench/bars.py.
+from: trade
+by: [exchange, market, symbol]
+features:
+"""
+for w in ("1m", "5m", "15m"):
+    for name, f in (("mean", "mean"), ("sd", "std"), ("min", "min"), ("max", "max")):
+        ROLLING += f"  {name}_{w}: {f}(price) over {w}\n"
+
+
+def timed(what, run):
+    """Runs in a child; returns what it took."""
+    start = time.time()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            run()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status, use = os.wait4(pid, 0)
+    wall, cpu = time.time() - start, use.ru_utime + use.ru_stime
+    if status:
+        sys.exit(f"{what} failed")
+    print(f"{what:34} {cpu:8.2f} s processor {wall:8.2f} s clock {use.ru_maxrss * 1024 / 1e6:8.0f} MB", flush=True)
+
+
+def backfill(args, to, scratch):
+    def run():
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1), os.dup2(null, 2)
+        os.execv(tidemark, [tidemark, "backfill", *args, "--from", "2026-01-05", "--to", to, "--lake", scratch, "--progress", "none"])
+
+    return run
+
+
+def main():
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(lake)) as d:
+        def ours(what, args, to="2026-01-06"):
+            scratch = os.path.join(d, "lake")
+            shutil.copytree(lake, scratch)
+            timed(what, backfill(args, to, scratch))
+            shutil.rmtree(scratch)
+
+        out = os.path.join(d, "out.parquet")
+        for name, step in (("trade_bars_1m", 60_000_000), ("trade_bars_1s", 1_000_000)):
+            ours(f"{name} tidemark backfill", ["--view", name])
+            timed(f"{name} DuckDB exact", lambda: duckdb_bars(step, True, out))
+            timed(f"{name} DuckDB double", lambda: duckdb_bars(step, False, out))
+            timed(f"{name} Polars double", lambda: polars_bars(step, out))
+        spec = os.path.join(d, "rolling_set.yaml")
+        with open(spec, "w") as f:
+            f.write(ROLLING)
+        ours("rolling set tidemark backfill", ["--spec", spec], f"2026-01-05T{hours:02}:00:00Z")
+        timed("rolling set Polars double", lambda: polars_rolling(out))
+
+
+main()
