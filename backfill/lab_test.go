@@ -189,3 +189,6 @@ func compare(t *testing.T, what string, g, w []string) {
 		return
 	}
 }
+
+// Files of tests are small: some of them are taken over by publications, some are merged.
+func init() { mergeBelow = 12 << 10 }

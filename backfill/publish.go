@@ -37,6 +37,9 @@ func (b *Backfill) announce(ctx context.Context, states []*staged) error {
 	return nil
 }
 
+// mergeBelow is the size of a task's file below which it is merged with others, in bytes. Tests change it.
+var mergeBelow int64 = 8 << 20
+
 // publish replaces the rows of the range by those that are staged, and takes the stage away.
 func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, id lake.CommitID) error {
 	pub := lake.Publication{ID: id, At: states[0].At, Who: b.env.Who, History: b.Plan.As, Known: []lake.CommitID{}}
@@ -75,14 +78,7 @@ func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, i
 		if b.req.Parts == nil { // its open sides were filled in
 			part.Range = Range{b.Plan.From, b.Plan.To}
 		}
-		r := lake.Replacement{Table: t.Name(), From: part.From, To: part.To, Tell: slices.Contains(b.env.Tell, t.Name()), Rows: func(yield func(*lakefile.Batch) error) error {
-			for _, f := range list {
-				if err := t.ReadFile(ctx, f, yield); err != nil {
-					return err
-				}
-			}
-			return nil
-		}}
+		r := lake.Replacement{Table: t.Name(), From: part.From, To: part.To, Tell: slices.Contains(b.env.Tell, t.Name()), Staged: list, Merge: mergeBelow}
 		if b.req.Symbols != nil || part.Keys != nil {
 			if r.Entities, err = b.entities(ctx, t, list, &part); err != nil {
 				return err

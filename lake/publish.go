@@ -48,6 +48,10 @@ type Replacement struct {
 	// Tell notes in the table that consumers of the view's rows have to be told (Lake.Untold), unless the new rows are as
 	// served and replace none: those are the rows that the stream gave them.
 	Tell bool
+	// Staged are files of the table, on another branch, with more of the new rows. One of Merge bytes or more whose rows
+	// have the right revision already is taken over as it is; rows of the others are written anew, together.
+	Staged []DataFile
+	Merge  int64
 }
 
 // Published is one row of ops.publications: what a publication did to one table.
@@ -267,6 +271,7 @@ type replacing struct {
 	avail    int
 	wanted   map[string]bool // entities
 	newest   int64           // row_ts of the new rows
+	taken    []File          // staged files that are taken over
 
 	enc     *RowEncoder
 	message []byte
@@ -296,6 +301,7 @@ func (x *replacing) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	added = append(added, x.taken...)
 	if err := x.ledger(ctx); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
@@ -422,13 +428,42 @@ func (x *replacing) hash(b *file.Batch, i int) parity.Hash {
 
 // add hands the new rows over, with their revision.
 func (x *replacing) add(ctx context.Context, out *Rows) error {
-	if x.v.Rows == nil {
-		return nil
+	x.d.Added, x.taken = 0, nil
+	if x.v.Rows != nil {
+		if err := x.v.Rows(x.adder(ctx, out)); err != nil {
+			return err
+		}
 	}
-	x.d.Added = 0
+	for _, f := range x.v.Staged {
+		if !x.stands(f) {
+			if err := x.t.read(ctx, f.Path, f.Bytes, x.cols, x.adder(ctx, out)); err != nil {
+				return err
+			}
+			continue
+		}
+		r, err := file.Open(&ranges{ctx, x.l.store, f.Path}, f.Bytes, f.Path)
+		if err != nil {
+			return err
+		}
+		if err := readAll(r, x.cols, x.adder(ctx, nil)); err != nil {
+			return err
+		}
+		x.taken = append(x.taken, File{Path: f.Path, Info: &file.Info{Rows: f.Rows, Size: f.Bytes, Meta: r.Meta()}, Partition: f.Partition})
+	}
+	return nil
+}
+
+// stands reports whether a staged file can be taken over.
+func (x *replacing) stands(f DataFile) bool {
+	b := f.Bounds[colRevision]
+	return f.Bytes >= x.v.Merge && len(f.Partition) == len(x.t.PartitionBy()) && b[0] == any(x.d.Revision) && b[1] == any(x.d.Revision)
+}
+
+// adder takes new rows into account, and into out where that is not nil.
+func (x *replacing) adder(ctx context.Context, out *Rows) func(*file.Batch) error {
 	var in, not []int32
 	var rev []int32
-	return x.v.Rows(func(b *file.Batch) error {
+	return func(b *file.Batch) error {
 		if len(b.Cols) != len(x.cols) {
 			return fmt.Errorf("table %s: rows of %d columns, the table has %d", x.t.Name(), len(b.Cols), len(x.cols))
 		}
@@ -448,6 +483,9 @@ func (x *replacing) add(ctx context.Context, out *Rows) error {
 			x.newest = max(x.newest, ts)
 			x.cells.At(ts).Add(x.hash(b, i))
 		}
+		if out == nil {
+			return nil
+		}
 		return out.Append(ctx, &c, nil)
-	})
+	}
 }

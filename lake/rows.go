@@ -299,14 +299,22 @@ func (t *Table) read(ctx context.Context, path string, size int64, cols []file.C
 	if err != nil {
 		return err
 	}
+	return readAll(r, cols, yield)
+}
+
+func readAll(r *file.Reader, cols []file.Column, yield func(*file.Batch) error) error {
 	rows, err := r.Read(cols, 0, r.Rows())
 	if err != nil {
 		return err
 	}
 	for {
 		b, err := rows.Next()
-		if err != nil || b == nil {
+		if err != nil {
 			return err
+		}
+		if b == nil {
+			rows.Close()
+			return nil
 		}
 		if err := yield(b); err != nil {
 			return err

@@ -3,6 +3,7 @@ package lake_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -138,6 +139,73 @@ func TestPublish_KnowsTheOthers(t *testing.T) {
 	}
 	if _, err := publish(15, 18, nil); err != nil {
 		t.Errorf("over all: %v", err)
+	}
+}
+
+// A staged file that is large enough and has the right revision is taken over as it is; either way readers, the ledger
+// and the record of the publication see the same.
+func TestPublish_TakesStagedFilesOver(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		merge      int64
+		again      bool // rows are there already, so that the new ones are of revision 1
+		takenOver  int
+		wantMerged int
+	}{{"as they are", 1, false, 2, 0}, {"merged", 1 << 30, false, 0, 1}, {"of another revision", 1, true, 0, 1}} {
+		l := open(t, t.TempDir(), nil)
+		tab, err := l.Create(t.Context(), bars, barsDefinition())
+		if err != nil {
+			t.Fatal(err)
+		}
+		stage(t, tab, "work", bulk([]string{"A"}, 0, 30, 1), nil)
+		stage(t, tab, "work", bulk([]string{"B"}, 10, 50, 1), nil)
+		if c.again {
+			stage(t, tab, lake.Main, bulk([]string{"A"}, 0, 50, 1), nil)
+		}
+		now := reload(t, tab)
+		head, _ := now.Head("work")
+		staged, err := now.Files(t.Context(), head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := lake.Publication{ID: lake.NewCommitID(), At: 1, Views: []lake.Replacement{{
+			Table: bars, From: hour.UnixMicro(), To: hour.UnixMicro() + 50*minute, Staged: staged, Merge: c.merge,
+		}}}
+		done, err := l.Publish(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done[0].Added != 70 || done[0].Revision != map[bool]int32{true: 1}[c.again] {
+			t.Errorf("%s: %+v", c.name, done[0])
+		}
+		if _, err := reload(t, tab).DropBranch(t.Context(), "work"); err != nil {
+			t.Fatal(err)
+		}
+		now = reload(t, tab)
+		files, err := now.Files(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken := 0
+		for _, f := range files {
+			if i := slices.IndexFunc(staged, func(s lake.DataFile) bool { return s.Path == f.Path }); i >= 0 {
+				taken++
+				if !reflect.DeepEqual(staged[i], f) {
+					t.Errorf("%s: registered as %+v, staged as %+v", c.name, f, staged[i])
+				}
+			}
+		}
+		if taken != c.takenOver || len(files)-taken != c.wantMerged {
+			t.Errorf("%s: %d of %d files taken over", c.name, taken, len(files))
+		}
+		rows := dump(t, l, bars)
+		if len(rows) != 70 {
+			t.Errorf("%s: %d rows", c.name, len(rows))
+		}
+		found, err := l.Examine(t.Context(), lake.Examination{Deep: true})
+		if err != nil || len(found) > 0 {
+			t.Errorf("%s: %v, %+v", c.name, err, found)
+		}
 	}
 }
 
