@@ -217,7 +217,7 @@ func (s *Sequence) Add(ctx context.Context, r *record.Raw) error {
 func (s *Sequence) quick(ctx context.Context, r *record.Raw) (bool, error) {
 	k, err := s.events.Decode(ctx, r.Value, &s.rows)
 	if err != nil {
-		return false, nil // decode says what is wrong
+		return false, nil //nolint:nilerr // decode says what is wrong with it
 	}
 	b := s.rows.Batches[k]
 	i := b.N - 1
