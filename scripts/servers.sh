@@ -4,6 +4,7 @@
 #
 #   scripts/servers.sh install [NAME...]   install what is missing into .cache
 #   scripts/servers.sh start [NAME...]     install, start what does not run, print the environment of the tests
+#   scripts/servers.sh restart kafka       kill Kafka at once and start it again with its data, for tests of that
 #   scripts/servers.sh stop                stop all of them and forget their data
 #
 # NAME is s3, postgres, rest (with s3), spark, kafka or streams; none: all of them but streams. Idempotent. Everything listens on
@@ -159,16 +160,36 @@ kafka_properties() { # PORT CONTROLLER_PORT
 	END
 }
 
+java=(java -Xmx512m -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$cache/kafka/jars/*")
+
+run_kafka() {
+	nohup "${java[@]}" kafka.Kafka "$run/kafka.properties" >>"$run/kafka.log" 2>&1 </dev/null &
+	echo $! >"$run/kafka.pid"
+}
+
 start_kafka() {
-	local java=(java -Xmx512m -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$cache/kafka/jars/*")
 	if ! alive kafka kafka.Kafka; then
 		rm -rf "$run/kafka"
 		free_port >"$run/kafka.port"
 		kafka_properties "$(cat "$run/kafka.port")" "$(free_port)" >"$run/kafka.properties"
 		"${java[@]}" kafka.tools.StorageTool format --standalone -t "$("${java[@]}" kafka.tools.StorageTool random-uuid)" -c "$run/kafka.properties" >"$run/kafka.log" 2>&1
-		nohup "${java[@]}" kafka.Kafka "$run/kafka.properties" >>"$run/kafka.log" 2>&1 </dev/null &
-		echo $! >"$run/kafka.pid"
+		run_kafka
 	fi
+	wait_kafka
+}
+
+restart_kafka() {
+	alive kafka kafka.Kafka || {
+		say "kafka does not run"
+		exit 1
+	}
+	kill -KILL "$(cat "$run/kafka.pid")"
+	while alive kafka kafka.Kafka; do sleep 0.1; done
+	run_kafka
+	wait_kafka
+}
+
+wait_kafka() {
 	wait_for kafka python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 2)' "$(cat "$run/kafka.port")"
 }
 
@@ -215,6 +236,10 @@ start)
 	for s in "$@"; do install "$s"; done
 	for s in "$@"; do "start_$s"; done
 	for s in "$@"; do environment "$s"; done
+	;;
+restart)
+	[ "$*" = kafka ] || usage
+	restart_kafka
 	;;
 stop)
 	for s in rest:RESTCatalogServer s3:versitygw kafka:kafka.Kafka; do

@@ -168,6 +168,10 @@ func (v *view) bound(first int64) error {
 	if v.to == market.NoTime {
 		v.to = v.in.Last + 1
 	}
+	if v.from == market.NoTime || v.to == market.NoTime+1 { // neither events nor rows
+		v.from, v.to = 0, 0
+		return nil
+	}
 	v.from = parity.HourOf(v.from)
 	if h := parity.HourOf(v.to); h < v.to {
 		v.to = h + parity.Hour

@@ -531,9 +531,13 @@ func (p *player) pace(ctx context.Context, at int64) error {
 	}
 }
 
-// retries bound how long a record is tried to be written to about a minute. A time for it
-// would be counted from the record time, which is that of the event.
-const retries = 30
+// retries bound how often a record is tried to be written: some minutes while nobody answers, half a minute while a
+// broker does not know yet that a partition is its own. A time for it would be counted from the record time, which is
+// that of the event.
+const (
+	retries      = 120
+	topicRetries = 30
+)
 
 // paced is how long a record waits for others to be written with when the speed is given: as a
 // collector has it. Without, the client's own 10 ms make larger batches.
@@ -546,5 +550,5 @@ func NewClient(speed float64, opts ...kgo.Opt) (*kgo.Client, error) {
 		opts = append(slices.Clip(opts), kgo.ProducerLinger(paced))
 	}
 	return kgo.NewClient(append(slices.Clip(opts), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(topic.MaxRecord),
-		kgo.RecordRetries(retries), kgo.UnknownTopicRetries(retries), kgo.MaxBufferedRecords(50_000))...)
+		kgo.RecordRetries(retries), kgo.UnknownTopicRetries(topicRetries), kgo.MaxBufferedRecords(50_000))...)
 }

@@ -69,7 +69,9 @@ func (e *events) read(ctx context.Context, t *topicOf, in *input, recs []*kgo.Re
 			if errors.Is(err, record.ErrRegistry) || ctx.Err() != nil {
 				return err
 			}
-			t.tables[0].bad(e.s, in.slots[0], r, err)
+			if r.Offset >= in.slots[0].next {
+				t.tables[0].bad(e.s, in.slots[0], r, err)
+			}
 		}
 	}
 	for i, k := range t.kinds {
@@ -97,8 +99,8 @@ func (e *events) record(ctx context.Context, t *topicOf, in *input, r *kgo.Recor
 			return err
 		}
 		for i, have := range t.kinds {
-			if have == of && r.Offset >= in.slots[i].next {
-				in.slots[i].mark = b.TS[b.N-1]
+			if have == of { // one that was read before says it still
+				in.slots[i].mark = max(in.slots[i].mark, b.TS[b.N-1])
 			}
 		}
 		return nil

@@ -19,8 +19,9 @@ import (
 // the transaction of the rows. The sink reads how far, then where the topics of rows end, in this
 // order: when it has read up to there, it has all rows below what the ledger said.
 
-// ledgerTail is how many offsets before its end a ledger is read from: the last record is among them.
-const ledgerTail = 100
+// tail is how many offsets before its end a ledger is read from, and a partition of events before where it is read on:
+// the last record, and the last marks, are among them.
+const tail = 100
 
 // barrierEvery is how often it is looked where topics end.
 const barrierEvery = time.Second
@@ -82,7 +83,7 @@ func (r *reading) openMarks(ctx context.Context, cl *kgo.Client) (*marks, error)
 			return
 		}
 		at := place{o.Topic, o.Partition}
-		m.pos[at], ends[at] = max(start.Offset, o.Offset-ledgerTail), o.Offset
+		m.pos[at], ends[at] = max(start.Offset, o.Offset-tail), o.Offset
 		if from[o.Topic] == nil {
 			from[o.Topic] = map[int32]kgo.Offset{}
 		}

@@ -215,10 +215,13 @@ func (r *reading) locate(ctx context.Context) error {
 			}
 		}
 	}
-	for _, in := range r.inputs {
+	for at, in := range r.inputs {
 		in.next = in.slots[0].next
 		for _, sl := range in.slots {
 			in.next = min(in.next, sl.next)
+		}
+		if in.slots[0].marks { // how far the partition is stands in its last marks, and none may come any more
+			in.next = max(spans[at].start, in.next-tail)
 		}
 	}
 	return nil

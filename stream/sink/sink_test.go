@@ -533,3 +533,52 @@ func TestSink_MemoryIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// A sink that begins anew knows how far partitions are that nothing comes into any more: the last one that others waited
+// for completes the table.
+func TestSink_KnowsTheMarksOfBefore(t *testing.T) {
+	w := newWorld(t, embedded(t), 11)
+	l := openLake(t, t.TempDir(), nil)
+	mark := func(p int32, at int64) {
+		t.Helper()
+		if err := w.producer.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range []string{w.trades(), w.quotes()} {
+			if err := w.producer.ProduceSync(t.Context(), w.marks(topic, p, at)...).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.producer.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	through := func(want int64) {
+		t.Helper()
+		if err := sink.New(w.config(l)).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"processed.trade", "processed.quote", "processed.status"} {
+			tab, err := l.Load(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base, err := tab.Base()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if base.ValidThrough != want {
+				t.Errorf("%s is complete through %s, want %s", name, market.FormatTime(base.ValidThrough), market.FormatTime(want))
+			}
+		}
+	}
+	for p := range int32(partitions) {
+		mark(p, start+int64(p)*market.Second)
+	}
+	through(start)
+	mark(0, start+5*market.Second)
+	through(start + market.Second)
+	mark(1, start+5*market.Second)
+	through(start + 2*market.Second)
+	through(start + 2*market.Second)
+}
