@@ -28,6 +28,10 @@ type Env struct {
 	Memory   int64  // bytes of events and rows in all tasks at once, 0 for DefaultMemory; the views' own state comes on top
 	Meter    *run.Meter
 	Tell     []string // feature tables whose consumers have to be told of what is published (lake.Replacement.Tell)
+
+	// BySymbol is how a new table is partitioned by symbol, beside row_ts: what lake.BySymbol
+	// gives. It takes views with a symbol.
+	BySymbol []lake.Partition
 }
 
 // DefaultMemory is what the events and rows of all tasks at once may take, in bytes.
@@ -122,7 +126,7 @@ func (b *Backfill) state(ctx context.Context, i int, view string) (tableState, e
 	s := tableState{published: b.all}
 	t, err := run.LoadFeatureTable(ctx, b.env.Lake, o)
 	if errors.Is(err, lake.ErrNoTable) {
-		return s, nil
+		return s, run.CheckBySymbol(o, b.env.BySymbol)
 	}
 	if err != nil {
 		return s, err
@@ -187,7 +191,7 @@ func (b *Backfill) open(ctx context.Context) error {
 			continue
 		}
 		var err error
-		if b.tables[i], err = run.OpenFeatureTable(ctx, b.env.Lake, &b.in.Views.Plan.Outputs()[v.out], tableGrain); err != nil {
+		if b.tables[i], err = run.OpenFeatureTable(ctx, b.env.Lake, &b.in.Views.Plan.Outputs()[v.out], tableGrain, b.env.BySymbol...); err != nil {
 			return err
 		}
 		b.states[i].uuid = b.tables[i].UUID()

@@ -268,6 +268,49 @@ func mustOutput(t *testing.T, v *Views, name string) int {
 }
 
 // What cannot be is refused before anything is written, with what helps.
+// New tables may be partitioned by symbol: the rows are the same, when they are replaced, too.
+func TestRun_NewTablesBySymbol(t *testing.T) {
+	t.Parallel()
+	v := someViews(t)
+	b := newLab(t, market25(3_000))
+	views := []string{"trade_bars_1m", "rolling_trades"}
+	all := Range{b.cfg.Start, b.cfg.Start + 14*market.Minute}
+	part := Range{b.cfg.Start + 3*market.Minute, b.cfg.Start + 9*market.Minute}
+	want := b.raw(t, v, Corrected)
+	for _, by := range []string{"each", "2"} {
+		e := env(b.lake)
+		var err error
+		if e.BySymbol, err = lake.BySymbol(by); err != nil {
+			t.Fatal(err)
+		}
+		mustRun(t, e, v, Request{Views: views, Range: all})
+		sameTables(t, by+", served", b.lake, b.raw(t, v, Served), all, views...)
+		mustRun(t, env(b.lake), v, Request{Views: views, As: Corrected, Range: part}) // the tables keep their partition
+		mustRun(t, e, v, Request{Views: views, As: Corrected, Range: all, Step: 3 * market.Minute})
+		sameTables(t, by+", corrected", b.lake, want, all, views...)
+		nothingLeft(t, b.lake)
+		for _, name := range views {
+			at, err := v.Output(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tab, err := b.lake.Load(t.Context(), run.FeatureTable(&v.Plan.Outputs()[at]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := tab.PartitionBy(); len(got) != 2 || got[1] != e.BySymbol[0] {
+				t.Errorf("%s by %s: partition %v", name, by, got)
+			}
+		}
+		drop(t, b.lake, v, views...)
+	}
+	e := env(b.lake)
+	e.BySymbol = []lake.Partition{{Column: "symbol", Transform: "identity"}}
+	if _, err := Make(t.Context(), e, v, Request{Views: []string{"trade_bars_1m", "breadth_1m"}, Range: all}); err == nil || fault.From(err).Code != "by-symbol" {
+		t.Errorf("a view without a symbol: %v", err)
+	}
+}
+
 func TestMake_Refuses(t *testing.T) {
 	t.Parallel()
 	v := someViews(t)

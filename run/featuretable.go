@@ -77,6 +77,14 @@ func featureKeys(o *features.Output) (keys []lakefile.Key) {
 	return append(keys, lakefile.Key{Column: "row_ts"})
 }
 
+// CheckBySymbol refuses to partition rows by a symbol that they do not have.
+func CheckBySymbol(o *features.Output, bySymbol []lake.Partition) error {
+	if len(bySymbol) > 0 && !slices.Contains(o.Entity, "symbol") {
+		return fault.Usage("by-symbol", fmt.Sprintf("rows of view %s have no symbol to be partitioned by", o.Name), "leave out --by-symbol")
+	}
+	return nil
+}
+
 // OpenFeatureTable finds the table of a view, or makes it with a partition by hour, day or
 // month of row_ts and then bySymbol. A table of another spec by the same name and version is refused.
 func OpenFeatureTable(ctx context.Context, l *lake.Lake, o *features.Output, grain string, bySymbol ...lake.Partition) (*lake.Table, error) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -63,8 +62,8 @@ func (j *job) newLakeRows(ctx context.Context, o *features.Output, s *rowfile.Sc
 	}
 	r := &lakeRows{ctx: ctx, lake: j.env.Lake, out: o, table: FeatureTable(o), rowTS: len(o.Entity) + 2, lo: j.cfg.From, hi: j.cfg.To, now: j.env.Now, who: j.env.Who}
 	r.by = j.cfg.BySymbol
-	if len(r.by) > 0 && !slices.Contains(o.Entity, "symbol") {
-		return nil, fault.Usage("by-symbol", fmt.Sprintf("rows of view %s have no symbol to be partitioned by", o.Name), "leave out --by-symbol")
+	if err := CheckBySymbol(o, r.by); err != nil {
+		return nil, err
 	}
 	r.inputs = strings.Join(j.cfg.Inputs, ",")
 	r.reason = "tidemark run over " + r.inputs

@@ -15,6 +15,7 @@ import (
 	"github.com/pinova-group/tidemark/backfill"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/internal/term"
+	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/specs"
@@ -31,6 +32,7 @@ type backfillFlags struct {
 	dryRun         bool
 	restart        bool
 	dirty          string
+	bySymbol       []lake.Partition
 }
 
 func newBackfillCmd(a *app) *cobra.Command {
@@ -77,6 +79,7 @@ replaced, and of all that is published as corrected.`,
 	f.Lookup("dirty").NoOptDefVal = "recompute"
 	f.BoolVar(&c.restart, "restart", false, "begin anew: forget the tasks that a stopped run has finished")
 	f.StringVar(&c.step, "step", "", "length of a task, such as `1h` (default: by lookback and number of events)")
+	addBySymbol(f, &c.bySymbol)
 	f.IntVar(&c.parallel, "parallel", 0, "tasks at once, `N` (default: one for each CPU)")
 	f.Int64Var(&c.memory, "memory", c.memory, "`bytes` that events and rows of all tasks may take; the state of the views comes on top")
 	f.StringVar(&c.progress, "progress", c.progress, "`auto|plain|none`: in place on a terminal, a line each 10 s, or nothing")
@@ -101,7 +104,7 @@ func (a *app) backfill(cmd *cobra.Command, c *backfillFlags) error {
 	if os.Getenv("GOMEMLIMIT") == "" { // garbage is collected before it doubles what is asked for
 		debug.SetMemoryLimit(c.memory + c.memory/2)
 	}
-	env := backfill.Env{Now: a.now, Who: os.Getenv("USER"), Parallel: c.parallel, Memory: c.memory, Meter: &run.Meter{}}
+	env := backfill.Env{Now: a.now, Who: os.Getenv("USER"), Parallel: c.parallel, Memory: c.memory, Meter: &run.Meter{}, BySymbol: c.bySymbol}
 	if c.step != "" {
 		var err error
 		if c.req.Step, err = run.ParseDuration(c.step); err != nil || c.req.Step <= 0 {

@@ -23,7 +23,7 @@ func (a *app) repair(cmd *cobra.Command, c *backfillFlags) error {
 	if err := oneOf("--progress", c.progress, "auto", "plain", "none"); err != nil {
 		return err
 	}
-	for _, flag := range []string{"as", "symbols", "step", "restart"} {
+	for _, flag := range []string{"as", "symbols", "step", "restart", "by-symbol"} {
 		if cmd.Flags().Changed(flag) {
 			return fault.Usage("flag_useless", "--dirty and --"+flag+" exclude each other", "what is stale says which rows, and they are recomputed as corrected")
 		}

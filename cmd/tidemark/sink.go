@@ -45,6 +45,7 @@ It runs until Ctrl-C or SIGTERM and commits what it has then.`,
 	f.Int64Var(&cfg.CommitRows, "commit-rows", sink.DefaultCommitRows, "`rows` of a table that are committed before it is time")
 	f.Int64Var(&cfg.Memory, "memory", sink.DefaultMemory, "`bytes` of rows that are not committed yet; nothing is read while there are more")
 	f.BoolVar(&cfg.Plain, "plain", false, "new tables get a double beside each exact decimal, for people")
+	addBySymbol(f, &cfg.BySymbol)
 	f.BoolVar(&cfg.UntilCaughtUp, "until-caught-up", false, "end where the topics ended at the start")
 	f.BoolVar(&cfg.SkipLost, "skip-lost", false, "go on where records were deleted before they were read, and note the range in the table")
 	f.StringSliceVar(&cfg.Accept, "accept", nil, "read `topics` from their beginning that were made anew, or are of another cluster, comma between")

@@ -120,7 +120,7 @@ func (r *reading) plan() error {
 func (r *reading) eventTable(k market.Kind) *table {
 	t := &table{kind: k, known: knownEvents(k == market.KindStatus)}
 	t.open = func(ctx context.Context) (*lake.Table, []file.Column, error) {
-		tab, plain, cols, err := lakesink.OpenTable(ctx, r.Lake, r.Kinds, k, r.Plain)
+		tab, plain, cols, err := lakesink.OpenTable(ctx, r.Lake, r.Kinds, k, r.Plain, r.BySymbol...)
 		r.dec.packers[k] = file.NewPacker(r.Kinds, k, plain, r.dec.insts, r.Feeds)
 		return tab, cols, err
 	}
@@ -134,7 +134,11 @@ func (r *reading) featureTable(o *features.Output) *table {
 				return nil, nil, err
 			}
 		}
-		tab, err := run.OpenFeatureTable(ctx, r.Lake, o, featureGrain)
+		by := r.BySymbol
+		if !slices.Contains(o.Entity, "symbol") {
+			by = nil // the other tables have one
+		}
+		tab, err := run.OpenFeatureTable(ctx, r.Lake, o, featureGrain, by...)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -39,6 +39,10 @@ type Config struct {
 	MaxPoll     int           // records that are taken at a time; default 20,000
 	Plain       bool          // new tables get a double beside each decimal
 
+	// BySymbol is how new tables of rows with a symbol are partitioned by it, too: what
+	// lake.BySymbol gives. A table that is there keeps its partition.
+	BySymbol []lake.Partition
+
 	UntilCaughtUp bool     // end where the topics ended when the sink began
 	SkipLost      bool     // go on although records were deleted before they were read
 	Accept        []string // topics that were made anew, or are of another cluster, to be read from their beginning

@@ -58,6 +58,40 @@ func TestSink_EachRecordOnce(t *testing.T) {
 	}
 }
 
+// New tables may be partitioned by symbol: each record is there once all the same.
+func TestSink_TablesBySymbol(t *testing.T) {
+	for _, text := range []string{"each", "3"} {
+		w := newWorld(t, embedded(t), 4)
+		l := openLake(t, t.TempDir(), nil)
+		by, err := lake.BySymbol(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			for range 5 {
+				w.step(t.Context(), 50)
+			}
+			cfg := w.config(l)
+			cfg.BySymbol = by
+			if err := sink.New(cfg).Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if d := w.differ(t, l); d != "" {
+				t.Fatal(d)
+			}
+		}
+		for _, name := range []string{"processed.trade", "processed.quote", "feature." + viewName + "_v1"} {
+			tab, err := l.Load(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := tab.PartitionBy(); got[len(got)-1] != by[0] {
+				t.Errorf("%s by %s: partition %v", name, text, got)
+			}
+		}
+	}
+}
+
 // Of two sinks the newer goes on. The older ends, and rows are there once.
 func TestSink_OlderEnds(t *testing.T) {
 	w := newWorld(t, embedded(t), 2)
