@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"sort"
 	"strings"
@@ -17,20 +18,10 @@ import (
 // announce notes in each table that the publication begins. From then on nothing staged
 // changes, so that whoever goes on publishes the same rows by the same name.
 func (b *Backfill) announce(ctx context.Context, states []*staged) error {
-	for i, t := range b.tables {
+	for i := range b.tables {
 		states[i].At = states[0].At
 		states[i].Publish = b.Plan.Publication
-		text, err := states[i].text()
-		if err != nil {
-			return err
-		}
-		key := propertyOf(b.Plan.stage)
-		if b.tables[i], err = t.UpdateProperty(ctx, key, func(_ *lake.Table, was string) (string, error) {
-			if was == "" {
-				return "", b.held("it has published")
-			}
-			return text, nil
-		}); err != nil {
+		if err := b.set(ctx, i, states[i]); err != nil {
 			return err
 		}
 	}
@@ -39,6 +30,36 @@ func (b *Backfill) announce(ctx context.Context, states []*staged) error {
 
 // mergeBelow is the size of a task's file below which it is merged with others, in bytes. Tests change it.
 var mergeBelow int64 = 8 << 20
+
+// set writes what is noted of a table's stage anew, if it still is what this process has read. It moves the branch, so
+// of two who change it, by a task or like this, one finds the other's work.
+func (b *Backfill) set(ctx context.Context, i int, s *staged) error {
+	text, err := s.text()
+	if err != nil {
+		return err
+	}
+	key := propertyOf(b.Plan.stage)
+	was := b.tables[i].Property(key)
+	err = patient(ctx, func() error {
+		_, err := b.tables[i].Commit(ctx, branchOf(b.Plan.stage), lake.NewCommitID(), func(_ context.Context, base lake.Base) (*lake.Change, error) {
+			switch base.Table.Property(key) {
+			case text:
+				return nil, nil // by another process
+			case was:
+				return &lake.Change{Properties: map[string]string{key: text}}, nil
+			case "":
+				return nil, b.held("it has published")
+			}
+			return nil, b.held("its tasks have changed meanwhile")
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	b.tables[i], err = b.tables[i].Reload(ctx)
+	return err
+}
 
 // publish replaces the rows of the range by those that are staged, and takes the stage away.
 func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, id lake.CommitID) error {
@@ -73,6 +94,13 @@ func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, i
 			vr.Rows, vr.Warmup, vr.Partial = vr.Rows+k.Rows, vr.Warmup+k.Warmup, vr.Partial+k.Partial
 			list = append(list, files[k.Commit]...)
 		}
+		var rows int64
+		for _, f := range list {
+			rows += f.Rows
+		}
+		if rows != vr.Rows {
+			return fmt.Errorf("table %s: %d rows are staged, %d were computed", t.Name(), rows, vr.Rows)
+		}
 		rep.Views = append(rep.Views, vr)
 		part := b.req.part(i)
 		if b.req.Parts == nil { // its open sides were filled in
@@ -86,11 +114,7 @@ func (b *Backfill) publish(ctx context.Context, rep *Report, states []*staged, i
 		}
 		pub.Views = append(pub.Views, r)
 	}
-	var done []lake.Published
-	err = patient(ctx, func() (err error) {
-		done, err = b.env.Lake.Publish(ctx, pub)
-		return err
-	})
+	done, err := b.env.Lake.Publish(ctx, pub)
 	if errors.Is(err, lake.ErrRaced) {
 		return &fault.Error{Code: "backfill_raced", Message: "another publication has replaced rows of the range meanwhile", Where: strings.Join(b.req.Views, ", "), Exit: fault.ExitHeld,
 			Remedy: "look at it with tidemark lake publications, then run the command again: what was computed is kept", Cause: err}

@@ -235,10 +235,7 @@ func (b *Backfill) resume(ctx context.Context, rep *Report) (string, error) {
 			b.tables[i], err = t.DropBranch(ctx, branchOf(b.Plan.stage), propertyOf(b.Plan.stage))
 		} else {
 			states[i].Publish = ""
-			var text string
-			if text, err = states[i].text(); err == nil {
-				b.tables[i], err = t.UpdateProperty(ctx, propertyOf(b.Plan.stage), func(*lake.Table, string) (string, error) { return text, nil })
-			}
+			err = b.set(ctx, i, states[i])
 		}
 		if err != nil {
 			return "", err

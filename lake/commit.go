@@ -143,6 +143,7 @@ type committer struct {
 	decide func(context.Context, Base) (*Change, error)
 
 	tries    int
+	claims   bool  // others were asked to wait
 	open     bool  // an answer is missing, and the commit could still land
 	origin   int64 // head before the first open try: the search for the id ends there
 	parent   int64 // head that change was decided on
@@ -200,6 +201,20 @@ func (c *committer) try(ctx context.Context) (done bool, err error) {
 	}
 	if !c.open {
 		c.origin = head
+		if c.claimed(cur) {
+			c.last = errClaimed
+			return false, nil
+		}
+		if c.tries >= claimAfter {
+			if c.claim(ctx); c.claims {
+				if cur, err = c.t.Reload(ctx); err != nil {
+					c.last = err
+					return false, nil
+				}
+				head = cur.head(c.branch)
+				c.origin = head
+			}
+		}
 	}
 	if c.change == nil || head != c.parent {
 		if done, err := c.choose(ctx, cur, head); done || err != nil {
@@ -330,6 +345,9 @@ func (c *committer) stage(ctx context.Context, cur *Table) ([]table.Requirement,
 	ups := tc.Updates
 	if old := cur.expired(c.branch); len(old) > 0 {
 		ups = append(ups, table.NewRemoveSnapshotsUpdate(old, false))
+	}
+	if c.claims {
+		ups = append(ups, table.NewRemovePropertiesUpdate([]string{propClaim}))
 	}
 	// TableCommit asserts the table's uuid and the head of the branch (I4).
 	return tc.Requirements, ups, nil

@@ -37,19 +37,6 @@ func (t *Table) Head(branch string) (snapshot int64, ok bool) {
 	return 0, false
 }
 
-// UpdateProperty sets a property of the table to what f makes of its value. It is no exchange: of two
-// who set the same property at once the later one stays.
-func (t *Table) UpdateProperty(ctx context.Context, key string, f func(cur *Table, was string) (string, error)) (*Table, error) {
-	return t.change(ctx, "set "+key, func(cur *Table) ([]table.Requirement, []table.Update, error) {
-		was := cur.Property(key)
-		now, err := f(cur, was)
-		if err != nil || now == was {
-			return nil, nil, err
-		}
-		return nil, []table.Update{table.NewSetPropertiesUpdate(map[string]string{key: now})}, nil
-	})
-}
-
 // DropBranch removes a branch, never main, the snapshots that nothing else leads to, and
 // properties of the table that were kept for it. Its files stay for upkeep.
 func (t *Table) DropBranch(ctx context.Context, name string, properties ...string) (*Table, error) {

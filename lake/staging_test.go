@@ -94,10 +94,6 @@ func TestDropBranch_LeavesNothingButFiles(t *testing.T) {
 	if _, err := now.DropBranch(t.Context(), lake.Main); err == nil {
 		t.Error("main was dropped")
 	}
-	now, err = now.UpdateProperty(t.Context(), "tidemark.note", func(_ *lake.Table, was string) (string, error) { return was + "z", nil })
-	if err != nil || now.Property("tidemark.note") != "z" {
-		t.Errorf("%v, %q", err, now.Property("tidemark.note"))
-	}
 }
 
 // A publication that says which others it knows ends when another one has replaced rows of its

@@ -155,6 +155,10 @@ func (d *demo) run(ctx context.Context) error {
 	if d.endStream != nil {
 		err = errors.Join(err, d.endStream())
 	}
+	if d.keep && errors.Is(context.Cause(ctx), errInterrupted) {
+		return &fault.Error{Code: "interrupted", Message: "interrupted; " + d.dir + " has what was done so far", Exit: fault.ExitInterrupted,
+			Remedy: "name another folder to begin anew: the tour begins from nothing, and what is in this one stays"}
+	}
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 )
@@ -48,4 +51,35 @@ func TestDemo_ProvesWhatItSays(t *testing.T) {
 	refused(t, "folder_used", "demo", "--keep", dir, "--json")
 	refused(t, "flag_invalid", "demo", "--minutes", "10", "--json")
 	refused(t, "flag_missing", "demo", "--warehouse", "s3://b/p", "--json")
+}
+
+// cancelAt ends a command when it prints something.
+type cancelAt struct {
+	bytes.Buffer
+	what string
+	do   func()
+}
+
+func (c *cancelAt) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(c.what)) {
+		c.do()
+	}
+	return c.Buffer.Write(p)
+}
+
+// What is said when a tour is interrupted is what the same command then does.
+func TestDemo_InterruptedSaysWhatHolds(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "demo")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	var errs bytes.Buffer
+	out := &cancelAt{what: "$ tidemark simulate", do: func() { cancel(errInterrupted) }}
+	a := &app{color: "never", in: strings.NewReader(""), out: out, err: &errs, now: time.Now}
+	if code := a.execute(ctx, []string{"demo", "--keep", dir}); code != fault.ExitInterrupted {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	if text := errs.String(); !strings.Contains(text, "name another folder") || strings.Contains(text, "the same command again") {
+		t.Error(text)
+	}
+	refused(t, "folder_used", "demo", "--keep", dir, "--json")
 }
