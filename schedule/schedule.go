@@ -128,10 +128,7 @@ func (s *Scheduler) State(ctx context.Context, e *Entry, history bool) (*State, 
 // Once does what is due, and returns how each ended.
 func (s *Scheduler) Once(ctx context.Context) ([]lake.Run, error) {
 	var ran []lake.Run
-	for i := range s.Entries {
-		if ctx.Err() != nil {
-			break
-		}
+	for i := 0; i < len(s.Entries) && ctx.Err() == nil; i++ {
 		r, _, err := s.one(ctx, &s.Entries[i])
 		if err != nil {
 			return ran, fmt.Errorf("%s: %w", s.Entries[i].Name, err)
@@ -156,7 +153,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 			_, next, err := s.one(ctx, e)
 			s.Metrics.looked(e.Name, next, err)
 			if err != nil && ctx.Err() == nil {
-				s.Log.Error("cannot tell what is due; it is tried again", "name", e.Name, "error", err)
+				s.Log.Error("cannot tell what is due; it is tried again", slog.String("name", e.Name), slog.Any("error", err))
 			}
 			if d := next.Sub(s.Now()); err == nil && d < pause {
 				pause = max(d, 0)
@@ -190,13 +187,13 @@ func (s *Scheduler) one(ctx context.Context, e *Entry) (*lake.Run, time.Time, er
 		return nil, s.Now(), nil
 	case errors.Is(err, lake.ErrHeld):
 		run.Outcome, run.Detail = Held, err.Error()
-		s.Log.Info("due, and waits", "name", e.Name, "why", err)
+		s.Log.Info("due, and waits", slog.String("name", e.Name), slog.Any("why", err))
 		s.Metrics.ended(&run)
 		return &run, s.Now().Add(min(look, s.Lease)), nil
 	case err != nil:
 		return nil, time.Time{}, err
 	}
-	s.Log.Info("begins", "name", e.Name, "run", e.Line, "due", st.Next, "missed", st.Missed)
+	s.Log.Info("begins", slog.String("name", e.Name), slog.String("run", e.Line), slog.Time("due", st.Next), slog.Int("missed", st.Missed))
 	s.Metrics.began(e.Name)
 	res, lost := s.do(ctx, e, lease)
 	through := run.Began
@@ -216,7 +213,7 @@ func (s *Scheduler) one(ctx context.Context, e *Entry) (*lake.Run, time.Time, er
 	if run.Outcome == Failed || run.Outcome == Lost {
 		level = slog.LevelError
 	}
-	s.Log.Log(ctx, level, "ended", "name", e.Name, "outcome", run.Outcome, "exit", run.Exit, "seconds", float64(run.Ended-run.Began)/1e6, "detail", run.Detail)
+	s.Log.Log(ctx, level, "ended", slog.String("name", e.Name), slog.String("outcome", run.Outcome), slog.Int("exit", res.Exit), slog.Float64("seconds", float64(run.Ended-run.Began)/1e6), slog.String("detail", run.Detail))
 	// It is noted, too, when this process is told to end.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -156,17 +157,17 @@ func (a *app) watch(ctx context.Context, o *verifyOptions) error {
 		last = err
 		switch checks++; {
 		case err != nil:
-			log.Error("cannot look at an hour; another one is next", "error", err)
+			log.Error("cannot look at an hour; another one is next", slog.Any("error", err))
 		case !h.Verdict.OK():
 			faults++
-			log.Error("fault", "view", h.View, "hour", h.Hour, "verdict", h.Verdict, "why", h.Why)
+			log.Error("fault", slog.String("view", h.View), slog.String("hour", h.Hour), slog.String("verdict", string(h.Verdict)), slog.String("why", h.Why))
 			if a.json {
 				_ = a.printJSON(h)
 			} else {
 				_ = a.print(hourText(h))
 			}
 		default:
-			log.Info("looked at", "view", h.View, "hour", h.Hour, "verdict", h.Verdict, "rows", h.Rows)
+			log.Info("looked at", slog.String("view", h.View), slog.String("hour", h.Hour), slog.String("verdict", string(h.Verdict)), slog.Int64("rows", h.Rows))
 		}
 	}
 	healthy := func() error { mu.Lock(); defer mu.Unlock(); return last }

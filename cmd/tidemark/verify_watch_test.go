@@ -130,7 +130,7 @@ func TestVerify_Continuous(t *testing.T) {
 				t.Fatal(errs.String())
 			}
 		}
-		resp, err := http.Get("http://" + addr + "/metrics") //nolint:noctx // a test
+		resp, err := http.Get("http://" + addr + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -132,7 +132,7 @@ func (c *Config) view(ctx context.Context, o *features.Output, t *lake.Table, op
 		if err := t.Told(ctx, d.ID); err != nil {
 			return told, err
 		}
-		c.Log.Info("told consumers of a publication", "topic", name, "publication", d.ID, "rows", d.Added, "reread", x.Gone)
+		c.Log.Info("told consumers of a publication", slog.String("topic", name), slog.String("publication", string(d.ID)), slog.Int64("rows", d.Added), slog.Bool("reread", x.Gone))
 		told = append(told, x)
 	}
 	return told, nil
