@@ -21,6 +21,8 @@ type clock struct {
 	mu  sync.Mutex
 	t   time.Time
 	new chan struct{} // closed when it moves
+
+	sleepers atomic.Int64
 }
 
 func newClock() *clock {
@@ -37,8 +39,17 @@ func (c *clock) move(d time.Duration) {
 	c.new = make(chan struct{})
 }
 
+// asleep waits until somebody sleeps: who has not begun to would sleep from the moved time on.
+func (c *clock) asleep() {
+	for c.sleepers.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func (c *clock) sleep(ctx context.Context, d time.Duration) {
 	end := c.now().Add(d)
+	c.sleepers.Add(1)
+	defer c.sleepers.Add(-1)
 	for {
 		c.mu.Lock()
 		t, moved := c.t, c.new
@@ -210,6 +221,7 @@ func TestRun_RenewsAndLoses(t *testing.T) {
 	<-in
 	for range 5 { // far beyond one lease
 		was := until()
+		c.asleep()
 		for c.move(20 * time.Second); until() == was; time.Sleep(time.Millisecond) {
 		}
 		if ran := once(t, other); len(ran) != 1 || ran[0].Outcome != schedule.Held {
@@ -239,6 +251,7 @@ func TestRun_RenewsAndLoses(t *testing.T) {
 	if err := l.EndRun(t.Context(), before.Leases[0], lake.Run{Name: "long", Outcome: "gone"}, 0); err != nil {
 		t.Fatal(err)
 	}
+	c.asleep()
 	c.move(20 * time.Second)
 	ran := <-result
 	if len(ran) != 1 || ran[0].Outcome != schedule.Lost || !stopped.Load() {
