@@ -24,6 +24,7 @@ import (
 	"github.com/pinova-group/tidemark/stream"
 	"github.com/pinova-group/tidemark/stream/broker"
 	"github.com/pinova-group/tidemark/stream/record"
+	"github.com/pinova-group/tidemark/stream/topic"
 )
 
 const (
@@ -59,7 +60,7 @@ func realKafka(t *testing.T) servers {
 		}
 		var ours []string
 		for _, name := range topics.Names() {
-			if slices.Contains([]string{"raw", "processed", "late", "dlq", "feature", "ledger", "control"}, strings.Split(name, ".")[0]) {
+			if _, err := topic.Parse(name); err == nil {
 				ours = append(ours, name)
 			}
 		}
