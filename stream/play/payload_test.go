@@ -179,7 +179,7 @@ func TestPlay_QuietMarketsAreNotAheadOfTheirRecords(t *testing.T) {
 	const line = `{"kind":%q,"feed":"kraken-spot","exchange":"kraken","market":"spot","symbol":"BTC-USD","event_ts":%d%s}` + "\n"
 	const at = 1_700_000_000 * market.Second
 	var text bytes.Buffer
-	fmt.Fprintf(&text, line, "trade", int64(at), `,"price":"1","quantity":"1","side":"buy","id":"1"`)
+	fmt.Fprintf(&text, line, "trade", at, `,"price":"1","quantity":"1","side":"buy","id":"1"`)
 	fmt.Fprintf(&text, line, "watermark", at+10*market.Minute, "")
 	fmt.Fprintf(&text, line, "trade", at+20*market.Minute, `,"price":"1","quantity":"1","side":"buy","id":"2"`)
 	path := filepath.Join(t.TempDir(), "quiet.jsonl")
