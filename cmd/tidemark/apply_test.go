@@ -60,14 +60,14 @@ func TestApply_ChangesViewsOfAStreamThatRuns(t *testing.T) {
 		}
 	}
 	cli(t, fault.ExitDone, "topics", "apply", "--config", config)
-	state := []string{"--config", config, "--state", filepath.Join(dir, "state"), "--snapshot-every", "200ms", "--status", "127.0.0.1:39467"}
+	state := []string{"--config", config, "--state", filepath.Join(dir, "state"), "--snapshot-every", "200ms", "--status", "127.0.0.1:19467"}
 	stop := startStream(t, state...)
 	defer func() {
 		if _, text := stop(); t.Failed() {
 			t.Logf("stream: %.4000s", text)
 		}
 	}()
-	ready(t, "http://127.0.0.1:39467/readyz")
+	ready(t, "http://127.0.0.1:19467/readyz")
 	cli(t, fault.ExitDone, "play", "--config", config, "--input", halves[0], "--progress", "none")
 	tail := func(view string) []string {
 		return jsonLines(t, cli(t, fault.ExitDone, "topics", "tail", "feature."+view+".v1", "--config", config, "--json"), "row")
@@ -156,7 +156,7 @@ func TestApply_ChangesViewsOfAStreamThatRuns(t *testing.T) {
 		}
 		configure(views)
 		stop = startStream(t, state...)
-		ready(t, "http://127.0.0.1:39467/readyz")
+		ready(t, "http://127.0.0.1:19467/readyz")
 	}
 	check()
 }

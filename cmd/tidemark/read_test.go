@@ -38,9 +38,9 @@ func TestRead_HistoryAndLiveWithoutAGap(t *testing.T) {
 	events := filepath.Join(dir, "events.jsonl")
 	cli(t, fault.ExitDone, "simulate", "-o", events, "--rate", "1000", "--duration", "20s", "--start", "2026-01-01T00:00:00Z", "--venues", "alpha", "--disorder", "100ms")
 	cli(t, fault.ExitDone, "topics", "apply", "--config", config)
-	stop := startStream(t, "--config", config, "--state", filepath.Join(dir, "state"), "--status", "127.0.0.1:39467")
+	stop := startStream(t, "--config", config, "--state", filepath.Join(dir, "state"), "--status", "127.0.0.1:19468")
 	defer stop()
-	ready(t, "http://127.0.0.1:39467/readyz")
+	ready(t, "http://127.0.0.1:19468/readyz")
 	const view, half = "trade_bars_1s", "2026-01-01T00:00:10Z"
 	play := []string{"play", "--config", config, "--input", events, "--progress", "none"}
 	topicRows := func(least int) []string {

@@ -109,15 +109,16 @@ func TestStream_RowsAreThoseOfRun(t *testing.T) {
 		t.Errorf("a stream without topics: exit %d: %s", code, text)
 	}
 	cli(t, fault.ExitDone, "topics", "apply", "--config", config)
-	stop := startStream(t, append(state, "--status", "127.0.0.1:39464")...)
-	ready(t, "http://127.0.0.1:39464/readyz")
+	status := freeAddr(t)
+	stop := startStream(t, append(state, "--status", status)...)
+	ready(t, "http://"+status+"/readyz")
 	cli(t, fault.ExitDone, "play", "--config", config, "--input", events, "--progress", "none")
 	if code, text := stop(); code != fault.ExitDone {
 		t.Fatalf("exit %d: %s", code, text)
 	}
-	stop = startStream(t, append(state, "--status", "127.0.0.1:39464")...)
+	stop = startStream(t, append(state, "--status", status)...)
 	defer stop()
-	ready(t, "http://127.0.0.1:39464/readyz")
+	ready(t, "http://"+status+"/readyz")
 	for _, view := range []string{"trade_bars_1s", "book_1s", "btc_bars_1s", "basis_1s"} {
 		rows := filepath.Join(dir, view+".jsonl")
 		cli(t, fault.ExitDone, "run", "--spec", view, "--input", events, "-o", rows, "--progress", "none")

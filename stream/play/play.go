@@ -82,12 +82,13 @@ type Count struct {
 
 // player is a play under way.
 type player struct {
-	cfg    *Config
-	env    *Env
-	feeds  *market.Feeds
-	insts  *market.Instruments
-	enc    *record.EventEncoder
-	wanted map[string]bool // symbols; nil: all
+	cfg     *Config
+	env     *Env
+	feeds   *market.Feeds
+	insts   *market.Instruments
+	enc     *record.EventEncoder
+	encoded bool            // an event was: the registry answers
+	wanted  map[string]bool // symbols; nil: all
 
 	topics []*target
 	byName map[string]*target
@@ -517,11 +518,14 @@ func (p *player) pace(ctx context.Context, at int64) error {
 			p.began = time.UnixMicro(at)
 		}
 	}
-	wait := time.Duration(float64(at-p.start)*1e3/p.cfg.Speed) - now.Sub(p.began)
-	if wait <= 0 {
+	return wait(ctx, time.Duration(float64(at-p.start)*1e3/p.cfg.Speed)-now.Sub(p.began))
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(wait)
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -537,6 +541,12 @@ func (p *player) pace(ctx context.Context, at int64) error {
 const (
 	retries      = 120
 	topicRetries = 30
+)
+
+// A registry that does not answer any more is waited for half a minute.
+const (
+	registryRetries = 60
+	registryPause   = 500 * time.Millisecond
 )
 
 // paced is how long a record waits for others to be written with when the speed is given: as a

@@ -2,6 +2,7 @@ package play
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -92,6 +93,10 @@ func (p *player) record(ctx context.Context, b *market.Batch, i int, src *source
 	}
 	buf := p.alloc.room()
 	out, err := p.enc.AppendEvent(ctx, buf, b, i)
+	for try := 0; p.encoded && errors.Is(err, record.ErrRegistry) && try < registryRetries && wait(ctx, registryPause) == nil; try++ {
+		out, err = p.enc.AppendEvent(ctx, buf, b, i) // it did answer before
+	}
+	p.encoded = p.encoded || err == nil
 	if err != nil {
 		return nil, fmt.Errorf("encode an event of %s: %w", src.name, err)
 	}
