@@ -103,39 +103,24 @@ func (l *Lake) RecordActivation(ctx context.Context, a *Activation) error {
 
 // Activations lists what streams computed, oldest first.
 func (l *Lake) Activations(ctx context.Context) ([]Activation, error) {
-	t, err := l.Load(ctx, activations)
-	if errors.Is(err, ErrNoTable) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return readActivations(ctx, t)
+	return recordsOf(ctx, l, activations, readActivations)
 }
 
 func readActivations(ctx context.Context, t *Table) ([]Activation, error) {
-	files, err := t.Files(ctx, 0)
+	var out []Activation
+	err := t.eachRow(ctx, activationColumns(), func(b *file.Batch, i int) error {
+		text := func(c int) string { return string(b.Cols[c].Text(i)) }
+		a := Activation{ID: text(0), Stream: text(1), From: b.Cols[2].I64[i], Who: text(6), Reason: text(7), At: b.Cols[8].I64[i]}
+		for col, to := range map[int]any{3: &a.Views, 4: &a.Specs, 5: &a.Params} {
+			if err := json.Unmarshal(b.Cols[col].Text(i), to); err != nil {
+				return fmt.Errorf("activation %s: %w", a.ID, err)
+			}
+		}
+		out = append(out, a)
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	var out []Activation
-	for _, f := range files {
-		err := t.read(ctx, f.Path, f.Bytes, activationColumns(), func(b *file.Batch) error {
-			for i := range b.N {
-				text := func(c int) string { return string(b.Cols[c].Text(i)) }
-				a := Activation{ID: text(0), Stream: text(1), From: b.Cols[2].I64[i], Who: text(6), Reason: text(7), At: b.Cols[8].I64[i]}
-				for col, to := range map[int]any{3: &a.Views, 4: &a.Specs, 5: &a.Params} {
-					if err := json.Unmarshal(b.Cols[col].Text(i), to); err != nil {
-						return fmt.Errorf("activation %s: %w", a.ID, err)
-					}
-				}
-				out = append(out, a)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
 	}
 	slices.SortStableFunc(out, func(a, b Activation) int { return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.At, b.At)) })
 	return out, nil

@@ -119,47 +119,65 @@ func recordBatch(done []Published) (*file.Batch, error) {
 
 // Publications lists what was published, oldest first.
 func (l *Lake) Publications(ctx context.Context) ([]Published, error) {
-	t, err := l.Load(ctx, publications)
+	return recordsOf(ctx, l, publications, readPublications)
+}
+
+// recordsOf reads a small table of the lake's own; one that is not there has no records.
+func recordsOf[T any](ctx context.Context, l *Lake, name string, read func(context.Context, *Table) ([]T, error)) ([]T, error) {
+	t, err := l.Load(ctx, name)
 	if errors.Is(err, ErrNoTable) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return readPublications(ctx, t)
+	return read(ctx, t)
 }
 
-func readPublications(ctx context.Context, t *Table) ([]Published, error) {
+// eachRow hands over every row of a small table, file by file.
+func (t *Table) eachRow(ctx context.Context, cols []file.Column, row func(b *file.Batch, i int) error) error {
 	files, err := t.Files(ctx, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	cols := publicationColumns()
-	var out []Published
 	for _, f := range files {
 		err := t.read(ctx, f.Path, f.Bytes, cols, func(b *file.Batch) error {
 			for i := range b.N {
-				text := func(c int) string {
-					if b.Cols[c].IsNull(i) {
-						return ""
-					}
-					return string(b.Cols[c].Text(i))
+				if err := row(b, i); err != nil {
+					return err
 				}
-				long := func(c int) int64 { return b.Cols[c].I64[i] }
-				p := Published{ID: CommitID(text(0)), Table: text(1), From: long(2), To: long(3), Revision: b.Cols[5].I32[i], Reason: text(6), Who: text(7),
-					At: long(8), Snapshot: long(9), Superseded: long(10), Removed: long(11), Added: long(12), Undoes: CommitID(text(13)), Inputs: text(14)}
-				if e := text(4); e != "" {
-					if err := json.Unmarshal([]byte(e), &p.Entities); err != nil {
-						return fmt.Errorf("publication %s: entities: %w", p.ID, err)
-					}
-				}
-				out = append(out, p)
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
+	}
+	return nil
+}
+
+func readPublications(ctx context.Context, t *Table) ([]Published, error) {
+	var out []Published
+	err := t.eachRow(ctx, publicationColumns(), func(b *file.Batch, i int) error {
+		text := func(c int) string {
+			if b.Cols[c].IsNull(i) {
+				return ""
+			}
+			return string(b.Cols[c].Text(i))
+		}
+		long := func(c int) int64 { return b.Cols[c].I64[i] }
+		p := Published{ID: CommitID(text(0)), Table: text(1), From: long(2), To: long(3), Revision: b.Cols[5].I32[i], Reason: text(6), Who: text(7),
+			At: long(8), Snapshot: long(9), Superseded: long(10), Removed: long(11), Added: long(12), Undoes: CommitID(text(13)), Inputs: text(14)}
+		if e := text(4); e != "" {
+			if err := json.Unmarshal([]byte(e), &p.Entities); err != nil {
+				return fmt.Errorf("publication %s: entities: %w", p.ID, err)
+			}
+		}
+		out = append(out, p)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(out, func(a, b Published) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Revision, b.Revision), strings.Compare(string(a.ID), string(b.ID)), strings.Compare(a.Table, b.Table))

@@ -194,13 +194,19 @@ func (l *Lake) EndRun(ctx context.Context, lease Lease, run Run, through int64) 
 		if had && through != 0 {
 			r.Through[lease.Run] = max(r.Through[lease.Run], through)
 		}
-		have, files, err := t.readRuns(ctx)
+		files, err := t.Files(ctx, 0)
 		if err != nil {
 			return nil, err
 		}
 		ch, rows := &Change{}, []Run{run}
 		if len(files) >= maxRunFiles {
-			ch.Remove = files
+			have, err := readRuns(ctx, t)
+			if err != nil {
+				return nil, err
+			}
+			for _, f := range files {
+				ch.Remove = append(ch.Remove, f.Path)
+			}
 			rows = append(have, run)
 			rows = rows[max(0, len(rows)-maxRuns):]
 		}
@@ -218,15 +224,7 @@ func (l *Lake) EndRun(ctx context.Context, lease Lease, run Run, through int64) 
 
 // RunHistory lists the runs that are kept, oldest first.
 func (l *Lake) RunHistory(ctx context.Context) ([]Run, error) {
-	t, err := l.Load(ctx, RunsTable)
-	if errors.Is(err, ErrNoTable) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	out, _, err := t.readRuns(ctx)
-	return out, err
+	return recordsOf(ctx, l, RunsTable, readRuns)
 }
 
 func runBatch(runs []Run) *file.Batch {
@@ -252,25 +250,16 @@ func runBatch(runs []Run) *file.Batch {
 	return b
 }
 
-func (t *Table) readRuns(ctx context.Context) (out []Run, paths []string, err error) {
-	files, err := t.Files(ctx, 0)
+func readRuns(ctx context.Context, t *Table) (out []Run, err error) {
+	err = t.eachRow(ctx, runColumns(), func(b *file.Batch, i int) error {
+		text := func(c int) string { return string(b.Cols[c].Text(i)) }
+		out = append(out, Run{Name: text(0), Line: text(1), Due: b.Cols[2].I64[i], Missed: b.Cols[3].I32[i], Began: b.Cols[4].I64[i], Ended: b.Cols[5].I64[i],
+			Outcome: text(6), Exit: b.Cols[7].I32[i], Detail: text(8), Who: text(9)})
+		return nil
+	})
 	if err != nil {
-		return nil, nil, err
-	}
-	for _, f := range files {
-		paths = append(paths, f.Path)
-		err := t.read(ctx, f.Path, f.Bytes, runColumns(), func(b *file.Batch) error {
-			for i := range b.N {
-				text := func(c int) string { return string(b.Cols[c].Text(i)) }
-				out = append(out, Run{Name: text(0), Line: text(1), Due: b.Cols[2].I64[i], Missed: b.Cols[3].I32[i], Began: b.Cols[4].I64[i], Ended: b.Cols[5].I64[i],
-					Outcome: text(6), Exit: b.Cols[7].I32[i], Detail: text(8), Who: text(9)})
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, nil, err
-		}
+		return nil, err
 	}
 	slices.SortStableFunc(out, func(a, b Run) int { return cmp.Compare(a.Ended, b.Ended) })
-	return out, paths, nil
+	return out, nil
 }

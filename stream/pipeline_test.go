@@ -1,7 +1,6 @@
 package stream_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -19,8 +18,6 @@ import (
 
 	"github.com/bufbuild/protocompile"
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -386,39 +383,6 @@ func (p *pipeline) waitIn(t *testing.T, n int64) {
 	t.Errorf("the account does not come to %d records", n)
 }
 
-// head copies the first lines of a recording, or all of it.
-func head(t *testing.T, name string, lines int) string {
-	t.Helper()
-	f, err := os.Open(exdata.Path(t, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var in io.Reader
-	if strings.HasSuffix(name, ".gz") {
-		in, err = gzip.NewReader(f)
-	} else {
-		in, err = zstd.NewReader(f)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReader(in)
-	var text bytes.Buffer
-	for range lines {
-		line, err := r.ReadBytes('\n')
-		text.Write(line)
-		if err != nil {
-			break
-		}
-	}
-	path := filepath.Join(t.TempDir(), strings.TrimSuffix(strings.TrimSuffix(filepath.Base(name), ".gz"), ".zst"))
-	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // eachBroker runs a test with an embedded broker, and with a real one where there is one.
 func eachBroker(t *testing.T, test func(t *testing.T, b servers)) {
 	t.Helper()
@@ -468,7 +432,7 @@ func TestTapes_RowsInTopicsAreThoseOfRun(t *testing.T) {
 				if strings.Contains(f, "kraken") {
 					n = math.MaxInt
 				}
-				files = append(files, head(t, f, n))
+				files = append(files, exdata.Head(t, f, t.TempDir(), n))
 			}
 			eachBroker(t, func(t *testing.T, b servers) {
 				p := newPipeline(t, b, c.sources, c.views...)
@@ -519,7 +483,7 @@ func (p *pipeline) processedLog(t *testing.T) map[string][]string {
 // is played into the raw ones; the same ones each time, also when it was stopped in between; and
 // rows of views are those of tidemark run.
 func TestRefill_WritesWhatTheSequenceJobWrites(t *testing.T) {
-	files := []string{head(t, "rawstream/binance_spot_btcusdt_20240808.jsonl.gz", 3000), head(t, "rawstream/binance_usdm_ethusdt_20240808.jsonl.gz", 6000)}
+	files := []string{exdata.Head(t, "rawstream/binance_spot_btcusdt_20240808.jsonl.gz", t.TempDir(), 3000), exdata.Head(t, "rawstream/binance_usdm_ethusdt_20240808.jsonl.gz", t.TempDir(), 6000)}
 	sources := []topic.Source{{Market: "spot", Exchange: "binance", Kinds: []string{"trade", "quote", "orderbook"}}, {Market: "perp", Exchange: "binance", Kinds: []string{"trade", "quote", "orderbook"}}}
 	faulty := play.Config{Input: run.EventsConfig{Inputs: files, Payloads: true}, Shuffle: 50 * market.Millisecond, Duplicate: 10_000, Late: 5_000, Seed: 3}
 	eachBroker(t, func(t *testing.T, b servers) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/lake"
+	"github.com/pinova-group/tidemark/lake/file"
 )
 
 // tidemark is the program, run by the test's own binary.
@@ -114,6 +115,32 @@ func openDir(t *testing.T, dir string, now func() time.Time) *lake.Lake {
 	return l
 }
 
+// eachRow reads columns of a table.
+func eachRow(t *testing.T, l *lake.Lake, table string, columns []string, row func(b *file.Batch, i int)) {
+	t.Helper()
+	tab, err := l.Load(t.Context(), table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sc, err := tab.Scan(t.Context(), lake.Query{Columns: columns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sc.Close()
+	for {
+		b, err := sc.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b == nil {
+			return
+		}
+		for i := range b.N {
+			row(b, i)
+		}
+	}
+}
+
 // ids counts the events of each table by id, from the rows.
 func ids(t *testing.T, dir string) map[string]map[string]int {
 	t.Helper()
@@ -124,28 +151,8 @@ func ids(t *testing.T, dir string) map[string]map[string]int {
 	}
 	out := map[string]map[string]int{}
 	for _, name := range names {
-		tab, err := l.Load(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
 		out[name] = map[string]int{}
-		sc, err := tab.Scan(t.Context(), lake.Query{Columns: []string{"event_id"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			b, err := sc.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b == nil {
-				break
-			}
-			for i := range b.N {
-				out[name][string(b.Cols[0].Text(i))]++
-			}
-		}
-		sc.Close()
+		eachRow(t, l, name, []string{"event_id"}, func(b *file.Batch, i int) { out[name][string(b.Cols[0].Text(i))]++ })
 	}
 	return out
 }

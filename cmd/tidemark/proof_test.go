@@ -3,11 +3,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,15 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/pinova-group/tidemark/backfill"
 	"github.com/pinova-group/tidemark/backfill/verify"
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/exdata"
 	"github.com/pinova-group/tidemark/internal/exkafka"
-	"github.com/pinova-group/tidemark/lake"
+	"github.com/pinova-group/tidemark/lake/file"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/specs"
@@ -125,28 +121,10 @@ func eventIDs(t *testing.T, dir string) map[string]map[string]int {
 		if !strings.HasPrefix(name, "processed.") {
 			continue
 		}
-		tab, err := l.Load(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sc, err := tab.Scan(t.Context(), lake.Query{Columns: []string{"event_id", "late"}})
-		if err != nil {
-			t.Fatal(err)
-		}
 		out[name] = map[string]int{}
-		for {
-			b, err := sc.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b == nil {
-				break
-			}
-			for i := range b.N {
-				out[name][fmt.Sprintf("%x %d", b.Cols[0].Text(i), b.Cols[1].I32[i])]++
-			}
-		}
-		sc.Close()
+		eachRow(t, l, name, []string{"event_id", "late"}, func(b *file.Batch, i int) {
+			out[name][fmt.Sprintf("%x %d", b.Cols[0].Text(i), b.Cols[1].I32[i])]++
+		})
 	}
 	return out
 }
@@ -285,36 +263,10 @@ func viewsOf(t *testing.T, kinds ...market.Kind) string {
 // lines copies the first lines of a recording into the folder, all of them with TIDEMARK_TEST_PROOF=full.
 func (c *proof) lines(name string, n int) {
 	c.t.Helper()
-	f, err := os.Open(exdata.Path(c.t, name))
-	if err != nil {
-		c.t.Fatal(err)
+	if os.Getenv("TIDEMARK_TEST_PROOF") == "full" {
+		n = math.MaxInt
 	}
-	defer f.Close()
-	var in io.Reader
-	if strings.HasSuffix(name, ".gz") {
-		in, err = gzip.NewReader(f)
-	} else {
-		in, err = zstd.NewReader(f)
-	}
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	text, err := io.ReadAll(in)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if os.Getenv("TIDEMARK_TEST_PROOF") != "full" {
-		rest := text
-		for ; n > 0 && len(rest) > 0; n-- {
-			_, rest, _ = bytes.Cut(rest, []byte("\n"))
-		}
-		text = text[:len(text)-len(rest)]
-	}
-	path := filepath.Join(c.dir, strings.TrimSuffix(strings.TrimSuffix(filepath.Base(name), ".gz"), ".zst"))
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-	c.inputs = append(c.inputs, path)
+	c.inputs = append(c.inputs, exdata.Head(c.t, name, c.dir, n))
 }
 
 // Recorded tapes of venues, played as they were collected: all views that read their kinds.

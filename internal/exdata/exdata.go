@@ -4,10 +4,15 @@
 package exdata
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // Path returns the path of a data file. Without the data the test is skipped, unless
@@ -26,6 +31,43 @@ func Path(t testing.TB, name string) string {
 		missing(t, "exchange data file missing: "+p)
 	}
 	return p
+}
+
+// Head copies the first lines of a recording into a folder, unpacked, and returns the path; all of them when the
+// recording has no more.
+func Head(t testing.TB, name, dir string, lines int) string {
+	t.Helper()
+	f, err := os.Open(Path(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var in io.Reader
+	if strings.HasSuffix(name, ".gz") {
+		in, err = gzip.NewReader(f)
+	} else {
+		in, err = zstd.NewReader(f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(in)
+	var text []byte
+	for range lines {
+		line, err := r.ReadBytes('\n')
+		text = append(text, line...)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, strings.TrimSuffix(strings.TrimSuffix(filepath.Base(name), ".gz"), ".zst"))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func missing(t testing.TB, msg string) {

@@ -1,18 +1,13 @@
 package play_test
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pinova-group/tidemark/internal/exdata"
@@ -23,39 +18,6 @@ import (
 	"github.com/pinova-group/tidemark/stream/play"
 	"github.com/pinova-group/tidemark/stream/record"
 )
-
-// firstLines copies the first lines of a recording.
-func firstLines(t *testing.T, name string, n int) string {
-	t.Helper()
-	f, err := os.Open(exdata.Path(t, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var in io.Reader
-	if strings.HasSuffix(name, ".gz") {
-		in, err = gzip.NewReader(f)
-	} else {
-		in, err = zstd.NewReader(f)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(in)
-	var text bytes.Buffer
-	for range n {
-		line, err := lines.ReadBytes('\n')
-		text.Write(line)
-		if err != nil {
-			break
-		}
-	}
-	path := filepath.Join(t.TempDir(), strings.TrimSuffix(strings.TrimSuffix(filepath.Base(name), ".gz"), ".zst"))
-	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // sequenced is what sequence tasks make of the raw partitions, as texts, sorted.
 func sequenced(t *testing.T, logs map[place][]*kgo.Record) (rows, letters []string, sum sequence.Counts) {
@@ -122,7 +84,7 @@ func TestPlay_PayloadsBecomeTheSameEvents(t *testing.T) {
 		{"candles/kraken_xbtusdt_rest_trades_20251110.json.gz", 100_000, 1},
 	} {
 		t.Run(filepath.Base(c.file), func(t *testing.T) {
-			path := firstLines(t, c.file, c.lines)
+			path := exdata.Head(t, c.file, t.TempDir(), c.lines)
 			events, payloads := start(t), start(t)
 			events.play(t.Context(), play.Config{Input: run.EventsConfig{Inputs: []string{path}}}, nil)
 			rep := payloads.play(t.Context(), play.Config{Input: run.EventsConfig{Inputs: []string{path}, Payloads: true}}, nil)
