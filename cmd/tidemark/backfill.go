@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -149,6 +151,9 @@ func (a *app) backfill(cmd *cobra.Command, c *backfillFlags) error {
 	stop := a.startProgress(c.progress, env.Meter)
 	rep, err := b.Run(cmd.Context())
 	stop()
+	if err != nil && errors.Is(context.Cause(cmd.Context()), errInterrupted) {
+		return &fault.Error{Code: "interrupted", Message: "interrupted; finished tasks are kept", Remedy: "the same command goes on where it was", Exit: fault.ExitInterrupted, Cause: err}
+	}
 	if err != nil {
 		return err
 	}

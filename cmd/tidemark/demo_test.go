@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,4 +83,21 @@ func TestDemo_InterruptedSaysWhatHolds(t *testing.T) {
 		t.Error(text)
 	}
 	refused(t, "folder_used", "demo", "--keep", dir, "--json")
+}
+
+// An interrupted backfill says that it goes on, and does.
+func TestBackfill_InterruptedSaysWhatHolds(t *testing.T) {
+	dir := t.TempDir()
+	market, lake := filepath.Join(dir, "market"), filepath.Join(dir, "lake")
+	cli(t, fault.ExitDone, "simulate", "--out", market, "--events", "5000", "--kinds", "trade", "--seed", "7")
+	cli(t, fault.ExitDone, "lake", "import", "--lake", lake, "--input", market, "--progress", "none")
+	command := []string{"backfill", "--view", "trade_bars_1s", "--from", "2026-01-05", "--to", "2026-01-06", "--lake", lake, "--progress", "none"}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	errs := &cancelAt{what: "begins at", do: func() { cancel(errInterrupted) }} // a warning before the first task
+	a := &app{color: "never", in: strings.NewReader(""), out: io.Discard, err: errs, now: time.Now}
+	if code := a.execute(ctx, command); code != fault.ExitInterrupted || !strings.Contains(errs.String(), "the same command goes on where it was") {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	cli(t, fault.ExitDone, command...)
 }
