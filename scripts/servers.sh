@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# The real servers of the tests: versitygw (S3), PostgreSQL, the Iceberg REST catalog, Kafka; and the jars of Spark and
-# of Kafka Streams.
+# The real servers of the tests: versitygw (S3), PostgreSQL, the Iceberg REST catalog, Kafka (one node, or three for tests that
+# kill nodes); and the jars of Spark and of Kafka Streams.
 #
 #   scripts/servers.sh install [NAME...]   install what is missing into .cache
 #   scripts/servers.sh start [NAME...]     install, start what does not run, print the environment of the tests
 #   scripts/servers.sh restart kafka       kill Kafka at once and start it again with its data, for tests of that
+#   scripts/servers.sh restart kafka3      likewise one of the three nodes, each in its turn
 #   scripts/servers.sh stop                stop all of them and forget their data
 #
-# NAME is s3, postgres, rest (with s3), spark, kafka or streams; none: all of them but streams. Idempotent. Everything listens on
+# NAME is s3, postgres, rest (with s3), spark, kafka, kafka3 or streams; none: all of them but the last two. Idempotent. Everything listens on
 # 127.0.0.1 at free ports; data and pid files are in .cache/servers.
 # eval "$(scripts/servers.sh start)" sets the variables that the tests read.
 set -euo pipefail
@@ -19,8 +20,10 @@ bucket=lake
 
 say() { echo "servers: $*" >&2; }
 
-free_port() {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+free_port() { # [COUNT]: that many, in a line
+	python3 -c 'import socket, sys
+s = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
+print(*(x.getsockname()[1] for x in s))' "${1:-1}"
 }
 
 # alive NAME WORD: the pid file's process runs and is the program that we started.
@@ -78,6 +81,7 @@ install() { # NAME
 	postgres) [ -n "$(pg_bin)" ] || apt_install postgresql ;;
 	rest) jars iceberg-rest ;;
 	spark | kafka | streams) jars "$1" ;;
+	kafka3) jars kafka ;;
 	esac
 }
 
@@ -128,26 +132,32 @@ start_rest() {
 	wait_for rest fetch "http://127.0.0.1:$(cat "$run/rest.port")/v1/config"
 }
 
-# A replica of everything, and as few partitions as possible. Record time is event time: nothing is too old or too
-# new. Timeouts are short, for tests that kill: a broker, a member of a group, a producer in a transaction.
-kafka_properties() { # PORT CONTROLLER_PORT
+# As few partitions as possible. Record time is event time: nothing is too old or too new. Timeouts are short, for
+# tests that kill: a broker, a member of a group, a producer in a transaction.
+kafka_properties() { # NODES NODE
+	local n=$1 i=$2 voters='' ports controllers in_sync=$(($1 > 1 ? $1 - 1 : 1))
+	read -ra ports <"$run/kafka$n.ports"
+	read -ra controllers <"$run/kafka$n.controllers"
+	for v in $(seq "$n"); do voters+="${voters:+,}$v@127.0.0.1:${controllers[v - 1]}"; done
 	cat <<-END
 		process.roles=broker,controller
-		node.id=1
-		listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$2
-		advertised.listeners=PLAINTEXT://127.0.0.1:$1
+		node.id=$i
+		listeners=PLAINTEXT://127.0.0.1:${ports[i - 1]},CONTROLLER://127.0.0.1:${controllers[i - 1]}
+		advertised.listeners=PLAINTEXT://127.0.0.1:${ports[i - 1]}
 		controller.listener.names=CONTROLLER
-		controller.quorum.bootstrap.servers=127.0.0.1:$2
+		controller.quorum.voters=$voters
 		listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-		log.dirs=$run/kafka
+		log.dirs=$run/kafka$n-$i
 		auto.create.topics.enable=false
-		offsets.topic.replication.factor=1
+		default.replication.factor=$n
+		min.insync.replicas=$in_sync
+		offsets.topic.replication.factor=$n
 		offsets.topic.num.partitions=4
-		transaction.state.log.replication.factor=1
-		transaction.state.log.min.isr=1
+		transaction.state.log.replication.factor=$n
+		transaction.state.log.min.isr=$in_sync
 		transaction.state.log.num.partitions=4
-		share.coordinator.state.topic.replication.factor=1
-		share.coordinator.state.topic.min.isr=1
+		share.coordinator.state.topic.replication.factor=$n
+		share.coordinator.state.topic.min.isr=$in_sync
 		share.coordinator.state.topic.num.partitions=1
 		log.retention.ms=-1
 		log.message.timestamp.before.max.ms=9223372036854775807
@@ -160,38 +170,58 @@ kafka_properties() { # PORT CONTROLLER_PORT
 	END
 }
 
-java=(java -Xmx512m -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$cache/kafka/jars/*")
+java=(java -Xmx$([[ " $* " == *" kafka3 "* ]] && echo 320m || echo 512m) -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$cache/kafka/jars/*")
 
-run_kafka() {
-	nohup "${java[@]}" kafka.Kafka "$run/kafka.properties" >>"$run/kafka.log" 2>&1 </dev/null &
-	echo $! >"$run/kafka.pid"
+run_node() { # NODES NODE
+	nohup "${java[@]}" kafka.Kafka "$run/kafka$1-$2.properties" >>"$run/kafka$1-$2.log" 2>&1 </dev/null &
+	echo $! >"$run/kafka$1-$2.pid"
 }
 
-start_kafka() {
-	if ! alive kafka kafka.Kafka; then
-		rm -rf "$run/kafka"
-		free_port >"$run/kafka.port"
-		kafka_properties "$(cat "$run/kafka.port")" "$(free_port)" >"$run/kafka.properties"
-		"${java[@]}" kafka.tools.StorageTool format --standalone -t "$("${java[@]}" kafka.tools.StorageTool random-uuid)" -c "$run/kafka.properties" >"$run/kafka.log" 2>&1
-		run_kafka
+start_nodes() { # NODES
+	local n=$1 id='' i
+	for i in $(seq "$n"); do
+		if alive "kafka$n-$i" kafka.Kafka; then continue; fi
+		if [ -z "$id" ]; then
+			if [ "$i" != 1 ]; then
+				say "node $i of $n does not run; stop and start again"
+				exit 1
+			fi
+			free_port "$n" >"$run/kafka$n.ports"
+			free_port "$n" >"$run/kafka$n.controllers"
+			id=$("${java[@]}" kafka.tools.StorageTool random-uuid)
+		fi
+		rm -rf "$run/kafka$n-$i"
+		kafka_properties "$n" "$i" >"$run/kafka$n-$i.properties"
+		"${java[@]}" kafka.tools.StorageTool format -t "$id" -c "$run/kafka$n-$i.properties" >"$run/kafka$n-$i.log" 2>&1
+	done
+	if [ -n "$id" ]; then
+		for i in $(seq "$n"); do run_node "$n" "$i"; done
 	fi
-	wait_kafka
+	for i in $(seq "$n"); do wait_node "$n" "$i"; done
 }
 
-restart_kafka() {
-	alive kafka kafka.Kafka || {
-		say "kafka does not run"
+# restart_node kills a node at once and starts it again with its data: of several the one whose turn it is. Whoever kills
+# several in a row waits until all have all records again.
+restart_node() { # NODES
+	local n=$1 i=1
+	if [ -f "$run/kafka$n.turn" ]; then i=$(($(cat "$run/kafka$n.turn") % n + 1)); fi
+	echo "$i" >"$run/kafka$n.turn"
+	alive "kafka$n-$i" kafka.Kafka || {
+		say "node $i of kafka does not run"
 		exit 1
 	}
-	kill -KILL "$(cat "$run/kafka.pid")"
-	while alive kafka kafka.Kafka; do sleep 0.1; done
-	run_kafka
-	wait_kafka
+	kill -KILL "$(cat "$run/kafka$n-$i.pid")"
+	while alive "kafka$n-$i" kafka.Kafka; do sleep 0.1; done
+	run_node "$n" "$i"
+	wait_node "$n" "$i"
 }
 
-wait_kafka() {
-	wait_for kafka python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 2)' "$(cat "$run/kafka.port")"
+wait_node() { # NODES NODE
+	wait_for "kafka$1-$2" python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 2)' "$(cut -d' ' -f"$2" "$run/kafka$1.ports")"
 }
+
+start_kafka() { start_nodes 1; }
+start_kafka3() { start_nodes 3; }
 
 start_spark() { :; } # its tests start it
 
@@ -212,12 +242,13 @@ environment() { # NAME
 		;;
 	spark) echo "export TIDEMARK_TEST_SPARK_JARS=$cache/spark/jars" ;;
 	streams) echo "export TIDEMARK_BENCH_STREAMS_JARS=$cache/streams/jars" ;;
-	kafka) echo "export TIDEMARK_TEST_KAFKA=127.0.0.1:$(cat "$run/kafka.port")" ;;
+	kafka) echo "export TIDEMARK_TEST_KAFKA=$(sed 's/^/127.0.0.1:/' "$run/kafka1.ports")" ;;
+	kafka3) echo "export TIDEMARK_TEST_KAFKA=$(sed 's/ /,127.0.0.1:/g; s/^/127.0.0.1:/' "$run/kafka3.ports")" ;;
 	esac
 }
 
 usage() {
-	sed -n '2,11p' "$0" >&2
+	sed -n '2,12p' "$0" >&2
 	exit 2
 }
 
@@ -225,7 +256,7 @@ do=${1:-}
 [ $# = 0 ] || shift
 [ $# != 0 ] || set -- s3 postgres rest spark kafka
 for s in "$@"; do
-	case $s in s3 | postgres | rest | spark | kafka | streams) ;; *) usage ;; esac
+	case $s in s3 | postgres | rest | spark | kafka | kafka3 | streams) ;; *) usage ;; esac
 done
 
 case "$do" in
@@ -238,11 +269,14 @@ start)
 	for s in "$@"; do environment "$s"; done
 	;;
 restart)
-	[ "$*" = kafka ] || usage
-	restart_kafka
+	case "$*" in
+	kafka) restart_node 1 ;;
+	kafka3) restart_node 3 ;;
+	*) usage ;;
+	esac
 	;;
 stop)
-	for s in rest:RESTCatalogServer s3:versitygw kafka:kafka.Kafka; do
+	for s in rest:RESTCatalogServer s3:versitygw kafka1-1:kafka.Kafka kafka3-{1,2,3}:kafka.Kafka; do
 		if alive "${s%%:*}" "${s##*:}"; then kill -KILL "$(cat "$run/${s%%:*}.pid")" || true; fi
 	done
 	if [ -f "$run/postgres.data" ]; then

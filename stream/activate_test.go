@@ -113,7 +113,7 @@ func newSwitchLog(t *testing.T, b servers, seed uint64, names []string) *switchL
 		}
 		slices.Sort(s.want)
 		s.topicLog = newTopicLog(t, b, l, all, feeds)
-		resp, err := kadm.NewClient(newClient(t, b.addr)).CreateTopics(t.Context(), 1, 1, nil, "control")
+		resp, err := kadm.NewClient(newClient(t, b.addr)).CreateTopics(t.Context(), 1, -1, nil, "control")
 		if err == nil {
 			err = resp.Error()
 		}
@@ -194,7 +194,9 @@ func (s *switchLog) writeRest(ctx context.Context, t *testing.T, at []int) {
 	}
 }
 
-func (s *switchLog) opts() []kgo.Opt { return []kgo.Opt{kgo.SeedBrokers(s.addr)} }
+func (s *switchLog) opts() []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(strings.Split(s.addr, ",")...)}
+}
 
 // startJob runs a job with all views of the old set until stop.
 func (s *switchLog) startJob(ctx context.Context, t *testing.T, name, slot string, store objstore.Store) (stop func()) {

@@ -76,7 +76,7 @@ func realKafka(t *testing.T) servers {
 
 func newClient(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1)}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func newTopicLog(t *testing.T, b servers, l *sequencedLog, plan *features.Plan, 
 			names = append(names, fmt.Sprintf("feature.%s.v%d", o.Name, o.Version))
 		}
 	}
-	resps, err := kadm.NewClient(newClient(t, tl.addr)).CreateTopics(context.Background(), testPartitions, 1, nil, names...)
+	resps, err := kadm.NewClient(newClient(t, tl.addr)).CreateTopics(context.Background(), testPartitions, -1, nil, names...)
 	if err == nil {
 		err = resps.Error()
 	}
@@ -239,7 +239,7 @@ func (tl *topicLog) rawTopics(t *testing.T) (raw []string) {
 			names = append(names, rawTopic(topic), "late."+strings.TrimPrefix(topic, "processed."), "dlq."+strings.TrimPrefix(topic, "processed."))
 		}
 	}
-	resps, err := kadm.NewClient(newClient(t, tl.addr)).CreateTopics(context.Background(), testPartitions, 1, nil, names...)
+	resps, err := kadm.NewClient(newClient(t, tl.addr)).CreateTopics(context.Background(), testPartitions, -1, nil, names...)
 	if err == nil {
 		err = resps.Error()
 	}
@@ -280,7 +280,7 @@ func (tl *topicLog) records(ctx context.Context, t *testing.T, enc *record.Event
 
 func (tl *topicLog) job(name, slot string, store objstore.Store, single bool) *stream.Job {
 	j := &stream.Job{
-		Name: name, Slot: slot, Topics: tl.inputs(), Single: single, Options: []kgo.Opt{kgo.SeedBrokers(tl.addr)},
+		Name: name, Slot: slot, Topics: tl.inputs(), Single: single, Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(tl.addr, ",")...)},
 		Store: store, Dir: "mem://state/" + name, SnapshotEvery: 50 * time.Millisecond, MaxPoll: 50, Now: time.Now,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
@@ -449,7 +449,7 @@ func testRows(t *testing.T, b servers, chain bool) {
 	jobs, write := []*stream.Job{tl.job("all-"+id, "0", store, true)}, tl.write
 	if chain {
 		seq := &stream.Job{
-			Name: "seq-" + id, Slot: "0", Topics: tl.rawTopics(t), Options: []kgo.Opt{kgo.SeedBrokers(tl.addr)}, Store: store, Dir: "mem://state/seq-" + id,
+			Name: "seq-" + id, Slot: "0", Topics: tl.rawTopics(t), Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(tl.addr, ",")...)}, Store: store, Dir: "mem://state/seq-" + id,
 			SnapshotEvery: 50 * time.Millisecond, MaxPoll: 100, Now: time.Now,
 		}
 		if err := seq.Sequence(stream.SequenceJobConfig{Schemas: tl.schemas, Kinds: plan.Kinds()}); err != nil {

@@ -74,7 +74,7 @@ func newPipeline(t *testing.T, b servers, sources []topic.Source, views ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	adm, err := topic.Open(kgo.SeedBrokers(b.addr))
+	adm, err := topic.Open(kgo.SeedBrokers(strings.Split(b.addr, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func (p *pipeline) of(c topic.Class) []string {
 func (p *pipeline) sequence(t *testing.T, name string) *stream.Job {
 	t.Helper()
 	j := &stream.Job{
-		Name: "seq-" + name, Slot: "0", Topics: p.of(topic.Raw), Options: []kgo.Opt{kgo.SeedBrokers(p.addr)}, Store: p.store, Dir: "mem://state/seq-" + name,
+		Name: "seq-" + name, Slot: "0", Topics: p.of(topic.Raw), Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(p.addr, ",")...)}, Store: p.store, Dir: "mem://state/seq-" + name,
 		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	if err := j.Sequence(stream.SequenceJobConfig{Schemas: p.schemas, IdleAfter: p.idle, Now: time.Now}); err != nil {
@@ -127,7 +127,7 @@ func (p *pipeline) features(t *testing.T) *stream.Job {
 		}
 	}
 	j := &stream.Job{
-		Name: "all-" + p.name, Slot: "0", Single: true, Options: []kgo.Opt{kgo.SeedBrokers(p.addr)}, Store: p.store, Dir: "mem://state/all-" + p.name,
+		Name: "all-" + p.name, Slot: "0", Single: true, Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(p.addr, ",")...)}, Store: p.store, Dir: "mem://state/all-" + p.name,
 		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for name := range kinds {
@@ -166,7 +166,7 @@ func (p *pipeline) play(t *testing.T, cfg play.Config) *play.Report {
 
 func (p *pipeline) playUntil(ctx context.Context, t *testing.T, cfg play.Config) *play.Report {
 	t.Helper()
-	cl, err := play.NewClient(cfg.Speed, kgo.SeedBrokers(p.addr))
+	cl, err := play.NewClient(cfg.Speed, kgo.SeedBrokers(strings.Split(p.addr, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ stream:
   sources: %s
   views: [%s]
   retention: {raw: forever, processed: forever, feature: forever}
-`, c.broker, c.registry, partitions, sources, views)
+`, strings.ReplaceAll(c.broker, ",", `", "`), c.registry, partitions, sources, views)
 	if err := os.WriteFile(filepath.Join(c.dir, configFile), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func freeAddr(t *testing.T) string {
 // emptyKafka deletes what tests of before have left.
 func emptyKafka(t *testing.T, addr string) {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +332,7 @@ func committed(t *testing.T, addr string, topics []string) (recs []*kgo.Record) 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,7 +357,7 @@ func committed(t *testing.T, addr string, topics []string) (recs []*kgo.Record) 
 			from[o.Topic][o.Partition], left[place{o.Topic, o.Partition}] = kgo.NewOffset().At(0), o.Offset
 		}
 	})
-	reader, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
+	reader, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -15,6 +17,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // killSources are topics that the market has events for from its beginning, so that nobody has to be idle.
@@ -204,14 +209,47 @@ func (c *killRun) killBroker() {
 		c.startBroker()
 		return
 	}
-	script := filepath.Join("..", "..", "scripts", "servers.sh")
-	port, err := os.ReadFile(filepath.Join("..", "..", ".cache", "servers", "kafka.port"))
-	if err != nil || !strings.HasSuffix(c.broker, ":"+strings.TrimSpace(string(port))) {
+	root, name, n := filepath.Join("..", ".."), "kafka", 1
+	if strings.Contains(c.broker, ",") {
+		name, n = "kafka3", 3
+	}
+	ports, err := os.ReadFile(filepath.Join(root, ".cache", "servers", fmt.Sprintf("kafka%d.ports", n)))
+	if err != nil || c.broker != "127.0.0.1:"+strings.Join(strings.Fields(string(ports)), ",127.0.0.1:") {
 		return // it is another's
 	}
-	if out, err := exec.Command("bash", script, "restart", "kafka").CombinedOutput(); err != nil { //nolint:gosec // of this repository
+	c.inSync()
+	if out, err := exec.Command("bash", filepath.Join(root, "scripts", "servers.sh"), "restart", name).CombinedOutput(); err != nil { //nolint:gosec // of this repository
 		c.t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+// inSync waits until all nodes have all records, so that of those that have one at most one is killed at a time.
+func (c *killRun) inSync() {
+	c.t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(c.broker, ",")...))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer cl.Close()
+	lacking := ""
+	for range 600 {
+		ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+		meta, err := kadm.NewClient(cl).Metadata(ctx)
+		cancel()
+		if lacking = fmt.Sprint(err); err == nil {
+			lacking = ""
+			meta.Topics.EachPartition(func(p kadm.PartitionDetail) {
+				if len(p.ISR) < len(p.Replicas) {
+					lacking += fmt.Sprintf(" %s/%d: %v of %v", p.Topic, p.Partition, p.ISR, p.Replicas)
+				}
+			})
+		}
+		if lacking == "" {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	c.t.Fatalf("nodes lack records: %.2000s", lacking)
 }
 
 // wake lets a stopped worker go on; of it and the one that has its slot now one stays.

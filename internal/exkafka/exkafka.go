@@ -19,8 +19,8 @@ var (
 	lock  *os.File // held as long as there are any
 )
 
-// Addr is the address of the real Kafka, which is this package's until the test ends. Where there is
-// none the test is skipped, unless CI is set: there it fails.
+// Addr is the address of the real Kafka, or those of its nodes with commas between them. It is this package's until the test
+// ends. Where there is none the test is skipped, unless CI is set: there it fails.
 func Addr(t testing.TB) string {
 	t.Helper()
 	addr := os.Getenv("TIDEMARK_TEST_KAFKA")

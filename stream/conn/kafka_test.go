@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 func kafka(t *testing.T) *conn.Config {
 	t.Helper()
 	addr := exkafka.Addr(t)
-	return &conn.Config{Brokers: []string{addr}}
+	return &conn.Config{Brokers: strings.Split(addr, ",")}
 }
 
 func newClient(t *testing.T, c *conn.Config, more ...kgo.Opt) *kgo.Client {

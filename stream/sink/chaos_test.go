@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -67,7 +68,7 @@ func (c *child) run(ctx context.Context) error {
 		return err
 	}
 	s := sink.New(sink.Config{
-		Lake: l, Options: []kgo.Opt{kgo.SeedBrokers(c.Addr)}, Topics: c.Topics, Schemas: schemas, Feeds: feeds, Outputs: plan.Outputs(),
+		Lake: l, Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(c.Addr, ",")...)}, Topics: c.Topics, Schemas: schemas, Feeds: feeds, Outputs: plan.Outputs(),
 		CommitEvery: 30 * time.Millisecond, CommitRows: 200, Now: time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if c.IgnoreOffsets {

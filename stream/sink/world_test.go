@@ -114,7 +114,7 @@ func outputs(t testing.TB) []features.Output {
 
 func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	w.t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(w.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1)}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(strings.Split(w.addr, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1)}, opts...)...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 
 func (w *world) create(topics ...string) {
 	w.t.Helper()
-	resps, err := w.adm.CreateTopics(context.Background(), partitions, 1, map[string]*string{"retention.ms": new("-1")}, topics...)
+	resps, err := w.adm.CreateTopics(context.Background(), partitions, -1, map[string]*string{"retention.ms": new("-1")}, topics...)
 	if err == nil {
 		err = resps.Error()
 	}
@@ -338,7 +338,7 @@ func (w *world) config(l *lake.Lake) sink.Config {
 		w.t.Fatal(err)
 	}
 	return sink.Config{
-		Lake: l, Options: []kgo.Opt{kgo.SeedBrokers(w.addr)}, Topics: w.topics(), Schemas: schemas, Feeds: market.NewFeeds(), Outputs: w.outputs, Now: time.Now,
+		Lake: l, Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(w.addr, ",")...)}, Topics: w.topics(), Schemas: schemas, Feeds: market.NewFeeds(), Outputs: w.outputs, Now: time.Now,
 		CommitEvery: 50 * time.Millisecond, UntilCaughtUp: true,
 	}
 }

@@ -3,6 +3,7 @@ package topic_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,12 +125,12 @@ func TestAdmin_SaysWhatTheClusterDoesNotTake(t *testing.T) {
 // A real Kafka takes all settings, and says them back; what was made can be written to at once.
 func TestAdmin_RealKafka(t *testing.T) {
 	addr := exkafka.Addr(t)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(0))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
-	a, err := topic.Open(kgo.SeedBrokers(addr))
+	a, err := topic.Open(kgo.SeedBrokers(strings.Split(addr, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
