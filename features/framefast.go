@@ -39,9 +39,11 @@ type fastArg struct {
 	// before is for each row, and the next one, the sum of all rows before it, in
 	// arithmetic that wraps around: differences are exact.
 	before []int64
-	scale  int8   // the finest that has come
-	own    []int8 // the scale that each row came with, nil while it is that one
-	size   uint64 // bits of the magnitudes seen
+	// squares is the same of their squares, modulo 2^128; nil when no frame asks for them.
+	squares []num.Nat128
+	scale   int8   // the finest that has come
+	own     []int8 // the scale that each row came with, nil while it is that one
+	size    uint64 // bits of the magnitudes seen
 }
 
 // fastBest tells of each row the next one whose value is at least as great: whoever goes
@@ -70,6 +72,9 @@ func (p *fastFrames) empty() *fastState {
 	s := &fastState{args: make([]fastArg, len(p.args)), best: make([]fastBest, bestArgs+len(p.queues)), first: make([]int, len(p.spans))}
 	for a := range s.args {
 		s.args[a].before = []int64{0}
+		if p.squared[a] {
+			s.args[a].squares = make([]num.Nat128, 1)
+		}
 	}
 	s.best[bestAvail] = fastBest{at: []int{0}, rising: true}
 	s.best[bestHold] = fastBest{at: []int{0}, rising: true}
@@ -219,6 +224,9 @@ func (s *fastState) refine(p *fastFrames, a int, scale int8, n int) {
 	for i := range arg.before {
 		arg.before[i] *= int64(f)
 	}
+	for i := range arg.squares {
+		arg.squares[i] = arg.squares[i].Times(f).Times(f)
+	}
 	for k, q := range p.queues {
 		if b := &s.best[bestArgs+k]; q.arg == a {
 			for i, v := range b.vals {
@@ -303,6 +311,16 @@ func (a *fastArg) push(x []int64) {
 		sum += v
 		to[i] = sum
 	}
+	if a.squares == nil {
+		return
+	}
+	a.squares = extend(a.squares, at+1+len(x))
+	square, squares := a.squares[at], a.squares[at+1:]
+	squares = squares[:len(x)]
+	for i, v := range x {
+		square = square.Plus(num.Square(v))
+		squares[i] = square
+	}
 }
 
 // came notes the scales with which rows from a place on came.
@@ -373,7 +391,7 @@ func (s *fastState) pushRow(p *fastFrames, ts, avail, hold int64, flags uint8, c
 func (s *fastState) fits(p *fastFrames, a int, cell []uint64, first bool) bool {
 	_ = cell[3]
 	arg, x, scale := &s.args[a], int64(cell[1]), int8(cell[0]>>8)
-	if cell[0]&0xff != 1 || cell[2] != uint64(x>>63) || cell[3] != cell[2] {
+	if cell[0]&0xff != 1 || cell[2] != uint64(x>>63) || cell[3] != cell[2] || scale > num.MaxScale {
 		return false
 	}
 	if first {
@@ -402,6 +420,9 @@ func (s *fastState) forget(p *fastFrames) {
 	}
 	for a := range s.args {
 		s.args[a].before = cutFront(s.args[a].before, k)
+		if s.args[a].squares != nil {
+			s.args[a].squares = cutFront(s.args[a].squares, k)
+		}
 		if s.args[a].own != nil {
 			s.args[a].own = cutFront(s.args[a].own, k)
 		}
@@ -492,6 +513,9 @@ func (s *fastState) cut(n int) {
 	}
 	for a := range s.args {
 		s.args[a].before = s.args[a].before[:n+1]
+		if s.args[a].squares != nil {
+			s.args[a].squares = s.args[a].squares[:n+1]
+		}
 		if s.args[a].own != nil {
 			s.args[a].own = s.args[a].own[:n]
 		}

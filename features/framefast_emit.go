@@ -250,7 +250,17 @@ func (v *viewState) fastOut(s *fastState, b *fastBlock, k int) {
 	if direct {
 		dst = c.F64[b.at:][:b.n]
 	}
-	s.fastF64(p, b, f, dst)
+	if f.fn == fastVar || f.fn == fastStd {
+		if s.fastSpread(b, f, dst) {
+			b.eachRow(func(j, at int) {
+				if b.lost[j] {
+					c.setNull(at)
+				}
+			})
+		}
+	} else {
+		s.fastF64(p, b, f, dst)
+	}
 	if !direct {
 		spread(c.F64, dst, b)
 	}

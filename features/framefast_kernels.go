@@ -161,6 +161,32 @@ func (s *fastState) fastF64(p *fastFrames, b *fastBlock, f *fastOut, dst []float
 	}
 }
 
+// fastSpread works a variance out, (n·S2 − S1²)/(n·(n − ddof)), or its root; true when some are
+// null, for a frame of ddof rows or fewer.
+func (s *fastState) fastSpread(b *fastBlock, f *fastOut, dst []float64) (nulls bool) {
+	a := &s.args[f.arg]
+	first, ends := b.firstOf(f.frame)[:len(dst)], b.ends[:len(dst)]
+	for j := range dst {
+		lo, hi := first[j], ends[j]
+		n := int64(hi) - int64(lo)
+		b.lost[j] = n <= f.ddof
+		if b.lost[j] {
+			dst[j], nulls = 0, true
+			continue
+		}
+		// Sums have at most 62 bits and so has n times the greatest value: no product has more than 124.
+		x := a.squares[hi].Minus(a.squares[lo]).Times(uint64(n)).Minus(num.Square(a.before[hi] - a.before[lo]))
+		y := num.Nat128{Lo: uint64(n * (n - f.ddof))}
+		if f.fn == fastStd {
+			dst[j] = num.RootQuo64(x, y, int(a.scale))
+			continue
+		}
+		v, w := x.Int192(), y.Int192()
+		dst[j], _ = num.QuoFloat64(&v, 2*int(a.scale), &w, 0)
+	}
+	return nulls
+}
+
 // mask turns what is kept into the value.
 func (x *fastBest) mask() int64 {
 	if x.least {

@@ -8,12 +8,13 @@ import (
 )
 
 // fastFrames is what a view needs to have to be worked out without programs: frames of
-// time over its columns as they are, with features that are a sum, a mean, a count, the
-// first, last, least or greatest of one of them.
+// time over its columns as they are, with features that are a sum, a mean, a variance or
+// its root, a count, the first, last, least or greatest of one of them.
 type fastFrames struct {
 	args    []*plan.Input
-	ringArg []int // argument of each ring, -1 when it only counts rows
-	windows bool  // rows have a window of their own: they are a parent's
+	squared []bool // by argument: squares of its values are summed
+	rings   []fastRing
+	windows bool // rows have a window of their own: they are a parent's
 	spans   []int64
 	longest int
 	queues  []fastQueue
@@ -27,6 +28,12 @@ type fastFrames struct {
 	one    [][1]int8
 
 	block fastBlock // and on their way out
+}
+
+// fastRing is what a ring holds: an argument, or its squares, -1 when it only counts rows.
+type fastRing struct {
+	arg    int
+	square bool
 }
 
 // fastQueue is the least or greatest values of an argument, and the frames that look for
@@ -46,6 +53,9 @@ const (
 	fastFirst
 	fastLast
 	fastMost // least or greatest: by queue
+	fastSquares
+	fastVar // with ddof
+	fastStd
 )
 
 // fastOut is one feature.
@@ -53,6 +63,7 @@ type fastOut struct {
 	fn         fastFn
 	frame, arg int
 	queue, use int
+	ddof       int64
 }
 
 // framesAlone tells that rows go nowhere but to the output, and that nothing but frames of one
@@ -62,7 +73,7 @@ func (v *viewState) framesAlone() bool {
 	if v.frames.Levels != 2 || v.p.Hidden || v.p.Late || v.p.Keyed || len(v.joins) > 0 || v.alerts.m != nil {
 		return false
 	}
-	return len(v.children)+len(v.joiners)+len(v.members) == 0 && s.ResetWords == 0 && len(s.Prog.Steps) == 0 && len(s.Keeps[0]) == 0
+	return len(v.children)+len(v.joiners)+len(v.members) == 0 && s.ResetWords == 0 && len(s.Prog.Steps) == 0
 }
 
 // fastPlan finds out whether the view can be worked out so; nil when it cannot.
@@ -75,8 +86,12 @@ func (v *viewState) fastPlan() *fastFrames {
 	if !v.fastArgs(p) {
 		return nil
 	}
+	squares, ok := v.fastSquares(p)
+	if !ok {
+		return nil
+	}
 	for k := range f.Rings {
-		if !v.fastRing(p, &f.Rings[k]) {
+		if !v.fastRing(p, &f.Rings[k], squares) {
 			return nil
 		}
 	}
@@ -99,21 +114,65 @@ func (v *viewState) fastPlan() *fastFrames {
 		}
 	}
 	for _, in := range s.Keeps[1] {
-		a, b := loads[int(in.A)], loads[int(in.B)]
-		if in.Op != op.QuoX || a.fn != fastSum || b.fn != fastCount || a.frame != b.frame {
+		o, ok := fastProgram(&in, loads)
+		if !ok {
 			return nil
 		}
-		a.fn = fastMean
-		loads[int(in.Dst)] = a
+		loads[int(in.Dst)] = o
 	}
 	for _, d := range v.p.Outs {
 		o, ok := loads[d.Reg]
-		if !ok || o.fn == fastMean && d.As != plan.F64 {
+		if !ok || o.fn == fastSquares || slices.Contains([]fastFn{fastMean, fastVar, fastStd}, o.fn) && d.As != plan.F64 {
 			return nil
 		}
 		p.outs = append(p.outs, o)
 	}
 	return p
+}
+
+// fastProgram is what an instruction of the finish program makes of results of frames.
+func fastProgram(in *op.Instr, loads map[int]fastOut) (o fastOut, ok bool) {
+	a, okA := loads[int(in.A)]
+	b, okB := loads[int(in.B)]
+	c, okC := loads[int(in.C)]
+	switch in.Op {
+	case op.QuoX:
+		ok = okA && okB && a.fn == fastSum && b.fn == fastCount && a.frame == b.frame
+		o, o.fn = a, fastMean
+	case op.Var:
+		ok = okA && okB && okC && a.fn == fastCount && b.fn == fastSum && c.fn == fastSquares && a.frame == b.frame && c.frame == b.frame && c.arg == b.arg
+		o = b
+		o.fn, o.ddof = fastVar, int64(in.N)
+	case op.SqrtR:
+		ok = okA && a.fn == fastVar
+		o, o.fn = a, fastStd
+	}
+	return o, ok
+}
+
+// columnArg is the argument that a register of the finish program has, -1 for none.
+func (v *viewState) columnArg(reg int) int {
+	for _, ld := range v.p.Loads {
+		if ld.Reg == reg && ld.Kind != plan.LoadStart && ld.Kind != plan.LoadEnd {
+			return slices.Index(v.kept, ld.Acc)
+		}
+	}
+	return -1
+}
+
+// fastSquares finds the squares of arguments, by register; false when the program makes
+// anything else of the columns.
+func (v *viewState) fastSquares(p *fastFrames) (squares map[int]int, ok bool) {
+	squares = map[int]int{}
+	for _, in := range v.p.Scans.Keeps[0] {
+		a := v.columnArg(int(in.A))
+		if in.Op != op.MulX || in.A != in.B || a < 0 {
+			return nil, false
+		}
+		squares[int(in.Dst)] = a
+		p.squared[a] = true
+	}
+	return squares, true
 }
 
 // fastArgs makes the columns that the view keeps the arguments: they must be exact.
@@ -126,30 +185,29 @@ func (v *viewState) fastArgs(p *fastFrames) bool {
 		p.args = append(p.args, in)
 	}
 	n := len(p.args)
+	p.squared = make([]bool, n)
 	p.x, p.scaled, p.scales, p.one = make([][]int64, n), make([][]int64, n), make([][]int8, n), make([][1]int8, n)
 	return true
 }
 
 // fastRing finds a ring's argument.
-func (v *viewState) fastRing(p *fastFrames, g *plan.Ring) bool {
+func (v *viewState) fastRing(p *fastFrames, g *plan.Ring, squares map[int]int) bool {
 	if g.Where >= 0 || g.With != op.KNull {
 		return false
 	}
 	if g.Reg < 0 {
-		p.ringArg = append(p.ringArg, -1)
+		p.rings = append(p.rings, fastRing{arg: -1})
 		return g.Words == 0
 	}
-	for _, ld := range v.p.Loads {
-		if ld.Reg != g.Reg || ld.Kind == plan.LoadStart || ld.Kind == plan.LoadEnd {
-			continue
-		}
-		if g.Kind != op.KExact { // a ring that only counts has no kind
+	r := fastRing{arg: v.columnArg(g.Reg)}
+	if r.arg < 0 {
+		r.arg, r.square = squares[g.Reg]
+		if !r.square {
 			return false
 		}
-		p.ringArg = append(p.ringArg, slices.Index(v.kept, ld.Acc))
-		return true
 	}
-	return false
+	p.rings = append(p.rings, r)
+	return g.Kind == op.KExact // a ring that only counts has no kind
 }
 
 // out is the result of an accumulator of frame k.
@@ -157,8 +215,14 @@ func (p *fastFrames) out(fr *plan.Frame, k int, ld plan.Load) (o fastOut, ok boo
 	if slices.Contains([]plan.LoadKind{plan.LoadMean, plan.LoadQuantile, plan.LoadStatistic}, ld.Kind) {
 		return o, false
 	}
-	o = fastOut{frame: k, arg: p.ringArg[fr.Of[ld.Acc]]}
-	switch fn := fr.Accs[ld.Acc].Fn; fn {
+	ring := p.rings[fr.Of[ld.Acc]]
+	o = fastOut{frame: k, arg: ring.arg}
+	fn := fr.Accs[ld.Acc].Fn
+	if ring.square && fn != op.Count {
+		o.fn = fastSquares
+		return o, fn == op.Sum
+	}
+	switch fn {
 	case op.Sum:
 		o.fn = fastSum
 	case op.Count:

@@ -2,6 +2,7 @@ package features
 
 import (
 	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/market/num"
 )
 
 // startFast lets columns take the rows of an entity over from the rings; false when some
@@ -45,9 +46,9 @@ func (f *frames) startFast(e *framesState) bool {
 
 // ringValue is the cell of an argument of a row in the rings, false for none.
 func (f *frames) ringValue(e *framesState, arg int, row uint64) (cell []uint64, ok bool) {
-	for k, a := range f.fast.ringArg {
+	for k, of := range f.fast.rings {
 		r := &e.rings[k]
-		if a != arg {
+		if of.arg != arg || of.square {
 			continue
 		}
 		after := e.levels[1].rows.end() - row
@@ -85,10 +86,13 @@ func (f *frames) ringsOf(e *framesState) (rows ring, rings []ring) {
 		row := rows.push(s.ts[at], number)
 		row[levelAvail], row[levelHold] = uint64(s.best[bestAvail].vals[at]), uint64(s.best[bestHold].vals[at])
 		row[levelFlags] = uint64(s.flags[at])
-		for k, a := range f.fast.ringArg {
+		for k, of := range f.fast.rings {
 			entry := rings[k].push(s.ts[at], number)
-			if a >= 0 {
-				s.load(&x, a, at)
+			if of.arg >= 0 {
+				s.load(&x, of.arg, at)
+				if of.square {
+					x.W, x.S = num.Square(x.W.Int64()).Int192(), 2*x.S
+				}
 				op.PutInput(entry[ringHead:], &x, op.KExact, op.KNull)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -35,6 +36,18 @@ features:
   high_q: max(quantity) over 1s
   low_2: min(price) over 1s
   open_2: first(quantity) over 1s
+`, `
+view: frames_spread
+version: 1
+from: trade
+by: [exchange, symbol]
+features:
+  mean: mean(price) over 200ms
+  var: var(price) over 200ms
+  std: std(price) over 200ms
+  std_2: std(price) over 3s
+  std_q: std(quantity) over 1s
+  whole: std(quantity, 0) over 1s
 `, `
 view: frames_typed
 version: 1
@@ -205,6 +218,27 @@ func TestFrames_FastMatchPlainStepByStep(t *testing.T) {
 		}
 		step(nil, events[len(events)-1].ts, true)
 	})
+}
+
+// Views of trades with one scale go without programs, each by itself.
+func TestFrames_FastFromTheFirstRow(t *testing.T) {
+	for _, spec := range fastSpecs {
+		if !strings.Contains(spec, "from: trade") || strings.Contains(spec, "ticks") {
+			continue
+		}
+		r := newRig(t, spec)
+		events := r.twinEvents(3, 300)
+		for i, e := range events {
+			e.kind, e.feed, e.inst = market.KindTrade, 7, i%2
+			e.cols = map[string]value{"price": decCell{int64(4000 + i*i%97), 2}, "quantity": decCell{int64(i%31 + 1), 3}, "side": intCell(int64(1 + i%2)), "prints": intCell(1), "id": "x"}
+		}
+		fast, slow := 0, 0
+		r.also = func(task *features.Task, _ *features.Rows) { fast, slow = task.FastFrames() }
+		r.drive(events, how{batch: 100, shards: 1, seed: 1, last: events[len(events)-1].ts})
+		if fast == 0 || slow > 0 {
+			t.Errorf("%d entities go without programs, %d with them:%s", fast, slow, spec)
+		}
+	}
 }
 
 // Rows that entities put out are placed by time, those of one time as they stand, whatever the
