@@ -44,6 +44,7 @@ type rowKey struct {
 // compared is how an hour's rows differ.
 type compared struct {
 	faults  int
+	gone    int // rows of history that the topic has no more
 	first   []Difference
 	changed int
 	effect  Effect
@@ -219,6 +220,10 @@ func (v *view) compare(ctx context.Context, h *Hour) (*compared, error) {
 			want = corrected[k]
 		}
 		if same(have[k], want) {
+			continue
+		}
+		if len(have[k]) == 0 && v.gone(k.ts, names) {
+			d.gone++
 			continue
 		}
 		d.faults++

@@ -10,11 +10,12 @@ import (
 	"github.com/pinova-group/tidemark/market/wire"
 	"github.com/pinova-group/tidemark/parity"
 	"github.com/pinova-group/tidemark/stream/record"
+	"github.com/pinova-group/tidemark/stream/topic"
 )
 
 // topic looks at the ledger and the topic of the view instead of the tables: all rows are as served, and the ledger
 // says up to when they are complete.
-func (v *view) topic(ctx context.Context, first *int64) error {
+func (v *view) openTopic(ctx context.Context, first *int64) error {
 	complete, start := map[int32]int64{}, map[int32]int64{}
 	tasks := int32(1)
 	deleted, err := v.c.Broker.Ledger(ctx, v.out.Name, func(d *parity.Delta) error {
@@ -45,32 +46,82 @@ func (v *view) topic(ctx context.Context, first *int64) error {
 	for _, ts := range complete {
 		v.sealed = min(v.sealed, ts)
 	}
-	// Hours of which something was deleted are not looked at.
-	whole := market.NoTime
-	if deleted {
+	if deleted { // rows that were told before may be of the hour of the first one that is left
 		for _, ts := range start {
-			whole = max(whole, parity.HourOf(ts)+parity.Hour)
+			v.told = max(v.told, parity.HourOf(ts)+parity.Hour)
 		}
 	}
-	since, err := v.c.Broker.Since(ctx, v.out.Name, v.out.Version)
-	if err != nil {
+	if err := v.readKept(ctx); err != nil {
 		return err
 	}
-	if since != market.NoTime {
-		whole = max(whole, parity.HourOf(since)+parity.Hour)
-	}
-	for i := range v.ledger {
-		if h := v.ledger[i].Hour; *first == market.NoTime || h < *first {
+	begins := func(h int64) {
+		if *first == market.NoTime || h < *first {
 			*first = h
 		}
 	}
-	if whole != market.NoTime {
-		*first = max(*first, whole)
-		if v.from != market.NoTime {
-			v.from = max(v.from, whole)
+	for i := range v.ledger {
+		begins(v.ledger[i].Hour)
+	}
+	for _, k := range v.kept {
+		if k.First != market.NoTime {
+			begins(parity.HourOf(k.First))
 		}
 	}
 	return nil
+}
+
+func (v *view) readKept(ctx context.Context) (err error) {
+	v.kept, err = v.c.Broker.Kept(ctx, v.out.Name, v.out.Version)
+	return err
+}
+
+// begins is the hour before which the topic has nothing because it was deleted, market.MinEventTime where nothing was.
+func (v *view) begins() int64 {
+	first, deleted := int64(market.MaxEventTime), false
+	for _, k := range v.kept {
+		deleted = deleted || k.Deleted
+		if k.First != market.NoTime {
+			first = min(first, k.First)
+		}
+	}
+	if !deleted {
+		return market.MinEventTime
+	}
+	return parity.HourOf(first)
+}
+
+// gone reports whether a row that the topic does not have may have been deleted from it: those of a partition are in the order
+// of their times.
+func (v *view) gone(ts int64, entity []string) bool {
+	if len(v.kept) == 0 {
+		return false
+	}
+	_, base := record.RowKey(v.out.Entity, entity)
+	k := v.kept[topic.Partition(base, len(v.kept))]
+	return k.Deleted && (k.First == market.NoTime || ts <= k.First)
+}
+
+// deleted are the hours up to last that the topic has nothing of any more, and where others begin. One that the stream
+// never wrote, as the ledger knows, is missing all the same.
+func (v *view) deleted(ctx context.Context, last int64, stream map[int64]parity.Sum, known map[int64]bool) (hours []Hour, h int64, err error) {
+	begins := v.begins()
+	for h = v.from; h < min(last, begins); h += parity.Hour {
+		hour := v.hour(h, parity.Sum{})
+		hour.Verdict = Gone
+		hour.tell(stream, known)
+		if h >= v.told && !known[h] {
+			served, err := sums(ctx, v.history(backfill.Served), backfill.Range{From: h, To: h + parity.Hour})
+			if err != nil {
+				return nil, 0, err
+			}
+			if hour.Served = served[h].Rows; hour.Served == 0 {
+				continue
+			}
+			hour.Verdict, hour.Why = Missing, fmt.Sprintf("history has %d rows, the ledger of the stream none", hour.Served)
+		}
+		hours = append(hours, hour)
+	}
+	return hours, h, nil
 }
 
 // where says what is compared.

@@ -18,6 +18,7 @@ import (
 	"github.com/pinova-group/tidemark/parity"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/stream/record"
+	"github.com/pinova-group/tidemark/stream/topic"
 )
 
 // Config says what is verified.
@@ -39,8 +40,8 @@ type Config struct {
 type Broker interface {
 	// Rows hands over the records of a view's topic that are committed now, from the first one of a time on (µs, market.NoTime: all).
 	Rows(ctx context.Context, view string, version int, from int64, yield func(value []byte) error) error
-	// Since is the time of the first record that is kept where earlier ones were deleted, market.NoTime where none was.
-	Since(ctx context.Context, view string, version int) (int64, error)
+	// Kept says of each partition of a view's topic what is left of it.
+	Kept(ctx context.Context, view string, version int) ([]topic.Kept, error)
 	// Ledger hands over what the job of a view has told, and says whether records of it were deleted.
 	Ledger(ctx context.Context, view string, yield func(*parity.Delta) error) (deleted bool, err error)
 }
@@ -50,11 +51,12 @@ type Verdict string
 
 // The verdicts.
 const (
-	Equal     Verdict = "equal"             // to history with all events
-	Late      Verdict = "corrected differs" // the rows are those as served; events came late
-	Missing   Verdict = "missing"           // history has rows, the table has none
-	Different Verdict = "different"         // a fault
-	NotSealed Verdict = "not sealed"        // events or rows of the hour may still come; not compared
+	Equal     Verdict = "equal"                     // to history with all events
+	Late      Verdict = "corrected differs"         // the rows are those as served; events came late
+	Missing   Verdict = "missing"                   // history has rows, the table has none
+	Different Verdict = "different"                 // a fault
+	NotSealed Verdict = "not sealed"                // events or rows of the hour may still come; not compared
+	Gone      Verdict = "not in the topic any more" // rows of the hour were deleted from the topic; those that are left are right
 )
 
 // OK reports whether the hour needs nobody to look at it.
@@ -121,6 +123,8 @@ type view struct {
 	sealed int64 // hours that end later are not
 	pubs   []lake.Published
 	ledger []lake.LedgerRow
+	told   int64        // the ledger has all of the hours from here on
+	kept   []topic.Kept // of a topic, by partition
 }
 
 // rowsOf hands over the messages of rows with their row_ts.
@@ -133,13 +137,13 @@ func open(ctx context.Context, c *Config, in *backfill.Inputs, name string) (*vi
 		return nil, err
 	}
 	v.out = &c.Views.Plan.Outputs()[v.at]
-	v.from, v.to, v.sealed = c.From, c.To, market.MaxEventTime
+	v.from, v.to, v.sealed, v.told = c.From, c.To, market.MaxEventTime, market.MinEventTime
 	if in.Sealed != market.NoTime {
 		v.sealed = in.Sealed
 	}
 	first := market.NoTime
 	if c.Broker != nil {
-		if err := v.topic(ctx, &first); err != nil {
+		if err := v.openTopic(ctx, &first); err != nil {
 			return nil, err
 		}
 		return v, v.bound(first)
@@ -298,9 +302,13 @@ func (v *view) verify(ctx context.Context) ([]Hour, error) {
 	for last < v.to && last+parity.Hour <= v.sealed {
 		last += parity.Hour
 	}
-	var hours []Hour
-	if last > v.from {
-		r := backfill.Range{From: v.from, To: last}
+	stream, known := v.streamed()
+	hours, from, err := v.deleted(ctx, last, stream, known)
+	if err != nil {
+		return nil, err
+	}
+	if last > from {
+		r := backfill.Range{From: from, To: last}
 		late, err := v.lateEvents(ctx, r)
 		if err != nil {
 			return nil, err
@@ -319,15 +327,11 @@ func (v *view) verify(ctx context.Context) ([]Hour, error) {
 		if err != nil {
 			return nil, err
 		}
-		stream, known := v.streamed()
-		for h := v.from; h < last; h += parity.Hour {
+		for h := from; h < last; h += parity.Hour {
 			hour := v.hour(h, have[h])
 			hour.Served, hour.Corrected = served[h].Rows, corrected[h].Rows
 			hour.takeLate(late, h-v.out.Reach, h+parity.Hour)
-			if known[h] {
-				n := stream[h].Rows
-				hour.Stream = &n
-			}
+			hour.tell(stream, known)
 			if have[h].Rows == 0 && served[h].Rows == 0 && corrected[h].Rows == 0 && stream[h] == (parity.Sum{}) {
 				continue
 			}
@@ -345,6 +349,14 @@ func (v *view) verify(ctx context.Context) ([]Hour, error) {
 	return hours, nil
 }
 
+// tell notes what the stream's ledger says.
+func (h *Hour) tell(stream map[int64]parity.Sum, known map[int64]bool) {
+	if known[h.start] {
+		n := stream[h.start].Rows
+		h.Stream = &n
+	}
+}
+
 func (v *view) hour(start int64, have parity.Sum) Hour {
 	return Hour{View: fmt.Sprintf("%s.v%d", v.out.Name, v.out.Version), Hour: market.FormatTime(start), Rows: have.Rows, start: start}
 }
@@ -353,7 +365,7 @@ func (v *view) hour(start int64, have parity.Sum) Hour {
 func (v *view) streamed() (map[int64]parity.Sum, map[int64]bool) {
 	m, known := map[int64]parity.Sum{}, map[int64]bool{}
 	for _, row := range v.ledger {
-		if row.Job != "" {
+		if row.Job != "" && row.Hour >= v.told {
 			m[row.Hour], known[row.Hour] = m[row.Hour].Plus(row.Sum), true
 		}
 	}
@@ -366,8 +378,20 @@ type sides struct {
 	known                           bool
 }
 
-// judge finds the verdict.
+// judge finds the verdict. What looks like a fault of a topic is looked at again when something was deleted meanwhile.
 func (v *view) judge(ctx context.Context, h *Hour, s sides) error {
+	err := v.judgeOnce(ctx, h, s)
+	if err != nil || h.Verdict.OK() || v.c.Broker == nil {
+		return err
+	}
+	was := v.kept
+	if err := v.readKept(ctx); err != nil || slices.Equal(was, v.kept) {
+		return err
+	}
+	return v.judgeOnce(ctx, h, s)
+}
+
+func (v *view) judgeOnce(ctx context.Context, h *Hour, s sides) error {
 	fault := ""
 	if s.known && s.stream != s.served {
 		fault = fmt.Sprintf("the stream wrote %d rows with checksum %s, history as served has %d with %s",
@@ -394,6 +418,8 @@ func (v *view) judge(ctx context.Context, h *Hour, s sides) error {
 		h.Verdict, h.Why = Different, fmt.Sprintf("%d rows of the %s are not those of history", d.faults, v.where())
 	case d.changed > 0 && h.LateEvents == 0:
 		h.Verdict, h.Why = Different, "histories with and without late events differ, and no late event reaches the hour"
+	case d.gone > 0:
+		h.Verdict, h.Why = Gone, fmt.Sprintf("%d of %d rows were deleted", d.gone, s.served.Rows)
 	case s.have != s.corrected:
 		h.Verdict, h.Why = Late, fmt.Sprintf("corrected differs by %d late events: they change %d rows", h.LateEvents, d.changed)
 	default:

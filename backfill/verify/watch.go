@@ -91,11 +91,12 @@ func (w *Watch) one(ctx context.Context, name string, pick uint64) (*Hour, error
 	if err != nil {
 		return nil, err
 	}
-	n := (min(v.to, v.sealed) - v.from) / parity.Hour
+	from := max(v.from, v.begins())
+	n := (min(v.to, v.sealed) - from) / parity.Hour
 	if n <= 0 {
 		return nil, nil
 	}
-	c.From = v.from + int64(pick%uint64(n))*parity.Hour
+	c.From = from + int64(pick%uint64(n))*parity.Hour
 	c.To = c.From + parity.Hour
 	return w.hour(ctx, c, name)
 }

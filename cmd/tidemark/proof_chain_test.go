@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -84,7 +85,7 @@ func newProof(t *testing.T, kafka bool, partitions int, sources, views string) *
 	c.startBroker()
 	if kafka {
 		c.broker = exkafka.Addr(t)
-		emptyKafka(t, c.broker)
+		emptyKafka(t.Context(), t, c.broker)
 	}
 	config := fmt.Sprintf(`
 kafka: {brokers: ["%s"], registry: {url: "http://%s"}}
@@ -137,7 +138,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // emptyKafka deletes what tests of before have left.
-func emptyKafka(t *testing.T, addr string) {
+func emptyKafka(ctx context.Context, t *testing.T, addr string) {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...))
 	if err != nil {
@@ -145,7 +146,7 @@ func emptyKafka(t *testing.T, addr string) {
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		topics, err := adm.ListTopics(ctx)
@@ -337,11 +338,12 @@ func committed(t *testing.T, addr string, topics []string) (recs []*kgo.Record) 
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, topics...)
-	if err == nil {
-		err = ends.Error()
-	}
+	starts, err := kadm.NewClient(cl).ListStartOffsets(ctx, topics...)
 	if err != nil {
+		t.Fatal(err)
+	}
+	ends, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, topics...)
+	if err = errors.Join(err, starts.Error(), ends.Error()); err != nil {
 		t.Fatal(err)
 	}
 	type place struct {
@@ -353,8 +355,8 @@ func committed(t *testing.T, addr string, topics []string) (recs []*kgo.Record) 
 		if from[o.Topic] == nil {
 			from[o.Topic] = map[int32]kgo.Offset{}
 		}
-		if o.Offset > 0 {
-			from[o.Topic][o.Partition], left[place{o.Topic, o.Partition}] = kgo.NewOffset().At(0), o.Offset
+		if first, _ := starts.Lookup(o.Topic, o.Partition); first.Offset < o.Offset {
+			from[o.Topic][o.Partition], left[place{o.Topic, o.Partition}] = kgo.NewOffset().At(first.Offset), o.Offset
 		}
 	})
 	reader, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))

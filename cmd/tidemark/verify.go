@@ -49,6 +49,7 @@ rows that are in the feature tables and with what streams have written into the 
 The exit code is 0 only when no hour is missing or different, else 4.
 
 --broker compares the rows of the feature topics, and the ledger's topics, instead of the tables: what consumers of the stream got.
+Hours whose rows have been deleted since, as by retention, are "not in the topic any more", which is no fault.
 --continuous looks at random sealed hours until Ctrl-C or SIGTERM, one each --every, and ends with a summary; an hour counts as a
 fault when it is one twice in a row.`,
 		Example: "  tidemark verify trade_bars_1m book_1s --lake data/lake\n  tidemark verify trade_bars_1m --lake data/lake --from 2025-11-10 --to 2025-11-11 --deep --json\n" +
@@ -229,19 +230,38 @@ func (a *app) verified(r *verify.Report) error {
 func verifyText(r *verify.Report) string {
 	var b strings.Builder
 	counts := map[verify.Verdict]int{}
-	for i := range r.Hours {
-		counts[r.Hours[i].Verdict]++
-		b.WriteString(hourText(&r.Hours[i]))
+	empty := func(h *verify.Hour) bool { return h.Verdict == verify.Gone && h.Rows == 0 }
+	for i := 0; i < len(r.Hours); {
+		h, n := &r.Hours[i], 1
+		for i+n < len(r.Hours) && empty(h) && empty(&r.Hours[i+n]) && h.View == r.Hours[i+n].View {
+			n++
+		}
+		text := hourText(h)
+		if n > 1 {
+			text = fmt.Sprintf("%s  %s  %s, nor are the %d hours after it\n", h.Hour, h.View, h.Verdict, n-1)
+		}
+		b.WriteString(text)
+		counts[h.Verdict] += n
+		i += n
 	}
-	fmt.Fprintf(&b, "%d hours: %d equal, %d served as they should be with late events, %d missing, %d different, %d not sealed\n", len(r.Hours),
+	fmt.Fprintf(&b, "%d hours: %d equal, %d served as they should be with late events, %d missing, %d different, %d not sealed", len(r.Hours),
 		counts[verify.Equal], counts[verify.Late], counts[verify.Missing], counts[verify.Different], counts[verify.NotSealed])
+	if n := counts[verify.Gone]; n > 0 {
+		fmt.Fprintf(&b, ", %d %s", n, verify.Gone)
+	}
+	b.WriteByte('\n')
 	return b.String()
 }
 
 func hourText(h *verify.Hour) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s  %s", h.Hour, h.View, h.Verdict)
-	if h.Verdict != verify.NotSealed {
+	switch {
+	case h.Verdict == verify.Gone && h.Rows == 0:
+		if h.Stream != nil {
+			fmt.Fprintf(&b, "  the stream wrote %d rows", *h.Stream)
+		}
+	case h.Verdict != verify.NotSealed:
 		fmt.Fprintf(&b, "  %d rows", h.Rows)
 		if h.Stream != nil {
 			fmt.Fprintf(&b, ", the stream wrote %d", *h.Stream)

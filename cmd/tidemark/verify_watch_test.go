@@ -1,111 +1,21 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/pinova-group/tidemark/backfill/verify"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake/file"
-	"github.com/pinova-group/tidemark/stream/broker"
 )
-
-// What the stream wrote into its topics is held to history without any table of rows: it is in order, a row that is doubled or
-// gone behind the ledger's back is found, and hours that reach beyond what the tasks say are not sealed.
-func TestVerify_Broker(t *testing.T) {
-	dir := t.TempDir()
-	b, err := broker.Start(filepath.Join(dir, "broker"), broker.Options{Warn: func(s string) { t.Error(s) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Close() })
-	config := filepath.Join(dir, "tidemark.yaml")
-	text := strings.Replace(fmt.Sprintf(streamConfig, b.Addr(), b.RegistryURL()), "[trade_bars_1s, book_1s, btc_bars_1s, basis_1s]", "[trade_bars_1m, breadth_1m]", 1)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cli(t, fault.ExitDone, "topics", "apply", "--config", config)
-	events, lk := filepath.Join(dir, "events.jsonl"), filepath.Join(dir, "lake")
-	cli(t, fault.ExitDone, "simulate", "-o", events, "--events", "32000", "--rate", "4", "--venues", "alpha", "--disorder", "100ms", "--late", "0.5%", "--kinds", "trade,quote,instrument")
-	stop := startStream(t, "--config", config, "--state", filepath.Join(dir, "state"), "--snapshot-every", "200ms")
-	cli(t, fault.ExitDone, "play", "--config", config, "--input", events, "--progress", "none")
-	check := func(want int) *verify.Report {
-		t.Helper()
-		r := &verify.Report{}
-		if err := json.Unmarshal([]byte(cli(t, want, "verify", "trade_bars_1m", "breadth_1m", "--config", config, "--lake", lk, "--broker", "--json")), r); err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
-	sealed := func(r *verify.Report) (n int) {
-		for _, h := range r.Hours {
-			if h.Verdict == verify.Equal || h.Verdict == verify.Late {
-				n++
-			}
-		}
-		return n
-	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-		cli(t, fault.ExitDone, "sink", "--config", config, "--lake", lk, "--until-caught-up", "--tables", "processed.trade,processed.quote,processed.instrument")
-		var out, errs bytes.Buffer
-		a := &app{color: "never", in: strings.NewReader(""), out: &out, err: &errs, now: time.Now}
-		r := &verify.Report{}
-		if a.execute(t.Context(), []string{"verify", "trade_bars_1m", "breadth_1m", "--config", config, "--lake", lk, "--broker", "--json"}) != fault.ExitDone {
-			if time.Now().After(end) || !strings.Contains(errs.String(), "no hour") { // nothing is there yet
-				t.Fatal(errs.String())
-			}
-			continue
-		}
-		if err := json.Unmarshal(out.Bytes(), r); err != nil {
-			t.Fatal(err)
-		}
-		if sealed(r) >= 4 { // two hours of two views
-			h := r.Hours[0]
-			if h.Stream == nil || *h.Stream != h.Rows || h.Rows == 0 || r.Hours[len(r.Hours)-1].Verdict != verify.NotSealed {
-				t.Errorf("%+v", r)
-			}
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%+v", r)
-		}
-	}
-	if code, text := stop(); code != fault.ExitDone {
-		t.Fatalf("exit %d: %s", code, text)
-	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.ConsumeTopics("feature.trade_bars_1m.v1"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	var one *kgo.Record
-	for one == nil {
-		cl.PollFetches(t.Context()).EachRecord(func(r *kgo.Record) {
-			if r.Timestamp.Before(time.Date(2026, 1, 5, 0, 30, 0, 0, time.UTC)) {
-				one = r
-			}
-		})
-	}
-	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: one.Topic, Partition: one.Partition, Key: one.Key, Value: one.Value, Headers: one.Headers, Timestamp: one.Timestamp}).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
-	r := check(fault.ExitDifference)
-	if h := r.Hours[0]; h.Verdict != verify.Different || h.Faults != 1 || h.First[0].What != "doubled" || !strings.Contains(h.Why, "1 rows of the topic") || sealed(r) != 3 {
-		t.Errorf("%+v", r)
-	}
-}
 
 // Random hours are looked at until it is told to end; what is found is on the metrics, in the summary and
 // in the exit code.

@@ -34,30 +34,29 @@ func (t *Topics) Rows(ctx context.Context, view string, version int, from int64,
 	return ctx.Err() // that is no end here
 }
 
-// Since is the latest of the times of the first records of partitions that have lost earlier ones.
-func (t *Topics) Since(ctx context.Context, view string, version int) (int64, error) {
+// Kept says what is left of each partition of a view's topic.
+func (t *Topics) Kept(ctx context.Context, view string, version int) ([]topic.Kept, error) {
 	name, err := topic.Name{Class: topic.Feature, View: view, Version: version}.Topic()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	starts, err := t.starts(ctx, name)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	since := market.NoTime
+	kept := make([]topic.Kept, len(starts))
 	for p, offset := range starts {
-		if offset == 0 {
-			continue
-		}
+		k := &kept[p]
+		k.Deleted, k.First = offset > 0, market.NoTime
 		err := read(ctx, Config{Topic: name, Partition: int(p), From: Earliest, Limit: 1}, t.Options, func(r *kgo.Record) error {
-			since = max(since, r.Timestamp.UnixMicro())
+			k.First = r.Timestamp.UnixMicro()
 			return nil
 		})
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return since, ctx.Err()
+	return kept, ctx.Err()
 }
 
 // Ledger hands over what the job of a view has told.
