@@ -116,8 +116,13 @@ type tableState struct {
 // maxTasks bounds what is noted of a backfill under way in the table (I11).
 const maxTasks = 128
 
-// taskRows is how many events a task has, about: a few seconds of work, which is what a kill costs.
-const taskRows = 4 << 20
+// taskRows is how many events a task has, about: a few seconds of work, which is what a kill costs. A range of few
+// tasks is cut into up to fewTasks of leastRows or more, so that cores work side by side.
+const (
+	taskRows  = 4 << 20
+	fewTasks  = 8
+	leastRows = 256 << 10
+)
 
 // steps are the lengths of tasks.
 var steps = []int64{
@@ -130,7 +135,9 @@ var steps = []int64{
 func step(r Range, lookback, rows int64) int64 {
 	for _, s := range steps {
 		n := (r.To - r.From + s - 1) / s
-		if n <= maxTasks-1 && (n <= 1 || s >= lookback && rows/n >= taskRows/2) {
+		switch {
+		case n >= maxTasks:
+		case n <= 1, s >= lookback && rows/n >= taskRows/2, n <= fewTasks && s/4 >= lookback && rows/n >= leastRows:
 			return s
 		}
 	}

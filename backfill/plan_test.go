@@ -56,7 +56,11 @@ func TestCut_CoversTheRangeOnce(t *testing.T) {
 		if at != rg.To || len(parts) > maxTasks {
 			t.Fatalf("%+v cut by %d: %d parts up to %d", rg, s, len(parts), at)
 		}
-		if len(parts) > 2 && (s < lookback || rows/int64(len(parts)) < taskRows/4) {
+		least := int64(taskRows / 4)
+		if len(parts) <= fewTasks+1 && s >= 4*lookback {
+			least = leastRows / 2
+		}
+		if len(parts) > 2 && (s < lookback || rows/int64(len(parts)) < least) {
 			t.Fatalf("%+v with lookback %d and %d rows: steps of %d", rg, lookback, rows, s)
 		}
 	}

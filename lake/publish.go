@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/apache/iceberg-go/table"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake/file"
@@ -426,29 +428,44 @@ func (x *replacing) hash(b *file.Batch, i int) parity.Hash {
 	return parity.HashOf(x.message)
 }
 
-// add hands the new rows over, with their revision.
+// add hands the new rows over, with their revision. Files that are taken over are looked through side by side.
 func (x *replacing) add(ctx context.Context, out *Rows) error {
-	x.d.Added, x.taken = 0, nil
+	x.d.Added = 0
+	rows := newRows{x: x}
 	if x.v.Rows != nil {
-		if err := x.v.Rows(x.adder(ctx, out)); err != nil {
+		if err := x.v.Rows(rows.adder(ctx, out)); err != nil {
 			return err
 		}
 	}
+	var stand []DataFile
 	for _, f := range x.v.Staged {
-		if !x.stands(f) {
-			if err := x.t.read(ctx, f.Path, f.Bytes, x.cols, x.adder(ctx, out)); err != nil {
+		if x.stands(f) {
+			stand = append(stand, f)
+		} else if err := x.t.read(ctx, f.Path, f.Bytes, x.cols, rows.adder(ctx, out)); err != nil {
+			return err
+		}
+	}
+	x.enter(&rows)
+	x.taken = make([]File, len(stand))
+	parts := make([]newRows, len(stand))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, f := range stand {
+		g.Go(func() error {
+			r, err := file.Open(&ranges{gctx, x.l.store, f.Path}, f.Bytes, f.Path)
+			if err != nil {
 				return err
 			}
-			continue
-		}
-		r, err := file.Open(&ranges{ctx, x.l.store, f.Path}, f.Bytes, f.Path)
-		if err != nil {
-			return err
-		}
-		if err := readAll(r, x.cols, x.adder(ctx, nil)); err != nil {
-			return err
-		}
-		x.taken = append(x.taken, File{Path: f.Path, Info: &file.Info{Rows: f.Rows, Size: f.Bytes, Meta: r.Meta()}, Partition: f.Partition})
+			x.taken[i] = File{Path: f.Path, Info: &file.Info{Rows: f.Rows, Size: f.Bytes, Meta: r.Meta()}, Partition: f.Partition}
+			parts[i].x = x
+			return readAll(r, x.cols, parts[i].adder(gctx, nil))
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i := range parts {
+		x.enter(&parts[i])
 	}
 	return nil
 }
@@ -459,33 +476,54 @@ func (x *replacing) stands(f DataFile) bool {
 	return f.Bytes >= x.v.Merge && len(f.Partition) == len(x.t.PartitionBy()) && b[0] == any(x.d.Revision) && b[1] == any(x.d.Revision)
 }
 
+// newRows are new rows of a publication, as far as they are added up.
+type newRows struct {
+	x       *replacing
+	added   int64
+	newest  int64 // row_ts
+	cells   parity.Cells
+	message []byte
+	in, not []int32
+	rev     []int32
+}
+
+// enter adds new rows to what the publication knows of all.
+func (x *replacing) enter(n *newRows) {
+	x.d.Added += n.added
+	x.newest = max(x.newest, n.newest)
+	for _, c := range n.cells.List {
+		sum := x.cells.At(c.Hour)
+		*sum = sum.Plus(c.Sum)
+	}
+}
+
 // adder takes new rows into account, and into out where that is not nil.
-func (x *replacing) adder(ctx context.Context, out *Rows) func(*file.Batch) error {
-	var in, not []int32
-	var rev []int32
+func (n *newRows) adder(ctx context.Context, out *Rows) func(*file.Batch) error {
+	x := n.x
 	return func(b *file.Batch) error {
 		if len(b.Cols) != len(x.cols) {
 			return fmt.Errorf("table %s: rows of %d columns, the table has %d", x.t.Name(), len(b.Cols), len(x.cols))
 		}
-		in, not = x.pick(b, x.rowTS, x.entities, in, not)
-		if len(not) > 0 {
+		n.in, n.not = x.pick(b, x.rowTS, x.entities, n.in, n.not)
+		if len(n.not) > 0 {
 			return fmt.Errorf("table %s: row with %s %s of the publication lies outside of its range or entities", x.t.Name(), colRowTS,
-				strconv.FormatInt(b.Cols[x.rowTS].I64[not[0]], 10))
+				strconv.FormatInt(b.Cols[x.rowTS].I64[n.not[0]], 10))
 		}
-		for len(rev) < b.N {
-			rev = append(rev, x.d.Revision)
-		}
-		c := *b
-		c.Cols = slices.Clone(b.Cols)
-		c.Cols[x.revision] = file.Col{I32: rev[:b.N]}
-		x.d.Added += int64(b.N)
+		n.added += int64(b.N)
 		for i, ts := range b.Cols[x.rowTS].I64[:b.N] {
-			x.newest = max(x.newest, ts)
-			x.cells.At(ts).Add(x.hash(b, i))
+			n.newest = max(n.newest, ts)
+			n.message = x.enc.AppendMessage(n.message[:0], b, i)
+			n.cells.At(ts).Add(parity.HashOf(n.message))
 		}
 		if out == nil {
 			return nil
 		}
+		for len(n.rev) < b.N {
+			n.rev = append(n.rev, x.d.Revision)
+		}
+		c := *b
+		c.Cols = slices.Clone(b.Cols)
+		c.Cols[x.revision] = file.Col{I32: n.rev[:b.N]}
 		return out.Append(ctx, &c, nil)
 	}
 }
