@@ -18,7 +18,7 @@ import urllib.request
 millions = float(sys.argv[1]) if len(sys.argv) > 1 else 4
 brokers = os.environ["TIDEMARK_TEST_KAFKA"]
 jars = os.environ["TIDEMARK_BENCH_STREAMS_JARS"] + "/*"
-broker_pid = int(open(".cache/servers/kafka.pid").read())
+broker_pid = int(open(".cache/servers/kafka1-1.pid").read())
 work = tempfile.mkdtemp(prefix="tidemark-streams-")
 tick = os.sysconf("SC_CLK_TCK")
 name = "b" + str(int(time.time()))

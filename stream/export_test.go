@@ -2,6 +2,8 @@ package stream
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -18,6 +20,30 @@ func (j *Job) Break(b broken) { j.broken = b }
 
 // Broken is a guarantee that Break takes away.
 type Broken = broken
+
+// EndHanging is what a worker of a group does before it reads and writes.
+func EndHanging(ctx context.Context, group string, cl *kgo.Client, opts []kgo.Opt, writes []string) error {
+	w := &worker{Job: Job{Name: group, Options: opts, Log: slog.Default(), writes: writes}}
+	id, epoch, err := cl.ProducerID(ctx)
+	if err != nil {
+		return err
+	}
+	return w.endHanging(ctx, cl, txn{id, epoch}, w.saidBy(ctx, cl, id))
+}
+
+// OffsetsPartition is the partition of a group in the offsets topic.
+var OffsetsPartition = offsetsPartition
+
+// Metadata is that of an offset.
+func Metadata(p string, producer int64, epoch int16) string {
+	return *pointer(p).metadata(txn{producer, epoch})
+}
+
+// ReadPointer prints what metadata says.
+func ReadPointer(metadata string) string {
+	p, by, ok := readPointer(metadata)
+	return fmt.Sprintf("%s %d:%d %v", p, by.producer, by.epoch, ok)
+}
 
 // Machine is the task of a features job without Kafka.
 type Machine struct {

@@ -167,7 +167,7 @@ func sleep(ctx context.Context, d time.Duration) {
 // final reports whether the next session would end as this one did.
 func final(err error) bool {
 	for _, e := range []error{
-		ErrTaken, ErrForeign, ErrUnequal, ErrNoTopic, errGone, features.ErrSnapshotMismatch, features.ErrCorrupt, ErrBehind, ErrCorrupt, ErrPartitions,
+		ErrTaken, ErrForeign, ErrUnequal, ErrNoTopic, errGone, errHangs, features.ErrSnapshotMismatch, features.ErrCorrupt, ErrBehind, ErrCorrupt, ErrPartitions,
 		kerr.FencedInstanceID, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
 		kerr.SaslAuthenticationFailed, kerr.InconsistentGroupProtocol,
 	} {

@@ -125,7 +125,7 @@ func (w *worker) recoverTask(ctx context.Context, t *task, committed map[string]
 	var newest pointer
 	for _, at := range t.inputs {
 		offset := committed[at.Topic][at.Partition].EpochOffset().Offset
-		p, ok := readPointer(w.metadata[at])
+		p, _, ok := readPointer(w.metadata[at])
 		switch {
 		case offset < 0:
 		case !ok:

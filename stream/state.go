@@ -13,8 +13,8 @@ import (
 )
 
 // pointer names a snapshot of a task: <task>/<number>-<random>. It rides in the metadata of
-// the offsets of the task's inputs, after pointerMark. The number grows with each snapshot
-// of the task; the random part keeps a worker that was thought dead off the files of its heir.
+// the offsets of the task's inputs, after pointerMark and before the transaction that commits them. The number grows with
+// each snapshot of the task; the random part keeps a worker that was thought dead off the files of its heir.
 type pointer string
 
 const pointerMark = "tidemark1 "
@@ -36,15 +36,19 @@ func newPointer(task, number int64) pointer {
 	return pointer(fmt.Sprintf("%d/%016d-%s", task, number, hex.EncodeToString(b[:])))
 }
 
-// readPointer reads the metadata of an offset; ok is false when it is not ours.
-func readPointer(metadata string) (p pointer, ok bool) {
+// readPointer reads the metadata of an offset, and which transaction committed it; ok is false when it is not ours.
+func readPointer(metadata string) (p pointer, by txn, ok bool) {
 	text, ok := strings.CutPrefix(metadata, pointerMark)
+	text, last, _ := strings.Cut(text, " ")
+	if _, err := fmt.Sscanf(last, "%d:%d", &by.producer, &by.epoch); err != nil {
+		by = txn{-1, -1} // of a release that did not say it
+	}
 	p = pointer(text)
-	return p, ok && p.number() >= 0
+	return p, by, ok && p.number() >= 0
 }
 
-func (p pointer) metadata() *string {
-	s := pointerMark + string(p)
+func (p pointer) metadata(by txn) *string {
+	s := fmt.Sprintf("%s%s %d:%d", pointerMark, p, by.producer, by.epoch)
 	return &s
 }
 

@@ -38,7 +38,8 @@ type worker struct {
 	partitions int       // of every topic when the job began; 0: not known yet
 	ended      bool      // by a test
 
-	client     *kgo.Client     // of the session
+	client     *kgo.Client // of the session
+	lost       lostBroker
 	control    *controlReader  // nil: views do not change
 	background context.Context // of the session: for what goes on beside its cycles
 }
@@ -97,13 +98,13 @@ func (w *worker) session(told, ctx context.Context) error {
 	w.background, stop = context.WithCancel(ctx)
 	defer stop()
 	drop := func(context.Context, *kgo.Client, map[string][]int32) { w.current.Store(nil) }
-	id := w.instance()
+	id, began := w.instance(), false
 	sess, err := kgo.NewGroupTransactSession(append(slices.Clone(w.Options),
 		kgo.ConsumerGroup(w.Name), kgo.InstanceID(id), kgo.TransactionalID(id),
 		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.TransactionTimeout(transactionTimeout),
 		kgo.ConsumeTopics(w.Topics...), kgo.Balancers(balancer{w.Single}),
 		kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait), kgo.FetchMaxBytes(fetchBytes), kgo.WithPools(&pool{}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait), kgo.FetchMaxBytes(fetchBytes), kgo.WithPools(&pool{}), kgo.WithHooks(&w.lost),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, _ map[string][]int32) {
 			w.current.Store(nil)
@@ -111,7 +112,12 @@ func (w *worker) session(told, ctx context.Context) error {
 			cl.ResumeFetchPartitions(cl.PauseFetchPartitions(nil)) // tasks begin anew
 			// In the group we are the slot's owner now. This fences whoever was it as a producer
 			// too, and ends what it left open, before offsets are asked for.
-			if _, _, err := cl.ProducerID(ctx); err != nil {
+			id, epoch, err := cl.ProducerID(ctx)
+			if err == nil && !began {
+				began = true
+				err = w.endHanging(ctx, cl, txn{id, epoch}, w.saidBy(ctx, cl, id))
+			}
+			if err != nil {
 				cancel(err)
 			}
 		}), kgo.OnPartitionsRevoked(drop),
@@ -360,13 +366,33 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 // Its records are there still.
 func (w *worker) persist(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment) error {
 	for try := range maxTries {
-		if ok, err := w.transact(ctx, sess, a); err != nil || ok {
+		ok, err := w.transact(ctx, sess, a)
+		if err != nil {
+			return err
+		}
+		if ok && !w.lost.CompareAndSwap(true, false) {
+			return nil
+		}
+		// Marks may be lost: of this transaction, and, after a commit, of the ones before it, which were committed too.
+		if err := w.endLast(ctx, sess.Client(), ok); err != nil || ok {
 			return err
 		}
 		w.metrics.aborts.Inc()
 		sleep(ctx, time.Millisecond<<try)
 	}
 	return errAborted
+}
+
+// endLast ends what hangs of the session's last transaction.
+func (w *worker) endLast(ctx context.Context, cl *kgo.Client, committed bool) error {
+	if err := w.settled(ctx, cl); err != nil {
+		return err
+	}
+	id, epoch, err := cl.ProducerID(ctx)
+	if err != nil {
+		return err
+	}
+	return w.endHanging(ctx, cl, txn{id, epoch}, func(int16) (bool, error) { return committed, nil })
 }
 
 // transact writes the records and offsets of all tasks, and reports whether they are committed.
@@ -408,20 +434,20 @@ func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a
 		return false, errAborted // as a kill would have it
 	}
 	return sess.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
-		req.Topics = a.offsets()
+		req.Topics = a.offsets(txn{req.ProducerID, req.ProducerEpoch})
 		return nil
 	}), kgo.TryCommit)
 }
 
-// offsets are how far the tasks read, with the pointers of their snapshots.
-func (a *assignment) offsets() []kmsg.TxnOffsetCommitRequestTopic {
+// offsets are how far the tasks read, with the pointers of their snapshots and the transaction that commits them.
+func (a *assignment) offsets(of txn) []kmsg.TxnOffsetCommitRequestTopic {
 	by := map[string]*kmsg.TxnOffsetCommitRequestTopic{}
 	for _, t := range a.tasks {
 		p := t.inUse
 		if t.ready != "" {
 			p = t.ready
 		}
-		meta := p.metadata()
+		meta := p.metadata(of)
 		for in, at := range t.inputs {
 			next := t.state.next(in)
 			if next < 0 || !t.dirty[in] && t.ready == "" {
