@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math/bits"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -15,15 +16,16 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 )
 
-// pageBuffers is the values of one data page, in the order of the file.
+// pageBuffers is the values of one row group of one column, in the order of the file.
 type pageBuffers struct {
 	i64   []int64
 	i32   []int32
 	f64   []float64
 	bools []bool
-	bytes []parquet.ByteArray
+	bytes []parquet.ByteArray // of a page
 	fixed []parquet.FixedLenByteArray
-	raw   []byte // of fixed
+	raw   []byte // of bytes and fixed
+	ends  []int  // of bytes in raw
 
 	// The rows of the row group as they came, and their places in it. Rows that came by
 	// time leave for a few symbols in turn, so writing them to their places keeps to few
@@ -33,9 +35,9 @@ type pageBuffers struct {
 	def   []int16
 	rep   []int16
 	valid []byte
-	codes []int32 // of a row group
-	local []int32 // of a row group: code → its number in the group's dictionary, or -1
-	seen  []int32 // page in which that number was last met
+	local []int32 // code → its number in the row group's dictionary, or -1
+	used  []int32 // numbers that a page has
+	seen  []int32 // page in which a number was last met
 }
 
 // write writes the rows in the order of perm as one Parquet file.
@@ -148,22 +150,45 @@ type pageWriter[T any] interface {
 func (w *Writer) writeColumn(cw pq.ColumnChunkWriter, col int, perm []uint32) error {
 	c := &w.cols[col]
 	src := make([]*Col, len(w.chunks))
+	nulls := false
 	for i, ch := range w.chunks {
 		src[i] = &ch.cols[col]
+		nulls = nulls || len(src[i].Null) > 0
 	}
 	p := &w.page
+	p.def = p.def[:0]
+	if c.Nullable && !nulls {
+		p.def = grown(p.def, pageRows)
+		for i := range p.def {
+			p.def[i] = 1
+		}
+	}
+	ints := func(s *Col) []int32 { return s.I32 }
 	switch cw := cw.(type) {
 	case *pq.Int64ColumnChunkWriter:
 		if c.Type == LongList {
 			return p.writeLists(cw, src, perm, c.Nullable)
 		}
-		return writePages(cw, p, src, perm, c.Nullable, &p.i64, func(s *Col) []int64 { return s.I64 })
+		return writeNumbers(cw, p, src, perm, nulls, &p.i64, func(s *Col) []int64 { return s.I64 })
 	case *pq.Int32ColumnChunkWriter:
-		return writePages(cw, p, src, perm, c.Nullable, &p.i32, func(s *Col) []int32 { return s.I32 })
+		if c.encoding() == EncodingDictionary {
+			return p.writeCodedInts(cw, src, perm, c.Nullable, nulls)
+		}
+		return writeNumbers(cw, p, src, perm, nulls, &p.i32, ints)
 	case *pq.Float64ColumnChunkWriter:
-		return writePages(cw, p, src, perm, c.Nullable, &p.f64, func(s *Col) []float64 { return s.F64 })
+		return writeNumbers(cw, p, src, perm, nulls, &p.f64, func(s *Col) []float64 { return s.F64 })
 	case *pq.BooleanColumnChunkWriter:
-		return eachPage(cw, p, src, perm, c.Nullable, &p.bools, func(s *Col, r uint32) bool { return s.I32[r] != 0 })
+		if nulls {
+			return eachPage(cw, p, src, perm, c.Nullable, &p.bools, func(s *Col, r uint32) bool { return s.I32[r] != 0 })
+		}
+		p.i32 = placed(p, src, p.i32, ints)
+		return writePages(cw, p, len(perm), func(lo, hi int) []bool {
+			p.bools = grown(p.bools, hi-lo)
+			for i, v := range p.i32[lo:hi] {
+				p.bools[i] = v != 0
+			}
+			return p.bools
+		})
 	case *pq.FixedLenByteArrayColumnChunkWriter:
 		p.raw = grown(p.raw, 16*len(perm))
 		n := 0
@@ -176,10 +201,23 @@ func (w *Writer) writeColumn(cw pq.ColumnChunkWriter, col int, perm []uint32) er
 		})
 	case *pq.ByteArrayColumnChunkWriter:
 		if d := &w.dicts[col]; d.used {
-			return p.writeCodes(cw, d.dict, c, src, perm)
+			return p.writeCodedText(cw, d.dict, src, perm, c.Nullable, nulls)
 		}
-		return eachPage(cw, p, src, perm, c.Nullable, &p.bytes, func(s *Col, r uint32) parquet.ByteArray {
-			return s.Bytes[s.Off[r]:s.Off[r+1]]
+		if nulls {
+			return eachPage(cw, p, src, perm, c.Nullable, &p.bytes, func(s *Col, r uint32) parquet.ByteArray { return s.Bytes[s.Off[r]:s.Off[r+1]] })
+		}
+		p.placeText(src)
+		return writePages(cw, p, len(perm), func(lo, hi int) []parquet.ByteArray {
+			p.bytes = grown(p.bytes, hi-lo)
+			at := 0
+			if lo > 0 {
+				at = p.ends[lo-1]
+			}
+			for i, end := range p.ends[lo:hi] {
+				p.bytes[i] = p.raw[at:end]
+				at = end
+			}
+			return p.bytes
 		})
 	}
 	return fmt.Errorf("no writer for %T", cw)
@@ -192,36 +230,85 @@ func grown[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// writePages writes a column of numbers.
-func writePages[T any](cw pageWriter[T], p *pageBuffers, src []*Col, perm []uint32, nullable bool, buf *[]T, values func(*Col) []T) error {
-	if nullable {
-		return eachPage(cw, p, src, perm, true, buf, func(s *Col, r uint32) T { return values(s)[r] })
-	}
-	out := grown(*buf, len(perm))
-	*buf = out
-	place(p, src, out, values)
-	for len(out) > 0 {
-		n := min(pageRows, len(out))
-		if _, err := cw.WriteBatch(out[:n], nil, nil); err != nil {
+// writePages writes a column without nulls; page gives the values of rows lo..hi-1.
+func writePages[T any](cw pageWriter[T], p *pageBuffers, rows int, page func(lo, hi int) []T) error {
+	for lo := 0; lo < rows; lo += pageRows {
+		hi := min(lo+pageRows, rows)
+		var def []int16
+		if len(p.def) > 0 {
+			def = p.def[:hi-lo]
+		}
+		if _, err := cw.WriteBatch(page(lo, hi), def, nil); err != nil {
 			return err
 		}
 		if err := cw.FlushCurrentPage(); err != nil {
 			return err
 		}
-		out = out[n:]
 	}
 	return nil
 }
 
-// place puts the values of the row group's rows where they belong.
-func place[T any](p *pageBuffers, src []*Col, out []T, values func(*Col) []T) {
+// writeNumbers writes a column of numbers.
+func writeNumbers[T comparable](cw pageWriter[T], p *pageBuffers, src []*Col, perm []uint32, nulls bool, buf *[]T, values func(*Col) []T) error {
+	if nulls {
+		return eachPage(cw, p, src, perm, true, buf, func(s *Col, r uint32) T { return values(s)[r] })
+	}
+	if v, ok := only(src, values); ok {
+		*buf = grown(*buf, min(pageRows, len(perm)))
+		for i := range *buf {
+			(*buf)[i] = v
+		}
+		return writePages(cw, p, len(perm), func(lo, hi int) []T { return (*buf)[:hi-lo] })
+	}
+	*buf = placed(p, src, *buf, values)
+	return writePages(cw, p, len(perm), func(lo, hi int) []T { return (*buf)[lo:hi] })
+}
+
+// only is the one value that a column of a file has in all its rows: most have it in many
+// columns, such as those of the feed.
+func only[T comparable](src []*Col, values func(*Col) []T) (T, bool) {
+	v := values(src[0])[0]
+	for _, s := range src {
+		for _, x := range values(s) {
+			if x != v {
+				return v, false
+			}
+		}
+	}
+	return v, true
+}
+
+// placed gives the values of the row group's rows in the order of the file, in the memory of out.
+func placed[T any](p *pageBuffers, src []*Col, out []T, values func(*Col) []T) []T {
 	at := p.place[:len(p.came)]
+	out = grown(out, len(at))
 	for i := 0; i < len(at); {
 		c := p.came[i] >> chunkBits
 		vals := values(src[c])
 		for ; i < len(at) && p.came[i]>>chunkBits == c; i++ {
 			out[at[i]] = vals[p.came[i]&(chunkRows-1)]
 		}
+	}
+	return out
+}
+
+// placeText puts the texts of the row group's rows one after the other in raw, in the order of the file.
+func (p *pageBuffers) placeText(src []*Col) {
+	p.ends = grown(p.ends, len(p.came))
+	for i, row := range p.came {
+		s, r := src[row>>chunkBits], row&(chunkRows-1)
+		p.ends[p.place[i]] = int(s.Off[r+1] - s.Off[r])
+	}
+	end := 0
+	for i, n := range p.ends {
+		p.ends[i] = end // where it begins, until it is there
+		end += n
+	}
+	p.raw = grown(p.raw, end)
+	for i, row := range p.came {
+		s, r := src[row>>chunkBits], row&(chunkRows-1)
+		begin := &p.ends[p.place[i]]
+		*begin += copy(p.raw[*begin:], s.Bytes[s.Off[r]:s.Off[r+1]])
 	}
 }
 
@@ -310,52 +397,108 @@ func (p *pageBuffers) writeLists(cw *pq.Int64ColumnChunkWriter, src []*Col, perm
 	return nil
 }
 
-// writeCodes writes a column of codes through the row group's own dictionary: the words
+// codeWriter is a column writer of arrow-go, given codes and their dictionary.
+type codeWriter interface {
+	pq.ColumnChunkWriter
+	FlushCurrentPage() error
+}
+
+// writeCodedText writes a column of codes through the row group's own dictionary: the words
 // in use, in the order in which they are met, so that equal rows give equal bytes.
-func (p *pageBuffers) writeCodes(cw *pq.ByteArrayColumnChunkWriter, dict *Dict, c *Column, src []*Col, perm []uint32) error {
-	p.local = grown(p.local, len(dict.words))
+func (p *pageBuffers) writeCodedText(cw codeWriter, dict *Dict, src []*Col, perm []uint32, nullable, nulls bool) error {
+	stats, ok := cw.PageStatistics().(*metadata.ByteArrayStatistics)
+	if !ok {
+		return fmt.Errorf("no statistics in %T", cw)
+	}
+	codes := p.number(src, perm, nulls, len(dict.words))
+	b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
+	for _, code := range codes {
+		b.Append(dict.words[code])
+	}
+	return p.writeCodes(cw, b.NewArray(), nullable, nulls, func(used []int32, nulls int64) {
+		p.bytes = p.bytes[:0]
+		for _, k := range used {
+			p.bytes = append(p.bytes, dict.words[codes[k]])
+		}
+		stats.Update(p.bytes, nulls)
+	})
+}
+
+// writeCodedInts does so for a column of numbers.
+func (p *pageBuffers) writeCodedInts(cw codeWriter, src []*Col, perm []uint32, nullable, nulls bool) error {
+	stats, ok := cw.PageStatistics().(*metadata.Int32Statistics)
+	if !ok {
+		return fmt.Errorf("no statistics in %T", cw)
+	}
+	const likely = 256 // numbers for which a table is quicker than a map
+	values := p.number(src, perm, nulls, likely)
+	b := array.NewInt32Builder(memory.DefaultAllocator)
+	b.AppendValues(values, nil)
+	var used32 []int32
+	return p.writeCodes(cw, b.NewArray(), nullable, nulls, func(used []int32, nulls int64) {
+		used32 = used32[:0]
+		for _, k := range used {
+			used32 = append(used32, values[k])
+		}
+		stats.Update(used32, nulls)
+	})
+}
+
+// number puts into i32 the row group's values as numbers of a dictionary, -1 for a null, and
+// returns the dictionary: values in the order in which they are met. Those below small are found quickly.
+func (p *pageBuffers) number(src []*Col, perm []uint32, nulls bool, small int) []int32 {
+	p.local = grown(p.local, small)
 	for i := range p.local {
 		p.local[i] = -1
 	}
-	// The group's codes, -1 for a null.
-	var words [][]byte
-	codes := grown(p.codes, len(perm))
-	p.codes = codes
-	place(p, src, codes, func(s *Col) []int32 { return s.I32 })
-	for i, code := range codes {
-		if c.Nullable {
-			if s, r := src[perm[i]>>chunkBits], perm[i]&(chunkRows-1); s.IsNull(int(r)) {
-				codes[i] = -1
-				continue
+	var others map[int32]int32
+	var dict []int32
+	p.i32 = placed(p, src, p.i32, func(s *Col) []int32 { return s.I32 })
+	for i, v := range p.i32 {
+		if nulls && src[perm[i]>>chunkBits].IsNull(int(perm[i]&(chunkRows-1))) {
+			p.i32[i] = -1
+			continue
+		}
+		if uint32(v) < uint32(len(p.local)) {
+			k := p.local[v]
+			if k < 0 {
+				k = int32(len(dict))
+				p.local[v] = k
+				dict = append(dict, v)
 			}
+			p.i32[i] = k
+			continue
 		}
-		k := p.local[code]
-		if k < 0 {
-			k = int32(len(words))
-			p.local[code] = k
-			words = append(words, dict.words[code])
+		k, ok := others[v]
+		if !ok {
+			if others == nil {
+				others = map[int32]int32{}
+			}
+			k = int32(len(dict))
+			others[v] = k
+			dict = append(dict, v)
 		}
-		codes[i] = k
+		p.i32[i] = k
 	}
-	b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
-	b.AppendValues(words, nil)
+	return dict
+}
+
+// writeCodes writes the numbers of i32; count is told the numbers in use in a page, each once, and its nulls.
+func (p *pageBuffers) writeCodes(cw codeWriter, dict arrow.Array, nullable, nulls bool, count func(used []int32, nulls int64)) error {
 	enc, ok := cw.CurrentEncoder().(interface{ PutDictionary(arrow.Array) error })
 	if !ok {
 		return fmt.Errorf("no dictionary in %T", cw.CurrentEncoder())
 	}
-	if len(words) > 0 {
-		if err := enc.PutDictionary(b.NewArray()); err != nil {
+	if dict.Len() > 0 {
+		if err := enc.PutDictionary(dict); err != nil {
 			return err
 		}
 	}
-	stats, _ := cw.PageStatistics().(*metadata.ByteArrayStatistics)
-	if stats == nil {
-		return fmt.Errorf("no statistics in %T", cw)
-	}
-	p.seen = zeros(p.seen, len(words))
+	p.seen = zeros(p.seen, dict.Len())
+	codes := p.i32
 	for page := int32(1); len(codes) > 0; page++ {
 		n := min(pageRows, len(codes))
-		if err := p.writeCodePage(cw, stats, c.Nullable, codes[:n], words, page); err != nil {
+		if err := p.writeCodePage(cw, codes[:n], nullable, nulls, page, count); err != nil {
 			return err
 		}
 		codes = codes[n:]
@@ -363,35 +506,50 @@ func (p *pageBuffers) writeCodes(cw *pq.ByteArrayColumnChunkWriter, dict *Dict, 
 	return nil
 }
 
-func (p *pageBuffers) writeCodePage(cw *pq.ByteArrayColumnChunkWriter, stats *metadata.ByteArrayStatistics, nullable bool,
-	codes []int32, words [][]byte, page int32) error {
-	n, nulls, last := len(codes), 0, int32(-1)
-	p.bytes = p.bytes[:0]
+func (p *pageBuffers) writeCodePage(cw codeWriter, codes []int32, nullable, nulls bool, page int32, count func([]int32, int64)) error {
+	n, missing := len(codes), 0
 	var def []int16
 	var valid *memory.Buffer
 	if nullable {
-		p.def, p.valid = grown(p.def, n), zeros(p.valid, (n+7)/8)
-		def, valid = p.def, memory.NewBufferBytes(p.valid)
+		p.def = grown(p.def, n)
+		def = p.def
 	}
-	for i, k := range codes {
-		if nullable {
+	if nulls {
+		p.valid = zeros(p.valid, (n+7)/8)
+		valid = memory.NewBufferBytes(p.valid)
+		for i, k := range codes {
+			def[i] = 1
 			if k < 0 {
 				codes[i], def[i] = 0, 0
-				nulls++
+				missing++
 				continue
 			}
-			def[i] = 1
 			p.valid[i>>3] |= 1 << (i & 7)
 		}
-		if k != last && p.seen[k] != page {
-			p.seen[k] = page
-			p.bytes = append(p.bytes, words[k])
-		}
-		last = k
 	}
-	stats.Update(p.bytes, int64(nulls))
+	p.used = p.used[:0]
+	if len(p.seen) <= 64 {
+		var mask uint64
+		for i, k := range codes {
+			if nulls && def[i] == 0 {
+				continue
+			}
+			mask |= 1 << k
+		}
+		for ; mask != 0; mask &= mask - 1 {
+			p.used = append(p.used, int32(bits.TrailingZeros64(mask)))
+		}
+	} else {
+		for i, k := range codes {
+			if p.seen[k] != page && (!nulls || def[i] != 0) {
+				p.seen[k] = page
+				p.used = append(p.used, k)
+			}
+		}
+	}
+	count(p.used, int64(missing))
 	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(codes))), 4*n)
-	data := array.NewData(arrow.PrimitiveTypes.Int32, n, []*memory.Buffer{valid, memory.NewBufferBytes(raw)}, nil, nulls, 0)
+	data := array.NewData(arrow.PrimitiveTypes.Int32, n, []*memory.Buffer{valid, memory.NewBufferBytes(raw)}, nil, missing, 0)
 	if err := cw.WriteDictIndices(array.NewInt32Data(data), def, nil); err != nil {
 		return err
 	}
