@@ -37,7 +37,7 @@ const (
 
 // mantissa is the encoding of a decimal's digits.
 func mantissa(f *market.Field) Encoding {
-	if f.Unit == "quote" && f.Type == market.TypeDec {
+	if f.Type == market.TypeDec {
 		return EncodingDelta
 	}
 	return EncodingPlain

@@ -112,13 +112,16 @@ func (w *Writer) Append(b *Batch, rows []int32) error {
 	if err := w.accept(b, rows); err != nil {
 		return err
 	}
-	n := b.N
+	lo, end := 0, b.N
 	if rows != nil {
-		n = len(rows)
+		end = len(rows)
 	}
-	for lo := 0; lo < n; {
+	if together(rows) {
+		lo, end, rows = int(rows[0]), int(rows[0])+len(rows), nil
+	}
+	for lo < end {
 		c := w.last()
-		hi := min(n, lo+chunkRows-c.n)
+		hi := min(end, lo+chunkRows-c.n)
 		for i := range w.cols {
 			w.copy(&c.cols[i], &b.Cols[i], i, c.n, rows, lo, hi)
 		}
@@ -127,6 +130,16 @@ func (w *Writer) Append(b *Batch, rows []int32) error {
 		lo = hi
 	}
 	return nil
+}
+
+// together reports whether rows follow each other in a batch: they are copied as one piece.
+func together(rows []int32) bool {
+	for i, r := range rows {
+		if r != rows[0]+int32(i) {
+			return false
+		}
+	}
+	return len(rows) > 0
 }
 
 func (w *Writer) accept(b *Batch, rows []int32) error {
@@ -320,6 +333,14 @@ func (w *Writer) copyText(dst, src *Col, col int, rows []int32, lo, hi int) {
 		dst.Bytes, dst.Off = appendSpans(dst.Bytes, dst.Off, src.Bytes, src.Off, rows, lo, hi)
 		return
 	}
+	if d.used && src.Dict != nil && len(src.Null) == 0 {
+		at := len(dst.I32)
+		dst.I32 = appendRows(dst.I32, src.I32, rows, lo, hi)
+		for i, code := range dst.I32[at:] {
+			dst.I32[at+i] = d.to[code]
+		}
+		return
+	}
 	for i := lo; i < hi; i++ {
 		r := i
 		if rows != nil {
@@ -359,11 +380,14 @@ func appendSpans[T any](dst []T, off []int32, src []T, srcOff []int32, rows []in
 	if len(off) == 0 {
 		off = append(off, 0)
 	}
-	for i := lo; i < hi; i++ {
-		r := i
-		if rows != nil {
-			r = int(rows[i])
+	if rows == nil {
+		shift := int32(len(dst)) - srcOff[lo]
+		for _, end := range srcOff[lo+1 : hi+1] {
+			off = append(off, end+shift)
 		}
+		return append(dst, src[srcOff[lo]:srcOff[hi]]...), off
+	}
+	for _, r := range rows[lo:hi] {
 		dst = append(dst, src[srcOff[r]:srcOff[r+1]]...)
 		off = append(off, int32(len(dst)))
 	}
