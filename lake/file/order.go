@@ -9,8 +9,12 @@ import (
 // order is the sort order of a table: leading strings make the runs, numbers order
 // the rows of a run.
 type order struct {
-	text  []int // columns
-	nums  []numKey
+	text []int // columns
+	nums []numKey
+	*orderBuffers
+}
+
+type orderBuffers struct {
 	perm  []uint32
 	ids   []int32
 	came  []uint32
@@ -29,7 +33,7 @@ type keyed struct {
 }
 
 func newOrder(cols []Column, keys []Key) (order, error) {
-	var o order
+	o := order{orderBuffers: &orderBuffers{}}
 	for _, k := range keys {
 		i := slices.IndexFunc(cols, func(c Column) bool { return c.Name == k.Column })
 		if i < 0 {

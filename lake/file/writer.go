@@ -40,17 +40,23 @@ type Info struct {
 // Writer holds the rows of one file, handed in in any order, until Finish sorts and
 // writes them. Size says how much memory that takes: for a trade about 150 bytes a row.
 // Finish needs 12 bytes a row besides (28 where rows came out of order), and buffers of
-// one row group of a column. Not for concurrent use.
+// one row group of a column. Memory of files before stays for the next ones, see Left.
+// Not for concurrent use.
 type Writer struct {
 	cols   []Column
 	root   *schema.GroupNode
 	order  order
 	chunks []*chunk
-	spare  []*chunk
 	dicts  []dictColumn // beside cols; in use for columns of codes
 	rows   int
 	full   int64 // bytes of all chunks but the last
-	page   pageBuffers
+	*reserve
+}
+
+// reserve is the memory that a writer keeps from file to file.
+type reserve struct {
+	spare []*chunk // as large as a full one
+	page  pageBuffers
 }
 
 // chunk is a block of rows; all but the last of a writer have chunkRows.
@@ -81,13 +87,43 @@ func NewWriter(cols []Column, keys []Key) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{cols: cols, root: root, order: o, dicts: make([]dictColumn, len(cols))}
+	w := &Writer{cols: cols, root: root, order: o, dicts: newDicts(cols), reserve: &reserve{}}
+	return w, nil
+}
+
+// Another makes a writer of the same table that shares the memory which either has left over
+// from its files; only one of them at a time may be in use.
+func (w *Writer) Another() *Writer {
+	return &Writer{cols: w.cols, root: w.root, order: w.order, dicts: newDicts(w.cols), reserve: w.reserve}
+}
+
+// Left is the memory in bytes that files before have left over, for this writer and Another.
+func (w *Writer) Left() int64 {
+	n := int64(0)
+	for _, c := range w.spare {
+		n += c.size()
+	}
+	return n
+}
+
+// Drop gives up memory that is left over, n bytes or more if there is as much, and returns how much.
+func (w *Writer) Drop(n int64) int64 {
+	gone := int64(0)
+	for k := len(w.spare); gone < n && k > 0; k-- {
+		gone += w.spare[k-1].size()
+		w.spare[k-1], w.spare = nil, w.spare[:k-1]
+	}
+	return gone
+}
+
+func newDicts(cols []Column) []dictColumn {
+	dicts := make([]dictColumn, len(cols))
 	for i := range cols {
 		if coded(&cols[i]) {
-			w.dicts[i] = dictColumn{used: true, dict: NewDict()}
+			dicts[i] = dictColumn{used: true, dict: NewDict()}
 		}
 	}
-	return w, nil
+	return dicts
 }
 
 // coded reports whether a column is kept as codes of a dictionary.
@@ -254,16 +290,12 @@ func (w *Writer) last() *chunk {
 		}
 		w.full += c.size()
 	}
-	var c *chunk
-	if k := len(w.spare); k > 0 {
+	c := &chunk{cols: make([]Col, len(w.cols))}
+	if k := len(w.spare); len(w.chunks) > 0 && k > 0 { // the first one grows: a file of few rows takes little
 		c, w.spare = w.spare[k-1], w.spare[:k-1]
-		c.reset()
-	} else {
-		c = &chunk{cols: make([]Col, len(w.cols))}
-		if len(w.chunks) > 0 { // a file of few rows takes little, one of many no more than it needs
-			for i := range c.cols {
-				c.cols[i].grow(&w.chunks[0].cols[i])
-			}
+	} else if len(w.chunks) > 0 {
+		for i := range c.cols {
+			c.cols[i].grow(&w.chunks[0].cols[i])
 		}
 	}
 	w.chunks = append(w.chunks, c)
@@ -410,9 +442,15 @@ func (w *Writer) Finish(dst io.Writer) (*Info, error) {
 	return info, nil
 }
 
-// Reset drops the rows and keeps the memory.
+// Reset drops the rows and keeps the memory, but for that of the first chunkRows of them.
 func (w *Writer) Reset() {
-	w.spare = append(w.spare, w.chunks...)
+	for i, c := range w.chunks {
+		if i > 0 {
+			c.reset()
+			w.spare = append(w.spare, c)
+		}
+		w.chunks[i] = nil
+	}
 	w.chunks, w.rows, w.full = w.chunks[:0], 0, 0
 	for i := range w.dicts {
 		if d := &w.dicts[i]; d.used {

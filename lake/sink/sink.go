@@ -63,6 +63,7 @@ type events struct {
 	table  *lake.Table
 	base   int64 // snapshot that known ids are of
 	packer *file.Packer
+	writer *file.Writer // the parts' writers are others of it
 	cols   []file.Column // the packer's, with the ids of the table
 	split  []split       // fields of the table's partition that are by symbol
 	fields int           // of the partition
@@ -245,6 +246,9 @@ func (s *Events) of(ctx context.Context, k market.Kind) (*events, error) {
 			t.split = append(t.split, split{i, p.Buckets()})
 		}
 	}
+	if t.writer, err = file.NewWriter(t.cols, file.EventKeys()); err != nil {
+		return nil, err
+	}
 	if err := t.begin(tab); err != nil {
 		return nil, err
 	}
@@ -334,10 +338,7 @@ func (t *events) part(ctx context.Context, key partKey) (*part, error) {
 		}
 		t.known[key.hourKey] = known
 	}
-	p := &part{key: key, known: known}
-	if p.w, err = file.NewWriter(t.cols, file.EventKeys()); err != nil {
-		return nil, err
-	}
+	p := &part{key: key, known: known, w: t.writer.Another()}
 	t.parts[key] = p
 	return p, nil
 }
@@ -426,7 +427,8 @@ func (t *events) write(ctx context.Context, parts []*part) error {
 	return nil
 }
 
-// shrink keeps the memory: the largest partition becomes a file until all fit.
+// shrink keeps the memory: what files before have left over goes first, then the largest
+// partition becomes a file until all fit.
 func (s *Events) shrink(ctx context.Context) error {
 	for {
 		total := int64(0)
@@ -441,6 +443,12 @@ func (s *Events) shrink(ctx context.Context) error {
 				if largest == nil || p.w.Size() > largest.w.Size() {
 					of, largest = t, p
 				}
+			}
+		}
+		for _, t := range s.tables {
+			if t != nil {
+				left := t.writer.Left()
+				total += left - t.writer.Drop(min(left, total+left-s.conf.Memory))
 			}
 		}
 		if total <= s.conf.Memory || largest.w.Rows() == 0 {
