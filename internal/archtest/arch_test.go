@@ -142,7 +142,7 @@ func TestVendors_StayInTheirAdapters(t *testing.T) {
 		"google.golang.org/protobuf":     {"market/wire", "stream/record", "parity"},
 		"go.yaml.in/yaml":                {"features/lang", "cmd/tidemark"},
 		"github.com/robfig/cron":         {"schedule"},
-		"github.com/klauspost/compress":  {"run", "ingest/gen", "cmd/tidemark", "lake/file"},
+		"github.com/klauspost/compress":  {"run", "ingest/gen", "cmd/tidemark", "lake/file", "internal/exdata"},
 		"github.com/go-json-experiment/": {"market/adapters", "market/canon"},
 	}
 	for _, p := range list(t) {

@@ -63,7 +63,7 @@ type events struct {
 	table  *lake.Table
 	base   int64 // snapshot that known ids are of
 	packer *file.Packer
-	writer *file.Writer // the parts' writers are others of it
+	writer *file.Writer  // the parts' writers are others of it
 	cols   []file.Column // the packer's, with the ids of the table
 	split  []split       // fields of the table's partition that are by symbol
 	fields int           // of the partition
