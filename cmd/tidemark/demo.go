@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/stream/broker"
 )
@@ -101,8 +101,9 @@ the streaming jobs, feature topics, the tables of a lake; then it recomputes the
 one, repairs what late events touched, reads a view from its table on into the live topic, and explains a value.
 
 Each step is a command of tidemark that is printed before it runs. A broker in this process and a folder are all it needs;
---brokers, --registry, --catalog and --warehouse run the very same on a real Kafka, PostgreSQL and S3.`,
-		Example: "  tidemark demo\n  tidemark demo --keep data/demo --minutes 250\n  tidemark demo --keep data/demo --brokers kafka:9092 --catalog 'postgres://tidemark@db/lake' --warehouse s3://bucket/lake",
+--brokers, --registry, --catalog and --warehouse run the very same on a real Kafka, PostgreSQL and S3, which may not have data of another
+tour. S3 is reached as AWS_REGION, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 … of the environment say.`,
+		Example: "  tidemark demo\n  tidemark demo --keep data/demo --minutes 250\n  tidemark demo --keep data/demo --brokers kafka:9092 --registry http://registry:8081 --catalog 'postgres://tidemark@db/lake' --warehouse s3://bucket/lake",
 		Args:    exactly(0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
 	}
@@ -123,8 +124,13 @@ func (d *demo) flags(f *pflag.FlagSet) {
 }
 
 func (d *demo) run(ctx context.Context) error {
-	if d.catalog == "" && d.warehouse != "" {
+	switch {
+	case d.catalog == "" && d.warehouse != "":
 		return fault.Usage("flag_missing", "a --warehouse needs a --catalog", "--catalog 'postgres://user@host/db'")
+	case d.catalog != "" && demoCatalog(d.catalog) == "":
+		return fault.Usage("flag_invalid", fmt.Sprintf("--catalog cannot be %q", d.catalog), "write it like postgres://user@host/db or https://catalog.example.org")
+	case (d.brokers == nil) != (d.registry == ""):
+		return fault.Usage("flag_missing", "--brokers and --registry go together", "--brokers kafka:9092 --registry http://registry:8081")
 	}
 	if d.minutes < 65 || d.symbols < 2 || d.rate < 1 {
 		return fault.Usage("flag_invalid", "--minutes must be at least 65, --symbols 2 and --rate 1: an hour has to be whole", "")
@@ -140,7 +146,8 @@ func (d *demo) run(ctx context.Context) error {
 	} else if err := d.fresh(); err != nil {
 		return err
 	}
-	if d.brokers == nil {
+	own := d.brokers == nil
+	if own {
 		b, err := broker.Start(filepath.Join(d.dir, "broker"), broker.Options{Warn: d.a.warn})
 		if err != nil {
 			return err
@@ -149,6 +156,9 @@ func (d *demo) run(ctx context.Context) error {
 		d.brokers, d.registry = []string{b.Addr()}, b.RegistryURL()
 	}
 	if err := d.writeConfig(); err != nil {
+		return err
+	}
+	if err := d.check(ctx, own); err != nil {
 		return err
 	}
 	err := d.tour(ctx)
@@ -195,14 +205,23 @@ func (d *demo) writeConfig() error {
 	text := fmt.Sprintf(demoConfig, quoted(d.brokers), d.registry, sources.String(), strings.Join(views, ", "))
 	d.lake = d.file("lake")
 	if d.catalog != "" {
-		kind := "rest"
-		if strings.HasPrefix(d.catalog, "postgres") {
-			kind = "postgres"
+		at := d.warehouse
+		if at == "" {
+			var err error
+			if at, err = objstore.FolderURI(d.lake); err != nil {
+				return err
+			}
 		}
-		text += fmt.Sprintf(demoLake, kind, d.catalog, cmp.Or(d.warehouse, d.lake))
+		text += fmt.Sprintf(demoLake, demoCatalog(d.catalog), d.catalog, at)
 		d.lake = "demo"
 	}
 	return os.WriteFile(d.file("tidemark.yaml"), []byte(text), 0o600)
+}
+
+// demoCatalog is the kind of a catalog, "" of none that is known.
+func demoCatalog(uri string) string {
+	scheme, _, _ := strings.Cut(uri, "://")
+	return map[string]string{"postgres": "postgres", "postgresql": "postgres", "http": "rest", "https": "rest"}[scheme]
 }
 
 func quoted(list []string) string {
@@ -234,7 +253,7 @@ func (d *demo) command(ctx context.Context, args ...string) (string, error) {
 	var out bytes.Buffer
 	code, errs, err := d.execute(ctx, &out, args)
 	if err == nil && code != fault.ExitDone {
-		err = &fault.Error{Code: "demo_failed", Message: "tidemark " + strings.Join(args, " "), Why: reason(errs), Exit: code, Remedy: "with --keep DIR the folder stays: look into DIR/demo.log"}
+		err = failedStep(args, code, errs)
 	}
 	return out.String(), err
 }
@@ -261,15 +280,31 @@ func (d *demo) log(args []string, code int, took time.Duration, text string) err
 	return errors.Join(err, f.Close())
 }
 
-// reason is why a command failed, of what it said.
-func reason(said string) string {
-	why := ""
-	for line := range strings.Lines(said) {
-		if text, ok := strings.CutPrefix(line, "error: "); ok {
-			why = strings.TrimSpace(text)
-		}
+// failedStep is the error of a command, of what it said.
+func failedStep(args []string, code int, said string) error {
+	why, help := reason(said)
+	if help != "" {
+		help += "; "
 	}
-	return why
+	return &fault.Error{Code: "demo_failed", Message: "tidemark " + strings.Join(args, " "), Why: why, Exit: code, Remedy: help + "with --keep DIR the folder stays: look into DIR/demo.log"}
+}
+
+// reason is why a command failed, and what helps, of what it said.
+func reason(said string) (why, help string) {
+	at := strings.LastIndex("\n"+said, "\nerror: ")
+	if at < 0 {
+		return "", ""
+	}
+	var parts []string
+	for line := range strings.Lines(strings.TrimPrefix(said[at:], "error: ")) {
+		line = strings.TrimSpace(line)
+		if text, ok := strings.CutPrefix(line, "help:"); ok {
+			help = strings.TrimSpace(text)
+			break
+		}
+		parts = append(parts, strings.TrimSpace(strings.TrimPrefix(line, "why:")))
+	}
+	return strings.Join(parts, "; "), help
 }
 
 // background runs a command until stop, which returns its error.
@@ -291,7 +326,7 @@ func (d *demo) background(ctx context.Context, out io.Writer, args ...string) (s
 		cancel(errInterrupted)
 		wg.Wait()
 		if code != fault.ExitDone && code != fault.ExitInterrupted {
-			return &fault.Error{Code: "demo_failed", Message: "tidemark " + strings.Join(args, " "), Why: reason(said), Exit: code, Remedy: "with --keep DIR the folder stays: look into DIR/demo.log"}
+			return failedStep(args, code, said)
 		}
 		return nil
 	}

@@ -52,6 +52,9 @@ func TestDemo_ProvesWhatItSays(t *testing.T) {
 	refused(t, "folder_used", "demo", "--keep", dir, "--json")
 	refused(t, "flag_invalid", "demo", "--minutes", "10", "--json")
 	refused(t, "flag_missing", "demo", "--warehouse", "s3://b/p", "--json")
+	refused(t, "flag_missing", "demo", "--brokers", "127.0.0.1:9", "--json")
+	refused(t, "flag_invalid", "demo", "--catalog", "mysql://b", "--json")
+	refused(t, "broker_unreachable", "demo", "--brokers", "127.0.0.1:9", "--registry", "http://127.0.0.1:9", "--json")
 }
 
 // cancelAt ends a command when it prints something.

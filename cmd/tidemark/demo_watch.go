@@ -32,6 +32,7 @@ const (
 	watchEvery = 250 * time.Millisecond
 	watchLine  = 3 * time.Second
 	settled    = 2500 * time.Millisecond
+	slowest    = time.Minute // that jobs start, and that hours get complete on a busy machine
 )
 
 func (d *demo) watch(ctx context.Context) (*flowWatch, error) {
@@ -139,11 +140,12 @@ func (w *flowWatch) settle(ctx context.Context) error {
 		}
 		w.mu.Lock()
 		quiet, err := w.d.a.now().Sub(w.since), w.err
+		begun := w.now.Rows > w.base.Rows || w.d.a.now().Sub(from) > slowest // the jobs may still be starting
 		w.mu.Unlock()
 		if err != nil {
 			return err
 		}
-		if quiet >= settled && w.d.a.now().Sub(from) >= settled {
+		if begun && quiet >= settled && w.d.a.now().Sub(from) >= settled {
 			return nil
 		}
 	}

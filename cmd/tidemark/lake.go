@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"sort"
 	"strconv"
@@ -40,12 +41,29 @@ func newLakeInit(a *app, name *string) *cobra.Command {
 				return err
 			}
 			defer func() { _ = l.Close() }()
+			if err := tryStorage(cmd.Context(), l, *name); err != nil {
+				return err
+			}
 			if a.json {
 				return a.printJSON(map[string]string{"catalog": acc.Kind, "catalog_name": acc.Name, "uri": acc.URI, "warehouse": acc.Warehouse})
 			}
 			return a.print(fmt.Sprintf("lake %s: catalog %s (%s, named %s), tables under %s\n", *name, acc.URI, acc.Kind, acc.Name, acc.Warehouse))
 		},
 	}
+}
+
+// tryStorage is an error when the storage of a lake does not do what it has to.
+func tryStorage(ctx context.Context, l *lake.Lake, name string) error {
+	found, err := l.Examine(ctx, lake.Examination{Tables: []string{}})
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Level == lake.Wrong {
+			return &fault.Error{Code: f.Code, Message: "the lake cannot be used", Where: name, Why: f.What, Remedy: f.Remedy, Exit: fault.ExitFailed}
+		}
+	}
+	return nil
 }
 
 func newLakeTables(a *app, name *string) *cobra.Command {

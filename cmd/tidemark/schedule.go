@@ -241,7 +241,7 @@ func (a *app) runLine(ctx context.Context, args []string) schedule.Result {
 		args = append([]string{"--config", a.config}, args...)
 	}
 	r := schedule.Result{Exit: sub.execute(ctx, args)}
-	if r.Detail = reason(errs.String()); r.Detail == "" {
+	if r.Detail, _ = reason(errs.String()); r.Detail == "" {
 		said := strings.TrimSpace(out.String())
 		if said == "" {
 			said = strings.TrimSpace(errs.String())

@@ -22,7 +22,7 @@ import (
 // S3Config says how an S3 service is reached. Empty fields leave the choice to the
 // default chain of the AWS SDK (environment, shared files, roles).
 type S3Config struct {
-	Endpoint  string // URL of a service that is not AWS; its buckets are addressed by path
+	Endpoint  string // URL of a service that is not AWS, also of AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL; its buckets are addressed by path
 	Region    string
 	PathStyle bool
 	AccessKey string // static credentials, for tests and services without roles
@@ -68,8 +68,6 @@ func NewS3(ctx context.Context, c S3Config) (*S3, error) {
 	}
 	if c.Region != "" {
 		opts = append(opts, config.WithRegion(c.Region))
-	} else if c.Endpoint != "" {
-		opts = append(opts, config.WithDefaultRegion("us-east-1"))
 	}
 	if c.AccessKey != "" {
 		opts = append(opts, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey, "")))
@@ -88,15 +86,23 @@ func NewS3(ctx context.Context, c S3Config) (*S3, error) {
 	if c.KMSKey != "" {
 		s.key = &c.KMSKey
 	}
+	noRegion := false
 	s.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
-		o.UsePathStyle = c.PathStyle || c.Endpoint != ""
 		if c.Endpoint != "" {
 			o.BaseEndpoint = &c.Endpoint
 		}
+		o.UsePathStyle = c.PathStyle || o.BaseEndpoint != nil // that the environment may have named, too
+		if o.Region == "" && o.BaseEndpoint != nil {
+			o.Region = "us-east-1"
+		}
+		noRegion = o.Region == ""
 		if c.Transport != nil {
 			o.HTTPClient = &http.Client{Transport: c.Transport}
 		}
 	})
+	if noRegion {
+		return nil, errors.New("no region of the S3 buckets is known: set AWS_REGION, or region under s3 of the lake")
+	}
 	return s, nil
 }
 
