@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pinova-group/tidemark/stream/fetch"
 )
 
 // The guarantees that tests take away.
@@ -59,6 +61,16 @@ func (j *Job) OpenMachine(inputs []TopicPartition) (*Machine, error) {
 
 // Transact takes records of the first input, makes those that would be written, and returns how many.
 func (m *Machine) Transact(ctx context.Context, recs []*kgo.Record) (int, error) {
+	m.out.reset()
+	var fetched []fetch.Record
+	for _, r := range recs {
+		fetched = append(fetched, fetch.Of(r))
+	}
+	return m.TransactFetched(ctx, fetched)
+}
+
+// TransactFetched is Transact of records as they are fetched.
+func (m *Machine) TransactFetched(ctx context.Context, recs []fetch.Record) (int, error) {
 	m.out.reset()
 	if err := m.m.add(ctx, 0, recs); err != nil {
 		return 0, err

@@ -12,12 +12,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/wire"
 	"github.com/pinova-group/tidemark/parity"
+	"github.com/pinova-group/tidemark/stream/fetch"
 	"github.com/pinova-group/tidemark/stream/record"
 	"github.com/pinova-group/tidemark/stream/topic"
 )
@@ -285,13 +284,13 @@ func (m *featuresMachine) restore(snapshot []byte) error {
 
 // add gives records to the engines that have not had them. They are cut where one of them
 // begins, and where it had been before a restart.
-func (m *featuresMachine) add(ctx context.Context, in int, recs []*kgo.Record) error {
+func (m *featuresMachine) add(ctx context.Context, in int, recs []fetch.Record) error {
 	for len(recs) > 0 {
 		n := len(recs)
 		m.partitions(in, func(f *Features, p int) {
 			for _, cut := range [...]int64{f.parts[p].next, f.parts[p].reread} {
 				if cut > recs[0].Offset {
-					i, _ := slices.BinarySearchFunc(recs[:n], cut, func(r *kgo.Record, to int64) int { return cmp.Compare(r.Offset, to) })
+					i, _ := slices.BinarySearchFunc(recs[:n], cut, func(r fetch.Record, to int64) int { return cmp.Compare(r.Offset, to) })
 					n = i
 				}
 			}
@@ -304,12 +303,13 @@ func (m *featuresMachine) add(ctx context.Context, in int, recs []*kgo.Record) e
 	return nil
 }
 
-func (m *featuresMachine) addRun(ctx context.Context, in int, recs []*kgo.Record) error {
+func (m *featuresMachine) addRun(ctx context.Context, in int, recs []fetch.Record) error {
 	from, all := recs[0].Offset, true
 	m.partitions(in, func(f *Features, p int) { all = all && f.Next(p) <= from })
 	m.chunk.Reset()
 	m.marks = m.marks[:0]
-	for _, r := range recs {
+	for i := range recs {
+		r := &recs[i]
 		if err := m.read(ctx, r); err != nil {
 			if errors.Is(err, record.ErrRegistry) || ctx.Err() != nil {
 				return err
@@ -318,7 +318,7 @@ func (m *featuresMachine) addRun(ctx context.Context, in int, recs []*kgo.Record
 				continue
 			}
 			m.dead = append(m.dead, deadRecord{r.Value, r.Key, record.DeadLetter{
-				Reason: "undecodable", Detail: err.Error(), Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+				Reason: "undecodable", Detail: err.Error(), Topic: m.inputs[in].Topic, Partition: m.inputs[in].Partition, Offset: r.Offset,
 			}})
 		}
 	}
@@ -337,12 +337,12 @@ func (m *featuresMachine) addRun(ctx context.Context, in int, recs []*kgo.Record
 	return err
 }
 
-func (m *featuresMachine) read(ctx context.Context, r *kgo.Record) error {
+func (m *featuresMachine) read(ctx context.Context, r *fetch.Record) error {
 	k, err := m.dec.Decode(ctx, r.Value, &m.chunk)
 	if err != nil || k != market.KindWatermark {
 		return err
 	}
-	of, _, err := record.ReadMark(r, m.config.Plan.Kinds())
+	of, _, err := record.ParseMark(r.Header(record.HeaderOf), r.Header(record.HeaderAccount), m.config.Plan.Kinds())
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/objstore"
+	"github.com/pinova-group/tidemark/stream/fetch"
 )
 
 // Errors that end a worker: trying again would not help.
@@ -40,7 +41,7 @@ type machine interface {
 	start(in int, offset int64)
 	// add takes records of an input, in the order of their offsets. What they refer to is good until
 	// the transaction of what the next step puts out is committed; then its memory is used again.
-	add(ctx context.Context, in int, recs []*kgo.Record) error
+	add(ctx context.Context, in int, recs []fetch.Record) error
 	// step appends what became final since the last step.
 	step(ctx context.Context, out *outbox) error
 	// next is the offset at which an input is to be read on; -1 when nothing needs it.
@@ -97,13 +98,15 @@ const (
 	sessionTimeout     = 6 * time.Second
 	transactionTimeout = 5 * time.Second // below the session's, so that an open transaction ends before its tasks move
 	pollWait           = 200 * time.Millisecond
-	fetchBytes         = 2 << 20 // compressed: about what a cycle takes, so that the next is fetched while it works
-	maxTries           = 10      // of a transaction that is aborted, in a second
+	maxTries           = 10 // of a transaction that is aborted, in a second
 	askEvery           = time.Second
 	heartbeat          = 500 * time.Millisecond // so soon a member hears that tasks move
 	drain              = 10 * time.Second       // for what is under way when a job is told to end
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 )
+
+// readAhead is about what a cycle takes, compressed, so that the next is fetched while it works.
+var readAhead = fetch.Config{MaxWait: pollWait, MaxBytes: 2 << 20}
 
 // Run works until ctx ends, which is no error, or until there is no point in going on. What
 // may pass (brokers that are down, transactions that were aborted) is tried again. When ctx

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pinova-group/tidemark/sequence"
+	"github.com/pinova-group/tidemark/stream/fetch"
 )
 
 // Offline is one partition of the sequence job without a broker: it takes raw records and gives
@@ -29,7 +30,7 @@ func NewOffline(c SequenceJobConfig, raw TopicPartition) (*Offline, error) {
 func (o *Offline) Add(ctx context.Context, r *kgo.Record) error {
 	r.Offset = o.next
 	o.next++
-	return o.m.add(ctx, 0, []*kgo.Record{r})
+	return o.m.add(ctx, 0, []fetch.Record{fetch.Of(r)})
 }
 
 // Step returns the records that became final since the last step: events, late ones, dead letters,

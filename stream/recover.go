@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/pinova-group/tidemark/stream/fetch"
 )
 
 // keepMetadata remembers the metadata of the offsets that recover is called with next.
@@ -50,16 +53,13 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 	if _, err := tasksOf(topics); err != nil {
 		return nil, err
 	}
-	a := &assignment{owner: map[TopicPartition]place{}}
+	a := &assignment{}
 	for _, inputs := range w.tasksOf(committed) {
-		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]*kgo.Record, len(inputs)), paused: make([]bool, len(inputs)), pos: make([]int64, len(inputs))}
+		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]fetch.Record, len(inputs))}
 		if w.Single {
 			t.number = 0
 		}
 		a.tasks = append(a.tasks, t)
-		for in, at := range inputs {
-			a.owner[at] = place{t, in}
-		}
 	}
 	began := w.Now()
 	if err := each(a.tasks, func(t *task) error { return w.recoverTask(ctx, t, committed, first) }); err != nil {
@@ -74,29 +74,29 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 		w.Log.Info("tasks recovered", slog.Int("tasks", len(a.tasks)), slog.Duration("in", w.Now().Sub(began)))
 	}
 	at := map[string]map[int32]kgo.Offset{}
+	var inputs []fetch.Input
 	for _, t := range a.tasks {
+		t.first = len(inputs)
 		for in, p := range t.inputs {
 			if at[p.Topic] == nil {
 				at[p.Topic] = map[int32]kgo.Offset{}
 			}
-			t.pos[in] = t.state.next(in)
-			if t.pos[in] < 0 { // not read, see pause
+			next := t.state.next(in)
+			if next < 0 { // not read, see pause
 				first, _ := first.Lookup(p.Topic, p.Partition)
-				t.pos[in] = first.Offset
+				next = first.Offset
 			}
-			at[p.Topic][p.Partition] = kgo.NewOffset().At(t.pos[in])
+			inputs = append(inputs, fetch.Input{Topic: p.Topic, Partition: p.Partition, Offset: next})
+			at[p.Topic][p.Partition] = kgo.NewOffset().At(next)
 		}
 	}
-	paused := map[string][]int32{}
-	for _, t := range a.tasks {
-		for in, p := range t.inputs {
-			if t.paused[in] = t.state.next(in) < 0; t.paused[in] {
-				paused[p.Topic] = append(paused[p.Topic], p.Partition)
-			}
-		}
-	}
-	w.client.PauseFetchPartitions(paused)
+	a.reader = fetch.New(w.client, readAhead, inputs)
+	a.pause()
 	w.current.Store(a)
+	select {
+	case w.assigned <- struct{}{}:
+	default:
+	}
 	return at, nil
 }
 
@@ -213,8 +213,9 @@ func (w *worker) read(ctx context.Context, t *task, to []int64) error {
 	if w.broken == noDrop {
 		out = &t.out
 	}
-	from := map[string]map[int32]kgo.Offset{}
-	left := map[TopicPartition]int64{}
+	var inputs []fetch.Input
+	var left []int // inputs of the task, as the reader has them
+	ends := map[int]int64{}
 	for in, at := range t.inputs {
 		next := t.state.next(in)
 		if next < 0 {
@@ -230,11 +231,8 @@ func (w *worker) read(ctx context.Context, t *task, to []int64) error {
 		if end <= next {
 			continue
 		}
-		left[at] = end
-		if from[at.Topic] == nil {
-			from[at.Topic] = map[int32]kgo.Offset{}
-		}
-		from[at.Topic][at.Partition] = kgo.NewOffset().At(next)
+		inputs, left = append(inputs, fetch.Input{Topic: at.Topic, Partition: at.Partition, Offset: next}), append(left, in)
+		ends[len(left)-1] = end
 	}
 	step := func() error {
 		err := t.state.step(ctx, out)
@@ -243,49 +241,45 @@ func (w *worker) read(ctx context.Context, t *task, to []int64) error {
 		}
 		return err
 	}
-	if len(left) == 0 {
+	if len(ends) == 0 {
 		return step()
 	}
-	cl, err := kgo.NewClient(append(slices.Clone(w.Options), kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait))...)
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	for len(left) > 0 {
-		fetches := cl.PollRecords(ctx, w.MaxPoll)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		for _, e := range fetches.Errors() {
-			return fmt.Errorf("%s/%d: %w", e.Topic, e.Partition, outOfRange(e.Err))
-		}
-		var err error
-		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-			at := TopicPartition{p.Topic, p.Partition}
-			to, ok := left[at]
-			if !ok || err != nil || len(p.Records) == 0 {
-				return
+	return w.ask(func(cl *kgo.Client) error {
+		r := fetch.New(cl, readAhead, inputs)
+		defer r.Close()
+		var recs []fetch.Record
+		for len(ends) > 0 {
+			if err := r.Wait(ctx); err != nil {
+				return outOfRange(err)
 			}
-			recs := p.Records
-			if recs[len(recs)-1].Offset+1 >= to {
-				n, _ := slices.BinarySearchFunc(recs, to, func(r *kgo.Record, to int64) int { return int(r.Offset - to) })
-				recs = recs[:n]
-				delete(left, at)
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-			recs = slices.DeleteFunc(recs, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
-			if len(recs) > 0 {
-				err = t.state.add(ctx, slices.Index(t.inputs, at), recs)
+			for i, end := range ends {
+				var err error
+				if recs, err = r.Take(i, recs[:0], w.MaxPoll); err != nil {
+					return err
+				}
+				n, _ := slices.BinarySearchFunc(recs, end, func(r fetch.Record, end int64) int { return cmp.Compare(r.Offset, end) })
+				if n > 0 {
+					if err := t.state.add(ctx, left[i], recs[:n]); err != nil {
+						return err
+					}
+				}
+				if r.Next(i) >= end {
+					r.Hold(i, true)
+					delete(ends, i)
+				}
 			}
-		})
-		if err != nil {
-			return err
+			if err := step(); err != nil {
+				return err
+			}
+			for i := range inputs {
+				r.Release(i)
+			}
 		}
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // end is the offset at which a partition ends now.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/sequence"
+	"github.com/pinova-group/tidemark/stream/fetch"
 	"github.com/pinova-group/tidemark/stream/record"
 	"github.com/pinova-group/tidemark/stream/topic"
 )
@@ -165,10 +166,10 @@ func (m *sequenceMachine) next(in int) int64 { return m.lines[in].seq.Next() }
 
 func (m *sequenceMachine) ahead(int) bool { return false } // lines do not wait for each other
 
-func (m *sequenceMachine) add(ctx context.Context, in int, recs []*kgo.Record) error {
+func (m *sequenceMachine) add(ctx context.Context, in int, recs []fetch.Record) error {
 	l, heard := m.lines[in], false
-	for _, r := range recs {
-		raw := record.ReadRaw(r)
+	for i := range recs {
+		raw := record.ReadRaw(&recs[i])
 		heard = heard || string(raw.Conn) != beatConn
 		if err := l.seq.Add(ctx, &raw); err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/stream/fetch"
 )
 
 // errAborted says that a transaction was aborted: what its tasks are ahead of is computed again.
@@ -38,7 +39,8 @@ type worker struct {
 	partitions int       // of every topic when the job began; 0: not known yet
 	ended      bool      // by a test
 
-	client     *kgo.Client // of the session
+	client     *kgo.Client   // of the session
+	assigned   chan struct{} // tasks came
 	lost       lostBroker
 	control    *controlReader  // nil: views do not change
 	background context.Context // of the session: for what goes on beside its cycles
@@ -46,26 +48,19 @@ type worker struct {
 
 // assignment is what the group gave to this worker, recovered.
 type assignment struct {
-	tasks []*task
-	owner map[TopicPartition]place
-}
-
-// place is where records of a partition go.
-type place struct {
-	task *task
-	in   int
+	tasks  []*task
+	reader *fetch.Reader // of their inputs
 }
 
 // task is one task at work.
 type task struct {
 	number int64
 	inputs []TopicPartition
+	first  int // of them, as the reader has it
 	state  machine
-	paused []bool  // inputs that are not read for now
-	pos    []int64 // how far each input was polled, with the marks of transactions
-	dirty  []bool  // inputs that were read since the last commit
+	dirty  []bool // inputs that were read since the last commit
 	out    outbox
-	recs   [][]*kgo.Record // of each input, in this cycle
+	recs   [][]fetch.Record // of each input, in this cycle
 
 	inUse, before pointer      // committed last, and the one before it
 	ready         pointer      // written, to be committed
@@ -97,19 +92,19 @@ func (w *worker) session(told, ctx context.Context) error {
 	var stop context.CancelFunc
 	w.background, stop = context.WithCancel(ctx)
 	defer stop()
-	drop := func(context.Context, *kgo.Client, map[string][]int32) { w.current.Store(nil) }
+	w.assigned = make(chan struct{}, 1)
+	drop := func(context.Context, *kgo.Client, map[string][]int32) { w.drop() }
 	id, began := w.instance(), false
 	sess, err := kgo.NewGroupTransactSession(append(slices.Clone(w.Options),
 		kgo.ConsumerGroup(w.Name), kgo.InstanceID(id), kgo.TransactionalID(id),
 		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.TransactionTimeout(transactionTimeout),
 		kgo.ConsumeTopics(w.Topics...), kgo.Balancers(balancer{w.Single}),
-		kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(pollWait), kgo.FetchMaxBytes(fetchBytes), kgo.WithPools(&pool{}), kgo.WithHooks(&w.lost),
+		kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.WithHooks(&w.lost),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, _ map[string][]int32) {
-			w.current.Store(nil)
+			w.drop()
 			w.client = cl
-			cl.ResumeFetchPartitions(cl.PauseFetchPartitions(nil)) // tasks begin anew
+			cl.PauseFetchTopics(w.Topics...) // the assignment's reader reads them
 			// In the group we are the slot's owner now. This fences whoever was it as a producer
 			// too, and ends what it left open, before offsets are asked for.
 			id, epoch, err := cl.ProducerID(ctx)
@@ -139,7 +134,7 @@ func (w *worker) session(told, ctx context.Context) error {
 		}
 		stop()
 		w.uploads.Wait()
-		w.current.Store(nil)
+		w.drop()
 		sess.CloseAllowingRebalance() // a static member leaves its tasks to itself
 		if told.Err() != nil {
 			w.leave(ctx)
@@ -161,69 +156,73 @@ func (w *worker) session(told, ctx context.Context) error {
 	}
 }
 
+// drop ends the work on an assignment.
+func (w *worker) drop() {
+	if a := w.current.Swap(nil); a != nil {
+		a.reader.Close()
+	}
+}
+
+// poll waits for input of the tasks, and keeps them from being taken away until rebalances are
+// allowed. It returns nil when there are none.
+func (w *worker) poll(told context.Context, sess *kgo.GroupTransactSession) (*assignment, error) {
+	wait, cancel := context.WithTimeout(told, pollWait)
+	defer cancel()
+	a := w.current.Load()
+	var err error
+	if a != nil {
+		err = a.reader.Wait(wait)
+	} else {
+		select {
+		case <-wait.Done():
+		case <-w.assigned:
+		}
+	}
+	for _, e := range sess.PollFetches(nil).Errors() { //nolint:staticcheck // nil: what there is, without waiting
+		return nil, fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, e.Err)
+	}
+	cancel()
+	sess.PollFetches(wait) // ended: it does nothing but keep rebalances from happening
+	if a == nil || w.current.Load() != a {
+		return nil, nil
+	}
+	if err != nil {
+		err = fmt.Errorf("read: %w", outOfRange(err))
+	}
+	return a, err
+}
+
 // cycle is one transaction: poll, work, commit.
 func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession) error {
-	poll, cancel := context.WithTimeout(told, pollWait)
-	fetches := sess.PollRecords(poll, w.MaxPoll)
-	cancel()
-	for _, e := range fetches.Errors() {
-		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
-			return fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, outOfRange(e.Err))
-		}
-	}
-	a := w.current.Load()
-	if a == nil {
-		return nil
-	}
-	var foreign error
-	behind := int64(0)
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		if len(p.Records) == 0 {
-			return
-		}
-		at, ok := a.owner[TopicPartition{p.Topic, p.Partition}]
-		if !ok {
-			foreign = fmt.Errorf("%s/%d was read, which is of no task", p.Topic, p.Partition)
-			return
-		}
-		at.task.pos[at.in] = p.Records[len(p.Records)-1].Offset + 1
-		recs := at.task.recs[at.in]
-		next := at.task.state.next(at.in)
-		n := len(recs)
-		for _, r := range p.Records {
-			// After an abort the client reads again from what is committed; what nothing needs
-			// any more may have been under way.
-			if r.Attrs.IsControl() || r.Offset < next || next < 0 {
-				r.Recycle()
-				continue
-			}
-			recs = append(recs, r)
-		}
-		at.task.recs[at.in] = recs
-		w.metrics.records.add(int64(len(recs) - n))
-		behind += max(0, p.HighWatermark-at.task.pos[at.in])
-	})
-	if fetches.NumRecords() > 0 {
-		w.metrics.behind.set(behind)
-	}
-	if foreign != nil {
-		return foreign
-	}
-	if err := each(a.tasks, func(t *task) error { return t.work(ctx) }); err != nil {
+	a, err := w.poll(told, sess)
+	if a == nil || err != nil {
 		return err
 	}
+	ready := 0
+	for _, t := range a.tasks {
+		for in := range t.inputs {
+			if a.reader.Ready(t.first + in) {
+				ready++
+			}
+		}
+	}
+	share := max(1, w.MaxPoll/max(1, ready))
+	if err := each(a.tasks, func(t *task) error { return t.work(ctx, a.reader, share) }); err != nil {
+		return err
+	}
+	w.count(a)
 	if err := w.activate(ctx, a); err != nil {
 		return err
 	}
-	a.pause(sess.Client())
+	a.pause()
 	if err := w.beat(ctx, sess.Client(), a); err != nil {
 		return err
 	}
 	if err := w.commit(ctx, sess, a); err != nil {
 		return err
 	}
-	if err := each(a.tasks, func(t *task) error { t.recycle(); return nil }); err != nil {
-		return err
+	for _, t := range a.tasks {
+		t.recycle(a.reader)
 	}
 	if slices.ContainsFunc(a.tasks, func(t *task) bool { return t.rejoin }) {
 		return cmp.Or(w.finish(ctx, sess), errRejoin)
@@ -247,6 +246,10 @@ type idler interface {
 // the broker: what was not fetched for a while is not idle.
 func (w *worker) beat(ctx context.Context, cl *kgo.Client, a *assignment) error {
 	now, newest := w.Now(), market.NoTime
+	type place struct {
+		task *task
+		in   int
+	}
 	idle := map[TopicPartition]place{}
 	for _, t := range a.tasks {
 		m, ok := t.state.(idler)
@@ -269,7 +272,7 @@ func (w *worker) beat(ctx context.Context, cl *kgo.Client, a *assignment) error 
 		return err
 	}
 	for at, p := range idle {
-		if end, ok := ends.Lookup(at.Topic, at.Partition); ok && end.Err == nil && p.task.pos[p.in] >= end.Offset {
+		if end, ok := ends.Lookup(at.Topic, at.Partition); ok && end.Err == nil && a.reader.Next(p.task.first+p.in) >= end.Offset {
 			if err := p.task.state.(idler).beat(ctx, p.in, newest, &p.task.out); err != nil {
 				return err
 			}
@@ -280,27 +283,27 @@ func (w *worker) beat(ctx context.Context, cl *kgo.Client, a *assignment) error 
 
 // pause stops reading inputs that are ahead of others, and goes on with those that are not
 // any more, so that what waits is bounded.
-func (a *assignment) pause(cl *kgo.Client) {
+func (a *assignment) pause() {
 	for _, t := range a.tasks {
-		for in, at := range t.inputs {
-			ahead := t.state.ahead(in)
-			if ahead == t.paused[in] {
-				continue
-			}
-			partition := map[string][]int32{at.Topic: {at.Partition}}
-			if t.paused[in] = ahead; ahead {
-				cl.PauseFetchPartitions(partition)
-			} else {
-				cl.ResumeFetchPartitions(partition)
-			}
+		for in := range t.inputs {
+			a.reader.Hold(t.first+in, t.state.ahead(in))
 		}
 	}
 }
 
-// work feeds what was polled to the task.
-func (t *task) work(ctx context.Context) error {
-	for in, recs := range t.recs {
-		if len(recs) == 0 {
+// work feeds the task what was read, up to so many records of each input.
+func (t *task) work(ctx context.Context, r *fetch.Reader, share int) error {
+	for in := range t.inputs {
+		if !r.Ready(t.first + in) {
+			continue
+		}
+		next := t.state.next(in)
+		recs, err := r.Take(t.first+in, t.recs[in], share)
+		t.recs[in] = recs
+		if err != nil {
+			return err
+		}
+		if next < 0 || len(recs) == 0 {
 			continue
 		}
 		if err := t.state.add(ctx, in, recs); err != nil {
@@ -311,15 +314,26 @@ func (t *task) work(ctx context.Context) error {
 	return t.state.step(ctx, &t.out)
 }
 
-// recycle lets go of what was polled: nothing refers to it after the commit.
-func (t *task) recycle() {
-	for in, recs := range t.recs {
-		for _, r := range recs {
-			r.Recycle()
-		}
-		clear(recs)
-		t.recs[in] = recs[:0]
+// recycle lets go of what was read: nothing refers to it after the commit.
+func (t *task) recycle(r *fetch.Reader) {
+	for in := range t.recs {
+		t.recs[in] = t.recs[in][:0]
+		r.Release(t.first + in)
 	}
+}
+
+// count tells the metrics what was read.
+func (w *worker) count(a *assignment) {
+	behind := int64(0)
+	for _, t := range a.tasks {
+		for in, recs := range t.recs {
+			w.metrics.records.add(int64(len(recs)))
+			if t.state.next(in) >= 0 {
+				behind += a.reader.Behind(t.first + in)
+			}
+		}
+	}
+	w.metrics.behind.set(behind)
 }
 
 // each calls fn for all tasks, as many at a time as there are cores.
@@ -533,86 +547,4 @@ func (w *worker) finish(ctx context.Context, sess *kgo.GroupTransactSession) err
 		}
 	}
 	return nil
-}
-
-// leave lets the other members of the group have our tasks now, and not after the session's
-// timeout. With no others we stay: who starts in our slot then has them at once, where a
-// broker lets the first member of an empty group wait.
-func (w *worker) leave(ctx context.Context) {
-	mine, others, err := w.members(ctx)
-	if err == nil && mine == w.member && others > 0 {
-		err = w.ask(func(cl *kgo.Client) error {
-			m := kmsg.NewLeaveGroupRequestMember()
-			m.MemberID, m.InstanceID, m.Reason = w.member, new(w.instance()), new("told to end")
-			req := kmsg.NewPtrLeaveGroupRequest()
-			req.Group, req.Members = w.Name, append(req.Members, m)
-			_, err := req.RequestWith(ctx, cl)
-			return err
-		})
-	}
-	if err != nil {
-		w.Log.Warn("the group was not left; others have the tasks when the session has timed out", slog.Any("error", err))
-	}
-}
-
-// mayJoin is ErrTaken when another worker has our place in the group since our last session:
-// it is the newer one, and goes on. Before the first session we are.
-func (w *worker) mayJoin(ctx context.Context) error {
-	if taken, err := w.taken(ctx); err != nil || !taken {
-		return err
-	}
-	// It may also be ourselves, in the answer to a join that we did not wait for: that member
-	// sends no heartbeats, and goes.
-	w.Log.Info("another member is in this slot; if it stays, it has it")
-	sleep(ctx, sessionTimeout+time.Second)
-	taken, err := w.taken(ctx)
-	if err == nil && taken {
-		err = ErrTaken
-	}
-	return err
-}
-
-// taken reports whether a member of the group has our slot that is not who we were last.
-func (w *worker) taken(ctx context.Context) (bool, error) {
-	if w.member == "" {
-		return false, nil
-	}
-	mine, _, err := w.members(ctx)
-	return mine != "" && mine != w.member, err
-}
-
-// members are who has our slot in the group, empty for nobody, and how many have other slots.
-func (w *worker) members(ctx context.Context) (mine string, others int, err error) {
-	err = w.ask(func(cl *kgo.Client) error {
-		req := kmsg.NewPtrDescribeGroupsRequest()
-		req.Groups = []string{w.Name}
-		resp, err := req.RequestWith(ctx, cl)
-		if err != nil {
-			return err
-		}
-		for _, g := range resp.Groups {
-			for _, m := range g.Members {
-				if m.InstanceID != nil && *m.InstanceID == w.instance() {
-					mine = m.MemberID
-				} else {
-					others++
-				}
-			}
-		}
-		return nil
-	})
-	return mine, others, err
-}
-
-// instance is the id of our slot, as a member and as a producer.
-func (w *worker) instance() string { return w.Name + "-" + w.Slot }
-
-// ask calls fn with a client of its own.
-func (w *worker) ask(fn func(*kgo.Client) error) error {
-	cl, err := kgo.NewClient(w.Options...)
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	return fn(cl)
 }

@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"lake/catalog", "specs", "features/lang"},
 	{"lake", "sequence", "features/op", "features/sql"},
 	{"features/plan", "features/stale", "lake/sink", "lake/interop", "schedule"},
-	{"features", "run/rowfile"},
+	{"features", "run/rowfile", "stream/fetch"},
 	{"ingest/gen", "run/input", "stream/broker", "stream/record", "stream/topic"},
 	{"stream/conn"},
 	{"stream"},

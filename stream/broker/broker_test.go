@@ -77,7 +77,7 @@ func createTopic(t *testing.T, addr, name string, partitions int32, configs map[
 }
 
 // committed reads all values of some topics up to the last stable offset.
-func committed(t *testing.T, addr string, topics ...string) []string {
+func committed(t *testing.T, addr string, topics []string, opts ...kgo.Opt) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -95,7 +95,7 @@ func committed(t *testing.T, addr string, topics ...string) []string {
 			}
 		}
 	}
-	cl := client(t, addr, kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
+	cl := client(t, addr, append(opts, kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))...)
 	var values []string
 	for len(left) > 0 {
 		fs := cl.PollFetches(ctx)
@@ -124,6 +124,31 @@ func produce(t *testing.T, cl *kgo.Client, topic string, p int32, values ...stri
 	}
 }
 
+// Who reads committed records sees no aborted ones when the answers are as full as they may be.
+func TestBroker_FullAnswersTellOfAbortedTransactions(t *testing.T) {
+	b := start(t, t.TempDir())
+	createTopic(t, b.Addr(), "t", 3, nil)
+	cl := client(t, b.Addr(), kgo.TransactionalID("x"))
+	for _, commit := range []kgo.TransactionEndTry{kgo.TryAbort, kgo.TryCommit, kgo.TryAbort} {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for p := range int32(3) {
+			produce(t, cl, "t", p, fmt.Sprint(bool(commit)), fmt.Sprint(bool(commit)))
+		}
+		if err := cl.EndTransaction(t.Context(), commit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, most := range []int32{1, 100, 300, 1000} {
+		for _, v := range committed(t, b.Addr(), []string{"t"}, kgo.FetchMaxBytes(most)) {
+			if v != "true" {
+				t.Errorf("answers of %d bytes: an aborted record is read", most)
+			}
+		}
+	}
+}
+
 func TestBroker_RestartKeepsTopicsRecordsOffsetsAndSchemas(t *testing.T) {
 	dir := t.TempDir()
 	ctx := context.Background()
@@ -148,7 +173,7 @@ func TestBroker_RestartKeepsTopicsRecordsOffsetsAndSchemas(t *testing.T) {
 	}
 
 	b = start(t, dir)
-	if got := committed(t, b.Addr(), "raw.spot.trade.kraken"); fmt.Sprint(got) != "[a b]" {
+	if got := committed(t, b.Addr(), []string{"raw.spot.trade.kraken"}); fmt.Sprint(got) != "[a b]" {
 		t.Errorf("records %v", got)
 	}
 	got, err := kadm.NewClient(client(t, b.Addr())).FetchOffsets(ctx, "job")
@@ -215,7 +240,7 @@ func TestBroker_ReadCommittedSeesCommittedTransactionsOnly(t *testing.T) {
 		}
 	}
 	seen := map[string]int{}
-	for _, v := range committed(t, b.Addr(), "t") {
+	for _, v := range committed(t, b.Addr(), []string{"t"}) {
 		seen[v]++
 	}
 	if want := (map[string]int{"p0-0": 1, "p1-0": 1, "p0-2": 1, "p1-2": 1}); fmt.Sprint(seen) != fmt.Sprint(want) {
@@ -248,7 +273,7 @@ func TestBroker_CrashWithAnOpenTransaction(t *testing.T) {
 		p.kill()
 		cl.CloseAllowingRebalance()
 		p = spawn(t, dir)
-		if got := committed(t, p.addr, "t"); fmt.Sprint(got) != fmt.Sprint(want) {
+		if got := committed(t, p.addr, []string{"t"}); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("after crash %d: read %v, want %v", i+1, got, want)
 		}
 	}

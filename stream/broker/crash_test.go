@@ -124,7 +124,7 @@ func checkCrash(t *testing.T, addr string, ends [][]outcome) (undecided, done in
 	for topic := range crashTopics {
 		topics = append(topics, "t"+strconv.Itoa(topic))
 	}
-	for _, v := range committed(t, addr, topics...) {
+	for _, v := range committed(t, addr, topics) {
 		seen[v]++
 	}
 	const all = crashTopics * crashPartitions

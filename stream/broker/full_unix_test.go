@@ -65,7 +65,7 @@ func TestBroker_DiskFull(t *testing.T) {
 		t.Setenv(fileLimit, "")
 		p = spawn(t, dir)
 		got := map[string]int{}
-		for _, v := range committed(t, p.addr, "t") {
+		for _, v := range committed(t, p.addr, []string{"t"}) {
 			number, _, _ := strings.Cut(v, " ")
 			got[number]++
 		}

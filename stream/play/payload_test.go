@@ -15,6 +15,7 @@ import (
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/sequence"
 	"github.com/pinova-group/tidemark/stream"
+	"github.com/pinova-group/tidemark/stream/fetch"
 	"github.com/pinova-group/tidemark/stream/play"
 	"github.com/pinova-group/tidemark/stream/record"
 )
@@ -31,7 +32,8 @@ func sequenced(t *testing.T, logs map[place][]*kgo.Record) (rows, letters []stri
 		}
 		enc := record.NewEventEncoder(schemas, feeds, insts)
 		for _, r := range recs {
-			raw := record.ReadRaw(r)
+			rec := fetch.Of(r)
+			raw := record.ReadRaw(&rec)
 			if err := task.Add(t.Context(), &raw); err != nil {
 				t.Fatal(err)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/sequence"
+	"github.com/pinova-group/tidemark/stream/fetch"
 )
 
 // Keys of headers (docs/design/0005-stream.md).
@@ -125,17 +126,22 @@ func AddMark(r *kgo.Record, kinds *market.Kinds, of market.Kind, account *sequen
 
 // ReadMark reads what AddMark wrote.
 func ReadMark(r *kgo.Record, kinds *market.Kinds) (of market.Kind, account sequence.Counts, err error) {
-	of, ok := kinds.Parse(string(Header(r, HeaderOf)))
+	return ParseMark(Header(r, HeaderOf), Header(r, HeaderAccount), kinds)
+}
+
+// ParseMark is ReadMark of the values of the two headers.
+func ParseMark(kind, counts []byte, kinds *market.Kinds) (of market.Kind, account sequence.Counts, err error) {
+	of, ok := kinds.Parse(string(kind))
 	if !ok {
-		return 0, account, fmt.Errorf("header %s: %.64q is no kind", HeaderOf, Header(r, HeaderOf))
+		return 0, account, fmt.Errorf("header %s: %.64q is no kind", HeaderOf, kind)
 	}
-	text, to := strings.Split(string(Header(r, HeaderAccount)), ","), fields(&account)
+	text, to := strings.Split(string(counts), ","), fields(&account)
 	if len(text) != len(to) {
-		return 0, sequence.Counts{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, Header(r, HeaderAccount))
+		return 0, sequence.Counts{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, counts)
 	}
 	for i, v := range to {
 		if *v, err = strconv.ParseInt(text[i], 10, 64); err != nil || *v < 0 {
-			return 0, sequence.Counts{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, Header(r, HeaderAccount))
+			return 0, sequence.Counts{}, fmt.Errorf("header %s: %.128q is no account", HeaderAccount, counts)
 		}
 	}
 	return of, account, nil
@@ -151,12 +157,15 @@ type Raw struct {
 }
 
 // ReadRaw takes a record apart. It refers to the record's bytes.
-func ReadRaw(r *kgo.Record) Raw {
-	raw := Raw{Offset: r.Offset, Time: r.Timestamp.UnixMicro(), Key: r.Key, Value: r.Value}
-	for i := range r.Headers {
-		h := &r.Headers[i]
+func ReadRaw(r *fetch.Record) Raw {
+	raw := Raw{Offset: r.Offset, Time: r.Time, Key: r.Key, Value: r.Value}
+	for h := r.Headers; ; {
+		key, value, ok := h.Next()
+		if !ok {
+			return raw
+		}
 		var to *[]byte
-		switch h.Key {
+		switch string(key) {
 		case HeaderFormat:
 			to = &raw.Format
 		case HeaderFeed:
@@ -169,10 +178,9 @@ func ReadRaw(r *kgo.Record) Raw {
 			to = &raw.Conn
 		}
 		if to != nil && *to == nil {
-			*to = h.Value
+			*to = value
 		}
 	}
-	return raw
 }
 
 // AddRaw adds the headers of a raw record.

@@ -1,0 +1,180 @@
+package fetch
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// ErrDamaged says that a batch is not what a producer wrote.
+var ErrDamaged = errors.New("batch of records is damaged")
+
+// batch is records of one batch that were not taken yet.
+type batch struct {
+	records []byte
+	n       int    // how many
+	first   int64  // offset that those of the records are relative to
+	time    int64  // likewise, ms; of all records when stamped
+	stamped bool   // by the broker
+	end     int64  // offset after the last one
+	memory  []byte // that goes back to the pool; nil: it is the answer's
+	size    int    // as it is stored
+}
+
+// next takes the first record off.
+func (b *batch) next(r *Record) error {
+	size, rest, ok := varint(b.records)
+	if !ok || size < 1 || size > int64(len(rest)) {
+		return b.damaged()
+	}
+	src, after := rest[1:size], rest[size:] // without attributes
+	at, src, ok := varint(src)
+	if !ok {
+		return b.damaged()
+	}
+	offset, src, ok := varint(src)
+	if !ok {
+		return b.damaged()
+	}
+	if r.Key, src, ok = sized(src); !ok {
+		return b.damaged()
+	}
+	if r.Value, src, ok = sized(src); !ok {
+		return b.damaged()
+	}
+	if _, src, ok = varint(src); !ok { // how many headers
+		return b.damaged()
+	}
+	r.Headers = src
+	r.Offset, r.Time = b.first+offset, b.time*1000
+	if !b.stamped {
+		r.Time += at * 1000
+	}
+	b.records = after
+	b.n--
+	return nil
+}
+
+func (b *batch) damaged() error {
+	return fmt.Errorf("%w: a record before offset %d", ErrDamaged, b.end)
+}
+
+// Of a batch as it is stored.
+const (
+	lengthAt, magicAt, crcAt, bodyAt = 8, 16, 17, 21
+	attributesAt, deltaAt            = 21, 23
+	firstTimeAt, maxTimeAt           = 27, 35
+	producerAt, countAt, recordsAt   = 43, 57, 61
+
+	codecBits, stampedBit, transactionBit, controlBit = 7, 1 << 3, 1 << 4, 1 << 5
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// aborts are the transactions that were aborted, of each producer where they begin, in order.
+type aborts map[int64][]int64
+
+func abortsOf(rp *kmsg.FetchResponseTopicPartition) aborts {
+	if len(rp.AbortedTransactions) == 0 {
+		return nil
+	}
+	a := aborts{}
+	for _, t := range rp.AbortedTransactions {
+		a[t.ProducerID] = append(a[t.ProducerID], t.FirstOffset)
+	}
+	for _, firsts := range a {
+		slices.Sort(firsts)
+	}
+	return a
+}
+
+// has reports whether what a producer wrote at an offset was aborted.
+func (a aborts) has(producer, offset int64) bool {
+	firsts := a[producer]
+	return len(firsts) > 0 && offset >= firsts[0]
+}
+
+// parsed is what was read of a partition's part of an answer.
+type parsed struct {
+	batches []batch
+	next    int64 // offset to go on from
+	need    int   // bytes of a batch that did not fit, when there was none before it; 0: all fit
+}
+
+// parse reads batches from offset from on: committed ones, without the marks of transactions.
+func parse(rp *kmsg.FetchResponseTopicPartition, from int64, decompress func(src []byte, codec kgo.CompressionCodecType) ([]byte, error)) (parsed, error) {
+	out := parsed{next: from}
+	aborted := abortsOf(rp)
+	for in := rp.RecordBatches; len(in) > magicAt; {
+		size := int64(int32(binary.BigEndian.Uint32(in[lengthAt:]))) + lengthAt + 4
+		if size < recordsAt && in[magicAt] >= 2 || size <= magicAt {
+			return out, fmt.Errorf("%w: length %d at offset %d", ErrDamaged, size, out.next)
+		}
+		if size > int64(len(in)) { // brokers cut where the answer is full
+			if len(out.batches) == 0 && out.next == from {
+				out.need = int(size)
+			}
+			return out, nil
+		}
+		b := in[:size]
+		in = in[size:]
+		if b[magicAt] != 2 {
+			return out, fmt.Errorf("offset %d: messages of format %d are too old: rewrite the topic", out.next, b[magicAt])
+		}
+		if sum := binary.BigEndian.Uint32(b[crcAt:]); sum != crc32.Checksum(b[bodyAt:], castagnoli) {
+			return out, fmt.Errorf("%w: checksum at offset %d", ErrDamaged, out.next)
+		}
+		first := int64(binary.BigEndian.Uint64(b))
+		end := first + int64(int32(binary.BigEndian.Uint32(b[deltaAt:]))) + 1
+		if end <= from {
+			continue
+		}
+		attributes := binary.BigEndian.Uint16(b[attributesAt:])
+		producer := int64(binary.BigEndian.Uint64(b[producerAt:]))
+		switch {
+		case attributes&controlBit != 0:
+			if attributes&transactionBit != 0 && isAbort(b[recordsAt:]) && aborted.has(producer, first) {
+				aborted[producer] = aborted[producer][1:]
+			}
+			out.next = end
+			continue
+		case attributes&transactionBit != 0 && aborted.has(producer, first):
+			out.next = end
+			continue
+		}
+		x := batch{
+			records: b[recordsAt:], n: int(int32(binary.BigEndian.Uint32(b[countAt:]))), first: first, end: end, size: len(b),
+			time: int64(binary.BigEndian.Uint64(b[firstTimeAt:])), stamped: attributes&stampedBit != 0,
+		}
+		if x.stamped {
+			x.time = int64(binary.BigEndian.Uint64(b[maxTimeAt:]))
+		}
+		if codec := kgo.CompressionCodecType(attributes & codecBits); codec != kgo.CodecNone {
+			raw, err := decompress(x.records, codec)
+			if err != nil {
+				return out, fmt.Errorf("%w: offset %d: %w", ErrDamaged, out.next, err)
+			}
+			x.records, x.memory = raw, raw
+		}
+		if x.n < 0 || x.n > len(x.records) {
+			return out, fmt.Errorf("%w: %d records at offset %d", ErrDamaged, x.n, out.next)
+		}
+		out.next = end
+		if x.n > 0 { // compaction can take all
+			out.batches = append(out.batches, x)
+		}
+	}
+	return out, nil
+}
+
+// isAbort reports whether the record of a control batch says that a transaction was aborted.
+func isAbort(records []byte) bool {
+	b := batch{records: records}
+	var r Record
+	return b.next(&r) == nil && len(r.Key) >= 4 && r.Key[2] == 0 && r.Key[3] == 0
+}
