@@ -25,7 +25,6 @@ import (
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
-	"github.com/pinova-group/tidemark/stream/broker"
 	"github.com/pinova-group/tidemark/stream/record"
 )
 
@@ -36,17 +35,19 @@ type correctLab struct {
 	views                []string
 }
 
-func newCorrectLab(t *testing.T) *correctLab {
+func newCorrectLab(t *testing.T, servers bool) *correctLab {
 	t.Helper()
 	x := &correctLab{t: t, dir: t.TempDir(), views: []string{"trade_bars_1m", "breadth_1m"}}
-	b, err := broker.Start(filepath.Join(x.dir, "broker"), broker.Options{Warn: func(s string) { t.Error(s) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Close() })
-	x.addr = b.Addr()
 	x.config, x.l = filepath.Join(x.dir, "tidemark.yaml"), filepath.Join(x.dir, "lake")
-	text := strings.Replace(fmt.Sprintf(streamConfig, b.Addr(), b.RegistryURL()), "[trade_bars_1s, book_1s, btc_bars_1s, basis_1s]", "["+strings.Join(x.views, ", ")+"]", 1)
+	lakes := ""
+	if servers {
+		x.l = "real"
+		lakes = fmt.Sprintf(demoLake, "postgres", freshDatabase(t), s3Env(t))
+		lakes = strings.Replace(lakes, "  demo:", "  real:", 1)
+	}
+	var registry string
+	x.addr, registry = testBrokers(t, servers)
+	text := lakes + strings.Replace(fmt.Sprintf(streamConfig, x.addr, registry), "[trade_bars_1s, book_1s, btc_bars_1s, basis_1s]", "["+strings.Join(x.views, ", ")+"]", 1)
 	if err := os.WriteFile(x.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +216,19 @@ func (x *correctLab) check() (frames []record.Frame) {
 // Who reads the rows of the stream and then the corrections has the rows of the tables, after repairs and after they
 // were undone; what is told is told once.
 func TestCorrections_ConsumersHaveTheTable(t *testing.T) {
-	x := newCorrectLab(t)
+	t.Run("embedded", func(t *testing.T) { consumersHaveTheTable(t, newCorrectLab(t, false)) })
+	t.Run("servers", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("runs for half a minute")
+		}
+		x := newCorrectLab(t, true)
+		consumersHaveTheTable(t, x)
+		x.scheduled()
+	})
+}
+
+func consumersHaveTheTable(t *testing.T, x *correctLab) {
+	t.Helper()
 	if frames := x.check(); len(frames) != 0 {
 		t.Fatalf("%+v", frames)
 	}
@@ -251,6 +264,46 @@ func TestCorrections_ConsumersHaveTheTable(t *testing.T) {
 	}
 }
 
+// scheduled looks after the lake as a schedule does: what was undone is repaired, told and verified, tables and topics.
+func (x *correctLab) scheduled() {
+	t := x.t
+	t.Helper()
+	entries := fmt.Sprintf(`
+schedule:
+  - {name: repair, cron: "5 * * * *", run: backfill --dirty --lake %[1]s}
+  - {name: parity, cron: "10 * * * *", run: verify trade_bars_1m breadth_1m --lake %[1]s}
+  - {name: topics, cron: "15 * * * *", run: verify trade_bars_1m breadth_1m --lake %[1]s --broker}
+`, x.l)
+	if err := os.WriteFile(x.config, []byte(mustRead(t, x.config)+entries), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2099, 2, 1, 10, 0, 0, 0, time.UTC)
+	once := func(words ...string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		a := &app{color: "never", in: strings.NewReader(""), out: &out, err: &errs, now: func() time.Time { return at }}
+		if code := a.execute(t.Context(), []string{"--config", x.config, "schedule", "--once"}); code != fault.ExitDone {
+			t.Fatalf("exit %d: %s%s", code, out.String(), errs.String())
+		}
+		for _, w := range words {
+			if !strings.Contains(out.String(), w) {
+				t.Errorf("no %q in %s", w, out.String())
+			}
+		}
+	}
+	told := len(x.check())
+	once("nothing is due")
+	at = at.Add(time.Hour)
+	once("repair: done", "parity: done", "topics: done")
+	if now := len(x.check()); now <= told {
+		t.Errorf("%d frames after a repair, %d before", now, told)
+	}
+	if out := x.cli(fault.ExitDone, "dirty", "--lake", x.l); !strings.Contains(out, "nothing is stale") {
+		t.Error(out)
+	}
+	once("nothing is due")
+}
+
 // mark notes that consumers were not told of a publication, as the commit that made it does.
 func (x *correctLab) mark(l *lake.Lake, table, id string) {
 	x.t.Helper()
@@ -266,7 +319,7 @@ func (x *correctLab) mark(l *lake.Lake, table, id string) {
 // However a telling ends, the frame of a publication is there once: it is not sent again when only the note was missing, nor
 // by several at once; it comes later when the topic was not there, and says so when its rows are gone.
 func TestCorrections_OnceWhateverWentWrong(t *testing.T) {
-	x := newCorrectLab(t)
+	x := newCorrectLab(t, false)
 	bare := filepath.Join(x.dir, "bare.yaml") // a config without a stream: nobody is told
 	if err := os.WriteFile(bare, []byte("lakes: {}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -366,7 +419,7 @@ func TestCorrections_SurviveKills(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("TIDEMARK_TEST_KILLS")); err == nil {
 		rounds = n
 	}
-	x := newCorrectLab(t)
+	x := newCorrectLab(t, false)
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	kills := 0
 	span := 300 * time.Millisecond
