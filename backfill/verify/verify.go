@@ -12,6 +12,7 @@ import (
 
 	"github.com/pinova-group/tidemark/backfill"
 	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/lake/file"
 	"github.com/pinova-group/tidemark/market"
@@ -181,7 +182,7 @@ func (v *view) bound(first int64) error {
 		v.to = h + parity.Hour
 	}
 	if v.from >= v.to {
-		return errors.New("the range has no hour")
+		return fault.Usage("range_empty", "the range has no hour of rows", "look at --from and --to: hours count that have begun before the last event")
 	}
 	return nil
 }

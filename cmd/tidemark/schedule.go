@@ -122,10 +122,12 @@ func (a *app) scheduler(ctx context.Context, o *scheduleOptions) (s *schedule.Sc
 		}
 		if parts == nil {
 			if lakes[line.lake] == nil {
-				if lakes[line.lake], _, err = a.openLake(ctx, line.lake, false); err != nil {
+				l, _, err := a.openLake(ctx, line.lake, false)
+				if err != nil {
 					done()
 					return nil, nil, err
 				}
+				lakes[line.lake] = l
 			}
 			entry.Lake = lakes[line.lake]
 			entry.Tables = func(ctx context.Context) ([]string, error) { return line.tables(ctx, entry.Lake) }
@@ -208,6 +210,11 @@ func (a *app) parseLine(text string) (*scheduledLine, error) {
 		}
 		if !cmd.Flags().Changed("progress") {
 			l.args = append(l.args, "--progress", "none")
+		}
+	}
+	if len(l.views) > 0 {
+		if _, err := backfill.Load(l.views, nil); err != nil {
+			return nil, err
 		}
 	}
 	return l, nil

@@ -135,6 +135,7 @@ func TestSchedule_TellsMistakes(t *testing.T) {
   - {name: c, cron: "@daily", run: backfill --drity --lake x}
   - {name: d, cron: "@daily", run: verify trade_bars_1m}
   - {name: e, cron: "@daily", run: verify trade_bars_1m --continuous --lake x}
+  - {name: f, cron: "@daily", run: verify trade_bars_1n --lake x}
 `
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -145,9 +146,15 @@ func TestSchedule_TellsMistakes(t *testing.T) {
 	if code := a.execute(t.Context(), []string{"--config", config, "schedule", "list"}); code != fault.ExitUsage {
 		t.Fatalf("exit %d", code)
 	}
-	for _, want := range []string{"2:21: schedule[0].cron", "3:12: schedule[1].name", "3:21: schedule[1].cron", `"lake" cannot be scheduled`, "missing a view", "unknown flag: --drity", "no lake given", "--continuous has no end", "8 mistakes"} {
+	for _, want := range []string{"2:21: schedule[0].cron", "3:12: schedule[1].name", "3:21: schedule[1].cron", `"lake" cannot be scheduled`, "missing a view", "unknown flag: --drity", "no lake given", "--continuous has no end", "trade_bars_1n", "9 mistakes"} {
 		if !strings.Contains(errs.String(), want) {
 			t.Errorf("no %q in\n%s", want, errs.String())
 		}
+	}
+	if err := os.WriteFile(config, []byte(`schedule: [{name: a, cron: "@daily", run: verify trade_bars_1m --lake none}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"list"}, {"--once"}, {"--dry-run"}, {}} {
+		refused(t, "lake_missing", append([]string{"--config", config, "--json", "schedule"}, args...)...)
 	}
 }
