@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -262,8 +263,8 @@ func ofView(rows []string, name string, from, to int64) []string {
 		if !ok {
 			continue
 		}
-		var ts int64
-		if _, err := fmt.Sscan(rest, &ts); err == nil && ts >= from && ts < to {
+		text, _, _ := strings.Cut(rest, " ")
+		if ts, err := strconv.ParseInt(text, 10, 64); err == nil && ts >= from && ts < to {
 			out = append(out, row)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -291,24 +292,32 @@ func driveShard(t testing.TB, plan *features.Plan, w *world, mine []event, last 
 
 // appendRows prints rows with every bit of every column.
 func appendRows(dst []string, plan *features.Plan, task *features.Task, rows *features.Rows) []string {
+	var text []byte
 	for v := range rows.Views {
 		vr := &rows.Views[v]
 		o := plan.Outputs()[v]
 		for i := range vr.Len() {
-			var sb strings.Builder
-			fmt.Fprintf(&sb, "%s %d %s %d %d %d %02x", o.Name, vr.RowTS[i], strings.Join(task.EntityNames(v, vr.Entity[i]), "/"), vr.Start[i], vr.End[i], vr.Avail[i], vr.Flags[i])
+			b := append(text[:0], o.Name...)
+			b = strconv.AppendInt(append(b, ' '), vr.RowTS[i], 10)
+			b = append(append(b, ' '), strings.Join(task.EntityNames(v, vr.Entity[i]), "/")...)
+			for _, t := range []int64{vr.Start[i], vr.End[i], vr.Avail[i], int64(vr.Flags[i])} {
+				b = strconv.AppendInt(append(b, ' '), t, 10)
+			}
 			for f := range vr.Features {
 				c := &vr.Features[f]
+				b = append(append(append(b, ' '), o.Fields[f].Name...), '=')
 				switch {
 				case c.IsNull(i):
-					fmt.Fprintf(&sb, " %s=null", o.Fields[f].Name)
+					b = append(b, "null"...)
 				case o.Fields[f].Type == features.FieldF64:
-					fmt.Fprintf(&sb, " %s=%v/%x", o.Fields[f].Name, c.F64[i], math.Float64bits(c.F64[i]))
+					b = strconv.AppendFloat(b, c.F64[i], 'g', -1, 64)
+					b = strconv.AppendUint(append(b, '/'), math.Float64bits(c.F64[i]), 16)
 				default:
-					fmt.Fprintf(&sb, " %s=%d", o.Fields[f].Name, c.I64[i])
+					b = strconv.AppendInt(b, c.I64[i], 10)
 				}
 			}
-			dst = append(dst, sb.String())
+			text = b
+			dst = append(dst, string(b))
 		}
 	}
 	return dst
