@@ -12,7 +12,7 @@ KILLS   ?= 300
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt vet lint race chaos fuzz bench demo gen oracle servers clean
+.PHONY: help build test check tools fmt vet lint race chaos fuzz bench demo gen oracle servers clean
 
 help: ## this help
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,15 +24,18 @@ build: ## build bin/tidemark
 demo: build ## the tour: a market through topics and lake, proven equal to history
 	./$(BIN) demo
 
-test: oracle ## everything that guards main (under 10 minutes); installs what it needs
+test: ## everything that guards main (under 10 minutes); installs what it needs
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt these files:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
-	$(GO) vet ./...
+	@$(MAKE) --no-print-directory -j2 vet tools
 	@trap 'bash scripts/servers.sh stop' EXIT; env=$$(bash scripts/servers.sh start) && eval "$$env" && set -x && \
-	TIDEMARK_ORACLE_PYTHON=$(abspath $(VENV))/bin/python $(GO) test -timeout 15m ./...
+	GOGC=400 TIDEMARK_ORACLE_PYTHON=$(abspath $(VENV))/bin/python $(GO) test -timeout 15m ./...
 
 oracle: $(VENV)/ready ## install the independent oracles of the tests (DuckDB, PyIceberg, Spark, TA-Lib …) into .cache/venv
 $(VENV)/ready: scripts/oracle-requirements.txt
 	bash scripts/oracle.sh $(VENV)
+
+tools: oracle
+	@bash scripts/servers.sh install
 
 servers: ## start the real servers of the tests (S3, PostgreSQL, REST catalog, Kafka) and print their environment
 	@bash scripts/servers.sh start
