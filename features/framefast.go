@@ -28,6 +28,7 @@ type fastState struct {
 	start, end []int64
 	flags      []uint8
 	args       []fastArg
+	wide       []fastWide
 	best       []fastBest // avail, hold and those of the plan
 	first      []int      // by frame: place of its first row, as of the last instant that is out
 	seen       uint8      // flags of rows that are out
@@ -78,6 +79,10 @@ func (p *fastFrames) empty() *fastState {
 	}
 	s.best[bestAvail] = fastBest{at: []int{0}, rising: true}
 	s.best[bestHold] = fastBest{at: []int{0}, rising: true}
+	s.wide = make([]fastWide, len(p.wide.regs))
+	for d := range s.wide {
+		s.wide[d].sums = make([]num.Nat128, 1)
+	}
 	for k, q := range p.queues {
 		s.best[bestArgs+k] = fastBest{least: q.least, at: make([]int, len(q.frames))}
 	}
@@ -163,7 +168,7 @@ func (s *fastState) fitRows(p *fastFrames, c *cols, r run) int {
 		}
 		s.args[a].size |= or
 	}
-	return hi
+	return s.fitWide(p, c, r.lo, hi)
 }
 
 // rescale brings the values of an argument to one scale, that of the state, which it refines
@@ -286,6 +291,7 @@ func (s *fastState) pushArgs(p *fastFrames, n int) {
 			s.args[a].came(at, p.scales[a][:n])
 		}
 	}
+	s.pushWide(p, n)
 	for k, q := range p.queues {
 		s.best[bestArgs+k].push(p.x[q.arg][:n])
 	}
@@ -372,7 +378,7 @@ func (b *fastBest) link() {
 	b.open = open
 }
 
-// pushRow takes one row whose values fit: cells are those of its arguments.
+// pushRow takes one row whose values fit: cells are those of its arguments. The plan has its wide ones.
 func (s *fastState) pushRow(p *fastFrames, ts, avail, hold int64, flags uint8, cell func(a int) []uint64) {
 	s.ts, s.flags = append(s.ts, ts), append(s.flags, flags)
 	s.best[bestAvail].vals = append(s.best[bestAvail].vals, avail)
@@ -426,6 +432,9 @@ func (s *fastState) forget(p *fastFrames) {
 		if s.args[a].own != nil {
 			s.args[a].own = cutFront(s.args[a].own, k)
 		}
+	}
+	for d := range s.wide {
+		s.wide[d].forget(k)
 	}
 	for i := range s.first {
 		s.first[i] -= k
@@ -520,6 +529,9 @@ func (s *fastState) cut(n int) {
 			s.args[a].own = s.args[a].own[:n]
 		}
 	}
+	for d := range s.wide {
+		s.wide[d].cut(n)
+	}
 	for k := range s.best {
 		b := &s.best[k]
 		b.vals, b.next, b.open = b.vals[:n], b.next[:0], b.open[:0]
@@ -550,49 +562,4 @@ func (s *fastState) load(x *op.Val, a, at int) {
 		v, scale = v/int64(num.Pow10[scale-arg.own[at]]), arg.own[at]
 	}
 	x.SetDec(v, scale)
-}
-
-// toColumns takes the entity's records over as far as they fit, whole instants; false when
-// the oldest does not.
-func (v *viewState) toColumns(i int32) bool {
-	s := v.columns(i)
-	if s == nil {
-		return false
-	}
-	p, l := v.frames.fast, &v.slots[i].held
-	for l.head != 0 {
-		n := v.fitInstant(s, l.head)
-		if n == 0 {
-			break
-		}
-		for range n {
-			r := v.held.pop(l)
-			rec := v.held.rec(r)
-			if p.windows {
-				s.start, s.end = append(s.start, int64(rec[plan.HeldStart])), append(s.end, int64(rec[plan.HeldEnd]))
-			}
-			s.pushRow(p, int64(v.held.node(r)[nodeAt]), int64(rec[plan.MetaAvail]), int64(rec[plan.MetaHold]),
-				uint8(rec[plan.MetaFlags]), func(a int) []uint64 { return rec[p.args[a].Cell:] })
-			v.held.release(r)
-		}
-	}
-	return s.done < len(s.ts)
-}
-
-// fitInstant is the number of records of an instant, 0 when one does not fit.
-func (v *viewState) fitInstant(s *fastState, r uint32) (n int) {
-	p, ts := v.frames.fast, v.held.node(r)[nodeAt]
-	for ; r != 0 && v.held.node(r)[nodeAt] == ts; r = v.held.next(r) {
-		rec := v.held.rec(r)
-		for a := range p.args {
-			if !s.fits(p, a, rec[p.args[a].Cell:], len(s.ts) == 0 && n == 0) {
-				return 0
-			}
-		}
-		n++
-	}
-	if !s.bounded(0, n) {
-		return 0
-	}
-	return n
 }

@@ -143,7 +143,11 @@ func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 	b := &p.block
 	for s.done < lim {
 		v.nextBlock(s, b, lim)
-		s.moveFrames(p, b)
+		if p.rows[0] > 0 {
+			s.moveRows(p, b)
+		} else {
+			s.moveFrames(p, b)
+		}
 		hi := int(b.ends[b.n-1])
 		e.rows += uint64(hi - s.done)
 		if s.ts[s.done] >= v.task.from {
@@ -165,7 +169,7 @@ func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 	s.forget(p)
 }
 
-// nextBlock takes up the next instants, all before the first that is put out or all from it on.
+// nextBlock takes up the next instants, or rows where frames are of rows, all before the first that is put out or all from it on.
 func (v *viewState) nextBlock(s *fastState, b *fastBlock, lim int) {
 	ts, i, n := s.ts[:lim], s.done, 0
 	out := ts[i] >= v.task.from
@@ -176,7 +180,7 @@ func (v *viewState) nextBlock(s *fastState, b *fastBlock, lim int) {
 			break
 		}
 		i++
-		for i < lim && ts[i] == t {
+		for i < lim && ts[i] == t && v.frames.fast.rows[0] == 0 {
 			i++
 		}
 		b.ends[n], b.limit[n] = uint32(i), t
@@ -210,6 +214,9 @@ func (v *viewState) fastEnvelope(i int32, s *fastState, b *fastBlock) {
 			if s.flagged[bits.TrailingZeros8(f)] > int(first[j]) {
 				b.flags[j] |= f & -f
 			}
+		}
+		if p.rows[0] > 0 && p.short(b, j) {
+			b.flags[j] |= FlagPartial
 		}
 	}
 	r, place := 0, b.lo
@@ -250,16 +257,21 @@ func (v *viewState) fastOut(s *fastState, b *fastBlock, k int) {
 	if direct {
 		dst = c.F64[b.at:][:b.n]
 	}
-	if f.fn == fastVar || f.fn == fastStd {
-		if s.fastSpread(b, f, dst) {
-			b.eachRow(func(j, at int) {
-				if b.lost[j] {
-					c.setNull(at)
-				}
-			})
-		}
-	} else {
+	nulls := false
+	switch {
+	case f.fn == fastVar, f.fn == fastStd:
+		nulls = s.fastSpread(b, f, dst)
+	case f.fn == fastQuo, f.wide:
+		nulls = s.fastRatio(b, f, dst)
+	default:
 		s.fastF64(p, b, f, dst)
+	}
+	if nulls {
+		b.eachRow(func(j, at int) {
+			if b.lost[j] {
+				c.setNull(at)
+			}
+		})
 	}
 	if !direct {
 		spread(c.F64, dst, b)

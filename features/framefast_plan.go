@@ -8,14 +8,17 @@ import (
 )
 
 // fastFrames is what a view needs to have to be worked out without programs: frames of
-// time over its columns as they are, with features that are a sum, a mean, a variance or
-// its root, a count, the first, last, least or greatest of one of them.
+// time, or of numbers of rows, over its columns as they are, with features that are a sum, a mean, a variance or
+// its root, a count, the first, last, least or greatest of one of them; sums also of what
+// lanes make of its columns, and quotients of sums.
 type fastFrames struct {
 	args    []*plan.Input
 	squared []bool // by argument: squares of its values are summed
 	rings   []fastRing
 	windows bool // rows have a window of their own: they are a parent's
+	wide    fastWides
 	spans   []int64
+	rows    []int // by frame, 0 for one of time
 	longest int
 	queues  []fastQueue
 	outs    []fastOut
@@ -34,6 +37,7 @@ type fastFrames struct {
 type fastRing struct {
 	arg    int
 	square bool
+	wide   bool // arg is a wide one
 }
 
 // fastQueue is the least or greatest values of an argument, and the frames that look for
@@ -56,6 +60,7 @@ const (
 	fastSquares
 	fastVar // with ddof
 	fastStd
+	fastQuo // num / den
 )
 
 // fastOut is one feature.
@@ -64,6 +69,8 @@ type fastOut struct {
 	frame, arg int
 	queue, use int
 	ddof       int64
+	wide       bool // of a sum: its argument is a wide one
+	num, den   fastTerm
 }
 
 // framesAlone tells that rows go nowhere but to the output, and that nothing but frames of one
@@ -86,25 +93,19 @@ func (v *viewState) fastPlan() *fastFrames {
 	if !v.fastArgs(p) {
 		return nil
 	}
-	squares, ok := v.fastSquares(p)
-	if !ok {
-		return nil
-	}
+	squares := v.fastSquares()
 	for k := range f.Rings {
 		if !v.fastRing(p, &f.Rings[k], squares) {
 			return nil
 		}
 	}
 	loads := map[int]fastOut{}
+	if !p.byRows(f.Frames) || v.p.Instants && p.rows[0] > 0 {
+		return nil
+	}
 	for k := range f.Frames.Frames {
 		fr := &f.Frames.Frames[k]
-		if fr.Rows > 0 {
-			return nil
-		}
 		p.spans = append(p.spans, fr.Span)
-		if fr.Span > p.spans[p.longest] {
-			p.longest = k
-		}
 		for _, ld := range fr.Loads {
 			o, ok := p.out(fr, k, ld)
 			if !ok {
@@ -122,7 +123,7 @@ func (v *viewState) fastPlan() *fastFrames {
 	}
 	for _, d := range v.p.Outs {
 		o, ok := loads[d.Reg]
-		if !ok || o.fn == fastSquares || slices.Contains([]fastFn{fastMean, fastVar, fastStd}, o.fn) && d.As != plan.F64 {
+		if !ok || o.fn == fastSquares || (o.wide || slices.Contains([]fastFn{fastMean, fastVar, fastStd, fastQuo}, o.fn)) && d.As != plan.F64 {
 			return nil
 		}
 		p.outs = append(p.outs, o)
@@ -137,8 +138,12 @@ func fastProgram(in *op.Instr, loads map[int]fastOut) (o fastOut, ok bool) {
 	c, okC := loads[int(in.C)]
 	switch in.Op {
 	case op.QuoX:
-		ok = okA && okB && a.fn == fastSum && b.fn == fastCount && a.frame == b.frame
-		o, o.fn = a, fastMean
+		sum := a.fn == fastSum || a.fn == fastCount
+		ok = okA && okB && sum && (b.fn == fastSum || b.fn == fastCount)
+		o = fastOut{fn: fastQuo, num: a.term(), den: b.term()}
+		if a.fn == fastSum && !a.wide && b.fn == fastCount && a.frame == b.frame {
+			o, o.fn = a, fastMean
+		}
 	case op.Var:
 		ok = okA && okB && okC && a.fn == fastCount && b.fn == fastSum && c.fn == fastSquares && a.frame == b.frame && c.frame == b.frame && c.arg == b.arg
 		o = b
@@ -160,19 +165,15 @@ func (v *viewState) columnArg(reg int) int {
 	return -1
 }
 
-// fastSquares finds the squares of arguments, by register; false when the program makes
-// anything else of the columns.
-func (v *viewState) fastSquares(p *fastFrames) (squares map[int]int, ok bool) {
-	squares = map[int]int{}
+// fastSquares finds the squares of columns that the program makes, by register.
+func (v *viewState) fastSquares() map[int]int {
+	squares := map[int]int{}
 	for _, in := range v.p.Scans.Keeps[0] {
-		a := v.columnArg(int(in.A))
-		if in.Op != op.MulX || in.A != in.B || a < 0 {
-			return nil, false
+		if a := v.columnArg(int(in.A)); in.Op == op.MulX && in.A == in.B && a >= 0 {
+			squares[int(in.Dst)] = a
 		}
-		squares[int(in.Dst)] = a
-		p.squared[a] = true
 	}
-	return squares, true
+	return squares
 }
 
 // fastArgs makes the columns that the view keeps the arguments: they must be exact.
@@ -202,7 +203,9 @@ func (v *viewState) fastRing(p *fastFrames, g *plan.Ring, squares map[int]int) b
 	r := fastRing{arg: v.columnArg(g.Reg)}
 	if r.arg < 0 {
 		r.arg, r.square = squares[g.Reg]
-		if !r.square {
+		if r.square {
+			p.squared[r.arg] = true
+		} else if r.arg, r.wide = v.wideArg(p, g.Reg); !r.wide {
 			return false
 		}
 	}
@@ -221,6 +224,10 @@ func (p *fastFrames) out(fr *plan.Frame, k int, ld plan.Load) (o fastOut, ok boo
 	if ring.square && fn != op.Count {
 		o.fn = fastSquares
 		return o, fn == op.Sum
+	}
+	o.wide = ring.wide && fn != op.Count
+	if o.wide && fn != op.Sum {
+		return o, false
 	}
 	switch fn {
 	case op.Sum:

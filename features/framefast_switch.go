@@ -2,6 +2,7 @@ package features
 
 import (
 	"github.com/pinova-group/tidemark/features/op"
+	"github.com/pinova-group/tidemark/features/plan"
 	"github.com/pinova-group/tidemark/market/num"
 )
 
@@ -15,14 +16,20 @@ func (f *frames) startFast(e *framesState) bool {
 	}
 	e.fast.bad = rows.end()
 	s := f.fast.empty()
-	cells := make([][]uint64, len(s.args))
+	cells, wide := make([][]uint64, len(s.args)), make([][]uint64, len(s.wide))
 	for at := rows.base; at < rows.end(); at++ {
 		for a := range s.args {
-			cell, ok := f.ringValue(e, a, at)
+			cell, ok := f.ringValue(e, fastRing{arg: a}, at)
 			if !ok || !s.fits(f.fast, a, cell, at == rows.base) {
 				return false
 			}
 			cells[a] = cell
+		}
+		for d := range wide {
+			wide[d], _ = f.ringValue(e, fastRing{arg: d, wide: true}, at)
+		}
+		if !s.ringWide(f.fast, func(d int) []uint64 { return wide[d] }) {
+			return false
 		}
 		row := rows.at(at)
 		if f.fast.windows {
@@ -44,11 +51,14 @@ func (f *frames) startFast(e *framesState) bool {
 	return true
 }
 
+// noCell stands for a value of a row that is out and that no frame asks for.
+var noCell = []uint64{1, 0, 0, 0}
+
 // ringValue is the cell of an argument of a row in the rings, false for none.
-func (f *frames) ringValue(e *framesState, arg int, row uint64) (cell []uint64, ok bool) {
+func (f *frames) ringValue(e *framesState, want fastRing, row uint64) (cell []uint64, ok bool) {
 	for k, of := range f.fast.rings {
 		r := &e.rings[k]
-		if of.arg != arg || of.square {
+		if of != want {
 			continue
 		}
 		after := e.levels[1].rows.end() - row
@@ -57,7 +67,7 @@ func (f *frames) ringValue(e *framesState, arg int, row uint64) (cell []uint64, 
 		}
 		return r.at(r.end() - after)[ringHead:], true
 	}
-	return nil, false
+	return noCell, !want.wide
 }
 
 // stopFast gives the rows that are out back to the rings, from which all else follows. No
@@ -88,15 +98,72 @@ func (f *frames) ringsOf(e *framesState) (rows ring, rings []ring) {
 		row[levelFlags] = uint64(s.flags[at])
 		for k, of := range f.fast.rings {
 			entry := rings[k].push(s.ts[at], number)
-			if of.arg >= 0 {
+			switch {
+			case of.arg < 0:
+				continue
+			case of.wide:
+				s.loadWide(&x, of.arg, at)
+			default:
 				s.load(&x, of.arg, at)
-				if of.square {
-					x.W, x.S = num.Square(x.W.Int64()).Int192(), 2*x.S
-				}
-				op.PutInput(entry[ringHead:], &x, op.KExact, op.KNull)
 			}
+			if of.square {
+				x.W, x.S = num.Square(x.W.Int64()).Int192(), 2*x.S
+			}
+			op.PutInput(entry[ringHead:], &x, op.KExact, op.KNull)
 		}
 		number++
 	}
 	return rows, rings
+}
+
+// toColumns takes the entity's records over as far as they fit, whole instants; false when
+// the oldest does not.
+func (v *viewState) toColumns(i int32) bool {
+	s := v.columns(i)
+	if s == nil {
+		return false
+	}
+	p, l := v.frames.fast, &v.slots[i].held
+	for l.head != 0 {
+		n := v.fitInstant(s, l.head)
+		if n == 0 {
+			break
+		}
+		for range n {
+			r := v.held.pop(l)
+			rec := v.held.rec(r)
+			if p.windows {
+				s.start, s.end = append(s.start, int64(rec[plan.HeldStart])), append(s.end, int64(rec[plan.HeldEnd]))
+			}
+			cell := func(a int) []uint64 { return rec[p.args[a].Cell:] }
+			if !s.rowWide(p, len(s.ts), cell) {
+				panic("BUG: a row that fits does not")
+			}
+			s.pushRow(p, int64(v.held.node(r)[nodeAt]), int64(rec[plan.MetaAvail]), int64(rec[plan.MetaHold]),
+				uint8(rec[plan.MetaFlags]), cell)
+			v.held.release(r)
+		}
+	}
+	return s.done < len(s.ts)
+}
+
+// fitInstant is the number of records of an instant, 0 when one does not fit.
+func (v *viewState) fitInstant(s *fastState, r uint32) (n int) {
+	p, ts := v.frames.fast, v.held.node(r)[nodeAt]
+	for ; r != 0 && v.held.node(r)[nodeAt] == ts; r = v.held.next(r) {
+		rec := v.held.rec(r)
+		for a := range p.args {
+			if !s.fits(p, a, rec[p.args[a].Cell:], len(s.ts) == 0 && n == 0) {
+				return 0
+			}
+		}
+		if !s.rowWide(p, len(s.ts)+n, func(a int) []uint64 { return rec[p.args[a].Cell:] }) {
+			return 0
+		}
+		n++
+	}
+	if !s.bounded(0, n) {
+		return 0
+	}
+	return n
 }

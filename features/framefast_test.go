@@ -49,6 +49,48 @@ features:
   std_q: std(quantity) over 1s
   whole: std(quantity, 0) over 1s
 `, `
+view: frames_rows
+version: 1
+from: trade
+by: [exchange, symbol]
+let:
+  s: if(side == buy, quantity, if(side == sell, -quantity, 0))
+features:
+  imbalance: sum(s) over 5 rows within 1s / sum(abs(s)) over 5 rows within 1s
+  volume: sum(quantity) over 5 rows within 1s
+  vwap: sum(price * quantity) over 5 rows within 1s / sum(quantity) over 5 rows within 1s
+  notional: sum(price * quantity) over 2 rows within 300ms
+  middle: mean(price * quantity) over 2 rows within 300ms
+  sd: std(price) over 5 rows within 1s
+  high: max(price) over 2 rows within 300ms
+  first: first(price) over 5 rows within 1s
+  n: count() over 5 rows within 1s
+`, `
+view: frames_made
+version: 1
+from: trade
+by: [symbol]
+features:
+  vwap: sum(price * quantity) over 1s / sum(quantity) over 200ms
+  share: count() over 200ms / count() over 1s
+  spread: var(quantity) over 1s
+  moved: sum(price - price * 2) over 1s
+`, `
+view: frames_rows_crossed
+version: 1
+from: trade
+by: [symbol]
+features:
+  a: sum(quantity) over 5 rows within 100ms
+  b: sum(quantity) over 2 rows within 1s
+`, `
+view: frames_rows_parent
+version: 1
+from: ticks
+by: [symbol]
+features:
+  sum: sum(abs(volume - 2 * volume)) over 4 rows within 1s / sum(volume) over 4 rows within 1s
+`, `
 view: frames_typed
 version: 1
 from: trade
@@ -223,7 +265,7 @@ func TestFrames_FastMatchPlainStepByStep(t *testing.T) {
 // Views of trades with one scale go without programs, each by itself.
 func TestFrames_FastFromTheFirstRow(t *testing.T) {
 	for _, spec := range fastSpecs {
-		if !strings.Contains(spec, "from: trade") || strings.Contains(spec, "ticks") {
+		if !strings.Contains(spec, "from: trade") || strings.Contains(spec, "ticks") || strings.Contains(spec, "crossed") {
 			continue
 		}
 		r := newRig(t, spec)

@@ -171,6 +171,9 @@ func (v *Vector) LoadBool(reg int, m []int64) {
 // Lanes are the values of a register after Load or Run.
 func (v *Vector) Lanes(reg int) *Lanes { return &v.regs[reg] }
 
+// Bits bounds the values: |value| < 2^Bits.
+func (l *Lanes) Bits() int { return l.bits }
+
 // laneBits is how long values may become: one bit is the sign's, one to spare.
 const laneBits = 126
 
