@@ -1,5 +1,7 @@
 package market
 
+import "slices"
+
 // AppendRows appends rows lo..hi of src, a batch of the same kind, to b.
 func (b *Batch) AppendRows(src *Batch, lo, hi int) {
 	if lo >= hi {
@@ -57,6 +59,23 @@ func (c *Col) appendRows(src *Col, t Type, at, lo, hi int) {
 			c.SetNull(at + i - lo)
 		}
 	}
+}
+
+// First is the first n rows of b, in b's memory: good until b changes.
+func (b *Batch) First(n int) *Batch {
+	out := &Batch{
+		Kind: b.Kind, N: n, Feed: b.Feed[:n], Shard: b.Shard[:n], Inst: b.Inst[:n], EventTS: b.EventTS[:n], IngestTS: b.IngestTS[:n], Seq: b.Seq[:n], HasSeq: b.HasSeq[:n],
+		ID: b.ID[:n], RawBytes: b.RawBytes[:n], TS: b.TS[:n], Epoch: b.Epoch[:n], Flags: b.Flags[:n], Fields: b.Fields, Cols: make([]Col, len(b.Cols)),
+	}
+	for i, f := range b.Fields {
+		c := b.Cols[i]
+		if w := n >> 6; w < len(c.Null) {
+			c.Null = slices.Clone(c.Null[:w+1]) // of which the last word changes
+		}
+		c.truncate(f.Type, n)
+		out.Cols[i] = c
+	}
+	return out
 }
 
 // Truncate drops the rows from n on.

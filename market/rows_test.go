@@ -89,6 +89,12 @@ func TestBatch_AppendRowsAndTruncateKeepValues(t *testing.T) {
 			t.Fatal(d)
 		}
 		n := rapid.IntRange(0, dst.N).Draw(t, "keep")
+		if d := gocmp.Diff(want[:n:n], values(dst.First(n))[:n:n]); d != "" {
+			t.Fatal(d)
+		}
+		if d := gocmp.Diff(want, values(dst)); d != "" {
+			t.Fatalf("the first %d of %d change it: %s", n, dst.N, d)
+		}
 		dst.Truncate(n)
 		if d := gocmp.Diff(want[:n:n], values(dst)[:n:n]); d != "" {
 			t.Fatal(d)

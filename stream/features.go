@@ -44,6 +44,8 @@ type Features struct {
 	pushed [market.NumKinds]int64  // rows of a kind below it are in the engine
 	merges [market.NumKinds]merger // scratch
 	spare  [market.NumKinds]*market.Batch
+	lent   [market.NumKinds]int // see lend
+	own    [market.NumKinds]*market.Batch
 }
 
 type partition struct {
@@ -135,21 +137,84 @@ func (f *Features) Add(p int, offset, next int64, rows *market.Chunk) error {
 	return nil
 }
 
+// lend has rows that are appended to chunk, of kinds that the plan reads, come behind those of
+// partition p that wait, in their place. Then took or unlend takes the place back.
+func (f *Features) lend(p int, chunk *market.Chunk) {
+	part := &f.parts[p]
+	for k, reads := range f.reads {
+		if !reads || !part.carries[k] {
+			continue
+		}
+		q := &part.wait[k]
+		if q.rows == nil {
+			var c market.Chunk
+			q.rows = c.BatchOf(market.Kind(k), f.plan.Kinds().Fields(market.Kind(k)))
+		}
+		q.restart()
+		f.lent[k], f.own[k], chunk.Batches[k] = q.rows.N, chunk.Batches[k], q.rows
+	}
+}
+
+// took is Add of the rows that were appended to a lent chunk. They have not been read before.
+func (f *Features) took(p int, offset, next int64, chunk *market.Chunk) error {
+	part, kept := &f.parts[p], false
+	var wrong error
+	for k, reads := range f.reads {
+		if !reads || !part.carries[k] {
+			continue
+		}
+		b, lo := part.wait[k].rows, f.lent[k]
+		chunk.Batches[k] = f.own[k]
+		if b.N == lo {
+			continue
+		}
+		if err := f.behind(part, market.Kind(k), b.TS[lo], offset); err != nil {
+			b.Truncate(lo)
+			wrong = err
+			continue
+		}
+		part.in[k] += int64(b.N - lo)
+		kept = true
+	}
+	if kept {
+		part.adds = append(part.adds, added{offset, part.in})
+	}
+	if wrong != nil {
+		return wrong
+	}
+	return f.Add(p, offset, next, chunk) // what is left is no rows that it reads, or an error
+}
+
+// unlend takes the place back and drops what was appended.
+func (f *Features) unlend(p int, chunk *market.Chunk) {
+	part := &f.parts[p]
+	for k, reads := range f.reads {
+		if reads && part.carries[k] {
+			part.wait[k].rows.Truncate(f.lent[k])
+			chunk.Batches[k] = f.own[k]
+		}
+	}
+}
+
+// behind is the error of a row that lies behind what its partition has given.
+func (f *Features) behind(part *partition, k market.Kind, ts, offset int64) error {
+	done := max(f.pushed[k], part.marks[k])
+	if ts >= done {
+		return nil
+	}
+	return fmt.Errorf("%s: offset %d: %w: %s row of %s, complete below %s", part.name, offset, ErrBehind,
+		f.plan.Kinds().Name(k), market.FormatTime(ts), market.FormatTime(done))
+}
+
 // known is the number of rows that the engine had before the task was restored.
 func (f *Features) known(part *partition, k market.Kind, b *market.Batch, offset, next int64) (int, error) {
-	done := f.pushed[k]
 	if offset >= part.reread {
-		done = max(done, part.marks[k])
-		if b.TS[0] < done {
-			return 0, fmt.Errorf("%s: offset %d: %w: %s row of %s, complete below %s", part.name, offset, ErrBehind,
-				f.plan.Kinds().Name(k), market.FormatTime(b.TS[0]), market.FormatTime(done))
-		}
-		return 0, nil
+		return 0, f.behind(part, k, b.TS[0], offset)
 	}
 	if next > part.reread {
 		return 0, fmt.Errorf("%s: %w: [%d, %d) was read in part, up to %d", part.name, ErrOffset, offset, next, part.reread)
 	}
-	i, _ := slices.BinarySearch(b.TS[:b.N], done)
+	i, _ := slices.BinarySearch(b.TS[:b.N], f.pushed[k])
 	return i, nil
 }
 
@@ -268,9 +333,12 @@ func (f *Features) push(k market.Kind, mark int64) error {
 	if len(m.runs) == 0 {
 		return nil
 	}
-	rows := m.runs[0].rows
-	if len(m.runs) > 1 || m.runs[0].at > 0 || m.runs[0].to < rows.N {
+	rows, one := m.runs[0].rows, m.runs[0]
+	switch {
+	case len(m.runs) > 1 || one.at > 0:
 		rows = m.merge(f.insts.Numbers())
+	case one.to < rows.N:
+		rows = rows.First(one.to)
 	}
 	if err := f.task.Push(rows); err != nil {
 		return fmt.Errorf("push %s events: %w", f.plan.Kinds().Name(k), err)

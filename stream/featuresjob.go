@@ -31,7 +31,7 @@ type FeaturesConfig struct {
 	Write      []string                 // views whose rows are written; nil: all
 	Ledger     string                   // word of the job in the name of the ledger's topic, such as features; "": no ledger is written
 	Build      string                   // version of the program, in the ledger
-	MaxWaiting int                      // rows of a task that wait for other partitions, above which those ahead are not read; 0: a million
+	MaxWaiting int                      // rows of a task that wait for other partitions, above which those ahead are not read; 0: 100,000
 	From       int64                    // rows with row_ts before it are not written, µs; market.NoTime: all
 
 	Stream string   // name of the stream whose activations change the views while the job runs; "": nothing does
@@ -232,7 +232,7 @@ func (m *featuresMachine) ahead(in int) bool {
 	read, ahead := false, false
 	m.partitions(in, func(f *Features, p int) {
 		read = true
-		ahead = ahead || f.Waiting() > cmp.Or(m.config.MaxWaiting, 1_000_000) && f.Ahead(p)
+		ahead = ahead || f.Waiting() > cmp.Or(m.config.MaxWaiting, 100_000) && f.Ahead(p)
 	})
 	return ahead || !read
 }
@@ -305,13 +305,26 @@ func (m *featuresMachine) add(ctx context.Context, in int, recs []fetch.Record) 
 
 func (m *featuresMachine) addRun(ctx context.Context, in int, recs []fetch.Record) error {
 	from, all := recs[0].Offset, true
-	m.partitions(in, func(f *Features, p int) { all = all && f.Next(p) <= from })
+	readers, sole, at := 0, (*Features)(nil), 0
+	m.partitions(in, func(f *Features, p int) {
+		all = all && f.Next(p) <= from
+		readers, sole, at = readers+1, f, p
+	})
+	if readers != 1 || !all || from < sole.parts[at].reread {
+		sole = nil
+	}
 	m.chunk.Reset()
 	m.marks = m.marks[:0]
+	if sole != nil {
+		sole.lend(at, &m.chunk)
+	}
 	for i := range recs {
 		r := &recs[i]
 		if err := m.read(ctx, r); err != nil {
 			if errors.Is(err, record.ErrRegistry) || ctx.Err() != nil {
+				if sole != nil {
+					sole.unlend(at, &m.chunk)
+				}
 				return err
 			}
 			if !all { // it was told of when the others read it
@@ -327,7 +340,11 @@ func (m *featuresMachine) addRun(ctx context.Context, in int, recs []fetch.Recor
 		if err != nil || f.Next(p) > from {
 			return
 		}
-		if err = f.Add(p, from, recs[len(recs)-1].Offset+1, &m.chunk); err != nil {
+		add := f.Add
+		if f == sole {
+			add = f.took
+		}
+		if err = add(p, from, recs[len(recs)-1].Offset+1, &m.chunk); err != nil {
 			return
 		}
 		for _, k := range m.marks {

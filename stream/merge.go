@@ -24,11 +24,16 @@ func (q *queue) add(b *market.Batch, lo, hi int) {
 	if q.rows == nil {
 		q.rows = emptyLike(b)
 	}
+	q.restart()
+	q.rows.AppendRows(b, lo, hi)
+}
+
+// restart forgets rows that were handed on, when they are all.
+func (q *queue) restart() {
 	if q.head == q.rows.N {
 		q.rows.Reset()
 		q.head = 0
 	}
-	q.rows.AppendRows(b, lo, hi)
 }
 
 // below is the end of the rows with ts below t.
