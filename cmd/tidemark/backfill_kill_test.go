@@ -254,17 +254,7 @@ func TestBackfill_SurvivesKills(t *testing.T) {
 		if err != nil {
 			t.Fatalf("round %d: run again: %v\n%s", round, err, says.Bytes())
 		}
-		var rep struct {
-			Backfill struct {
-				Computed int  `json:"tasks_computed"`
-				Reused   int  `json:"tasks_reused"`
-				Resumed  bool `json:"resumed"`
-				Plan     struct {
-					Tasks   []any  `json:"tasks"`
-					Nothing string `json:"nothing"`
-				} `json:"plan"`
-			} `json:"backfill"`
-		}
+		var rep backfilled
 		if err := json.Unmarshal(out, &rep); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}

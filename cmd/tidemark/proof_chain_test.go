@@ -27,6 +27,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/exkafka"
+	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/lake/file"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/parity"
@@ -49,6 +50,7 @@ type proof struct {
 	procs            map[string]*proofProc
 	zombies          []*proofProc
 	idle             string
+	named            bool   // the lake is one of the config
 	short            bool   // the events do not reach over the end of an hour
 	tend             func() // called while something is waited for
 }
@@ -275,7 +277,7 @@ func (c *proof) run(inputs []string, corrected bool, below int64) (proofRows, *r
 	cfg.Specs, cfg.Inputs, cfg.Corrected = names, inputs, corrected
 	env := run.Env{Stdout: io.Discard, Warn: func(s string) { c.t.Log(s) }, Build: "test"}
 	if strings.HasPrefix(inputs[0], "lake:") {
-		env.Lake = openDir(c.t, filepath.Join(c.dir, "lk"), time.Now)
+		env.Lake = c.lake()
 	}
 	rows, outs := proofRows{}, map[int]*record.RowEncoder{}
 	plan, _, err := run.Compile(names, nil, market.NewFeeds())
@@ -382,10 +384,37 @@ func committed(t *testing.T, addr string, topics []string) (recs []*kgo.Record) 
 	return recs
 }
 
+// lake opens the lake, that of the folder or of the config.
+func (c *proof) lake() *lake.Lake {
+	c.t.Helper()
+	name := "lk"
+	if !c.named {
+		name = filepath.Join(c.dir, name)
+	}
+	a := &app{config: filepath.Join(c.dir, configFile), now: time.Now}
+	l, _, err := a.openLake(c.t.Context(), name, false)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// onServers puts the lake on the real PostgreSQL and S3.
+func (c *proof) onServers() {
+	c.t.Helper()
+	path := filepath.Join(c.dir, configFile)
+	text := mustRead(c.t, path) + strings.Replace(fmt.Sprintf(demoLake, "postgres", freshDatabase(c.t), s3Env(c.t)), "  demo:", "  lk:", 1)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.named = true
+}
+
 // tables gives the rows of the feature tables below a time.
 func (c *proof) tables(below int64) proofRows {
 	c.t.Helper()
-	l, rows := openDir(c.t, filepath.Join(c.dir, "lk"), time.Now), proofRows{}
+	l, rows := c.lake(), proofRows{}
 	for i := range c.outputs {
 		o := &c.outputs[i]
 		rows[o.Name] = map[parity.Hash]int{}

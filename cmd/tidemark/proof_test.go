@@ -75,7 +75,7 @@ func (c *proof) prove(below int64, aside ...string) {
 // get marks when they have been idle.
 func (c *proof) seal(below int64) {
 	c.t.Helper()
-	l := openDir(c.t, filepath.Join(c.dir, "lk"), time.Now)
+	l := c.lake()
 	for began := time.Now(); ; time.Sleep(300 * time.Millisecond) {
 		c.do("sink", "--lake", "lk", "--until-caught-up")
 		names, err := l.Tables(c.t.Context())
@@ -96,7 +96,7 @@ func (c *proof) seal(below int64) {
 			if strings.HasPrefix(name, "feature.") {
 				least -= 10 * market.Second // tasks say so each 10 s where they have no rows
 			}
-			if !strings.HasPrefix(name, "ops.") && base.ValidThrough < least {
+			if !strings.HasPrefix(name, "ops.") && !strings.HasPrefix(name, "superseded.") && base.ValidThrough < least {
 				open = append(open, name+" "+market.FormatTime(base.ValidThrough))
 			}
 		}
@@ -141,7 +141,7 @@ func (c *proof) verify() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rep, err := verify.Verify(t.Context(), verify.Config{Lake: openDir(t, filepath.Join(c.dir, "lk"), time.Now), Views: views, Names: names, From: market.NoTime, To: market.NoTime, Limit: 2})
+	rep, err := verify.Verify(t.Context(), verify.Config{Lake: c.lake(), Views: views, Names: names, From: market.NoTime, To: market.NoTime, Limit: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func (c *proof) verify() {
 func (c *proof) refill(served proofRows, below int64) {
 	t := c.t
 	t.Helper()
-	l := openDir(t, filepath.Join(c.dir, "lk"), time.Now)
+	l := c.lake()
 	var names []string
 	for i := range c.outputs {
 		names = append(names, c.outputs[i].Name)
