@@ -85,7 +85,7 @@ func (c *child) run(ctx context.Context) error {
 		return err
 	}
 	j := &stream.Job{
-		Name: c.Name, Slot: c.Slot, Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(c.Addr, ",")...)}, Store: objstore.Folder{}, Dir: uri,
+		Name: c.Name, Slot: c.Slot, Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(c.Addr, ",")...)}, Store: objstore.Folder{}, Dir: objstore.Join(uri, c.Name),
 		SnapshotEvery: c.SnapshotEvery, MaxPoll: 50, Now: time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	if c.Raw != nil {

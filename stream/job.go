@@ -63,7 +63,7 @@ type Job struct {
 
 	Options []kgo.Opt      // brokers, how to log in
 	Store   objstore.Store // of snapshots
-	Dir     string         // URI under which they are
+	Dir     string         // URI under which they are, and nothing else
 
 	SnapshotEvery time.Duration // of a task that reads; default 10 s
 	MaxPoll       int           // records of one transaction's input at most; default 20,000
@@ -170,7 +170,7 @@ func sleep(ctx context.Context, d time.Duration) {
 // final reports whether the next session would end as this one did.
 func final(err error) bool {
 	for _, e := range []error{
-		ErrTaken, ErrForeign, ErrUnequal, ErrNoTopic, errGone, errHangs, features.ErrSnapshotMismatch, features.ErrCorrupt, ErrBehind, ErrCorrupt, ErrPartitions,
+		ErrTaken, ErrForeign, ErrUnequal, ErrNoTopic, errGone, errHangs, errLongAgo, features.ErrSnapshotMismatch, features.ErrCorrupt, ErrBehind, ErrCorrupt, ErrPartitions,
 		kerr.FencedInstanceID, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
 		kerr.SaslAuthenticationFailed, kerr.InconsistentGroupProtocol,
 	} {

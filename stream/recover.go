@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/stream/fetch"
 )
 
@@ -129,7 +130,7 @@ func (w *worker) recoverTask(ctx context.Context, t *task, committed map[string]
 		switch {
 		case offset < 0:
 		case !ok:
-			return fmt.Errorf("%w: group %s has an offset of %s that something else committed; give the job another name, or delete the group", ErrForeign, w.Name, at)
+			return fmt.Errorf("%w: group %s has an offset of %s that something else committed; give the job another name, or delete the group and its state", ErrForeign, w.Name, at)
 		case newest == "" || p.number() > newest.number():
 			newest = p
 		}
@@ -138,7 +139,13 @@ func (w *worker) recoverTask(ctx context.Context, t *task, committed map[string]
 	for in, at := range t.inputs {
 		to[in] = max(-1, committed[at.Topic][at.Partition].EpochOffset().Offset)
 	}
-	if newest == "" {
+	there, err := w.snaps.newest(ctx, t.number)
+	switch {
+	case err != nil:
+		return err
+	case there > newest.number()+1: // a snapshot is made when the one before has been committed
+		return w.longAgo(ctx, t, newest, there)
+	case newest == "":
 		if err := w.begin(ctx, t, first); err != nil {
 			return err
 		}
@@ -162,6 +169,34 @@ func (w *worker) recoverTask(ctx context.Context, t *task, committed map[string]
 		w.Log.Warn("old state was not deleted", slog.Int64("task", t.number), slog.Any("error", err))
 	}
 	return nil
+}
+
+// errLongAgo says that the group's offsets are older than those that were committed last.
+var errLongAgo = errors.New("offsets of the group are those of long ago")
+
+// longAgo is the error for a task whose offsets point to p, and whose newest snapshot has the number there.
+func (w *worker) longAgo(ctx context.Context, t *task, p pointer, there int64) error {
+	offsets, err := kadm.NewClient(w.client).FetchOffsets(ctx, w.Name)
+	if err != nil {
+		return fmt.Errorf("read the group's offsets: %w", err)
+	}
+	for _, at := range t.inputs {
+		if o, ok := offsets.Lookup(at.Topic, at.Partition); ok {
+			if now, _, ok := readPointer(o.Metadata); ok && there <= now.number()+1 {
+				return fmt.Errorf("task %d: others have it, and have gone on", t.number)
+			}
+		}
+	}
+	what := fmt.Sprintf("they point to snapshot %d", p.number())
+	if p == "" {
+		what = "there are none"
+	}
+	return &fault.Error{
+		Code: "offsets_lost", Message: "Kafka has lost offsets that were committed", Where: "group " + w.Name, Exit: fault.ExitFailed, Cause: errLongAgo,
+		Why: fmt.Sprintf("%s, and snapshot %d of task %d is there, which is made when the one before has been committed; going on would write events and rows again", what, there, t.number),
+		Remedy: "restart the node that coordinates the group (kafka-consumer-groups.sh --describe --state names it), whose log may have them; to begin anew, with topics that are empty, " +
+			"take another --name or delete " + w.Dir,
+	}
 }
 
 // begin makes the state of a task that has never committed, and writes it down: where it

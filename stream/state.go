@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"iter"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -75,22 +77,52 @@ func (s *snapshots) get(ctx context.Context, p pointer) ([]byte, error) {
 	return state, nil
 }
 
+// newest is the greatest number of a task's snapshots that are there, -1 of none.
+func (s *snapshots) newest(ctx context.Context, task int64) (int64, error) {
+	n := int64(-1)
+	for p, err := range s.of(ctx, task) {
+		if err != nil {
+			return 0, fmt.Errorf("list snapshots of task %d: %w", task, err)
+		}
+		n = max(n, p.pointer.number())
+	}
+	return n, nil
+}
+
+// kept is a snapshot that is there.
+type kept struct {
+	pointer
+	objstore.Info
+}
+
+// of lists a task's snapshots.
+func (s *snapshots) of(ctx context.Context, task int64) iter.Seq2[kept, error] {
+	prefix := s.uri(pointer(strconv.FormatInt(task, 10) + "/"))
+	return func(yield func(kept, error) bool) {
+		for info, err := range s.store.List(ctx, prefix) {
+			name, _ := url.PathUnescape(strings.TrimPrefix(info.URI, strings.TrimSuffix(s.dir, "/")+"/")) // the slash is escaped but in folders
+			p := pointer(name)
+			if (err != nil || p.number() >= 0) && !yield(kept{p, info}, err) {
+				return
+			}
+		}
+	}
+}
+
 // orphanAge is how old a snapshot must be that nobody points to before it is deleted: a
 // worker that writes one commits its pointer long before, or never.
 const orphanAge = time.Hour
 
 // sweep deletes old snapshots of a task below the one in use and the one before it.
 func (s *snapshots) sweep(ctx context.Context, task int64, inUse pointer, now time.Time) error {
-	prefix := objstore.Join(s.dir, strconv.FormatInt(task, 10)) + "/"
-	for info, err := range s.store.List(ctx, prefix) {
+	for p, err := range s.of(ctx, task) {
 		if err != nil {
 			return err
 		}
-		p := pointer(strings.TrimPrefix(info.URI, strings.TrimSuffix(s.dir, "/")+"/"))
-		if p == inUse || p.number() < 0 || now.Sub(info.Modified) < orphanAge {
+		if p.pointer == inUse || now.Sub(p.Modified) < orphanAge {
 			continue
 		}
-		if err := s.store.Delete(ctx, info.URI); err != nil {
+		if err := s.store.Delete(ctx, p.URI); err != nil {
 			return err
 		}
 	}

@@ -492,6 +492,9 @@ func (w *worker) snapshot(ctx context.Context, t *task, now time.Time) {
 		select {
 		case p := <-t.upload:
 			t.upload, t.ready = nil, p
+			if p == "" {
+				t.last-- // so that of those there only the newest may be uncommitted
+			}
 		default:
 		}
 		return
