@@ -77,6 +77,9 @@ func (c *proof) seal(below int64) {
 	c.t.Helper()
 	l := c.lake()
 	for began := time.Now(); ; time.Sleep(300 * time.Millisecond) {
+		if c.tend != nil {
+			c.tend()
+		}
 		c.do("sink", "--lake", "lk", "--until-caught-up")
 		names, err := l.Tables(c.t.Context())
 		if err != nil {
@@ -102,7 +105,7 @@ func (c *proof) seal(below int64) {
 		}
 		if len(open) == 0 {
 			return
-		} else if time.Since(began) > 30*time.Second {
+		} else if time.Since(began) > 3*time.Minute {
 			c.t.Fatalf("tables that are not complete: %v", open)
 		}
 	}
