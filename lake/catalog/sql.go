@@ -215,7 +215,7 @@ func (s *sqlCatalog) CommitTable(ctx context.Context, id Ident, reqs []table.Req
 	if err := keepRefs(cur.Metadata(), ups); err != nil {
 		return nil, "", err
 	}
-	if err := inSequence(cur.Metadata(), ups); err != nil {
+	if ups, err = inSequence(cur.Metadata(), ups); err != nil {
 		return nil, "", err
 	}
 	next, err := table.UpdateTableMetadata(cur.Metadata(), ups, cur.MetadataLocation())
@@ -251,29 +251,31 @@ func (s *sqlCatalog) CommitTable(ctx context.Context, id Ident, reqs []table.Req
 }
 
 // inSequence refuses a snapshot that was numbered before another one came: its branch may stand
-// where it did, but the numbers of a table's snapshots rise over all branches.
-func inSequence(m table.Metadata, ups []table.Update) error {
-	for _, u := range ups {
+// where it did, but the numbers of a table's snapshots rise over all branches. It returns the updates with
+// snapshots that point at nothing: those of iceberg-go (0.7) point into the transaction that made them, which has the metadata
+// before it, whose snapshot points into the transaction before …: a process would keep all that it ever committed.
+func inSequence(m table.Metadata, ups []table.Update) ([]table.Update, error) {
+	free := slices.Clone(ups)
+	for i, u := range ups {
 		if u.Action() != table.UpdateAddSnapshot {
 			continue
 		}
 		var add struct {
-			Snapshot struct {
-				Number int64 `json:"sequence-number"`
-			} `json:"snapshot"`
+			Snapshot table.Snapshot `json:"snapshot"`
 		}
 		b, err := json.Marshal(u)
 		if err == nil {
 			err = json.Unmarshal(b, &add)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrNotMade, err)
+			return nil, fmt.Errorf("%w: %w", ErrNotMade, err)
 		}
-		if n := m.LastSequenceNumber(); add.Snapshot.Number <= n {
-			return fmt.Errorf("%w: snapshot numbered %d, the table is at %d", ErrRefused, add.Snapshot.Number, n)
+		if n := m.LastSequenceNumber(); add.Snapshot.SequenceNumber <= n {
+			return nil, fmt.Errorf("%w: snapshot numbered %d, the table is at %d", ErrRefused, add.Snapshot.SequenceNumber, n)
 		}
+		free[i] = table.NewAddSnapshotUpdate(&add.Snapshot)
 	}
-	return nil
+	return free, nil
 }
 
 // keepRefs refuses to expire snapshots that a branch or tag points at, which may have been
