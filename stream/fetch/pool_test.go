@@ -9,7 +9,7 @@ import (
 // What comes from a pool has room for what was asked for, is used again, and is in one hand only.
 func TestPool_GivesRoomOnce(t *testing.T) {
 	var p pool
-	get := func(n int) []byte { return p.get(n) }
+	get := p.get
 	for n := range 3000 {
 		a, b := get(n), get(n)
 		if cap(a) < n || cap(b) < n || len(a) != 0 {

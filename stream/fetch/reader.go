@@ -273,13 +273,13 @@ func (r *Reader) find() (bool, error) {
 	for _, in := range r.inputs {
 		if !slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return *t.Topic == in.Topic }) {
 			t := kmsg.NewMetadataRequestTopic()
-			t.Topic = kmsg.StringPtr(in.Topic)
+			t.Topic = new(in.Topic)
 			req.Topics = append(req.Topics, t)
 		}
 	}
 	resp, err := req.RequestWith(r.ctx, r.cl)
 	if err != nil {
-		return false, nil //nolint:nilerr // asked again
+		return false, nil // asked again
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
