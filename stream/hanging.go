@@ -50,23 +50,9 @@ func (l *lostBroker) OnBrokerDisconnect(kgo.BrokerMetadata, net.Conn) { l.Store(
 // has the slot by now.
 func (w *worker) endHanging(ctx context.Context, cl *kgo.Client, before txn, committed func(epoch int16) (bool, error)) error {
 	adm := kadm.NewClient(cl)
-	meta, err := adm.Metadata(ctx)
+	ours, err := w.ourPartitions(ctx, adm)
 	if err != nil {
-		return fmt.Errorf("list topics: %w", err)
-	}
-	ours := kadm.TopicsSet{}
-	for _, t := range meta.Topics {
-		if t.Topic == offsetsTopic {
-			if n := len(t.Partitions); n > 0 {
-				ours.Add(t.Topic, offsetsPartition(w.Name, n))
-			}
-		} else if _, err := topic.Parse(t.Topic); err == nil {
-			for _, p := range t.Partitions {
-				if p.Leader >= 0 || slices.Contains(w.writes, t.Topic) {
-					ours.Add(t.Topic, p.Partition)
-				}
-			}
-		}
+		return err
 	}
 	if len(ours) == 0 {
 		return nil
@@ -132,6 +118,29 @@ func (w *worker) endHanging(ctx context.Context, cl *kgo.Client, before txn, com
 		}
 	}
 	return nil
+}
+
+// ourPartitions are those that a transaction of ours may have written to: of our topics, and the group's of the offsets topic.
+func (w *worker) ourPartitions(ctx context.Context, adm *kadm.Client) (kadm.TopicsSet, error) {
+	meta, err := adm.Metadata(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	ours := kadm.TopicsSet{}
+	for _, t := range meta.Topics {
+		if t.Topic == offsetsTopic {
+			if n := len(t.Partitions); n > 0 {
+				ours.Add(t.Topic, offsetsPartition(w.Name, n))
+			}
+		} else if _, err := topic.Parse(t.Topic); err == nil {
+			for _, p := range t.Partitions {
+				if p.Leader >= 0 || slices.Contains(w.writes, t.Topic) {
+					ours.Add(t.Topic, p.Partition)
+				}
+			}
+		}
+	}
+	return ours, nil
 }
 
 // hangs is the error for a transaction that somebody has to end by hand, and how where that is known.

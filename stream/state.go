@@ -84,7 +84,7 @@ func (s *snapshots) newest(ctx context.Context, task int64) (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("list snapshots of task %d: %w", task, err)
 		}
-		n = max(n, p.pointer.number())
+		n = max(n, p.number())
 	}
 	return n, nil
 }
