@@ -9,6 +9,8 @@ PKG     ?= ./...
 T       ?= 20s
 N       ?= 1000
 KILLS   ?= 300
+# Packages whose tests wait for servers most of their time begin first, beside others.
+LONGEST := ./stream ./cmd/tidemark ./lake/interop ./run ./stream/sink
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
@@ -28,7 +30,7 @@ test: ## everything that guards main (under 10 minutes); installs what it needs
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt these files:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	@$(MAKE) --no-print-directory -j2 vet tools
 	@trap 'bash scripts/servers.sh stop' EXIT; env=$$(bash scripts/servers.sh start) && eval "$$env" && set -x && \
-	GOGC=400 TIDEMARK_ORACLE_PYTHON=$(abspath $(VENV))/bin/python $(GO) test -timeout 15m ./...
+	GOGC=400 TIDEMARK_ORACLE_PYTHON=$(abspath $(VENV))/bin/python $(GO) test -p 4 -timeout 15m $(LONGEST) ./...
 
 oracle: $(VENV)/ready ## install the independent oracles of the tests (DuckDB, PyIceberg, Spark, TA-Lib …) into .cache/venv
 $(VENV)/ready: scripts/oracle-requirements.txt
