@@ -181,16 +181,14 @@ func TestJob_SurvivesKillsAndZombies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes for some seconds")
 	}
-	for name, start := range map[string]func(*testing.T) servers{"embedded": startBroker, "kafka": realKafka} {
-		t.Run(name, func(t *testing.T) {
-			c := newChaos(t, start(t))
-			c.raw, c.child.Single = c.rawTopics(t), true // partitions do not all end at the same time
-			if diff := c.run(t, kills()); diff != "" {
-				t.Errorf("rows (-engine +topics)\n%.4000s", diff)
-			}
-			c.account(t.Context(), t)
-		})
-	}
+	eachBroker(t, func(t *testing.T, b servers) {
+		c := newChaos(t, b)
+		c.raw, c.child.Single = c.rawTopics(t), true // partitions do not all end at the same time
+		if diff := c.run(t, kills()); diff != "" {
+			t.Errorf("rows (-engine +topics)\n%.4000s", diff)
+		}
+		c.account(t.Context(), t)
+	})
 }
 
 // The test above finds what is wrong when a guarantee is taken away.

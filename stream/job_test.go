@@ -424,15 +424,13 @@ func (tl *topicLog) waitRows(ctx context.Context, t *testing.T, want []string) (
 }
 
 func TestJob_RowsInTopicsAreThoseOfTheEngine(t *testing.T) {
-	t.Run("embedded", func(t *testing.T) { testRows(t, startBroker(t), false) })
-	t.Run("kafka", func(t *testing.T) { testRows(t, realKafka(t), false) })
+	eachBroker(t, func(t *testing.T, b servers) { testRows(t, b, false) })
 }
 
 // Both jobs in a chain give the rows of an engine that has what a sequencer gives of each
 // partition; and of what was sent, each event is applied, late or a duplicate.
 func TestJob_ChainFromRawIsTheEngine(t *testing.T) {
-	t.Run("embedded", func(t *testing.T) { testRows(t, startBroker(t), true) })
-	t.Run("kafka", func(t *testing.T) { testRows(t, realKafka(t), true) })
+	eachBroker(t, func(t *testing.T, b servers) { testRows(t, b, true) })
 }
 
 func testRows(t *testing.T, b servers, chain bool) {

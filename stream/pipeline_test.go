@@ -383,11 +383,15 @@ func (p *pipeline) waitIn(t *testing.T, n int64) {
 	t.Errorf("the account does not come to %d records", n)
 }
 
-// eachBroker runs a test with an embedded broker, and with a real one where there is one.
+// eachBroker runs a test with an embedded broker, and beside it with a real one where there is one: most of the time both wait.
 func eachBroker(t *testing.T, test func(t *testing.T, b servers)) {
 	t.Helper()
-	t.Run("embedded", func(t *testing.T) { test(t, startBroker(t)) })
-	t.Run("kafka", func(t *testing.T) { test(t, realKafka(t)) })
+	for name, start := range map[string]func(*testing.T) servers{"embedded": startBroker, "kafka": realKafka} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
+	}
 }
 
 // Recorded payloads of venues, played as they were collected, come out of both jobs as the rows of
