@@ -55,7 +55,7 @@ func TestVerify_Continuous(t *testing.T) {
 		}
 		return out.String(), string(body)
 	}
-	text, metrics := watch(fault.ExitDone, 20, "127.0.0.1:39471")
+	text, metrics := watch(fault.ExitDone, 20, "127.0.0.1:19471")
 	if !regexp.MustCompile(`\d+ checks of 3 hours: \d equal, \d served as they should be with late events, 0 missing, 0 different; 0 could not be made\n$`).MatchString(text) {
 		t.Error(text)
 	}
@@ -63,7 +63,7 @@ func TestVerify_Continuous(t *testing.T) {
 		t.Error(metrics)
 	}
 	plant(t, lk, "feature.trade_bars_1m_v1", func(b *file.Batch, _ []file.Column) []int32 { return allRows(b.N)[1:] })
-	text, metrics = watch(fault.ExitDifference, 20, "127.0.0.1:39472")
+	text, metrics = watch(fault.ExitDifference, 20, "127.0.0.1:19472")
 	if !strings.Contains(text, "lost: ") || !strings.Contains(text, "1 different") {
 		t.Error(text)
 	}
