@@ -77,7 +77,7 @@ func (v *view) readKept(ctx context.Context) (err error) {
 
 // begins is the hour before which the topic has nothing because it was deleted, market.MinEventTime where nothing was.
 func (v *view) begins() int64 {
-	first, deleted := int64(market.MaxEventTime), false
+	first, deleted := market.MaxEventTime, false
 	for _, k := range v.kept {
 		deleted = deleted || k.Deleted
 		if k.First != market.NoTime {

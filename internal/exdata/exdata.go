@@ -41,7 +41,7 @@ func Head(t testing.TB, name, dir string, lines int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var in io.Reader
 	if strings.HasSuffix(name, ".gz") {
 		in, err = gzip.NewReader(f)
