@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding"
 	"errors"
 	"fmt"
@@ -299,6 +300,20 @@ func (s *stream) wanted() ([]topic.Topic, error) {
 		jobs = []string{jobFeatures, jobGlobal} // each has a ledger
 	}
 	return s.Stream.Wanted(s.kinds, views, jobs)
+}
+
+// topics are those that the config asks for, and those that the brokers have.
+func (s *stream) topics(ctx context.Context) (want, have []topic.Topic, err error) {
+	if want, err = s.wanted(); err != nil {
+		return nil, nil, err
+	}
+	adm, err := s.admin()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer adm.Close()
+	have, err = adm.List(ctx)
+	return want, have, err
 }
 
 // admin looks at the topics of the cluster.

@@ -43,16 +43,7 @@ func (d *demo) checkKafka(ctx context.Context, a *app) error {
 	if _, err := s.Kafka.Ping(ctx); err != nil {
 		return err
 	}
-	want, err := s.wanted()
-	if err != nil {
-		return err
-	}
-	adm, err := s.admin()
-	if err != nil {
-		return err
-	}
-	defer adm.Close()
-	have, err := adm.List(ctx)
+	want, have, err := s.topics(ctx)
 	if err != nil {
 		return err
 	}

@@ -238,16 +238,7 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 
 // topicsThere checks that the topics of the config are there.
 func (s *stream) topicsThere(ctx context.Context) error {
-	want, err := s.wanted()
-	if err != nil {
-		return err
-	}
-	adm, err := s.admin()
-	if err != nil {
-		return err
-	}
-	defer adm.Close()
-	have, err := adm.List(ctx)
+	want, have, err := s.topics(ctx)
 	if err != nil {
 		return err
 	}
