@@ -422,15 +422,22 @@ func TestCorrections_SurviveKills(t *testing.T) {
 	x := newCorrectLab(t, false)
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	kills := 0
-	span := 300 * time.Millisecond
+	backfill := func(ctx context.Context, as string) *exec.Cmd {
+		return tidemark(ctx, x.dir, "--config", x.config, "backfill", "--view", "trade_bars_1m", "--from", "2026-01-05T00:00:00Z", "--to", "2026-01-05T01:00:00Z", "--as", as, "--lake", x.l, "--progress", "none")
+	}
+	began := time.Now()
+	if out, err := backfill(t.Context(), "served").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	took := time.Since(began)
 	for round := range rounds {
 		as := []string{"corrected", "served"}[round%2]
 		for try := 0; ; try++ {
-			ctx, cancel := context.WithTimeout(t.Context(), span+time.Duration(rng.Int64N(int64(600*time.Millisecond))))
+			ctx, cancel := context.WithTimeout(t.Context(), took/10+time.Duration(rng.Int64N(int64(took))))
 			if try >= 6 {
 				ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 			}
-			cmd := tidemark(ctx, x.dir, "--config", x.config, "backfill", "--view", "trade_bars_1m", "--from", "2026-01-05T00:00:00Z", "--to", "2026-01-05T01:00:00Z", "--as", as, "--lake", x.l, "--progress", "none")
+			cmd := backfill(ctx, as)
 			out, err := cmd.CombinedOutput()
 			cancel()
 			if err == nil || cmd.ProcessState != nil && cmd.ProcessState.Success() { // it had ended when it was to be killed
