@@ -31,7 +31,7 @@ type FeaturesConfig struct {
 	Write      []string                 // views whose rows are written; nil: all
 	Ledger     string                   // word of the job in the name of the ledger's topic, such as features; "": no ledger is written
 	Build      string                   // version of the program, in the ledger
-	MaxWaiting int                      // rows of a task that wait for other partitions, above which those ahead are not read; 0: 100,000
+	MaxWaiting int                      // rows of a task that wait for other partitions, above which those ahead are not read; 0: DefaultMaxWaiting
 	From       int64                    // rows with row_ts before it are not written, µs; market.NoTime: all
 
 	Stream string   // name of the stream whose activations change the views while the job runs; "": nothing does
@@ -232,7 +232,7 @@ func (m *featuresMachine) ahead(in int) bool {
 	read, ahead := false, false
 	m.partitions(in, func(f *Features, p int) {
 		read = true
-		ahead = ahead || f.Waiting() > cmp.Or(m.config.MaxWaiting, 100_000) && f.Ahead(p)
+		ahead = ahead || f.Waiting() > cmp.Or(m.config.MaxWaiting, DefaultMaxWaiting) && f.Ahead(p)
 	})
 	return ahead || !read
 }

@@ -66,7 +66,8 @@ type Job struct {
 	Dir     string         // URI under which they are, and nothing else
 
 	SnapshotEvery time.Duration // of a task that reads; default 10 s
-	MaxPoll       int           // records of one transaction's input at most; default 20,000
+	MaxPoll       int           // records of one transaction's input at most; 0: DefaultMaxPoll
+	FetchBytes    int32         // that are read ahead, compressed, about; twice that may wait; 0: DefaultFetchBytes
 	Log           *slog.Logger  // nil: nobody is told
 
 	Metrics *Metrics // nil: nobody counts
@@ -105,8 +106,17 @@ const (
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 )
 
-// readAhead is about what a cycle takes, compressed, so that the next is fetched while it works.
-var readAhead = fetch.Config{MaxWait: pollWait, MaxBytes: 2 << 20}
+// Defaults of what is in memory at a time.
+const (
+	DefaultMaxPoll    = 20_000
+	DefaultMaxWaiting = 100_000
+	DefaultFetchBytes = 2 << 20 // about what a cycle takes, so that the next is fetched while it works
+)
+
+// readAhead is how inputs are read.
+func (j *Job) readAhead() fetch.Config {
+	return fetch.Config{MaxWait: pollWait, MaxBytes: cmp.Or(j.FetchBytes, DefaultFetchBytes)}
+}
 
 // Run works until ctx ends, which is no error, or until there is no point in going on. What
 // may pass (brokers that are down, transactions that were aborted) is tried again. When ctx
@@ -115,7 +125,7 @@ var readAhead = fetch.Config{MaxWait: pollWait, MaxBytes: 2 << 20}
 func (j *Job) Run(ctx context.Context) error {
 	w := &worker{Job: *j}
 	w.SnapshotEvery = cmp.Or(w.SnapshotEvery, 10*time.Second)
-	w.MaxPoll = cmp.Or(w.MaxPoll, 20_000)
+	w.MaxPoll = cmp.Or(w.MaxPoll, DefaultMaxPoll)
 	if w.Log == nil {
 		w.Log = slog.New(slog.DiscardHandler)
 	}

@@ -91,7 +91,7 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 			at[p.Topic][p.Partition] = kgo.NewOffset().At(next)
 		}
 	}
-	a.reader = fetch.New(w.client, readAhead, inputs)
+	a.reader = fetch.New(w.client, w.readAhead(), inputs)
 	a.pause()
 	w.current.Store(a)
 	select {
@@ -280,7 +280,7 @@ func (w *worker) read(ctx context.Context, t *task, to []int64) error {
 		return step()
 	}
 	return w.ask(func(cl *kgo.Client) error {
-		r := fetch.New(cl, readAhead, inputs)
+		r := fetch.New(cl, w.readAhead(), inputs)
 		defer r.Close()
 		var recs []fetch.Record
 		for len(ends) > 0 {

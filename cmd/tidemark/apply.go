@@ -157,7 +157,7 @@ func (a *app) apply(ctx context.Context, o *applyOptions) error {
 // proposal is the activation that makes the stream compute the views of the config, and what it changes.
 func (a *app) proposal(ctx context.Context, s *stream, o *applyOptions) (*tasks.Activation, *viewChange, error) {
 	if len(s.Stream.Views) == 0 {
-		return nil, nil, &fault.Error{Code: "views_none", Message: "the config has no views", Where: s.file, Exit: fault.ExitUsage, Remedy: "list views under stream.views"}
+		return nil, nil, &fault.Error{Code: "views_none", Message: "the config has no views", Where: s.where(), Why: s.why(), Exit: fault.ExitUsage, Remedy: "list views under stream.views"}
 	}
 	views, set, err := s.viewSet()
 	if err != nil {

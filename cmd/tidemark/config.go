@@ -29,16 +29,35 @@ import (
 // configFile is read from the working folder; --config or TIDEMARK_CONFIG name another.
 const configFile = "tidemark.yaml"
 
-// fileConfig is the config file.
+// fileConfig is the config file. docs/config.md is made of these structs: the comment of a field is the meaning of its
+// key, `unit` its unit, `must` says that it has to be given.
 type fileConfig struct {
 	Lakes  map[string]lakeConfig `yaml:"lakes"`
 	Kafka  conn.Config           `yaml:"kafka"`
 	Stream topic.Config          `yaml:"stream"`
+	Limits limitsConfig          `yaml:"limits"`
 
 	Schedule []scheduleEntry `yaml:"schedule"`
 
-	file string
-	root *yaml.Node
+	file   string
+	absent bool // there is no such file, and nobody asked for it
+	root   *yaml.Node
+}
+
+// where is the file, if there is one.
+func (c *fileConfig) where() string {
+	if c.absent {
+		return ""
+	}
+	return c.file
+}
+
+// why says what is behind something that the config does not have.
+func (c *fileConfig) why() string {
+	if c.absent {
+		return "there is no " + c.file + " in the working folder, and --config names none"
+	}
+	return ""
 }
 
 // readConfig reads the config file; without one everything is as by default.
@@ -53,6 +72,7 @@ func (a *app) readConfig() (*fileConfig, string, error) {
 	c := &fileConfig{file: path, root: &yaml.Node{}}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && !asked {
+		c.absent = true
 		return c, path, nil
 	}
 	bad := func(err error) error {
@@ -209,6 +229,10 @@ func (c *fileConfig) at(section string, parts []fault.Part) []fault.Part {
 			n = next
 		}
 		p.Message = key + ": " + p.Message
+		if c.absent { // it was a flag
+			p.Where = "flags"
+			continue
+		}
 		p.Where = fmt.Sprintf("%s:%d:%d", c.file, max(n.Line, 1), max(n.Column, 1))
 	}
 	return parts
@@ -263,6 +287,10 @@ func (a *app) openStream(flags *streamFlags, kafka bool, more ...string) (*strea
 	if flags.registry != "" {
 		c.Kafka.Registry = &conn.Registry{URL: flags.registry}
 	}
+	if kafka && c.absent && len(c.Kafka.Brokers) == 0 {
+		return nil, &fault.Error{Code: "config_missing", Message: "nothing says where Kafka is", Why: c.why(), Exit: fault.ExitUsage,
+			Remedy: "write one (docs/topics.md has an example), name another with --config FILE, or give --brokers HOST:PORT"}
+	}
 	s := &stream{fileConfig: c, feeds: market.NewFeeds()}
 	if names := slices.Concat(c.Stream.Views, more); len(names) > 0 {
 		plan, _, err := run.Compile(names, nil, s.feeds)
@@ -271,7 +299,7 @@ func (a *app) openStream(flags *streamFlags, kafka bool, more ...string) (*strea
 		}
 		s.kinds, s.outputs = plan.Kinds(), plan.Outputs()
 	}
-	parts := c.at("stream", c.Stream.Check(s.kinds))
+	parts := append(c.at("stream", c.Stream.Check(s.kinds)), c.at("limits", c.Limits.check())...)
 	if kafka {
 		parts = append(c.at("kafka", c.Kafka.Check()), parts...)
 	}

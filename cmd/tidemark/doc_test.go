@@ -20,7 +20,7 @@ func TestDoc_GeneratedPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, got := range map[string][]byte{"../../docs/commands.md": commandsPage(), "../../docs/catalogue.md": []byte(catalogue)} {
+	for path, got := range map[string][]byte{"../../docs/commands.md": commandsPage(), "../../docs/catalogue.md": []byte(catalogue), "../../docs/config.md": configPage(t)} {
 		if os.Getenv("UPDATE_DOCS") == "1" {
 			if err := os.WriteFile(path, got, 0o600); err != nil {
 				t.Fatal(err)

@@ -22,23 +22,41 @@ import (
 
 // lakeConfig is one lake that is not a folder.
 type lakeConfig struct {
-	Catalog struct {
-		Kind       string            `yaml:"kind"`
-		Name       string            `yaml:"name"`
-		URI        string            `yaml:"uri"`
-		Warehouse  string            `yaml:"warehouse"`
-		Properties map[string]string `yaml:"properties"`
-	} `yaml:"catalog"`
-	S3 struct {
-		Endpoint  string `yaml:"endpoint"`
-		Region    string `yaml:"region"`
-		PathStyle bool   `yaml:"path_style"`
-		AccessKey string `yaml:"access_key"`
-		SecretKey string `yaml:"secret_key"`
-		CAFile    string `yaml:"ca_file"`
-		SSE       string `yaml:"sse"`
-		KMSKey    string `yaml:"kms_key"`
-	} `yaml:"s3"`
+	Catalog catalogConfig `yaml:"catalog"`
+	S3      s3Config      `yaml:"s3"`
+}
+
+// catalogConfig says where the tables of a lake are listed.
+type catalogConfig struct {
+	// `sqlite`, `postgres` or `rest`.
+	Kind string `yaml:"kind" must:"yes"`
+	// The same in every tool that shares the catalog.
+	Name string `yaml:"name" must:"yes"`
+	// File of the database (sqlite), its URL (postgres), or the URL of the server (rest). `$VAR` and `${VAR}` are of the environment.
+	URI string `yaml:"uri" must:"yes"`
+	// Folder of the tables: `file:///…` or `s3://…`. May be left out with rest.
+	Warehouse string `yaml:"warehouse" must:"but rest"`
+	// Of an Iceberg REST server, such as `rest.sigv4-enabled`.
+	Properties map[string]string `yaml:"properties"`
+}
+
+// s3Config says how the storage of a lake is reached.
+type s3Config struct {
+	// URL of a service that is not AWS.
+	Endpoint string `yaml:"endpoint" default:"of $AWS_ENDPOINT_URL_S3, or AWS"`
+	Region   string `yaml:"region" default:"of the AWS default chain"` // Region of the bucket.
+	// The bucket stands in the path, not in the name of the host.
+	PathStyle bool `yaml:"path_style"`
+	// Static credentials. `$VAR` and `${VAR}` are of the environment.
+	AccessKey string `yaml:"access_key" default:"of the AWS default chain"`
+	// The other half of `access_key`.
+	SecretKey string `yaml:"secret_key" default:"of the AWS default chain"`
+	// PEM file of certificates to trust besides the system's.
+	CAFile string `yaml:"ca_file"`
+	// Encryption of new files: `AES256` or `aws:kms`.
+	SSE string `yaml:"sse" default:"of the bucket"`
+	// Key id of `aws:kms`.
+	KMSKey string `yaml:"kms_key" default:"of the bucket"`
 }
 
 // addLake adds --lake.

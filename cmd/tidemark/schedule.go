@@ -25,9 +25,12 @@ import (
 
 // scheduleEntry is something that runs now and then.
 type scheduleEntry struct {
-	Name string `yaml:"name"`
-	Cron string `yaml:"cron"`
-	Run  string `yaml:"run"` // a command of the program, with its flags
+	// Which one it is, in leases and `ops.runs`; each has its own.
+	Name string `yaml:"name" must:"yes"`
+	// Minute, hour, day of month, month, day of week, or `@hourly` and the like; in UTC unless `CRON_TZ=ZONE` stands before.
+	Cron string `yaml:"cron" must:"yes"`
+	// `backfill` or `verify` as typed by hand, with their flags.
+	Run string `yaml:"run" must:"yes"`
 }
 
 type scheduleOptions struct {
@@ -81,7 +84,7 @@ func (a *app) scheduler(ctx context.Context, o *scheduleOptions) (s *schedule.Sc
 		return nil, nil, err
 	}
 	if len(c.Schedule) == 0 {
-		return nil, nil, &fault.Error{Code: "schedule_empty", Message: "nothing is scheduled", Where: c.file, Exit: fault.ExitUsage, Remedy: "list it under schedule: of the config; tidemark schedule --help has an example"}
+		return nil, nil, &fault.Error{Code: "schedule_empty", Message: "nothing is scheduled", Where: c.where(), Why: c.why(), Exit: fault.ExitUsage, Remedy: "list it under schedule: of the config; tidemark schedule --help has an example"}
 	}
 	if o.lease < time.Second {
 		return nil, nil, fault.Usage("flag_invalid", "--lease must be at least 1s", "")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,7 @@ It runs until Ctrl-C or SIGTERM and commits what it has then.`,
 	f.StringSliceVar(&cfg.Tables, "tables", nil, "only these `tables` of those that the topics have rows of, comma between")
 	f.DurationVar(&cfg.CommitEvery, "commit-every", sink.DefaultCommitEvery, "how often a table gets a commit; a restart reads again what came since")
 	f.Int64Var(&cfg.CommitRows, "commit-rows", sink.DefaultCommitRows, "`rows` of a table that are committed before it is time")
-	f.Int64Var(&cfg.Memory, "memory", sink.DefaultMemory, "`bytes` of rows that are not committed yet; nothing is read while there are more")
+	f.Int64Var(&cfg.Memory, "memory", 0, "`bytes` of rows that are not committed yet; nothing is read while there are more (default: limits.sink_memory of the config)")
 	f.BoolVar(&cfg.Plain, "plain", false, "new tables get a double beside each exact decimal, for people")
 	addBySymbol(f, &cfg.BySymbol)
 	f.BoolVar(&cfg.UntilCaughtUp, "until-caught-up", false, "end where the topics ended at the start")
@@ -55,7 +56,7 @@ It runs until Ctrl-C or SIGTERM and commits what it has then.`,
 
 // sink runs a sink.
 func (a *app) sink(ctx context.Context, flags *streamFlags, name, status string, cfg sink.Config) error {
-	if cfg.CommitEvery <= 0 || cfg.CommitRows <= 0 || cfg.Memory < 1<<20 {
+	if cfg.CommitEvery <= 0 || cfg.CommitRows <= 0 || cfg.Memory != 0 && cfg.Memory < minSinkMemory {
 		return fault.Usage("flag_invalid", "--commit-every and --commit-rows must be above 0, and --memory at least 1048576", "")
 	}
 	s, err := a.openStream(flags, true)
@@ -118,6 +119,7 @@ func (a *app) openSink(ctx context.Context, s *stream, name string, cfg sink.Con
 	if err != nil {
 		return nil, nil, err
 	}
+	cfg.Memory = cmp.Or(cfg.Memory, int64(s.Limits.SinkMemory))
 	cfg.Jobs = map[string]string{}
 	for _, p := range plans {
 		for _, view := range p.writes {
@@ -159,7 +161,7 @@ func (s *stream) sinkTopics() (names []string, err error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, &fault.Error{Code: "source_missing", Message: "the config has neither sources nor views", Where: s.file, Exit: fault.ExitUsage,
+		return nil, &fault.Error{Code: "source_missing", Message: "the config has neither sources nor views", Where: s.where(), Why: s.why(), Exit: fault.ExitUsage,
 			Remedy: "list markets under stream.sources and views under stream.views; docs/topics.md has an example"}
 	}
 	return names, nil

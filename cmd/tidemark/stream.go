@@ -191,7 +191,7 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 		full := o.name + "-" + name
 		j := &tasks.Job{
 			Name: full, Slot: o.slot, Topics: topics, Single: single, Options: opts, Store: store, Dir: objstore.Join(dir, full),
-			SnapshotEvery: o.snapshotEvery, Log: log, Metrics: metrics, Now: a.now,
+			SnapshotEvery: o.snapshotEvery, MaxPoll: s.Limits.CycleRecords, FetchBytes: int32(s.Limits.FetchBytes), Log: log, Metrics: metrics, Now: a.now,
 		}
 		jobs.list = append(jobs.list, j)
 		return j
@@ -221,7 +221,7 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 		}
 		err = job(p.job, p.job == jobGlobal, topics).Features(tasks.FeaturesConfig{
 			Plan: p.plan, Feeds: s.feeds, Schemas: schemas, Partitions: s.Stream.Count(), Kinds: kinds, Write: p.writes, From: market.NoTime,
-			Ledger: p.job, Build: version, Stream: o.name, Views: p.views, Share: p.share,
+			Ledger: p.job, Build: version, Stream: o.name, Views: p.views, Share: p.share, MaxWaiting: s.Limits.WaitingRows,
 		})
 		if err != nil {
 			return nil, err
@@ -344,13 +344,13 @@ func (s *stream) topicsOf(class topic.Class, plan *features.Plan) ([]string, map
 	if plan != nil {
 		for _, in := range plan.Inputs() {
 			if !has[in.Kind] {
-				return nil, nil, &fault.Error{Code: "source_missing", Message: fmt.Sprintf("a view reads %s, which no source has", in.Name), Where: s.file, Exit: fault.ExitUsage,
+				return nil, nil, &fault.Error{Code: "source_missing", Message: fmt.Sprintf("a view reads %s, which no source has", in.Name), Where: s.where(), Why: s.why(), Exit: fault.ExitUsage,
 					Remedy: "add it to the kinds of a source under stream.sources, then tidemark topics apply"}
 			}
 		}
 	}
 	if len(names) == 0 {
-		return nil, nil, &fault.Error{Code: "source_missing", Message: "the config has no sources", Where: s.file, Exit: fault.ExitUsage,
+		return nil, nil, &fault.Error{Code: "source_missing", Message: "the config has no sources", Where: s.where(), Why: s.why(), Exit: fault.ExitUsage,
 			Remedy: "list markets under stream.sources; docs/topics.md has an example"}
 	}
 	return names, kinds, nil

@@ -92,7 +92,7 @@ func (a *app) withPlan(cmd *cobra.Command, flags *streamFlags, f func(*topic.Adm
 		return err
 	}
 	if len(want) == 0 {
-		return &fault.Error{Code: "topics_none", Message: "the config wants no topics", Where: s.file, Exit: fault.ExitUsage,
+		return &fault.Error{Code: "topics_none", Message: "the config wants no topics", Where: s.where(), Why: s.why(), Exit: fault.ExitUsage,
 			Remedy: "list markets under stream.sources and views under stream.views; docs/topics.md has an example"}
 	}
 	return a.withAdmin(cmd, s, func(adm *topic.Admin) error {

@@ -30,32 +30,35 @@ import (
 
 // Config says where Kafka and the schema registry are and how to be let in.
 type Config struct {
-	// Brokers are host:port of some brokers of the cluster; the others are asked for.
-	Brokers []string `yaml:"brokers"`
-	// ClientID names this program in the logs and quotas of brokers; default tidemark.
+	// `host:port` of some brokers of the cluster; the others are asked for.
+	Brokers []string `yaml:"brokers" must:"yes"`
+	// Names this program in the logs and quotas of brokers.
 	ClientID string `yaml:"client_id"`
-	// TLS encrypts the connections to brokers; nil: in clear.
+	// Encrypts the connections to brokers, `{}` as the system trusts; left out: in clear.
 	TLS *TLS `yaml:"tls"`
-	// SASL says who we are; nil: nobody asks.
+	// Says who we are; left out: nobody asks.
 	SASL *SASL `yaml:"sasl"`
-	// Registry is the schema registry; nil: there is none.
+	// The schema registry; left out: there is none.
 	Registry *Registry `yaml:"registry"`
 }
 
 // Registry is a schema registry that speaks Confluent's protocol.
 type Registry struct {
-	URL      string `yaml:"url"`  // http or https
-	User     string `yaml:"user"` // empty: nobody asks
+	// `http` or `https`, with a path where it has one.
+	URL  string `yaml:"url" must:"yes"`
+	User string `yaml:"user"` // Left out: nobody asks.
+	// Goes with `user`.
 	Password Secret `yaml:"password"`
-	TLS      *TLS   `yaml:"tls"` // for https; nil: as the system trusts
+	// For https; left out: as the system trusts.
+	TLS *TLS `yaml:"tls"`
 }
 
 // TLS is how a server and we prove who we are. All files are PEM; each may be empty.
 type TLS struct {
-	CAFile     string `yaml:"ca_file"`     // who signs the servers; empty: the authorities of the system
-	CertFile   string `yaml:"cert_file"`   // our certificate, where servers want one
-	KeyFile    string `yaml:"key_file"`    // and its key
-	ServerName string `yaml:"server_name"` // name in the servers' certificates, if not the host of the address
+	CAFile     string `yaml:"ca_file" default:"of the system"`           // PEM file of the authorities that sign the servers.
+	CertFile   string `yaml:"cert_file"`                                 // PEM file of our certificate, where servers want one.
+	KeyFile    string `yaml:"key_file"`                                  // PEM file of its key.
+	ServerName string `yaml:"server_name" default:"host of the address"` // Name in the servers' certificates.
 }
 
 // The mechanisms of SASL.
@@ -71,11 +74,12 @@ var mechanisms = []string{Plain, Scram256, Scram512, OAuthBearer, MSKIAM}
 
 // SASL is one way to log in.
 type SASL struct {
-	Mechanism string `yaml:"mechanism"`  // one of the constants
-	User      string `yaml:"user"`       // plain and scram
-	Password  Secret `yaml:"password"`   // plain and scram
-	Token     Secret `yaml:"token"`      // oauthbearer: the token itself,
-	TokenFile string `yaml:"token_file"` // or the file that holds it, read again at each login
+	// `plain`, `scram-sha-256`, `scram-sha-512`, `oauthbearer` or `aws-msk-iam` (credentials of the AWS default chain).
+	Mechanism string `yaml:"mechanism" must:"yes"`
+	User      string `yaml:"user"`       // Of plain and scram.
+	Password  Secret `yaml:"password"`   // Of plain and scram.
+	Token     Secret `yaml:"token"`      // Of oauthbearer: the token itself.
+	TokenFile string `yaml:"token_file"` // Of oauthbearer: the file that holds the token, read again at each login.
 }
 
 // Secret is a text that is never printed: it shows itself as *** to fmt, YAML and JSON.

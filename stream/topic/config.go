@@ -12,30 +12,32 @@ import (
 
 // Config says which topics are wanted.
 type Config struct {
-	Partitions  int        `yaml:"partitions"`  // of every topic; 0 for 16
-	Replication int        `yaml:"replication"` // copies of each record; 0: what the cluster has as default
-	Sources     []Source   `yaml:"sources"`     // whose events come
-	Views       []string   `yaml:"views"`       // shipped views by name, others by file
-	Retention   Retentions `yaml:"retention"`   // by class
+	// Of every topic, but `control` and `correction`, which have one. They cannot be changed once topics are there.
+	Partitions int `yaml:"partitions" unit:"partitions"`
+	// Copies of each record.
+	Replication int        `yaml:"replication" unit:"brokers" default:"of the cluster"`
+	Sources     []Source   `yaml:"sources"`
+	Views       []string   `yaml:"views"` // Views that are computed: shipped ones by name, others by file.
+	Retention   Retentions `yaml:"retention"`
 }
 
 // Source is an exchange's market whose events come in.
 type Source struct {
-	Market   string   `yaml:"market"`   // spot, perp, future, option or index
-	Exchange string   `yaml:"exchange"` // such as binance
-	Kinds    []string `yaml:"kinds"`    // such as trade, orderbook, or a user-defined kind
+	Market   string   `yaml:"market" must:"yes"`   // `spot`, `perp`, `future`, `option` or `index`.
+	Exchange string   `yaml:"exchange" must:"yes"` // Such as `binance`: lower-case letters, digits and `-`.
+	Kinds    []string `yaml:"kinds" must:"yes"`    // Such as `trade` or `orderbook`, or a kind of your own.
 }
 
 // Retentions are how long the topics of each class keep records; 0 for the default.
 type Retentions struct {
-	Raw       Retention `yaml:"raw"`
-	Processed Retention `yaml:"processed"`
-	Late      Retention `yaml:"late"`
-	DLQ       Retention `yaml:"dlq"`
-	Feature   Retention `yaml:"feature"`
-	Ledger    Retention `yaml:"ledger"`
+	Raw       Retention `yaml:"raw" unit:"h, d"`       // Of payloads as collected, by event time.
+	Processed Retention `yaml:"processed" unit:"h, d"` // Of events in order, by event time. New views are made warm from them.
+	Late      Retention `yaml:"late" unit:"h, d"`      // Of late events, by the time of writing.
+	DLQ       Retention `yaml:"dlq" unit:"h, d"`       // Of dead letters, by the time of writing.
+	Feature   Retention `yaml:"feature" unit:"h, d"`   // Of rows, by the end of the row.
+	Ledger    Retention `yaml:"ledger" unit:"h, d"`    // Of the parity ledgers, by the time of writing.
 
-	Correction Retention `yaml:"correction"`
+	Correction Retention `yaml:"correction" unit:"h, d"` // Of corrections, by the time of writing.
 }
 
 func (r *Retentions) of(c Class) Retention {

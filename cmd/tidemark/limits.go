@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/pinova-group/tidemark/internal/fault"
+	"github.com/pinova-group/tidemark/internal/term"
+)
+
+// limitsConfig bounds what streaming jobs and sinks hold in memory; 0 is the default.
+type limitsConfig struct {
+	// Read by a job in one transaction, at most, over all its partitions.
+	CycleRecords int `yaml:"cycle_records" unit:"records"`
+	// Waiting in a task for other partitions; above it those that are ahead are not read.
+	WaitingRows int `yaml:"waiting_rows" unit:"rows"`
+	// Asked of a broker at a time by a job, as stored (compressed). Twice that waits to be worked on, at most, and a batch of each partition.
+	FetchBytes byteSize `yaml:"fetch_bytes" unit:"bytes"`
+	// Rows of a sink that no commit has yet. The largest table commits early from half of it on; above it nothing is read.
+	SinkMemory byteSize `yaml:"sink_memory" unit:"bytes"`
+}
+
+// The least that is of use.
+const (
+	minFetchBytes = 64 << 10
+	minSinkMemory = 1 << 20
+	maxFetchBytes = 1 << 30
+)
+
+// check lists all mistakes.
+func (c *limitsConfig) check() (ps []fault.Part) {
+	wrong := func(key, message, remedy string) {
+		ps = append(ps, fault.Part{Where: key, Message: message, Remedy: remedy})
+	}
+	if c.CycleRecords < 0 {
+		wrong("cycle_records", fmt.Sprint(c.CycleRecords, " records"), "at least 1")
+	}
+	if c.WaitingRows < 0 {
+		wrong("waiting_rows", fmt.Sprint(c.WaitingRows, " rows"), "at least 1")
+	}
+	if c.FetchBytes != 0 && (c.FetchBytes < minFetchBytes || c.FetchBytes > maxFetchBytes) {
+		wrong("fetch_bytes", c.FetchBytes.String(), "from 64KiB to 1GiB")
+	}
+	if c.SinkMemory != 0 && c.SinkMemory < minSinkMemory {
+		wrong("sink_memory", c.SinkMemory.String(), "at least 1MiB")
+	}
+	return ps
+}
+
+// byteSize is a number of bytes, such as 65536, 64KiB or 2MB.
+type byteSize int64
+
+func (b *byteSize) UnmarshalText(text []byte) error {
+	n, err := humanize.ParseBytes(string(text))
+	if err != nil || n > 1<<50 {
+		return fmt.Errorf("%q is no number of bytes: want one such as 65536, 64KiB or 2MB", text)
+	}
+	*b = byteSize(n)
+	return nil
+}
+
+func (b byteSize) String() string { return term.Bytes(int64(b)) }
