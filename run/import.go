@@ -44,6 +44,20 @@ type ImportReport struct {
 	Sources []*input.Source            `json:"-"`
 }
 
+// Check finds what an import would be refused for before it reads anything: inputs that are not there, formats and kinds
+// that nobody knows.
+func (c *ImportConfig) Check(env Env) error {
+	_, err := c.input(env)
+	return err
+}
+
+func (c *ImportConfig) input(env Env) (input.Config, error) {
+	if len(c.Inputs) == 0 {
+		return input.Config{}, fault.Usage("input_missing", "no input given", "name files, folders or - for the standard input: --input trades.csv.gz")
+	}
+	return inputOf(EventsConfig{Inputs: c.Inputs, Format: c.Format, Feed: c.Feed}, c.Specs, c.Map, env)
+}
+
 // Import reads event files, sequences their events and adds each one that the lake does
 // not have yet to its table, late ones marked. It may be repeated at will, after a crash,
 // too: what is there is left out.
@@ -51,10 +65,7 @@ func Import(ctx context.Context, cfg ImportConfig, l *lake.Lake, env Env) (_ *Im
 	defer func() {
 		err = DiskFull(err, "tables of the lake", "make room and run the command again: events that are there by then are left out")
 	}()
-	if len(cfg.Inputs) == 0 {
-		return nil, fault.Usage("input_missing", "no input given", "name files, folders or - for the standard input: --input trades.csv.gz")
-	}
-	in, err := inputOf(EventsConfig{Inputs: cfg.Inputs, Format: cfg.Format, Feed: cfg.Feed}, cfg.Specs, cfg.Map, env)
+	in, err := cfg.input(env)
 	if err != nil {
 		return nil, err
 	}

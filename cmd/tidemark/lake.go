@@ -373,6 +373,9 @@ canonical column is. --spec names definitions of kinds of your own. --dry-run sh
 			if dry {
 				return a.previewImport(cmd, cfg, env)
 			}
+			if err := cfg.Check(env); err != nil { // before a folder becomes a lake
+				return err
+			}
 			l, _, err := a.openLake(cmd.Context(), *name, true)
 			if err != nil {
 				return err
