@@ -55,6 +55,7 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 		return nil, err
 	}
 	a := &assignment{}
+	a.member, a.generation = w.client.GroupMetadata()
 	for _, inputs := range w.tasksOf(committed) {
 		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]fetch.Record, len(inputs))}
 		if w.Single {

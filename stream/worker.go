@@ -24,6 +24,9 @@ import (
 // errAborted says that a transaction was aborted: what its tasks are ahead of is computed again.
 var errAborted = errors.New("transaction was aborted")
 
+// errMoved says that the group has gone on since it gave the tasks: whoever has them now goes on from what was committed.
+var errMoved = errors.New("tasks were given to others")
+
 // errRejoin ends a session whose tasks need other topics; the next one reads them.
 var errRejoin = errors.New("tasks need topics that they have not read so far")
 
@@ -48,8 +51,10 @@ type worker struct {
 
 // assignment is what the group gave to this worker, recovered.
 type assignment struct {
-	tasks  []*task
-	reader *fetch.Reader // of their inputs
+	tasks      []*task
+	reader     *fetch.Reader // of their inputs
+	member     string        // who we were when we got it,
+	generation int32         // and of which generation it is
 }
 
 // task is one task at work.
@@ -143,6 +148,10 @@ func (w *worker) session(told, ctx context.Context) error {
 	go w.watch(ctx, sess.Client(), cancel)
 	for {
 		err := w.cycle(told, ctx, sess)
+		if errors.Is(err, errMoved) {
+			w.drop()
+			err = nil
+		}
 		if err == nil && told.Err() != nil {
 			return w.finish(ctx, sess)
 		}
@@ -392,6 +401,9 @@ func (w *worker) persist(ctx context.Context, sess *kgo.GroupTransactSession, a 
 			return err
 		}
 		w.metrics.aborts.Inc()
+		if _, generation := sess.Client().GroupMetadata(); generation != a.generation {
+			return errMoved
+		}
 		sleep(ctx, time.Millisecond<<try)
 	}
 	return errAborted
@@ -448,35 +460,45 @@ func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a
 		return false, errAborted // as a kill would have it
 	}
 	return sess.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		// The client may be of a later generation by now: it joins while we work, and of a second rebalance since the last
+		// transaction the session does not tell. Then the broker refuses.
+		req.MemberID, req.Generation = a.member, a.generation
 		req.Topics = a.offsets(txn{req.ProducerID, req.ProducerEpoch})
 		return nil
 	}), kgo.TryCommit)
 }
 
-// offsets are how far the tasks read, with the pointers of their snapshots and the transaction that commits them.
+// offsets are how far the tasks read, with the pointers of their snapshots and the transaction that commits them: of inputs
+// that were read since the last one. When there are none, of all: a transaction without offsets would not be refused
+// to those whose tasks others have.
 func (a *assignment) offsets(of txn) []kmsg.TxnOffsetCommitRequestTopic {
 	by := map[string]*kmsg.TxnOffsetCommitRequestTopic{}
-	for _, t := range a.tasks {
-		p := t.inUse
-		if t.ready != "" {
-			p = t.ready
+	for all := false; len(by) == 0; all = true {
+		for _, t := range a.tasks {
+			p := t.inUse
+			if t.ready != "" {
+				p = t.ready
+			}
+			meta := p.metadata(of)
+			for in, at := range t.inputs {
+				next := t.state.next(in)
+				if next < 0 || !all && !t.dirty[in] && t.ready == "" {
+					continue
+				}
+				topic := by[at.Topic]
+				if topic == nil {
+					n := kmsg.NewTxnOffsetCommitRequestTopic()
+					n.Topic = at.Topic
+					topic = &n
+					by[at.Topic] = topic
+				}
+				rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+				rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = at.Partition, next, -1, meta
+				topic.Partitions = append(topic.Partitions, rp)
+			}
 		}
-		meta := p.metadata(of)
-		for in, at := range t.inputs {
-			next := t.state.next(in)
-			if next < 0 || !t.dirty[in] && t.ready == "" {
-				continue
-			}
-			topic := by[at.Topic]
-			if topic == nil {
-				n := kmsg.NewTxnOffsetCommitRequestTopic()
-				n.Topic = at.Topic
-				topic = &n
-				by[at.Topic] = topic
-			}
-			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = at.Partition, next, -1, meta
-			topic.Partitions = append(topic.Partitions, rp)
+		if all {
+			break
 		}
 	}
 	var topics []kmsg.TxnOffsetCommitRequestTopic
