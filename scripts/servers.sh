@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The real servers of the tests: versitygw (S3), PostgreSQL, the Iceberg REST catalog, Kafka (one node, or three for tests that
-# kill nodes); and the jars of Spark and of Kafka Streams.
+# kill nodes), a schema registry (Apicurio); and the jars of Spark and of Kafka Streams.
 #
 #   scripts/servers.sh install [NAME...]   install what is missing into .cache
 #   scripts/servers.sh start [NAME...]     install, start what does not run, print the environment of the tests
@@ -8,7 +8,7 @@
 #   scripts/servers.sh restart kafka3      likewise one of the three nodes, each in its turn
 #   scripts/servers.sh stop                stop all of them and forget their data
 #
-# NAME is s3, postgres, rest (with s3), spark, kafka, kafka3 or streams; none: all of them but the last two. Idempotent. Everything listens on
+# NAME is s3, postgres, rest (with s3), spark, kafka, registry, kafka3 or streams; none: all of them but the last two. Idempotent. Everything listens on
 # 127.0.0.1 at free ports; data and pid files are in .cache/servers.
 # eval "$(scripts/servers.sh start)" sets the variables that the tests read.
 set -euo pipefail
@@ -81,6 +81,15 @@ install() { # NAME
 	postgres) [ -n "$(pg_bin)" ] || apt_install postgresql ;;
 	rest) jars iceberg-rest ;;
 	spark | kafka | streams) jars "$1" ;;
+	registry)
+		jars registry
+		if [ ! -d "$cache/registry/app" ]; then
+			mkdir -p "$cache/registry/new"
+			tar -xzf "$cache"/registry/jars/*.tar.gz -C "$cache/registry/new"
+			rm "$cache"/registry/jars/*.tar.gz
+			mv "$cache/registry/new" "$cache/registry/app"
+		fi
+		;;
 	kafka3) jars kafka ;;
 	esac
 }
@@ -131,6 +140,18 @@ start_rest() {
 	fi
 	wait_for rest fetch "http://127.0.0.1:$(cat "$run/rest.port")/v1/config"
 }
+
+start_registry() {
+	if ! alive registry apicurio-registry; then
+		free_port >"$run/registry.port"
+		nohup java -Xmx256m -Dquarkus.http.host=127.0.0.1 -Dquarkus.http.port="$(cat "$run/registry.port")" \
+			-jar "$cache"/registry/app/apicurio-registry-app-*-runner.jar >"$run/registry.log" 2>&1 </dev/null &
+		echo $! >"$run/registry.pid"
+	fi
+	wait_for registry fetch "$(registry_url)/subjects"
+}
+
+registry_url() { echo "http://127.0.0.1:$(cat "$run/registry.port")/apis/ccompat/v7"; }
 
 # As few partitions as possible. Record time is event time: nothing is too old or too new. Timeouts are short, for
 # tests that kill: a broker, a member of a group, a producer in a transaction.
@@ -242,6 +263,7 @@ environment() { # NAME
 		;;
 	spark) echo "export TIDEMARK_TEST_SPARK_JARS=$cache/spark/jars" ;;
 	streams) echo "export TIDEMARK_BENCH_STREAMS_JARS=$cache/streams/jars" ;;
+	registry) echo "export TIDEMARK_TEST_REGISTRY=$(registry_url)" ;;
 	kafka) echo "export TIDEMARK_TEST_KAFKA=$(sed 's/^/127.0.0.1:/' "$run/kafka1.ports")" ;;
 	kafka3) echo "export TIDEMARK_TEST_KAFKA=$(sed 's/ /,127.0.0.1:/g; s/^/127.0.0.1:/' "$run/kafka3.ports")" ;;
 	esac
@@ -254,9 +276,9 @@ usage() {
 
 do=${1:-}
 [ $# = 0 ] || shift
-[ $# != 0 ] || set -- s3 postgres rest spark kafka
+[ $# != 0 ] || set -- s3 postgres rest spark kafka registry
 for s in "$@"; do
-	case $s in s3 | postgres | rest | spark | kafka | kafka3 | streams) ;; *) usage ;; esac
+	case $s in s3 | postgres | rest | spark | kafka | registry | kafka3 | streams) ;; *) usage ;; esac
 done
 
 case "$do" in
@@ -276,7 +298,7 @@ restart)
 	esac
 	;;
 stop)
-	for s in rest:RESTCatalogServer s3:versitygw kafka1-1:kafka.Kafka kafka3-{1,2,3}:kafka.Kafka; do
+	for s in rest:RESTCatalogServer s3:versitygw registry:apicurio-registry kafka1-1:kafka.Kafka kafka3-{1,2,3}:kafka.Kafka; do
 		if alive "${s%%:*}" "${s##*:}"; then kill -KILL "$(cat "$run/${s%%:*}.pid")" || true; fi
 	done
 	if [ -f "$run/postgres.data" ]; then

@@ -19,6 +19,7 @@ import (
 
 	"github.com/bufbuild/protocompile"
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/sr"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -89,7 +90,24 @@ func startStream(t *testing.T, args ...string) (stop func() (int, string)) {
 // Rows that come out of the topics are those of tidemark run over the same file, but for
 // the windows that the end of a file closes; also when the stream is stopped and started in
 // between.
-func TestStream_RowsAreThoseOfRun(t *testing.T) {
+func TestStream_RowsAreThoseOfRun(t *testing.T) { rowsAreThoseOfRun(t, "") }
+
+// The same with a schema registry that is not ours, which the config names.
+func TestStream_RegistryOfOthers(t *testing.T) {
+	url := os.Getenv("TIDEMARK_TEST_REGISTRY")
+	if url == "" {
+		const missing = `TIDEMARK_TEST_REGISTRY is not set: eval "$(scripts/servers.sh start registry)" starts it`
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	rowsAreThoseOfRun(t, url)
+}
+
+// rowsAreThoseOfRun uses a registry, the broker's own with "".
+func rowsAreThoseOfRun(t *testing.T, registry string) {
+	t.Helper()
 	dir := t.TempDir()
 	b, err := broker.Start(filepath.Join(dir, "broker"), broker.Options{Warn: func(s string) { t.Error(s) }})
 	if err != nil {
@@ -97,7 +115,11 @@ func TestStream_RowsAreThoseOfRun(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = b.Close() })
 	config := filepath.Join(dir, "tidemark.yaml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, streamConfig, b.Addr(), b.RegistryURL()), 0o600); err != nil {
+	foreign := registry != ""
+	if !foreign {
+		registry = b.RegistryURL()
+	}
+	if err := os.WriteFile(config, fmt.Appendf(nil, streamConfig, b.Addr(), registry), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	events := filepath.Join(dir, "events.jsonl")
@@ -138,6 +160,16 @@ func TestStream_RowsAreThoseOfRun(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-run +topics)\n%.3000s", view, diff)
 		}
+	}
+	if foreign { // nobody has asked the broker's own
+		cl, err := sr.NewClient(sr.URLs(b.RegistryURL()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names, err := cl.Subjects(t.Context()); err != nil || len(names) > 0 {
+			t.Errorf("the broker's registry has %v: %v", names, err)
+		}
+		return
 	}
 	t.Run("python", func(t *testing.T) { consumePython(t, dir, b.Addr()) })
 	t.Run("go", func(t *testing.T) { consumeGo(t, dir, b.Addr()) })

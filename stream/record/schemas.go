@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -188,15 +189,13 @@ func (s *Schemas) Lookup(ctx context.Context, id uint32) (What, error) {
 	if k := s.find(id); k != nil {
 		return k.what, k.err
 	}
-	subjects, err := s.client.SubjectsByID(ctx, int(id))
+	text, err := s.client.SchemaByID(ctx, int(id)) // every registry has it; the subjects of a number not
 	var re *sr.ResponseError
 	switch {
 	case err == nil:
-		for _, name := range subjects {
-			if what, ok := s.parse(name); ok {
-				s.add(id, what, nil)
-				return what, nil
-			}
+		if what, ok := s.parse(messageOf(text)); ok {
+			s.add(id, what, nil)
+			return what, nil
 		}
 	case !errors.As(err, &re) || re.StatusCode != http.StatusNotFound:
 		return What{}, fmt.Errorf("look up schema %d: %w: %w", id, ErrRegistry, err)
@@ -215,6 +214,21 @@ func (s *Schemas) find(id uint32) *known {
 		}
 	}
 	return nil
+}
+
+var (
+	packageLine = regexp.MustCompile(`(?m)^package ([\w.]+);`)
+	messageLine = regexp.MustCompile(`(?m)^message (\w+) \{`)
+)
+
+// messageOf is the full name of the first message of a schema, which is what records are; "" when
+// it is not written as ours are.
+func messageOf(s sr.Schema) string {
+	in, name := packageLine.FindStringSubmatch(s.Schema), messageLine.FindStringSubmatch(s.Schema)
+	if s.Type != sr.TypeProtobuf || in == nil || name == nil {
+		return ""
+	}
+	return in[1] + "." + name[1]
 }
 
 // parse reads the full name of a message.
