@@ -54,9 +54,6 @@ func (s *Sequencer) pushBooks(b *market.Batch) {
 			s.relieve(k)
 		}
 	}
-	for _, fk := range k.fks {
-		fk.expire()
-	}
 }
 
 func (s *Sequencer) deadBook(fk *feedKind, b *market.Batch, i int) string {

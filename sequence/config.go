@@ -30,8 +30,9 @@ type Config struct {
 	// that hold them are overtaken: their watermarks are raised until a quarter of the
 	// rows can leave, and what comes behind is late (I11). 0: 1,048,576.
 	MaxPending int
-	// MaxIDs bounds the ids remembered for one feed and kind in each of two
-	// generations; beyond it the dedup horizon shrinks. 0: 33,554,432.
+	// MaxIDs bounds the ids remembered for one feed and kind: when as many have come, those
+	// that came before them are forgotten, so that the last MaxIDs are always remembered
+	// and never twice as many. 0: 33,554,432.
 	MaxIDs int
 	// CrossedFor is how long, in µs of event time, a book may stay crossed before it is
 	// declared invalid. 0: one second.
@@ -70,7 +71,7 @@ func (c *Config) fill() error {
 		c.KeepRows = 1024
 	}
 	if c.KeyframeEvery < 0 || c.CrossedFor < 0 || c.KeepFor < 0 ||
-		c.MaxPending < 0 || c.MaxPending > 1<<30 || c.MaxIDs < 16 || c.KeepRows < 0 {
+		c.MaxPending < 0 || c.MaxPending > 1<<30 || c.MaxIDs < 16 || c.MaxIDs > 1<<28 || c.KeepRows < 0 {
 		return fmt.Errorf("sequencer config: a bound is out of range: %+v", *c)
 	}
 	return nil

@@ -2,161 +2,145 @@ package sequence
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"github.com/pinova-group/tidemark/market"
 )
 
 // idSet remembers the ids of one feed and kind for the dedup horizon, with the event
-// time of the first event of each. Two generations: the current one takes ids; when
-// the older one has nothing left within the horizon it is cleared and they swap.
+// time of the first event of each. They lie in the order in which they came, so that a
+// new one, as nearly every one is, costs one place in memory: its place in the table.
+// What is forgotten goes when the list is full; the table is then made anew.
 //
-// 96 bits of the id are kept. With n ids remembered, a new id is taken for a known one
-// with probability n/2^96: at 2^26 of them, once in 10^21 events.
+// 86 bits of the id are kept. With n ids remembered, a new id is taken for a known one
+// with probability n/2^86: at 2^26 of them, once in 10^18 events.
 type idSet struct {
-	cur, old idGen
-	limit    int
+	list []idTime
+	// table has the places in list, from 1 on, by hash, under bits of the hash that its own
+	// places do not tell; 0 is empty. Its length is a power of two.
+	table []uint32
+	limit int
+	since int // ids put since their number was a multiple of limit
+	older int // ids of the list that were put before that
 }
 
-// idGen is an open-addressing table. A byte of each id's hash lies apart: a new id,
-// which is nearly every one, is told from a known one without reading the slots.
-type idGen struct {
-	tags  []uint8  // 0: empty
-	slots []idSlot // length 0 or a power of two, as tags
-	n     int
-	max   int64 // greatest event time in it; market.NoTime when empty
-	from  int64 // forget point when it became current
-}
+// idTime is the upper 64 bits of an id, then 22 bits more and the time in units of
+// 1,024 µs, of which 42 bits last for all event times.
+type idTime struct{ a, bt uint64 }
 
-type idSlot struct {
-	a     uint64
-	b     uint32
-	stamp uint32
-}
-
-// A stamp counts 1,024 µs and wraps after 50 days; ids that far apart are never held at
-// the same time, because the horizon is at most maxHorizon.
 const (
-	stampShift = 10
-	maxHorizon = 7 * market.Day
-	minSlots   = 1 << 8
+	timeShift = 10
+	timeBits  = 42
+	minTable  = 1 << 6
 )
 
-func stampOf(ts int64) uint32 { return uint32(ts >> stampShift) }
+func (x *idTime) time() int64 { return int64(x.bt & (1<<timeBits - 1)) }
 
-func newIDSet(limit int) *idSet {
-	s := &idSet{limit: limit}
-	s.cur.max, s.old.max = market.NoTime, market.NoTime
-	s.cur.from, s.old.from = market.NoTime, market.NoTime
-	return s
+func newIDSet(limit int) *idSet { return &idSet{limit: limit, table: make([]uint32, minTable)} }
+
+// room is how many ids fit the table.
+func (s *idSet) room() int { return len(s.table) / 8 * 5 }
+
+func idParts(id *market.ID) (a, b uint64) {
+	return binary.BigEndian.Uint64(id[:8]), uint64(binary.BigEndian.Uint32(id[8:12])) >> 10 << timeBits
 }
 
-// find returns the slot of an id, or the empty one where it belongs; none has a table
-// without slots.
-func (g *idGen) find(h, a uint64, b uint32) (at uint64, ok bool) {
-	if len(g.tags) == 0 {
-		return 0, false
-	}
-	tag := tagOf(h)
-	mask := uint64(len(g.tags) - 1)
-	i := h & mask
-	for ; i+8 <= uint64(len(g.tags)); i += 8 { // 8 tags at once, without a branch for each
-		word := binary.LittleEndian.Uint64(g.tags[i:])
-		empty := zeroBytes(word)
-		same := zeroBytes(word^uint64(tag)*eachByte) & (empty&-empty - 1)
-		for ; same != 0; same &= same - 1 {
-			at := i + uint64(bits.TrailingZeros64(same)>>3)
-			if x := &g.slots[at]; x.a == a && x.b == b {
-				return at, true
+func mix(a, b uint64) uint64 {
+	h := (a ^ b>>17) * 0x9e3779b97f4a7c15
+	return h ^ h>>29
+}
+
+// find returns the place in the table of an id, or the empty one where it belongs.
+func (s *idSet) find(h, a, b uint64) uint64 {
+	table := s.table
+	low := uint32(len(table) - 1)
+	i := h & uint64(low)
+	for {
+		e := table[i]
+		if e == 0 {
+			return i
+		}
+		if (e^uint32(h>>32))&^low == 0 {
+			if x := &s.list[e&low-1]; x.a == a && (x.bt^b)>>timeBits == 0 {
+				return i
 			}
 		}
-		if empty != 0 {
-			return i + uint64(bits.TrailingZeros64(empty)>>3), false
-		}
-	}
-	for i &= mask; ; i = (i + 1) & mask {
-		switch g.tags[i] {
-		case tag:
-			if x := &g.slots[i]; x.a == a && x.b == b {
-				return i, true
-			}
-		case 0:
-			return i, false
-		}
+		i = (i + 1) & uint64(low)
 	}
 }
 
-const eachByte = 0x0101010101010101
-
-// zeroBytes sets the high bit of each byte that is 0, the lowest one exactly; above it,
-// a byte of 1 may pass for one.
-func zeroBytes(w uint64) uint64 { return (w - eachByte) &^ w & (eachByte << 7) }
-
-// full reports whether the table must grow before an id is put.
-func (g *idGen) full() bool { return g.n*8 >= len(g.slots)*5 }
-
-// put adds an id or gives it a new stamp.
-func (g *idGen) put(h, a uint64, b, stamp uint32) {
-	if g.full() {
-		g.rehash(max(minSlots, 2*len(g.slots)))
-	}
-	at, ok := g.find(h, a, b)
-	g.set(at, ok, tagOf(h), a, b, stamp)
+// enter makes a place of the table that of the id at a place of the list.
+func (s *idSet) enter(at, h uint64, place int) {
+	low := uint32(len(s.table) - 1)
+	s.table[at] = uint32(h>>32)&^low | uint32(place+1)
 }
 
-// set fills the slot that find gave.
-func (g *idGen) set(at uint64, ok bool, tag uint8, a uint64, b, stamp uint32) {
-	g.tags[at] = tag
-	x := &g.slots[at]
-	x.a, x.b, x.stamp = a, b, stamp
-	if !ok {
-		g.n++
+// known reports whether the id was put with an event time at or after forget; if not,
+// the id is put. forget never falls; market.NoTime is when nothing is forgotten yet.
+func (s *idSet) known(id *market.ID, ts, forget int64) bool {
+	a, b := idParts(id)
+	h := mix(a, b)
+	at := s.find(h, a, b)
+	if e := s.table[at]; e != 0 && s.list[e&uint32(len(s.table)-1)-1].time() >= forget>>timeShift {
+		return true
 	}
+	if ts < forget {
+		return false // would be forgotten at once
+	}
+	s.enter(at, h, len(s.list))
+	s.list = append(s.list, idTime{a, b | uint64(ts>>timeShift)})
+	s.since++
+	if s.since == s.limit || len(s.list) == s.room() {
+		s.renew(forget)
+	}
+	return false
 }
 
-// rehash moves the ids to a table of another size.
-func (g *idGen) rehash(size int) {
-	tags, slots := g.tags, g.slots
-	g.tags, g.slots = make([]uint8, size), make([]idSlot, size)
-	mask := uint64(size - 1)
-	for i, tag := range tags {
-		if tag == 0 {
+// renew drops what is forgotten, and at the limit what came before the last one.
+func (s *idSet) renew(forget int64) {
+	full := s.since == s.limit
+	n, older := 0, 0
+	for i := range s.list {
+		if full && i < s.older || s.list[i].time() < forget>>timeShift {
 			continue
 		}
-		x := &slots[i]
-		at := mix(x.a, x.b) & mask
-		for g.tags[at] != 0 {
+		s.list[n] = s.list[i]
+		n++
+		if full || i < s.older {
+			older = n
+		}
+	}
+	s.list, s.older = s.list[:n], older
+	if full {
+		s.since = 0
+	}
+	s.fill()
+}
+
+// fill makes the table of the list, in which as many ids more find room.
+func (s *idSet) fill() {
+	size := len(s.table)
+	if len(s.list) < size/16 { // little by little: what came may come again
+		size = max(minTable, size/2)
+	}
+	for size/8*5 < 2*len(s.list) {
+		size *= 2
+	}
+	if size == len(s.table) {
+		clear(s.table)
+	} else {
+		s.table = make([]uint32, size)
+		s.list = append(make([]idTime, 0, s.room()), s.list...)
+	}
+	mask := uint64(size - 1)
+	for i := range s.list {
+		x := &s.list[i]
+		h := mix(x.a, x.bt>>timeBits<<timeBits)
+		at := h & mask
+		for s.table[at] != 0 {
 			at = (at + 1) & mask
 		}
-		g.tags[at], g.slots[at] = tag, *x
+		s.enter(at, h, i)
 	}
-}
-
-// tagOf takes other bits of the hash than its place.
-func tagOf(h uint64) uint8 { return max(uint8(h>>56), 1) }
-
-// touch reads the slots of ids that will be looked up soon: the reads do not wait for
-// each other, as those of one lookup after the other would.
-func (s *idSet) touch(ids []market.ID) (sink uint8) {
-	cur, old := s.cur.tags, s.old.tags
-	if len(cur) < touchFrom && len(old) < touchFrom {
-		return 0
-	}
-	mc, mo := uint64(len(cur)-1), uint64(len(old)-1)
-	for i := range ids {
-		h := mix(idParts(&ids[i]))
-		if len(cur) > 0 {
-			sink += cur[h&mc] + uint8(s.cur.slots[h&mc].b)
-		}
-		if len(old) > 0 {
-			sink += old[h&mo]
-		}
-	}
-	return sink
-}
-
-func idParts(id *market.ID) (a uint64, b uint32) {
-	return binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint32(id[8:12])
 }
 
 // touchFrom is the size of a table that no longer stays in the nearest cache;
@@ -166,88 +150,16 @@ const (
 	touchRows = 64
 )
 
-func mix(a uint64, b uint32) uint64 {
-	h := (a ^ uint64(b)<<17) * 0x9e3779b97f4a7c15
-	return h ^ h>>29
-}
-
-// fit gives back slots when few are in use, so that a snapshot needs no trust in sizes.
-func (g *idGen) fit() {
-	switch {
-	case g.n == 0:
-		g.tags, g.slots = nil, nil
-	case uint64(len(g.slots)) > mostSlots(g.n):
-		g.rehash(slotsFor(g.n))
+// touch reads the places of ids that will be looked up soon: the reads do not wait for
+// each other, as those of one lookup after the other would.
+func (s *idSet) touch(ids []market.ID) (sink uint32) {
+	table := s.table
+	if len(table) < touchFrom {
+		return 0
 	}
-}
-
-// slotsFor is the size of a table that has room for one id more than n, mostSlots the largest one that is
-// written down.
-func slotsFor(n int) int {
-	size := minSlots
-	for n*8 >= size*5 {
-		size *= 2
+	mask := uint64(len(table) - 1)
+	for i := range ids {
+		sink += table[mix(idParts(&ids[i]))&mask]
 	}
-	return size
-}
-
-func mostSlots(n int) uint64 { return 4 * uint64(slotsFor(n)) }
-
-func (g *idGen) clear(from int64) {
-	clear(g.tags)
-	g.n, g.max, g.from = 0, market.NoTime, from
-}
-
-// known reports whether the id was put with an event time at or after forget; if not,
-// the id is put. forget is market.NoTime when nothing is forgotten yet.
-func (s *idSet) known(id *market.ID, ts, forget int64) bool {
-	a, b := idParts(id)
-	h := mix(a, b)
-	at, here := s.cur.find(h, a, b)
-	stamp, ok := uint32(0), here
-	if here {
-		stamp = s.cur.slots[at].stamp
-	} else if s.old.n > 0 {
-		if i, found := s.old.find(h, a, b); found {
-			stamp, ok = s.old.slots[i].stamp, true
-		}
-	}
-	if ok && (forget == market.NoTime || int32(stamp-stampOf(forget)) >= 0) {
-		return true
-	}
-	if forget != market.NoTime && ts < forget {
-		return false // would be forgotten at once
-	}
-	switch {
-	case s.cur.n >= s.limit:
-		s.swap(forget)
-		s.cur.put(h, a, b, stampOf(ts))
-	case s.cur.full():
-		s.cur.put(h, a, b, stampOf(ts))
-	default:
-		s.cur.set(at, here, tagOf(h), a, b, stampOf(ts))
-	}
-	s.cur.max = max(s.cur.max, ts)
-	return false
-}
-
-// expire lets the older generation go when nothing in it is within the horizon and the
-// current one spans a horizon.
-func (s *idSet) expire(forget, horizon int64) {
-	if forget == market.NoTime || s.old.max >= forget || s.cur.n == 0 {
-		return
-	}
-	if s.cur.from == market.NoTime {
-		s.cur.from = forget
-	}
-	if forget-s.cur.from >= horizon {
-		s.swap(forget)
-	} else if s.old.n > 0 {
-		s.old.clear(forget)
-	}
-}
-
-func (s *idSet) swap(forget int64) {
-	s.old.clear(forget)
-	s.cur, s.old = s.old, s.cur
+	return sink
 }

@@ -185,10 +185,8 @@ func (fk *feedKind) forget() int64 {
 	if slow == market.NoTime {
 		return market.NoTime
 	}
-	return slow - fk.horizon()
+	return slow - fk.fs.feed.DedupHorizon
 }
-
-func (fk *feedKind) horizon() int64 { return min(fk.fs.feed.DedupHorizon, maxHorizon) }
 
 // seen moves the line's clock to the event time of a row.
 func (k *kindState) seen(l *line, ts int64) {

@@ -77,10 +77,9 @@ func TestIDSet_RemembersAtLeastTheHorizonAndIsBounded(t *testing.T) {
 		if back := n - 59_999; back >= 0 && n%97 == 0 && !s.known(id(back), t0+back*ms, forget) {
 			t.Fatalf("id %d forgotten within the horizon", back)
 		}
-		s.expire(forget, horizon)
-	}
-	if n := s.cur.n + s.old.n; n > 130_000 {
-		t.Errorf("%d ids held for 60000 within the horizon", n)
+		if n := s.room(); n > 240_000 {
+			t.Fatalf("room for %d ids, 60000 of them within the horizon", n)
+		}
 	}
 }
 
@@ -93,8 +92,8 @@ func TestIDSet_LimitForgetsTheOldest(t *testing.T) {
 			t.Fatal("just put and not known")
 		}
 	}
-	if s.cur.n > 100 || s.old.n > 100 || len(s.cur.slots) > 256 {
-		t.Errorf("%d and %d ids with a limit of 100", s.cur.n, s.old.n)
+	if len(s.list) > 200 || len(s.table) > 512 {
+		t.Errorf("%d ids with a limit of 100", len(s.list))
 	}
 }
 

@@ -202,8 +202,7 @@ func (d *dec) feedKind(s *Sequencer, k *kindState, fk *feedKind) {
 	var has bool
 	if d.bools(&has); has {
 		ids := newIDSet(s.cfg.MaxIDs)
-		d.gen(&ids.cur)
-		d.gen(&ids.old)
+		d.ids(ids)
 		if fk.ids != nil { // the feed may have been declared without dedup since
 			fk.ids = ids
 		}
@@ -243,30 +242,19 @@ func (d *dec) holes() (l []hole) {
 	return l
 }
 
-func (d *dec) gen(g *idGen) {
-	g.max, g.from = d.i(), d.i()
-	size := d.u()
-	n := d.n(17)
-	if d.bad || n == 0 && size != 0 || n > 0 && (size&(size-1) != 0 || size > mostSlots(n) || uint64(n)*8 > size*5) {
+func (d *dec) ids(s *idSet) {
+	since, older := d.u(), d.u()
+	n := d.n(16)
+	if d.bad || older > uint64(n) {
 		d.fail()
 		return
 	}
-	g.tags, g.slots, g.n = make([]uint8, size), make([]idSlot, size), n
-	at := uint64(0)
-	for i := range n {
-		step := d.u()
-		at += step
-		if d.bad || step > size || at >= size || i > 0 && step == 0 {
-			d.fail()
-			return
-		}
+	s.since, s.older = int(min(since, uint64(s.limit-1))), int(older)
+	for range n {
 		x := d.raw(16)
-		if d.bad {
-			return
-		}
-		g.slots[at] = idSlot{binary.BigEndian.Uint64(x), binary.BigEndian.Uint32(x[8:]), binary.BigEndian.Uint32(x[12:])}
-		g.tags[at] = tagOf(mix(g.slots[at].a, g.slots[at].b))
+		s.list = append(s.list, idTime{binary.BigEndian.Uint64(x), binary.BigEndian.Uint64(x[8:])})
 	}
+	s.fill()
 }
 
 func (d *dec) chain(s *Sequencer, fk *feedKind) {

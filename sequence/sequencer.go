@@ -23,7 +23,7 @@ type Sequencer struct {
 	raised     int64
 	closed     bool
 	buf, text  []byte
-	sink       uint8 // keeps the reads of idSet.touch
+	sink       uint32 // keeps the reads of idSet.touch
 }
 
 // feedState is what all kinds of a feed share.

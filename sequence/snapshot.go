@@ -15,7 +15,7 @@ import (
 // order of the functions below, and at the end xxh3-64 of all before it, big endian.
 const (
 	snapshotMagic   = "TMSQ"
-	snapshotVersion = 4
+	snapshotVersion = 5
 )
 
 // AppendSnapshot appends the whole state to dst, rows held and verdicts not yet handed
@@ -202,8 +202,7 @@ func (e *enc) feedKind(fk *feedKind) {
 	e.holes(fk.holes)
 	e.bools(fk.ids != nil)
 	if fk.ids != nil {
-		e.gen(&fk.ids.cur)
-		e.gen(&fk.ids.old)
+		e.ids(fk.ids, fk.forget())
 	}
 	n := 0
 	for _, c := range fk.chain {
@@ -260,22 +259,15 @@ func (e *enc) holes(l []hole) {
 	}
 }
 
-// gen writes a generation of ids by slots, so that the table restored is the same.
-func (e *enc) gen(g *idGen) {
-	g.fit()
-	e.i(g.max)
-	e.i(g.from)
-	e.n(len(g.slots))
-	e.n(g.n)
-	last := 0
-	for i := range g.slots {
-		if x := &g.slots[i]; g.tags[i] != 0 {
-			e.n(i - last)
-			last = i
-			e.b = binary.BigEndian.AppendUint64(e.b, x.a)
-			e.b = binary.BigEndian.AppendUint32(e.b, x.b)
-			e.b = binary.BigEndian.AppendUint32(e.b, x.stamp)
-		}
+// ids writes the ids that are not forgotten: they do not depend on when the list was last full.
+func (e *enc) ids(s *idSet, forget int64) {
+	s.renew(forget)
+	e.n(s.since)
+	e.n(s.older)
+	e.n(len(s.list))
+	for i := range s.list {
+		e.b = binary.BigEndian.AppendUint64(e.b, s.list[i].a)
+		e.b = binary.BigEndian.AppendUint64(e.b, s.list[i].bt)
 	}
 }
 

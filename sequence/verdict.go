@@ -127,15 +127,6 @@ func (s *Sequencer) pushRows(b *market.Batch, from, to int) {
 	if to > start {
 		appendRange(k.arena, b, start, to)
 	}
-	for _, fk := range k.fks {
-		fk.expire()
-	}
-}
-
-func (fk *feedKind) expire() {
-	if fk.ids != nil {
-		fk.ids.expire(fk.forget(), fk.horizon())
-	}
 }
 
 func seqOf(b *market.Batch, i int) uint64 {
