@@ -356,7 +356,7 @@ func (s *Sequencer) releaseBooks(out *Out, point int64, end bool) int64 {
 	} else {
 		point = s.bookPoint(point)
 	}
-	rows := k.ord.upTo(point)
+	rows := k.upTo(point)
 	if len(rows) > 0 {
 		dst := out.Rows.Batch(market.KindBook)
 		base := dst.N

@@ -26,10 +26,11 @@ type kindState struct {
 	done  int64 // release point that Advance has served
 
 	arena, spare *market.Batch // rows held
-	ord          ordered
-	held         int // in-time rows not yet handed out
-	checkAt      int // held rows at which MaxPending is looked at next
-	compactAt    int // rows of the arena at which it is compacted
+	rows         []uint32      // scratch: rows in order
+	due          [][]entry     // scratch of upTo
+	held         int           // in-time rows not yet handed out
+	checkAt      int           // held rows at which MaxPending is looked at next
+	compactAt    int           // rows of the arena at which it is compacted
 	late         market.Batch
 	missed       []int64 // watermark of each late row
 	lateSeq      uint64  // number of the last late row that came without one
@@ -49,6 +50,7 @@ type feedKind struct {
 	ids   *idSet
 	next  []uint64 // running number by instrument
 	last  []uint64 // greatest venue number by instrument, for SeqStep
+	ord   ordered  // rows held
 	holes []hole   // by time of the row behind
 	chain []*chain // by instrument
 }

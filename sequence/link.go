@@ -30,7 +30,7 @@ func (s *Sequencer) emit(c *chain, row uint32, seq uint64, at int64) uint32 {
 		c.cut = false
 	}
 	a.TS[row], a.Epoch[row], a.Seq[row] = ts, c.epoch, seq
-	k.ord.add(makeEntry(ts, c.fk.si|uint64(c.num), c.epoch, seq, row))
+	c.fk.ord.add(makeEntry(ts, c.fk.si|uint64(c.num), c.epoch, seq, row))
 	c.ts, c.dirty = ts, true
 	c.lastRow.shard, c.lastRow.ingest, c.lastRow.id = a.Shard[row], a.IngestTS[row], a.ID[row]
 	c.emitted = seq
@@ -249,7 +249,7 @@ func (s *Sequencer) keyframe(c *chain, at int64) {
 	})
 	k := s.kinds[market.KindBook]
 	k.arena.Epoch[row] = c.epoch
-	k.ord.add(makeEntry(at, c.fk.si|uint64(c.num), c.epoch, seq, row))
+	c.fk.ord.add(makeEntry(at, c.fk.si|uint64(c.num), c.epoch, seq, row))
 	c.ts, c.emitted, c.dirty = at, seq, false
 }
 
@@ -309,7 +309,9 @@ func (s *Sequencer) breakChain(c *chain) {
 // in order of arrival.
 func (s *Sequencer) forceCompactBooks() {
 	k, bs := s.kinds[market.KindBook], &s.books
-	k.ord.settle()
+	for _, fk := range k.fks {
+		fk.ord.settle()
+	}
 	for _, c := range bs.chains {
 		if len(c.kept) > 0 {
 			s.trim(c)
@@ -318,14 +320,14 @@ func (s *Sequencer) forceCompactBooks() {
 	bs.remap = slices.Grow(bs.remap[:0], k.arena.N)[:k.arena.N]
 	clear(bs.remap)
 	s.eachBookRow(func(row *uint32) { bs.remap[*row] = 1 })
-	rows := k.ord.rows[:0]
+	rows := k.rows[:0]
 	for old, used := range bs.remap {
 		if used != 0 {
 			bs.remap[old] = uint32(len(rows))
 			rows = append(rows, uint32(old))
 		}
 	}
-	k.ord.rows = rows
+	k.rows = rows
 	s.eachBookRow(func(row *uint32) { *row = bs.remap[*row] })
 	k.spare.Reset()
 	gather(k.spare, k.arena, rows)
@@ -335,11 +337,13 @@ func (s *Sequencer) forceCompactBooks() {
 
 // eachBookRow visits every reference to a row of the book arena.
 func (s *Sequencer) eachBookRow(visit func(*uint32)) {
-	o := &s.kinds[market.KindBook].ord
-	for i := o.head; i < len(o.run); i++ {
-		row := o.run[i].row()
-		visit(&row)
-		o.run[i].setRow(row)
+	for _, fk := range s.kinds[market.KindBook].fks {
+		run := fk.ord.run[fk.ord.head:]
+		for i := range run {
+			row := run[i].row()
+			visit(&row)
+			run[i].setRow(row)
+		}
 	}
 	for _, c := range s.books.chains {
 		for i := range c.at.len() {

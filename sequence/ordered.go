@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-
-	"github.com/pinova-group/tidemark/market"
 )
 
 // entry is the place in the total order of one row of an arena. Equal keys keep the
@@ -40,16 +38,16 @@ func (e *entry) less(o *entry) bool {
 	return e.row() < o.row()
 }
 
-// ordered holds rows of an arena in the total order. Input is nearly sorted, so rows go to
-// a sorted run when they can and else to a tail. The tail is merged into the run, from
-// behind, when the first of its rows may leave and not before: a line that is behind the
-// others would make each merge as long as it is behind.
+// ordered holds rows of one feed of an arena in the total order; kindState.upTo merges the
+// feeds, of which each is behind the others by some time of its own. Input is nearly sorted,
+// so rows go to a sorted run when they can and else to a tail. The tail is merged into the
+// run, from behind, when the first of its rows may leave and not before: a line that is
+// behind the others would make each merge as long as it is behind.
 type ordered struct {
 	run  []entry // run[head:] is sorted
 	head int     // entries before it have left
 	tail []entry // as they came
 	from int64   // least time in the tail
-	rows []uint32
 	// scratch of settle
 	out   []entry
 	radix []radixKey
@@ -185,19 +183,9 @@ func compare(a, b entry) int {
 	return 1
 }
 
-// upTo returns the rows with ts at or below bound, in order, and lets them go. The
-// slice is valid until the next call.
-func (o *ordered) upTo(bound int64) []uint32 {
-	if len(o.tail) > 0 && o.from <= bound {
-		o.settle()
-	}
-	run := o.run[o.head:]
-	n := sort.Search(len(run), func(i int) bool { return run[i].ts > bound })
-	o.rows = slices.Grow(o.rows[:0], n)[:n]
-	for i := range o.rows {
-		o.rows[i] = run[i].row()
-	}
-	o.head += n
+// upTo returns the entries with ts at or below bound, in order, and lets them go. The
+// slice is valid until the next call of a method.
+func (o *ordered) upTo(bound int64) []entry {
 	switch {
 	case o.head == len(o.run):
 		o.run, o.head = o.run[:0], 0
@@ -205,19 +193,97 @@ func (o *ordered) upTo(bound int64) []uint32 {
 		o.run = append(o.run[:0], o.run[o.head:]...)
 		o.head = 0
 	}
-	return o.rows
+	if len(o.tail) > 0 && o.from <= bound {
+		o.settle()
+	}
+	run := o.run[o.head:]
+	n := sort.Search(len(run), func(i int) bool { return run[i].ts > bound })
+	o.head += n
+	return run[:n]
 }
 
-// compact moves the rows of arena that are still held, in order, into spare and returns
-// it; nothing else may refer to the arena.
-func (o *ordered) compact(arena, spare *market.Batch) {
-	o.settle()
-	spare.Reset()
-	run := o.run[o.head:]
-	o.rows = slices.Grow(o.rows[:0], len(run))[:len(run)]
-	for i := range run {
-		o.rows[i] = run[i].row()
-		run[i].setRow(uint32(i))
+// upTo returns the rows of all feeds with ts at or below bound, in order, and lets them
+// go. The slice is valid until the next call.
+func (k *kindState) upTo(bound int64) []uint32 {
+	due := k.due[:0]
+	for _, fk := range k.fks {
+		if d := fk.ord.upTo(bound); len(d) > 0 {
+			due = append(due, d)
+		}
 	}
-	gather(spare, arena, o.rows)
+	k.due = due
+	rows := k.rows[:0]
+	for i := len(due)/2 - 1; i >= 0; i-- {
+		sift(due, i)
+	}
+	for len(due) > 1 {
+		next := &due[1][0]
+		if len(due) > 2 && due[2][0].less(next) {
+			next = &due[2][0]
+		}
+		first, n := due[0], 0
+		for n < len(first) && first[n].less(next) {
+			rows = append(rows, first[n].row())
+			n++
+		}
+		if n < len(first) {
+			due[0] = first[n:]
+		} else {
+			due[0] = due[len(due)-1]
+			due = due[:len(due)-1]
+		}
+		sift(due, 0)
+	}
+	for _, d := range due {
+		for i := range d {
+			rows = append(rows, d[i].row())
+		}
+	}
+	k.rows = rows
+	return rows
+}
+
+// sift brings list i of a heap of lists, the least first entry on top, to its place.
+func sift(h [][]entry, i int) {
+	for {
+		c := 2*i + 1
+		if c >= len(h) {
+			return
+		}
+		if c+1 < len(h) && h[c+1][0].less(&h[c][0]) {
+			c++
+		}
+		if !h[c][0].less(&h[i][0]) {
+			return
+		}
+		h[i], h[c] = h[c], h[i]
+		i = c
+	}
+}
+
+// compact moves the rows that are still held into the spare arena, feed by feed in order.
+func (k *kindState) compact() {
+	k.rows = k.rows[:0]
+	for _, fk := range k.fks {
+		fk.ord.settle()
+		run := fk.ord.run[fk.ord.head:]
+		for i := range run {
+			k.rows = append(k.rows, run[i].row())
+			run[i].setRow(uint32(len(k.rows) - 1))
+		}
+	}
+	k.spare.Reset()
+	gather(k.spare, k.arena, k.rows)
+	k.arena, k.spare = k.spare, k.arena
+	k.compactAt = 3*k.arena.N + compactFrom
+}
+
+// waiting reports whether rows are held that have their place in the order.
+func (k *kindState) waiting() bool {
+	for _, fk := range k.fks {
+		if fk.ord.len() > 0 {
+			return true
+		}
+	}
+	return false
 }

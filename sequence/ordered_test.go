@@ -37,11 +37,48 @@ func TestOrdered_AgreesWithASort(t *testing.T) {
 				t.Fatalf("%d rows, want %d; %d left", len(got), k, o.len())
 			}
 			for i := range got {
-				if got[i] != held[i].row() {
-					t.Fatalf("place %d of %d: row %d, want %d", i, k, got[i], held[i].row())
+				if got[i] != held[i] {
+					t.Fatalf("place %d of %d: row %d, want %d", i, k, got[i].row(), held[i].row())
 				}
 			}
 			held = slices.Clone(held[k:])
+		}
+	})
+}
+
+// Rows of several feeds, each behind the others by some time, leave as a sort of all has them.
+func TestKindState_FeedsLeaveInOneOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k := &kindState{}
+		feeds := rapid.IntRange(1, 6).Draw(t, "feeds")
+		for range feeds {
+			k.fks = append(k.fks, &feedKind{})
+		}
+		var held []entry
+		for row := range uint32(rapid.IntRange(0, 300).Draw(t, "rows")) {
+			feed := rapid.IntRange(0, feeds-1).Draw(t, "feed")
+			ts := t0 + int64(row/4) - int64(feed)*20 - rapid.Int64Range(0, 3).Draw(t, "lag")
+			x := makeEntry(ts, uint64(feed)<<32|uint64(row&1), 0, uint64(row>>1&1), row)
+			k.fks[feed].ord.add(x)
+			held = append(held, x)
+			if rapid.IntRange(0, 20).Draw(t, "release") > 0 {
+				continue
+			}
+			slices.SortFunc(held, compare)
+			bound := rapid.Int64Range(t0-140, t0+100).Draw(t, "bound")
+			got, n := k.upTo(bound), 0
+			for n < len(held) && held[n].ts <= bound {
+				n++
+			}
+			if len(got) != n || k.waiting() != (len(held) > n) {
+				t.Fatalf("%d rows, want %d", len(got), n)
+			}
+			for i := range got {
+				if got[i] != held[i].row() {
+					t.Fatalf("place %d: row %d, want %d", i, got[i], held[i].row())
+				}
+			}
+			held = held[n:]
 		}
 	})
 }

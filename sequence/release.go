@@ -11,7 +11,7 @@ const compactFrom = 256
 
 // release hands out the rows of a kind with ts at or below bound.
 func (s *Sequencer) release(k *kindState, bound int64, out *Out) {
-	rows := k.ord.upTo(bound)
+	rows := k.upTo(bound)
 	if len(rows) > 0 {
 		dst := out.Rows.BatchOf(k.kind, k.arena.Fields)
 		base := dst.N
@@ -24,7 +24,7 @@ func (s *Sequencer) release(k *kindState, bound int64, out *Out) {
 		}
 	}
 	switch {
-	case k.ord.len() == 0:
+	case !k.waiting():
 		k.arena.Reset()
 	case k.arena.N > k.compactAt:
 		k.compact()

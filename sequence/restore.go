@@ -154,8 +154,8 @@ func (d *dec) kind(s *Sequencer, k *kindState) {
 			d.fail()
 			return
 		}
-		si := uint64(market.MakeSrc(k.arena.Feed[row], k.kind))<<32 | uint64(s.nums[k.arena.Inst[row]])
-		k.ord.add(makeEntry(ts, si, uint32(epoch), seq, uint32(row)))
+		fk := s.feedKind(k, k.arena.Feed[row])
+		fk.ord.add(makeEntry(ts, fk.si|uint64(s.nums[k.arena.Inst[row]]), uint32(epoch), seq, uint32(row)))
 	}
 }
 

@@ -24,7 +24,9 @@ const (
 func (s *Sequencer) AppendSnapshot(dst []byte) []byte {
 	start := len(dst)
 	for _, k := range s.sequenced {
-		if ks := s.kinds[k]; k == market.KindBook {
+		ks := s.kinds[k]
+		slices.SortFunc(ks.fks, func(a, b *feedKind) int { return strings.Compare(a.fs.feed.Name, b.fs.feed.Name) })
+		if k == market.KindBook {
 			s.forceCompactBooks()
 		} else {
 			ks.compact()
@@ -47,12 +49,6 @@ func (s *Sequencer) AppendSnapshot(dst []byte) []byte {
 		e.feed(s, f)
 	}
 	return binary.BigEndian.AppendUint64(e.b, xxh3.Hash(e.b[start:]))
-}
-
-func (k *kindState) compact() {
-	k.ord.compact(k.arena, k.spare)
-	k.arena, k.spare = k.spare, k.arena
-	k.compactAt = 3*k.arena.N + compactFrom
 }
 
 // defined writes the user-defined kinds, on whose names and columns the state depends.
@@ -153,14 +149,20 @@ func (e *enc) kind(k *kindState) {
 		e.i(w)
 	}
 	e.batch(k.arena)
-	run := k.ord.run[k.ord.head:]
-	e.n(len(run))
-	for i := range run {
-		x := &run[i]
-		e.i(x.ts)
-		e.u(x.seq)
-		e.u(uint64(x.epoch()))
-		e.u(uint64(x.row()))
+	n := 0
+	for _, fk := range k.fks {
+		n += fk.ord.len()
+	}
+	e.n(n)
+	for _, fk := range k.fks {
+		run := fk.ord.run[fk.ord.head:]
+		for i := range run {
+			x := &run[i]
+			e.i(x.ts)
+			e.u(x.seq)
+			e.u(uint64(x.epoch()))
+			e.u(uint64(x.row()))
+		}
 	}
 }
 

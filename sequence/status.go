@@ -45,14 +45,15 @@ func (s *Sequencer) pushStatus(b *market.Batch) {
 func (s *Sequencer) clampStatus(k *kindState, row int, ts int64) {
 	k.arena.TS[row] = ts
 	k.arena.Flags[row] |= market.FlagClamped
-	held := &k.ord.run
-	if n := len(k.ord.tail); n > 0 && int(k.ord.tail[n-1].row()) == row {
-		held = &k.ord.tail
+	ord := &s.byID[k.arena.Feed[row]].kinds[k.kind].ord
+	held := &ord.run
+	if n := len(ord.tail); n > 0 && int(ord.tail[n-1].row()) == row {
+		held = &ord.tail
 	}
 	e := (*held)[len(*held)-1]
 	e.ts = ts
 	*held = (*held)[:len(*held)-1]
-	k.ord.add(e)
+	ord.add(e)
 }
 
 // pushWatermarks applies watermark records: "nothing of this feed's shard comes before
@@ -95,7 +96,7 @@ func (s *Sequencer) writeStatusOf(of market.Kind, e market.Envelope, ts int64, s
 	a.Cols[market.StatusReason].AppendText([]byte(reason))
 	appendSeq(&a.Cols[market.StatusFromSeq], from)
 	appendSeq(&a.Cols[market.StatusToSeq], to)
-	k.ord.add(makeEntry(ts, fk.si|uint64(s.nums[e.Inst]), rankOwn, uint64(of), uint32(a.N-1)))
+	fk.ord.add(makeEntry(ts, fk.si|uint64(s.nums[e.Inst]), rankOwn, uint64(of), uint32(a.N-1)))
 }
 
 // appendSeq appends a venue number; 0 and what no column can hold are null.

@@ -100,7 +100,7 @@ func (s *Sequencer) pushRows(b *market.Batch, from, to int) {
 			ts := b.EventTS[i]
 			fs.counts.Pending++
 			k.held++
-			k.ord.add(makeEntry(ts, l.fk.si|uint64(s.nums[b.Inst[i]]), rankOf(b, i), seqOf(b, i), uint32(k.arena.N+i-start)))
+			l.fk.ord.add(makeEntry(ts, l.fk.si|uint64(s.nums[b.Inst[i]]), rankOf(b, i), seqOf(b, i), uint32(k.arena.N+i-start)))
 			k.seen(l, ts)
 			if k.held > k.checkAt {
 				appendRange(k.arena, b, start, i+1)
@@ -182,10 +182,12 @@ func (s *Sequencer) heldTimes(k *kindState) []int64 {
 		at = s.bookPoint(at)
 	}
 	var out []int64
-	for _, held := range [2][]entry{k.ord.run[k.ord.head:], k.ord.tail} {
-		for i := range held {
-			if ts := held[i].ts; ts > at {
-				out = append(out, ts)
+	for _, fk := range k.fks {
+		for _, held := range [2][]entry{fk.ord.run[fk.ord.head:], fk.ord.tail} {
+			for i := range held {
+				if ts := held[i].ts; ts > at {
+					out = append(out, ts)
+				}
 			}
 		}
 	}
