@@ -154,21 +154,32 @@ func (s *fastState) fitRows(p *fastFrames, c *cols, r run) int {
 				}
 			}
 		}
-		p.x[a], p.scales[a] = col.I64[r.lo:hi], nil
+		p.in[a] = fastIn{x: col.I64[r.lo:hi]}
 		if in.Type == market.TypeDec {
-			p.scales[a] = col.Scale[r.lo:hi]
-			hi = r.lo + s.rescale(p, a)
+			p.in[a].scales = col.Scale[r.lo:hi]
+		}
+	}
+	return r.lo + s.fit(p, hi-r.lo)
+}
+
+// fit is how many of the first n rows on their way in fit.
+func (s *fastState) fit(p *fastFrames, n int) int {
+	for a, in := range p.in {
+		p.x[a], p.scales[a] = in.x[:n], nil
+		if in.scales != nil {
+			p.scales[a] = in.scales[:n]
+			n = s.rescale(p, a)
 		}
 		or := uint64(0)
 		for _, x := range p.x[a] {
 			or |= uint64(x ^ x>>63)
 		}
-		if !s.bounded(or, hi-r.lo) {
-			return r.lo
+		if !s.bounded(or, n) {
+			return 0
 		}
 		s.args[a].size |= or
 	}
-	return s.fitWide(p, c, r.lo, hi)
+	return s.fitWide(p, n)
 }
 
 // rescale brings the values of an argument to one scale, that of the state, which it refines
@@ -378,11 +389,16 @@ func (b *fastBest) link() {
 	b.open = open
 }
 
-// pushRow takes one row whose values fit: cells are those of its arguments. The plan has its wide ones.
-func (s *fastState) pushRow(p *fastFrames, ts, avail, hold int64, flags uint8, cell func(a int) []uint64) {
+// row takes what is known of a row besides its values.
+func (s *fastState) row(ts, avail, hold int64, flags uint8) {
 	s.ts, s.flags = append(s.ts, ts), append(s.flags, flags)
 	s.best[bestAvail].vals = append(s.best[bestAvail].vals, avail)
 	s.best[bestHold].vals = append(s.best[bestHold].vals, hold)
+}
+
+// pushRow takes one row whose values fit: cells are those of its arguments. The plan has its wide ones.
+func (s *fastState) pushRow(p *fastFrames, ts, avail, hold int64, flags uint8, cell func(a int) []uint64) {
+	s.row(ts, avail, hold, flags)
 	for a := range s.args {
 		c := cell(a)
 		scale := int8(c[0] >> 8)

@@ -23,14 +23,23 @@ type fastFrames struct {
 	queues  []fastQueue
 	outs    []fastOut
 
-	// Rows on their way in, by argument: values at the scale of the state, and the scales
-	// that they came with; memory for both.
+	// Rows on their way in, by argument: as they came, and memory for those of records;
+	// values at the scale of the state, and the scales that they came with; memory for both.
+	in     []fastIn
+	kept   []fastIn
+	times  []int64
 	x      [][]int64
 	scales [][]int8
 	scaled [][]int64
 	one    [][1]int8
 
 	block fastBlock // and on their way out
+}
+
+// fastIn is a column of values and their scales, which integers do not have.
+type fastIn struct {
+	x      []int64
+	scales []int8
 }
 
 // fastRing is what a ring holds: an argument, or its squares, -1 when it only counts rows.
@@ -187,6 +196,7 @@ func (v *viewState) fastArgs(p *fastFrames) bool {
 	}
 	n := len(p.args)
 	p.squared = make([]bool, n)
+	p.in, p.kept = make([]fastIn, n), make([]fastIn, n)
 	p.x, p.scaled, p.scales, p.one = make([][]int64, n), make([][]int64, n), make([][]int8, n), make([][1]int8, n)
 	return true
 }

@@ -124,46 +124,58 @@ func (v *viewState) toColumns(i int32) bool {
 		return false
 	}
 	p, l := v.frames.fast, &v.slots[i].held
-	for l.head != 0 {
-		n := v.fitInstant(s, l.head)
-		if n == 0 {
-			break
-		}
-		for range n {
-			r := v.held.pop(l)
-			rec := v.held.rec(r)
-			if p.windows {
-				s.start, s.end = append(s.start, int64(rec[plan.HeldStart])), append(s.end, int64(rec[plan.HeldEnd]))
-			}
-			cell := func(a int) []uint64 { return rec[p.args[a].Cell:] }
-			if !s.rowWide(p, len(s.ts), cell) {
-				panic("BUG: a row that fits does not")
-			}
-			s.pushRow(p, int64(v.held.node(r)[nodeAt]), int64(rec[plan.MetaAvail]), int64(rec[plan.MetaHold]),
-				uint8(rec[plan.MetaFlags]), cell)
-			v.held.release(r)
-		}
+	n := v.fitRecords(s, l.head)
+	if n == 0 {
+		return s.done < len(s.ts)
 	}
-	return s.done < len(s.ts)
+	for range n {
+		r := v.held.pop(l)
+		rec := v.held.rec(r)
+		if p.windows {
+			s.start, s.end = append(s.start, int64(rec[plan.HeldStart])), append(s.end, int64(rec[plan.HeldEnd]))
+		}
+		s.row(int64(v.held.node(r)[nodeAt]), int64(rec[plan.MetaAvail]), int64(rec[plan.MetaHold]), uint8(rec[plan.MetaFlags]))
+		v.held.release(r)
+	}
+	s.pushArgs(p, n)
+	return true
 }
 
-// fitInstant is the number of records of an instant, 0 when one does not fit.
-func (v *viewState) fitInstant(s *fastState, r uint32) (n int) {
-	p, ts := v.frames.fast, v.held.node(r)[nodeAt]
-	for ; r != 0 && v.held.node(r)[nodeAt] == ts; r = v.held.next(r) {
-		rec := v.held.rec(r)
-		for a := range p.args {
-			if !s.fits(p, a, rec[p.args[a].Cell:], len(s.ts) == 0 && n == 0) {
-				return 0
-			}
-		}
-		if !s.rowWide(p, len(s.ts)+n, func(a int) []uint64 { return rec[p.args[a].Cell:] }) {
-			return 0
+// fitRecords is how many records of a list fit, whole instants; the plan has their columns.
+func (v *viewState) fitRecords(s *fastState, r uint32) int {
+	p := v.frames.fast
+	p.times = p.times[:0]
+	for a := range p.kept {
+		p.kept[a].x, p.kept[a].scales = p.kept[a].x[:0], p.kept[a].scales[:0]
+	}
+	n := 0
+	for ; r != 0; r = v.held.next(r) {
+		p.times = append(p.times, int64(v.held.node(r)[nodeAt]))
+		if !p.keep(v.held.rec(r)) {
+			break
 		}
 		n++
 	}
-	if !s.bounded(0, n) {
-		return 0
+	copy(p.in, p.kept)
+	if n = s.fit(p, n); n == len(p.times) {
+		return n
+	}
+	for n > 0 && p.times[n-1] == p.times[n] {
+		n--
 	}
 	return n
+}
+
+// keep adds the values of a record to the columns on their way in; false when one has no column.
+func (p *fastFrames) keep(rec []uint64) bool {
+	for a, in := range p.args {
+		cell := rec[in.Cell:][:4]
+		x, scale := int64(cell[1]), int8(cell[0]>>8)
+		if cell[0]&0xff != 1 || cell[2] != uint64(x>>63) || cell[3] != cell[2] || scale > num.MaxScale {
+			return false
+		}
+		k := &p.kept[a]
+		k.x, k.scales = append(k.x, x), append(k.scales, scale)
+	}
+	return true
 }

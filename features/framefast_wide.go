@@ -6,7 +6,6 @@ import (
 
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
-	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/market/num"
 )
 
@@ -34,7 +33,6 @@ type fastWides struct {
 	// Rows on their way in, by wide argument: values as they came, and their scales.
 	x      [][]num.Nat128
 	scales [][]int8
-	one    [1]int64
 }
 
 // wideArg finds the wide argument that a register has, or makes it; false when lanes cannot
@@ -68,26 +66,26 @@ func (v *viewState) wideArg(p *fastFrames, reg int) (int, bool) {
 	return len(w.regs) - 1, true
 }
 
-// fitWide works the wide arguments of rows out and returns the first row that does not fit.
-func (s *fastState) fitWide(p *fastFrames, c *cols, lo, hi int) int {
+// fitWide works the wide arguments of rows out and returns how many fit.
+func (s *fastState) fitWide(p *fastFrames, rows int) int {
 	w := &p.wide
 	w.clear()
-	for lo < hi && len(w.regs) > 0 {
-		n := min(hi-lo, op.VectorRows)
-		for a, in := range p.args {
-			if w.inputs[a] >= 0 && in.Type == market.TypeDec {
-				n = scaleRun(c.c[in.Ref.Index].Scale[lo : lo+n])
+	for lo := 0; lo < rows && len(w.regs) > 0; {
+		n := min(rows-lo, op.VectorRows)
+		for a, in := range p.in {
+			if w.inputs[a] >= 0 && in.scales != nil {
+				n = scaleRun(in.scales[lo : lo+n])
 			}
 		}
-		for a, in := range p.args {
+		for a, in := range p.in {
 			if w.inputs[a] < 0 {
 				continue
 			}
 			scale := int8(0)
-			if in.Type == market.TypeDec {
-				scale = c.c[in.Ref.Index].Scale[lo]
+			if in.scales != nil {
+				scale = in.scales[lo]
 			}
-			w.m.Load(w.inputs[a], c.c[in.Ref.Index].I64[lo:lo+n], scale)
+			w.m.Load(w.inputs[a], in.x[lo:lo+n], scale)
 		}
 		coming := len(w.x[0])
 		if !s.runWide(p, n, len(s.ts)+coming == 0, len(s.ts)+coming+n) {
@@ -95,7 +93,7 @@ func (s *fastState) fitWide(p *fastFrames, c *cols, lo, hi int) int {
 		}
 		lo += n
 	}
-	return hi
+	return rows
 }
 
 func (w *fastWides) clear() {
@@ -207,22 +205,6 @@ func (s *fastState) loadWide(x *op.Val, d, at int) {
 
 func signed192(v num.Nat128) num.Int192 {
 	return num.Int192{v.Lo, v.Hi, uint64(int64(v.Hi) >> 63)}
-}
-
-// rowWide works out the wide arguments of one row, after so many others, from the cells of its columns, which fit.
-func (s *fastState) rowWide(p *fastFrames, before int, cell func(a int) []uint64) bool {
-	w := &p.wide
-	if w.clear(); len(w.regs) == 0 {
-		return true
-	}
-	for a, reg := range w.inputs {
-		if reg >= 0 {
-			c := cell(a)
-			w.one[0] = int64(c[1])
-			w.m.Load(reg, w.one[:], int8(c[0]>>8))
-		}
-	}
-	return s.runWide(p, 1, before == 0, before+1)
 }
 
 // ringWide takes the wide arguments of one row from cells.
