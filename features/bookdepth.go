@@ -18,7 +18,8 @@ type near struct {
 // of levels lie within ten basis points, a message changes a few.
 type depth struct {
 	known  bool
-	border int64 // the worst price that counts
+	twice  uint64 // bid + ask, from which the border is
+	border int64  // the worst price that counts
 	sum    int64
 	ps, qs int8
 }
@@ -80,12 +81,19 @@ func (b *books) depth(x *liveBook, i int) (int64, bool) {
 		x.depths = make([]depth, len(b.nears))
 	}
 	d, n, k := &x.depths[i], &b.nears[i], &x.book
-	border := op.Border(x.top.p[book.Bid][0], x.top.p[book.Ask][0], n.side, n.dist)
-	if !d.known || d.ps != x.top.ps || d.qs != x.top.qs {
+	bid, ask := x.top.p[book.Bid][0], x.top.p[book.Ask][0]
+	twice, fresh := uint64(bid)+uint64(ask), d.known && d.ps == x.top.ps && d.qs == x.top.qs
+	if fresh && d.twice == twice {
+		d.known = d.sum < plainQuantity
+		return d.sum, true
+	}
+	border := op.Border(bid, ask, n.side, n.dist)
+	if !fresh {
 		sum, _, ok := total(k.From(n.side), n.side, border)
-		*d = depth{known: ok && sum < plainQuantity, border: border, sum: sum, ps: x.top.ps, qs: x.top.qs}
+		*d = depth{known: ok && sum < plainQuantity, twice: twice, border: border, sum: sum, ps: x.top.ps, qs: x.top.qs}
 		return sum, ok
 	}
+	d.twice = twice
 	if border != d.border {
 		better, worse, sign := d.border, border, int64(1)
 		if (border > d.border) == (n.side == book.Bid) {

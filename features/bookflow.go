@@ -15,10 +15,12 @@ type top struct {
 	p, q   [2][]int64
 }
 
-func (t *top) alloc(deep int) {
+func newTop(deep int) *top {
+	t := &top{}
 	for s := range t.p {
 		t.p[s], t.q[s] = make([]int64, deep), make([]int64, deep)
 	}
+	return t
 }
 
 // take copies the best levels of a book.

@@ -15,21 +15,33 @@ import (
 // sequencer writes a keyframe in that time, so the state at t depends on [t − interval, t].
 type books struct {
 	task  *Task
-	list  []lang.BookColumn
 	cols  []market.Col
+	vals  []bookValue
 	deep  int       // levels that flow functions compare
 	want  int       // levels that functions of the best ones read
-	nears []near    // the columns that are depths
-	place []int     // of each column among them
+	nears []near    // the values that are depths
 	from  [][]int32 // slots by instrument; each of its feeds has one
 	slots []liveBook
 	named map[bookName]int32
 	evict int64 // mark at which books are looked through again
 
-	before top
-	pair   pair
+	before *top
 	out    []market.Col // columns of the batch and those worked out
 }
+
+// bookValue is a value that views read of a book, and the columns that it goes to: one, or
+// the halves of one that is wide.
+type bookValue struct {
+	lang.BookColumn
+	side book.Side
+	at   [2]int // by half, of which one may be missing: -1
+	near int    // of a depth
+}
+
+const (
+	highHalf = iota
+	lowHalf
+)
 
 // bookName is what a book is known by across processes.
 type bookName struct {
@@ -38,21 +50,13 @@ type bookName struct {
 	venue            market.Venue
 }
 
-// pair is the last value of two columns: each writes its half.
-type pair struct {
-	row       int
-	of        lang.BookColumn // without the half
-	value     op.Wide
-	short, ok bool
-}
-
 type liveBook struct {
 	bookName
 	book     book.Book
 	live     bool
 	snapshot int64 // time of the last one
 	depths   []depth
-	top      top
+	top      *top
 	taken    bool // top is of the book as it is
 }
 
@@ -60,19 +64,36 @@ func newBooks(t *Task, list []lang.BookColumn) *books {
 	if len(list) == 0 {
 		return nil
 	}
-	b := &books{task: t, list: list, cols: make([]market.Col, len(list)), named: map[bookName]int32{}, evict: market.NoTime}
-	for _, c := range list {
-		b.place = append(b.place, len(b.nears))
+	b := &books{task: t, cols: make([]market.Col, len(list)), named: map[bookName]int32{}, evict: market.NoTime}
+	for at, c := range list {
 		b.want = max(b.want, c.N, 1)
-		switch c.Fn {
-		case lang.BookOFI, lang.BookMLOFI:
+		if c.Fn == lang.BookOFI || c.Fn == lang.BookMLOFI {
 			b.deep = max(b.deep, c.N)
-		case lang.BookDepth:
-			b.nears = append(b.nears, near{sideOf(c.Side), c.Arg})
+		}
+		half := highHalf
+		if c.Half == lang.Low {
+			half = lowHalf
+		}
+		b.value(c).at[half] = at
+	}
+	b.before = newTop(b.want)
+	return b
+}
+
+// value finds or makes the value that a column has, or a half of it.
+func (b *books) value(c lang.BookColumn) *bookValue {
+	c.Half = lang.Whole
+	for k := range b.vals {
+		if b.vals[k].BookColumn == c {
+			return &b.vals[k]
 		}
 	}
-	b.before.alloc(b.want)
-	return b
+	v := bookValue{BookColumn: c, side: sideOf(c.Side), at: [2]int{-1, -1}, near: len(b.nears)}
+	if c.Fn == lang.BookDepth {
+		b.nears = append(b.nears, near{v.side, c.Arg})
+	}
+	b.vals = append(b.vals, v)
+	return &b.vals[len(b.vals)-1]
 }
 
 // push works the columns out for a batch and returns them behind those of the batch.
@@ -81,7 +102,6 @@ func (b *books) push(in *market.Batch) ([]market.Col, error) {
 		c := &b.cols[i]
 		c.I64, c.Scale, c.Null = grow(c.I64, in.N), grow(c.Scale, in.N), c.Null[:0]
 	}
-	b.pair.row = -1
 	for i := range in.N {
 		k, err := b.slot(in.Inst[i], in.Feed[i])
 		if err != nil {
@@ -120,8 +140,7 @@ func (b *books) number(n bookName) int32 {
 	if !ok {
 		k = int32(len(b.slots))
 		b.named[n] = k
-		b.slots = append(b.slots, liveBook{bookName: n})
-		b.slots[k].top.alloc(b.want)
+		b.slots = append(b.slots, liveBook{bookName: n, top: newTop(b.want)})
 	}
 	return k
 }
@@ -189,18 +208,18 @@ func (b *books) row(x *liveBook, i int, flow bool) {
 		x.taken = true
 		known = x.top.whole()
 	}
-	for k := range b.list {
-		col := &b.cols[k]
-		if !known {
-			setNull(col, i, false)
-			continue
+	if !known {
+		for k := range b.cols {
+			setNull(&b.cols[k], i, false)
 		}
-		if b.list[k].Fn == lang.BookDepth {
-			m, ok := b.depth(x, b.place[k])
-			setDec(col, i, m, x.book.QuantityScale(), ok)
-			continue
+		return
+	}
+	for k := range b.vals {
+		if c := &b.vals[k]; c.Fn >= lang.BookCost {
+			b.wide(c, x, i)
+		} else {
+			b.narrow(c, x, &b.cols[c.at[highHalf]], i, flow)
 		}
-		b.value(&b.list[k], x, col, i, flow)
 	}
 }
 
@@ -214,46 +233,41 @@ func setNull(c *market.Col, i int, overflow bool) {
 	}
 }
 
-func (b *books) value(c *lang.BookColumn, x *liveBook, col *market.Col, i int, flow bool) {
-	side := sideOf(c.Side)
-	ps, qs := x.top.ps, x.top.qs
-	p, q := x.top.best(side, c.N)
+// narrow writes a value of one column of a book with two sides.
+func (b *books) narrow(c *bookValue, x *liveBook, col *market.Col, i int, flow bool) {
+	t := x.top
+	m, s, ok := int64(0), t.ps, true
 	switch c.Fn {
-	case lang.BookMid, lang.BookSpread:
-		bid, ask := x.top.p[book.Bid][0], x.top.p[book.Ask][0]
-		if c.Fn == lang.BookSpread {
-			col.I64[i], col.Scale[i] = ask-bid, ps
-			return
-		}
-		m, s, ok := middle(bid, ask, ps)
-		setDec(col, i, m, s, ok)
+	case lang.BookMid:
+		m, s, ok = middle(t.p[book.Bid][0], t.p[book.Ask][0], s)
+	case lang.BookSpread:
+		m = t.p[book.Ask][0] - t.p[book.Bid][0]
 	case lang.BookPrice, lang.BookSize:
-		if c.N > len(p) {
+		if c.N > t.n[c.side] {
 			setNull(col, i, false)
 			return
 		}
-		if c.Fn == lang.BookPrice {
-			col.I64[i], col.Scale[i] = p[c.N-1], ps
-		} else {
-			col.I64[i], col.Scale[i] = q[c.N-1], qs
+		if m = t.p[c.side][c.N-1]; c.Fn == lang.BookSize {
+			m, s = t.q[c.side][c.N-1], t.qs
 		}
 	case lang.BookTotal:
-		m, ok := op.Total(q)
-		setDec(col, i, m, qs, ok)
-	case lang.BookOFI, lang.BookMLOFI:
+		s = t.qs
+		m, ok = op.Total(t.q[c.side][:min(c.N, t.n[c.side])])
+	case lang.BookDepth:
+		s = t.qs
+		m, ok = b.depth(x, c.near)
+	default: // flow
 		first := c.N
 		if c.Fn == lang.BookMLOFI {
 			first = 1
 		}
-		if !flow || c.N > b.before.both() || c.N > x.top.both() {
+		if !flow || c.N > b.before.both() || c.N > t.both() {
 			setNull(col, i, false)
 			return
 		}
-		m, s, ok := imbalance(&b.before, &x.top, first, c.N)
-		setDec(col, i, m, s, ok)
-	default:
-		b.wide(c, x, side, col, i)
+		m, s, ok = imbalance(b.before, t, first, c.N)
 	}
+	setDec(col, i, m, s, ok)
 }
 
 func sideOf(s lang.BookSide) book.Side {
@@ -263,35 +277,34 @@ func sideOf(s lang.BookSide) book.Side {
 	return book.Bid
 }
 
-// wide writes one half of a value of two columns.
-func (b *books) wide(c *lang.BookColumn, x *liveBook, side book.Side, col *market.Col, i int) {
-	w, of := &b.pair, *c
-	of.Half = lang.Whole
-	if w.row != i || w.of != of {
-		w.row, w.of, w.short = i, of, false
-		p, q := x.top.best(side, c.N)
-		ps, qs, twice := x.top.ps, x.top.qs, uint64(x.top.p[book.Bid][0])+uint64(x.top.p[book.Ask][0])
-		switch c.Fn {
-		case lang.BookCost:
-			p, q = x.top.best(side, b.want)
-			w.value, w.short, w.ok = op.Cost(&x.book, side, c.Arg, p, q)
-		case lang.BookNotional:
-			w.value, w.ok = op.Notional(p, q, ps+qs)
-		case lang.BookRise:
-			w.value, _, w.ok = op.Regression(p, q, side, twice, ps, qs)
-		default:
-			_, w.value, w.ok = op.Regression(p, q, side, twice, ps, qs)
+// wide writes a value of two columns.
+func (b *books) wide(c *bookValue, x *liveBook, i int) {
+	var w op.Wide
+	var short, ok bool
+	t := x.top
+	p, q := t.best(c.side, c.N)
+	switch c.Fn {
+	case lang.BookCost:
+		p, q = t.best(c.side, b.want)
+		w, short, ok = op.Cost(&x.book, c.side, c.Arg, p, q)
+	case lang.BookNotional:
+		w, ok = op.Notional(p, q, t.ps+t.qs)
+	default:
+		twice := uint64(t.p[book.Bid][0]) + uint64(t.p[book.Ask][0])
+		rise, run, fits := op.Regression(p, q, c.side, twice, t.ps, t.qs)
+		if w, ok = run, fits; c.Fn == lang.BookRise {
+			w = rise
 		}
 	}
-	if w.short {
-		setNull(col, i, false)
-		return
+	for half, m := range [2]int64{highHalf: w.High, lowHalf: w.Low} {
+		switch at := c.at[half]; {
+		case at < 0:
+		case short:
+			setNull(&b.cols[at], i, false)
+		default:
+			setDec(&b.cols[at], i, m, w.Scale, ok)
+		}
 	}
-	m := w.value.High
-	if c.Half == lang.Low {
-		m = w.value.Low
-	}
-	setDec(col, i, m, w.value.Scale, w.ok)
 }
 
 func setDec(c *market.Col, i int, m int64, s int8, ok bool) {

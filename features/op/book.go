@@ -13,6 +13,14 @@ import (
 
 // Total adds a list.
 func Total(m []int64) (sum int64, ok bool) {
+	var all int64
+	for _, v := range m {
+		all |= v
+		sum += v
+	}
+	if uint64(all) < 1<<48 && len(m) < 1<<15 {
+		return sum, true
+	}
 	var lo, hi, c uint64
 	for _, v := range m {
 		lo, c = bits.Add64(lo, uint64(v), 0)

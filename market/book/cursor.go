@@ -1,9 +1,6 @@
 package book
 
-import (
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // Cursor walks a side from better levels to worse ones. It is valid until the book is
 // changed.
@@ -67,10 +64,11 @@ func (c *Cursor) Next(p, q []int64) int {
 func (c *Cursor) rest(p, q []int64) int {
 	n := min(len(p), c.far.len())
 	end := len(c.far.p) - n
-	copy(p, c.far.p[end:])
-	copy(q, c.far.q[end:])
-	slices.Reverse(p[:n])
-	slices.Reverse(q[:n])
+	ps, qs := c.far.p[end:], c.far.q[end:][:n]
+	p, q = p[:n], q[:n]
+	for k, v := range ps {
+		p[n-1-k], q[n-1-k] = v, qs[k]
+	}
 	c.far.p, c.far.q = c.far.p[:end], c.far.q[:end]
 	return n
 }
