@@ -1,6 +1,7 @@
 package op
 
 import (
+	"math/bits"
 	"sort"
 
 	"github.com/pinova-group/tidemark/market/num"
@@ -73,6 +74,21 @@ func bucket(v *Val, b int) (int64, bool) {
 		k = -k
 	}
 	return k, true
+}
+
+// bucketOfWord is bucket of m·10^-s with at most 18 digits after the point.
+func bucketOfWord(m int64, s int8, b int) int64 {
+	sign := m >> 63
+	hi, lo := bits.Mul64(uint64((m^sign)-sign), num.Pow10[histDigits-s])
+	n := bits.Len64(lo)
+	if hi != 0 {
+		n = 64 + bits.Len64(hi)
+	}
+	k := int64(lo)
+	if shift := n - (b + 1); shift > 0 {
+		k = int64(shift)<<b + int64(hi<<uint(64-shift)|lo>>shift|hi>>uint(shift-64))
+	}
+	return (k ^ sign) - sign
 }
 
 func shiftRight(w num.Int192, n uint) num.Int192 {

@@ -32,10 +32,7 @@ func trimZeros(w *num.Int192, s int8) int8 {
 		return 0
 	}
 	if w.IsInt64() {
-		m := w.Int64()
-		for s > 0 && m%10 == 0 {
-			m, s = m/10, s-1
-		}
+		m, s := trimWord(w.Int64(), s)
 		*w = num.FromInt64(m)
 		return s
 	}
@@ -47,6 +44,17 @@ func trimZeros(w *num.Int192, s int8) int8 {
 		*w, s = t, s-1
 	}
 	return s
+}
+
+// trimWord is trimZeros of one word.
+func trimWord(m int64, s int8) (int64, int8) {
+	if m == 0 {
+		return 0, 0
+	}
+	for s > 0 && m%10 == 0 {
+		m, s = m/10, s-1
+	}
+	return m, s
 }
 
 // keyVal is the value of a key.

@@ -169,6 +169,11 @@ func (a *Acc) FoldLanes(rec []uint64, x *Lanes, mask []uint8, ts []int64, sc *Sc
 			a.cellLanes(a.state(rec), x, mask, ts)
 			return true
 		}
+	case Order, Hist:
+		if x.Hi != nil && x.bits <= 63 && x.S <= histDigits {
+			a.setLanes(a.state(rec), x, mask, n, sc)
+			return true
+		}
 	case Integral, LiveIntegral:
 		if mask == nil && n > 1 && x.Hi != nil && x.bits <= 63 {
 			ok := a.foldLanes(rec, x, nil, ts[:1], sc)
@@ -192,6 +197,29 @@ func (a *Acc) foldLanes(rec []uint64, x *Lanes, mask []uint8, ts []int64, sc *Sc
 		}
 	}
 	return ok
+}
+
+// setLanes enters lanes of one word into a set. Equal ones that follow each other, as of a
+// spread that stands, are entered together.
+func (a *Acc) setLanes(st []uint64, x *Lanes, mask []uint8, n int, sc *Scratch) {
+	for i := 0; i < n; {
+		m, times := x.Lo[i], uint64(0)
+		for ; i < n && x.Lo[i] == m; i++ {
+			if mask == nil || mask[i] == 1 {
+				times++
+			}
+		}
+		if times == 0 {
+			continue
+		}
+		if a.Fn == Hist {
+			b := bucketOfWord(int64(m), x.S, a.Bits)
+			st[0] = sc.Sets.Add(st[0], uint64(b), uint64(b>>63), times)
+		} else {
+			w, s := trimWord(int64(m), x.S)
+			st[0] = sc.Sets.Add(st[0], uint64(w)<<keyScaleBits|uint64(s), uint64(w>>(64-keyScaleBits)), times)
+		}
+	}
 }
 
 // integralLanes folds the lanes after the first, which the state has: each value holds until
