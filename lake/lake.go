@@ -43,7 +43,7 @@ type Config struct {
 const CatalogName = "tidemark"
 
 // namespaces of the lake's tables.
-var namespaces = []string{"processed", "feature", "superseded", "ops"}
+var namespaces = []string{"processed", "feature", "alert", "superseded", "ops"}
 
 // Lake is an open lake. Safe for concurrent use.
 type Lake struct {

@@ -16,8 +16,13 @@ import (
 	"github.com/pinova-group/tidemark/run/rowfile"
 )
 
-// FeatureTable is the table of a view's rows.
-func FeatureTable(o *features.Output) string { return fmt.Sprintf("feature.%s_v%d", o.Name, o.Version) }
+// FeatureTable is the table of a view's rows, or of its alerts.
+func FeatureTable(o *features.Output) string {
+	if view, ok := strings.CutSuffix(o.Name, features.AlertSuffix); ok {
+		return fmt.Sprintf("alert.%s_v%d", view, o.Version)
+	}
+	return fmt.Sprintf("feature.%s_v%d", o.Name, o.Version)
+}
 
 // fingerprintKey is the table property that has the fingerprint of the view.
 const fingerprintKey = "tidemark.fingerprint"

@@ -197,11 +197,11 @@ func (w *worker) consider(ctx context.Context, t *task, m *featuresMachine, act 
 
 // topicsOf reports whether the topics of new views are there.
 func (w *worker) topicsOf(ctx context.Context, c *change) error {
-	names, err := topicsOfViews(c.plan, c.brings.Writes)
+	topics, err := topicsOfViews(c.plan, c.brings.Writes)
 	if err != nil {
 		return err
 	}
-	names = slices.DeleteFunc(names, func(t string) bool { return t == "" })
+	names := names(topics)
 	return w.ask(func(cl *kgo.Client) error {
 		list, err := kadm.NewClient(cl).ListTopics(ctx, names...)
 		if err != nil {

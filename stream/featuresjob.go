@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (j *Job) Features(c FeaturesConfig) error {
 	if err != nil {
 		return err
 	}
-	j.writes = slices.DeleteFunc(slices.Clone(topics), func(t string) bool { return t == "" })
+	j.writes = names(topics)
 	ledger := ""
 	if c.Ledger != "" {
 		var err error
@@ -81,20 +82,42 @@ func (j *Job) Features(c FeaturesConfig) error {
 	return nil
 }
 
-// topicsOfViews are the topics of a plan's rows, empty where rows are not written.
-func topicsOfViews(plan *features.Plan, writes []string) ([]string, error) {
-	topics := make([]string, len(plan.Outputs()))
+// viewTopics are the topics of a view: of its rows, empty when they are not written, and of its
+// alerts, empty when it has none.
+type viewTopics struct{ rows, alerts string }
+
+// topicsOfViews are the topics of a plan's views.
+func topicsOfViews(plan *features.Plan, writes []string) ([]viewTopics, error) {
+	topics := make([]viewTopics, len(plan.Outputs()))
 	for i, o := range plan.Outputs() {
 		if !slices.Contains(writes, o.Name) {
 			continue
 		}
 		var err error
 		name := topic.Name{Class: topic.Feature, View: o.Name, Version: o.Version}
-		if topics[i], err = name.Topic(); err != nil {
+		if topics[i].rows, err = name.Topic(); err != nil {
+			return nil, err
+		}
+		if len(o.Alerts) == 0 {
+			continue
+		}
+		if topics[i].alerts, err = name.In(topic.Alert).Topic(); err != nil {
 			return nil, err
 		}
 	}
 	return topics, nil
+}
+
+// names are the topics that are written.
+func names(topics []viewTopics) (list []string) {
+	for _, t := range topics {
+		for _, name := range []string{t.rows, t.alerts} {
+			if name != "" {
+				list = append(list, name)
+			}
+		}
+	}
+	return list
 }
 
 // featuresMachine is the task of a features job, with records at both ends. It has an engine
@@ -114,12 +137,13 @@ type featuresMachine struct {
 
 // engine computes some views. It reads the inputs that carry what they need.
 type engine struct {
-	def   engineDef
-	plan  *features.Plan
-	task  *Features
-	part  []int // of each input, as the task has it; -1: not read
-	views []viewWriter
-	rows  features.Rows
+	def    engineDef
+	plan   *features.Plan
+	task   *Features
+	part   []int // of each input, as the task has it; -1: not read
+	views  []viewWriter
+	alerts []viewWriter // of each view
+	rows   features.Rows
 }
 
 func newFeaturesMachine(c *FeaturesConfig, inputs []TopicPartition) *featuresMachine {
@@ -154,8 +178,10 @@ func (m *featuresMachine) addEngine(def engineDef, plan *features.Plan, snapshot
 	if err != nil {
 		return err
 	}
-	for _, t := range topics {
-		e.views = append(e.views, viewWriter{topic: t})
+	for i, t := range topics {
+		o := &plan.Outputs()[i]
+		e.views = append(e.views, viewWriter{topic: t.rows, out: o})
+		e.alerts = append(e.alerts, viewWriter{topic: t.alerts, out: o.AlertOutput()})
 	}
 	m.engines = append(m.engines, e)
 	return nil
@@ -375,7 +401,7 @@ func (m *featuresMachine) step(ctx context.Context, out *outbox) error {
 			return err
 		}
 		for i := range e.rows.Views {
-			if err := m.write(ctx, e, i, out); err != nil {
+			if err := cmp.Or(m.writeRows(ctx, e, i, out), m.writeAlerts(ctx, e, i, out)); err != nil {
 				return err
 			}
 		}
@@ -395,9 +421,10 @@ func (m *featuresMachine) step(ctx context.Context, out *outbox) error {
 	return nil
 }
 
-// viewWriter writes the rows of one view.
+// viewWriter writes the rows of one view, or changes of its alerts.
 type viewWriter struct {
-	topic    string
+	topic    string // empty: nothing is written
+	out      *features.Output
 	enc      *record.RowEncoder
 	entities []entity
 	cells    parity.Cells // of the rows of this step
@@ -410,12 +437,44 @@ type entity struct {
 	partition int32
 }
 
-func (m *featuresMachine) write(ctx context.Context, en *engine, view int, out *outbox) error {
-	rows := &en.rows.Views[view]
-	if rows.Len() == 0 || en.views[view].topic == "" {
+func (m *featuresMachine) writeRows(ctx context.Context, en *engine, view int, out *outbox) error {
+	w := &en.views[view]
+	place := func(e uint32) entity { return m.place(w.out.Entity, en.task.EntityNames(view, e)) }
+	return m.write(ctx, w, en.end(view), &en.rows.Views[view], place, m.ledger != nil, out)
+}
+
+// writeAlerts writes changes of alerts beside the rows that made them, in the same order. They are no part of the
+// ledger, which counts rows.
+func (m *featuresMachine) writeAlerts(ctx context.Context, en *engine, view int, out *outbox) error {
+	changes, o := en.rows.Views[view].Alerts, en.views[view].out
+	if len(changes) == 0 || en.alerts[view].topic == "" {
 		return nil
 	}
-	w, o := &en.views[view], &en.plan.Outputs()[view]
+	var rows features.ViewRows
+	o.AlertRows(&rows, changes)
+	n := uint32(len(o.Alerts))
+	place := func(e uint32) entity {
+		to := m.place(o.Entity, en.task.EntityNames(view, e/n)) // with the rows
+		to.names = append(to.names, o.Alerts[e%n].Name)
+		return to
+	}
+	return m.write(ctx, &en.alerts[view], en.end(view), &rows, place, false, out)
+}
+
+// end is the row_ts from which on the rows of a view are another engine's.
+func (en *engine) end(view int) int64 {
+	if until, ends := en.def.Until[en.views[view].out.Name]; ends {
+		return until
+	}
+	return math.MaxInt64
+}
+
+// write writes rows with row_ts before until; place says where those of an entity go.
+func (m *featuresMachine) write(ctx context.Context, w *viewWriter, until int64, rows *features.ViewRows, place func(uint32) entity, account bool, out *outbox) error {
+	if rows.Len() == 0 || w.topic == "" {
+		return nil
+	}
+	o := w.out
 	if w.enc == nil {
 		id, err := m.config.Schemas.View(ctx, o)
 		if err != nil {
@@ -425,9 +484,8 @@ func (m *featuresMachine) write(ctx context.Context, en *engine, view int, out *
 			return fmt.Errorf("view %s: %w", o.Name, err)
 		}
 	}
-	until, ends := en.def.Until[o.Name]
 	for i, e := range rows.Entity {
-		if ends && rows.RowTS[i] >= until {
+		if rows.RowTS[i] >= until {
 			continue
 		}
 		for int(e) >= len(w.entities) {
@@ -435,13 +493,13 @@ func (m *featuresMachine) write(ctx context.Context, en *engine, view int, out *
 		}
 		to := &w.entities[e]
 		if to.names == nil {
-			*to = m.place(o.Entity, en.task.EntityNames(view, e))
+			*to = place(e)
 		}
 		r := out.add(w.topic, to.partition, rows.RowTS[i])
 		out.known = append(out.known, rows.Avail[i])
 		r.Key = to.key
 		r.Value = out.keep(func(dst []byte) []byte { return w.enc.Append(dst, rows, i, to.names) })
-		if m.ledger != nil {
+		if account {
 			_, message, _ := wire.CutFrame(r.Value)
 			w.cells.At(rows.RowTS[i]).Add(parity.HashOf(message))
 		}

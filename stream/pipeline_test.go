@@ -68,7 +68,7 @@ func newPipeline(t *testing.T, b servers, sources []topic.Source, views ...strin
 	}
 	var versions []topic.View
 	for _, o := range p.plan.Outputs() {
-		versions = append(versions, topic.View{Name: o.Name, Version: o.Version})
+		versions = append(versions, topic.View{Name: o.Name, Version: o.Version, Alerts: len(o.Alerts) > 0})
 	}
 	want, err := p.config.Wanted(nil, versions, nil)
 	if err != nil {

@@ -320,7 +320,7 @@ func (s *stream) wanted() ([]topic.Topic, error) {
 	var views []topic.View
 	for i := range s.outputs {
 		if o := &s.outputs[i]; !strings.Contains(o.Name, "(") { // only another view's parent, with parameters of its own
-			views = append(views, topic.View{Name: o.Name, Version: o.Version})
+			views = append(views, topic.View{Name: o.Name, Version: o.Version, Alerts: len(o.Alerts) > 0})
 		}
 	}
 	var jobs []string

@@ -85,7 +85,7 @@ func configDefaults(t *testing.T) map[string]string {
 	}
 	for key, name := range map[string]string{
 		"raw": "raw.spot.trade.x", "processed": "processed.spot.trade.x", "late": "late.spot.trade.x", "dlq": "dlq.spot.trade.x",
-		"feature": "feature.x.v1", "ledger": "ledger.features", "correction": "correction.x.v1",
+		"feature": "feature.x.v1", "alert": "alert.x.v1", "ledger": "ledger.features", "correction": "correction.x.v1",
 	} {
 		topic, err := c.Topic(name)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
+	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/internal/term"
 	"github.com/pinova-group/tidemark/market"
@@ -28,7 +29,7 @@ func newSinkCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sink", Short: "put the events and rows of topics into the tables of a lake, each once", Args: exactly(0, ""),
 		Long: `sink reads the processed, late and feature topics of the config and commits what is in them: events to processed.KIND,
-late ones marked, rows of views to feature.VIEW_vN. How far a topic is read stands in the table itself, in the commit that
+late ones marked, rows of views to feature.VIEW_vN, alerts to alert.VIEW_vN. How far a topic is read stands in the table itself, in the commit that
 has its rows, so the next process goes on where the tables stand, whenever this one is killed. Each commit says up to which
 time the table is complete (valid_through).
 
@@ -123,7 +124,7 @@ func (a *app) openSink(ctx context.Context, s *stream, name string, cfg sink.Con
 	cfg.Jobs = map[string]string{}
 	for _, p := range plans {
 		for _, view := range p.writes {
-			cfg.Jobs[view] = p.job
+			cfg.Jobs[view], cfg.Jobs[view+features.AlertSuffix] = p.job, p.job
 		}
 	}
 	have, err := sink.TablesOf(cfg.Topics, s.kinds)
@@ -156,7 +157,7 @@ func (s *stream) sinkTopics() (names []string, err error) {
 		return nil, err
 	}
 	for _, t := range want {
-		if n, err := topic.Parse(t.Name); err == nil && (n.Class == topic.Processed || n.Class == topic.Late || n.Class == topic.Feature || n.Class == topic.Ledger) {
+		if n, err := topic.Parse(t.Name); err == nil && (n.Class == topic.Processed || n.Class == topic.Late || n.Class == topic.Feature || n.Class == topic.Alert || n.Class == topic.Ledger) {
 			names = append(names, t.Name)
 		}
 	}

@@ -106,11 +106,11 @@ func (a *app) tail(cmd *cobra.Command, cfg tail.Config, flags *streamFlags, more
 	return out.Flush()
 }
 
-// addShipped adds the shipped view that a topic has rows of, if the config does not name it.
+// addShipped adds the shipped view that a topic has rows or alerts of, if the config does not name it.
 func (s *stream) addShipped(name string) error {
 	n, _ := topic.Parse(name) // what is none of ours is no feature topic either
 	known := func(o features.Output) bool { return o.Name == n.View && o.Version == n.Version }
-	if _, ok := specs.Find(n.View); n.Class != topic.Feature || !ok || slices.ContainsFunc(s.outputs, known) {
+	if _, ok := specs.Find(n.View); n.Class != topic.Feature && n.Class != topic.Alert || !ok || slices.ContainsFunc(s.outputs, known) {
 		return nil
 	}
 	plan, _, err := run.Compile([]string{n.View}, nil, market.NewFeeds())

@@ -41,10 +41,12 @@ func TablesOf(topics []string, kinds *market.Kinds) ([]string, error) {
 			names = append(names, lakesink.TableName(kinds, k), lakesink.TableName(kinds, market.KindStatus))
 		case topic.Feature:
 			names = append(names, run.FeatureTable(&features.Output{Name: name.View, Version: name.Version}))
+		case topic.Alert:
+			names = append(names, run.FeatureTable(&features.Output{Name: name.View + features.AlertSuffix, Version: name.Version}))
 		case topic.Ledger:
 			names = append(names, lake.LedgerTable)
 		case topic.Raw, topic.DLQ:
-			return nil, fmt.Errorf("topic %s: a sink takes processed, late, feature and ledger topics", t)
+			return nil, fmt.Errorf("topic %s: a sink takes processed, late, feature, alert and ledger topics", t)
 		}
 	}
 	slices.Sort(names)
@@ -89,13 +91,18 @@ func (r *reading) plan() error {
 					t.kinds, t.tables = append(t.kinds, k), append(t.tables, tab)
 				}
 			}
-		case topic.Feature:
+		case topic.Feature, topic.Alert:
 			i := slices.IndexFunc(r.Outputs, func(o features.Output) bool { return o.Name == name.View && o.Version == name.Version })
 			if i < 0 {
 				return &fault.Error{Code: "view_unknown", Message: fmt.Sprintf("version %d of view %s is not known here", name.Version, name.View), Exit: fault.ExitUsage,
 					Remedy: "list it under stream.views of the config"}
 			}
 			o := &r.Outputs[i]
+			if name.Class == topic.Alert {
+				if o = o.AlertOutput(); o == nil {
+					return fmt.Errorf("topic %s: the view has no alerts", full)
+				}
+			}
 			if tab := get(run.FeatureTable(o), func() *table { return r.featureTable(o) }); tab != nil {
 				t.tables, t.view = []*table{tab}, newView(r.Sink, o, tab)
 			}
@@ -104,7 +111,7 @@ func (r *reading) plan() error {
 				t.tables, t.ledger = []*table{tab}, &ledger{s: r.Sink, t: tab}
 			}
 		case topic.Raw, topic.DLQ:
-			return fmt.Errorf("topic %s: a sink takes processed, late, feature and ledger topics", full)
+			return fmt.Errorf("topic %s: a sink takes processed, late, feature, alert and ledger topics", full)
 		}
 		if t.tables != nil {
 			r.topics[full] = t

@@ -24,7 +24,7 @@ import (
 type Config struct {
 	Lake    *lake.Lake
 	Options []kgo.Opt // brokers, how to log in
-	Topics  []string  // of the classes processed, late, feature and ledger
+	Topics  []string  // of the classes processed, late, feature, alert and ledger
 	Tables  []string  // of those that the topics have rows of; nil: all
 
 	Schemas *record.Schemas

@@ -132,13 +132,16 @@ func newDecoder(ctx context.Context, name topic.Name, env Env) (*decoder, error)
 	d := &decoder{name: name, env: env, insts: market.NewInstruments(), rows: map[uint32]*record.RowDecoder{}}
 	d.events = record.NewEventDecoder(env.Schemas, env.Feeds, d.insts)
 	d.canon = canon.NewWriter(&d.text, canon.Options{Format: canon.JSONL, Kinds: env.Kinds}, env.Feeds, d.insts)
-	if name.Class != topic.Feature && name.Class != topic.Correction {
+	if name.Class != topic.Feature && name.Class != topic.Alert && name.Class != topic.Correction {
 		return d, nil
 	}
 	for i := range env.Outputs {
 		if o := &env.Outputs[i]; o.Name == name.View && o.Version == name.Version {
 			d.out = o
 		}
+	}
+	if name.Class == topic.Alert && d.out != nil {
+		d.out = d.out.AlertOutput()
 	}
 	if d.out == nil {
 		return nil, &fault.Error{Code: "view_unknown", Message: fmt.Sprintf("version %d of view %s is not known here", name.Version, name.View), Exit: fault.ExitUsage,
@@ -164,7 +167,7 @@ func (d *decoder) line(ctx context.Context, r *kgo.Record) (*Line, error) {
 		if l.Edge, *f, err = record.ReadFrame(r); err == nil {
 			l.Frame = f
 		}
-	case class == topic.Feature, class == topic.Correction:
+	case class == topic.Feature, class == topic.Alert, class == topic.Correction:
 		err = d.row(ctx, r, l)
 	case class == topic.Ledger:
 		err = l.cells(r)

@@ -35,13 +35,14 @@ type Retentions struct {
 	Late      Retention `yaml:"late" unit:"h, d"`      // Of late events, by the time of writing.
 	DLQ       Retention `yaml:"dlq" unit:"h, d"`       // Of dead letters, by the time of writing.
 	Feature   Retention `yaml:"feature" unit:"h, d"`   // Of rows, by the end of the row.
+	Alert     Retention `yaml:"alert" unit:"h, d"`     // Of alerts, by the end of the row that made the change.
 	Ledger    Retention `yaml:"ledger" unit:"h, d"`    // Of the parity ledgers, by the time of writing.
 
 	Correction Retention `yaml:"correction" unit:"h, d"` // Of corrections, by the time of writing.
 }
 
 func (r *Retentions) of(c Class) Retention {
-	return [numClasses]Retention{Raw: r.Raw, Processed: r.Processed, Late: r.Late, DLQ: r.DLQ, Feature: r.Feature, Ledger: r.Ledger, Correction: r.Correction}[c]
+	return [numClasses]Retention{Raw: r.Raw, Processed: r.Processed, Late: r.Late, DLQ: r.DLQ, Feature: r.Feature, Alert: r.Alert, Ledger: r.Ledger, Correction: r.Correction}[c]
 }
 
 // The bounds of a config.
@@ -62,6 +63,7 @@ func (c *Config) Count() int {
 type View struct {
 	Name    string
 	Version int
+	Alerts  bool // it has some
 }
 
 // Topic is a topic with its settings.
@@ -139,7 +141,7 @@ func kindWords(kinds *market.Kinds) (words []string) {
 }
 
 // Wanted are the topics of a checked config by name: four for each kind of a source, one for
-// each view's rows and one for its corrections, one for each job's ledger, and one to change the views while jobs run.
+// each view's rows, one for its corrections and one for its alerts, one for each job's ledger, and one to change the views while jobs run.
 func (c *Config) Wanted(kinds *market.Kinds, views []View, jobs []string) ([]Topic, error) {
 	var names []Name
 	for _, s := range c.Sources {
@@ -157,6 +159,9 @@ func (c *Config) Wanted(kinds *market.Kinds, views []View, jobs []string) ([]Top
 	}
 	for _, v := range views {
 		names = append(names, Name{Class: Feature, View: v.Name, Version: v.Version}, Name{Class: Correction, View: v.Name, Version: v.Version})
+		if v.Alerts {
+			names = append(names, Name{Class: Alert, View: v.Name, Version: v.Version})
+		}
 	}
 	for _, j := range jobs {
 		names = append(names, Name{Class: Ledger, Job: j})

@@ -21,11 +21,12 @@ const (
 	Ledger                      // ledger.<job>: checksums of rows
 	Control                     // control: activations of views, and what tasks say to them
 	Correction                  // correction.<view>.v<n>: rows that publications have put in the place of others
+	Alert                       // alert.<view>.v<n>: alerts of a view that began or ended
 
 	numClasses
 )
 
-var classNames = [numClasses]string{"", "raw", "processed", "late", "dlq", "feature", "ledger", "control", "correction"}
+var classNames = [numClasses]string{"", "raw", "processed", "late", "dlq", "feature", "ledger", "control", "correction", "alert"}
 
 func (c Class) String() string {
 	if c > 0 && c < numClasses {
@@ -39,7 +40,7 @@ func (c Class) OfEvents() bool { return c >= Raw && c <= DLQ }
 
 // EventTime reports whether the record time of a class is the time of the event or row;
 // else it is the time of writing, given by the broker.
-func (c Class) EventTime() bool { return c == Raw || c == Processed || c == Feature }
+func (c Class) EventTime() bool { return c == Raw || c == Processed || c == Feature || c == Alert }
 
 // Name is the name of a topic by its facets; those of other classes are empty.
 type Name struct {
@@ -49,7 +50,7 @@ type Name struct {
 	Kind     string       // word of the kind, see KindWord
 	Exchange string
 
-	View    string // of Feature and Correction
+	View    string // of Feature, Alert and Correction
 	Version int
 
 	Job string // of Ledger
@@ -70,7 +71,7 @@ func (n Name) Topic() (string, error) {
 			return "", fmt.Errorf("topic of %s: exchange %q: want lower-case letters, digits and -, at most %d", n.Class, n.Exchange, maxIdent)
 		}
 		return n.Class.String() + "." + n.Market.String() + "." + n.Kind + "." + n.Exchange, nil
-	case n.Class == Feature, n.Class == Correction:
+	case n.Class == Feature, n.Class == Alert, n.Class == Correction:
 		if !isIdent(n.View) || n.Version < 1 {
 			return "", fmt.Errorf("topic of view %q, version %d: want lower-case letters, digits and _, a letter first, at most %d, and a version from 1", n.View, n.Version, maxIdent)
 		}
@@ -99,7 +100,7 @@ func Parse(topic string) (Name, error) {
 	case n.Class.OfEvents() && len(parts) == 4:
 		n.Market, _ = market.ParseVenue(parts[1])
 		n.Kind, n.Exchange = parts[2], parts[3]
-	case (n.Class == Feature || n.Class == Correction) && len(parts) == 3:
+	case (n.Class == Feature || n.Class == Alert || n.Class == Correction) && len(parts) == 3:
 		n.View = parts[1]
 		n.Version, _ = strconv.Atoi(strings.TrimPrefix(parts[2], "v"))
 	case n.Class == Ledger && len(parts) == 2:

@@ -19,6 +19,7 @@ func TestName_OfEachClass(t *testing.T) {
 		"feature.trade_bars_1m.v3":         {Class: topic.Feature, View: "trade_bars_1m", Version: 3},
 		"ledger.features-global":           {Class: topic.Ledger, Job: "features-global"},
 		"control":                          {Class: topic.Control},
+		"alert.trade_bars_1m.v2":           {Class: topic.Alert, View: "trade_bars_1m", Version: 2},
 		"correction.trade_bars_1m.v2":      {Class: topic.Correction, View: "trade_bars_1m", Version: 2},
 	} {
 		got, err := n.Topic()

@@ -57,7 +57,7 @@ func (r Retention) String() string {
 // defaultRetention by class. Late events and dead letters are there for people, who come later.
 var defaultRetention = [numClasses]Retention{
 	Raw: 48 * 3_600_000, Processed: 5 * 24 * 3_600_000, Late: 30 * 24 * 3_600_000, DLQ: 30 * 24 * 3_600_000,
-	Feature: 7 * 24 * 3_600_000, Ledger: 30 * 24 * 3_600_000, Correction: 30 * 24 * 3_600_000,
+	Feature: 7 * 24 * 3_600_000, Alert: 30 * 24 * 3_600_000, Ledger: 30 * 24 * 3_600_000, Correction: 30 * 24 * 3_600_000,
 	Control: Forever, // a few records a change, and what is live follows from all of them; compaction would lose their order
 }
 
