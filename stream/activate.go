@@ -13,6 +13,7 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/stream/topic"
 )
 
 // How a task takes part in an activation. It makes an engine for the views that are new, has
@@ -310,10 +311,7 @@ func (w *worker) reach(ctx context.Context, adm *kadm.Client, at TopicPartition,
 	}
 	offset := start.Offset
 	if from != market.NoTime {
-		after, err := adm.ListOffsetsAfterMilli(ctx, from/1000, at.Topic)
-		if err == nil {
-			err = after.Error()
-		}
+		after, err := topic.After(ctx, adm, at.Topic, from)
 		if err != nil {
 			return 0, err
 		}

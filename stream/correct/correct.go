@@ -146,10 +146,7 @@ func (c *Config) there(ctx context.Context, name string, since int64) (map[lake.
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
-	first, err := adm.ListOffsetsAfterMilli(ctx, max(0, since/1000), name)
-	if err == nil {
-		err = first.Error()
-	}
+	first, err := topic.After(ctx, adm, name, since)
 	if err != nil {
 		return nil, err
 	}

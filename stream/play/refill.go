@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -94,7 +93,7 @@ func processedOf(raw string) string {
 // refuseFilled refuses a topic that has records of a time or later: events would come behind them.
 func refuseFilled(ctx context.Context, cl *kgo.Client, name string, at int64) error {
 	adm := kadm.NewClient(cl)
-	later, err := adm.ListOffsetsAfterMilli(ctx, time.UnixMicro(at).UnixMilli(), name)
+	later, err := topic.After(ctx, adm, name, at)
 	if err != nil {
 		return err
 	}

@@ -140,13 +140,10 @@ func bounds(ctx context.Context, cfg Config, opts []kgo.Opt) (from map[int32]kgo
 		first, err = adm.ListStartOffsets(ctx, cfg.Topic)
 	case End:
 	default:
-		first, err = adm.ListOffsetsAfterMilli(ctx, cfg.From/market.Millisecond, cfg.Topic)
+		first, err = topic.After(ctx, adm, cfg.Topic, cfg.From)
 	}
 	if err == nil {
 		err = first.Error()
-	}
-	if err == nil && cfg.From != Earliest && cfg.From != End {
-		err = afterDeleted(ctx, cfg, opts, adm, first)
 	}
 	if err != nil {
 		return nil, nil, failed(cfg.Topic, err)
@@ -165,35 +162,6 @@ func bounds(ctx context.Context, cfg Config, opts []kgo.Opt) (from map[int32]kgo
 		return nil, nil, fault.Usage("partition_unknown", fmt.Sprintf("topic %s has no partition %d", cfg.Topic, cfg.Partition), fmt.Sprintf("it has %d, from 0", len(first[cfg.Topic])))
 	}
 	return from, ends, nil
-}
-
-// afterDeleted corrects offsets of a time: Kafka (4.3) finds none, which is the end, where the record that it would have found
-// was deleted by hand and later ones of the segment were not.
-func afterDeleted(ctx context.Context, cfg Config, opts []kgo.Opt, adm *kadm.Client, at kadm.ListedOffsets) error {
-	starts, err := adm.ListStartOffsets(ctx, cfg.Topic)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		return err
-	}
-	for p, o := range at[cfg.Topic] {
-		start, _ := starts.Lookup(cfg.Topic, p)
-		if o.Timestamp >= 0 || start.Offset == 0 || start.Offset >= o.Offset || cfg.Partition >= 0 && int(p) != cfg.Partition {
-			continue
-		}
-		err := read(ctx, Config{Topic: cfg.Topic, Partition: int(p), From: Earliest, Limit: 1}, opts, func(r *kgo.Record) error {
-			if r.Timestamp.UnixMicro() >= cfg.From-market.Hour { // records are not quite in the order of their times
-				o.Offset = start.Offset
-				at[cfg.Topic][p] = o
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
 }
 
 func failed(name string, err error) error {
