@@ -38,7 +38,7 @@ func (x *idTime) time() int64 { return int64(x.bt & (1<<timeBits - 1)) }
 func newIDSet(limit int) *idSet { return &idSet{limit: limit, table: make([]uint32, minTable)} }
 
 // room is how many ids fit the table.
-func (s *idSet) room() int { return len(s.table) / 8 * 5 }
+func (s *idSet) room() int { return len(s.table) / 4 * 3 }
 
 func idParts(id *market.ID) (a, b uint64) {
 	return binary.BigEndian.Uint64(id[:8]), uint64(binary.BigEndian.Uint32(id[8:12])) >> 10 << timeBits
@@ -116,13 +116,13 @@ func (s *idSet) renew(forget int64) {
 	s.fill()
 }
 
-// fill makes the table of the list, in which as many ids more find room.
+// fill makes the table of the list, in which half as many ids more find room.
 func (s *idSet) fill() {
 	size := len(s.table)
 	if len(s.list) < size/16 { // little by little: what came may come again
 		size = max(minTable, size/2)
 	}
-	for size/8*5 < 2*len(s.list) {
+	for size/4*3 < len(s.list)*3/2+1 {
 		size *= 2
 	}
 	if size == len(s.table) {

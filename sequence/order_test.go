@@ -77,7 +77,7 @@ func TestIDSet_RemembersAtLeastTheHorizonAndIsBounded(t *testing.T) {
 		if back := n - 59_999; back >= 0 && n%97 == 0 && !s.known(id(back), t0+back*ms, forget) {
 			t.Fatalf("id %d forgotten within the horizon", back)
 		}
-		if n := s.room(); n > 240_000 {
+		if n := s.room(); n > 200_000 {
 			t.Fatalf("room for %d ids, 60000 of them within the horizon", n)
 		}
 	}
