@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -225,24 +226,33 @@ func TestProof_RowsAreThoseOfRun(t *testing.T) {
 			minutes, rate = 150, 40
 		}
 		below := c.simulate(minutes, rate)
+		seed := uint64(time.Now().UnixNano())
+		t.Logf("seed %d", seed)
+		r := rand.New(rand.NewPCG(seed, 1))
+		at := []int{0} // slots of workers
 		c.worker(0)
 		c.sink()
 		playing := c.start("play", "play", "--input", "market.jsonl", "--speed", strconv.Itoa(minutes*60/8), "--progress", "none")
-		time.Sleep(2 * time.Second)
-		c.worker(1)
-		time.Sleep(2 * time.Second)
-		c.worker(2)
-		time.Sleep(time.Second)
-		c.end("worker0")
-		<-playing.done
+		for playing.running() {
+			time.Sleep(time.Duration(r.IntN(1200)) * time.Millisecond)
+			slot := r.IntN(3)
+			switch i := slices.Index(at, slot); {
+			case i < 0:
+				c.worker(slot)
+				at = append(at, slot)
+			case len(at) > 1:
+				c.end("worker" + strconv.Itoa(slot))
+				at = slices.Delete(at, i, i+1)
+			}
+		}
 		if code := playing.cmd.ProcessState.ExitCode(); code != 0 {
 			t.Fatalf("play ends with %d", code)
 		}
 		delete(c.procs, "play")
 		c.end("sink")
 		c.prove(below, ofStatus...)
-		for _, name := range []string{"worker1", "worker2"} {
-			c.end(name)
+		for _, slot := range at {
+			c.end("worker" + strconv.Itoa(slot))
 		}
 	})
 }
