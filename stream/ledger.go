@@ -37,6 +37,15 @@ func newLedger(topic string, c *FeaturesConfig, tasks int, inputs []TopicPartiti
 	return l
 }
 
+// again has the next record say how far everything is: what the replay of a task would have said is dropped with its rows, and may
+// never have been written.
+func (l *ledger) again() {
+	l.delta.Complete = 0
+	for in := range l.said {
+		l.said[in] = -1
+	}
+}
+
 // whole is the time below which all rows of the task have been written, 0 before there is one.
 func (m *featuresMachine) whole() int64 {
 	t := int64(math.MaxInt64)

@@ -166,6 +166,9 @@ func (w *worker) recoverTask(ctx context.Context, t *task, committed map[string]
 	if err := w.replay(ctx, t, to); err != nil {
 		return fmt.Errorf("task %d: replay from the snapshot: %w", t.number, err)
 	}
+	if m, ok := t.state.(*featuresMachine); ok && m.ledger != nil {
+		m.ledger.again()
+	}
 	if err := w.snaps.sweep(ctx, t.number, newest, w.Now()); err != nil {
 		w.Log.Warn("old state was not deleted", slog.Int64("task", t.number), slog.Any("error", err))
 	}
