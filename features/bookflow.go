@@ -52,6 +52,9 @@ func imbalance(was, is *top, first, last int) (m int64, s int8, ok bool) {
 			return 0, 0, false
 		}
 	}
+	if m, ok := plainImbalance(was, is, first, last); ok {
+		return m, is.qs, true
+	}
 	var hi int64 // of the sum, 128 bits
 	var lo uint64
 	add := func(v int64, sign int64) {
@@ -80,6 +83,23 @@ func imbalance(was, is *top, first, last int) (m int64, s int8, ok bool) {
 	}
 	m = int64(lo)
 	return m, is.qs, hi == m>>63
+}
+
+// plainImbalance is imbalance of levels of one scale whose quantities are far from 63 bits. What
+// prices do is hard to guess, so they decide no branch.
+func plainImbalance(was, is *top, first, last int) (sum int64, ok bool) {
+	var all int64
+	bp, bq, ap, aq := was.p[book.Bid][first-1:last], was.q[book.Bid][first-1:last], was.p[book.Ask][first-1:last], was.q[book.Ask][first-1:last]
+	bp1, bq1, ap1, aq1 := is.p[book.Bid][first-1:last], is.q[book.Bid][first-1:last], is.p[book.Ask][first-1:last], is.q[book.Ask][first-1:last]
+	for k, p := range bp {
+		up, q, q1 := bp1[k]-p, bq[k], bq1[k] // of the bid
+		sum += q1&^(up>>63) - q&^(-up>>63)
+		all |= q | q1
+		up, q, q1 = ap1[k]-ap[k], aq[k], aq1[k] // of the ask
+		sum += q&^(up>>63) - q1&^(-up>>63)
+		all |= q | q1
+	}
+	return sum, uint64(all) < 1<<48 && len(bp) < 1<<12
 }
 
 // raise brings all levels to finer scales.

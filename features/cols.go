@@ -86,10 +86,6 @@ type run struct {
 func (c *cols) view(b *market.Batch, payload []market.Col) {
 	c.n, c.ts, c.raw, c.ingest, c.feed = b.N, b.TS, b.EventTS, b.IngestTS, b.Feed
 	c.flags, c.seq, c.inst, c.epoch, c.c = b.Flags, b.Seq, b.Inst, b.Epoch, payload
-	first, diff := c.feed[0], market.FeedID(0)
-	for _, f := range c.feed {
-		diff |= f ^ first
-	}
 	or := uint8(0)
 	for _, f := range c.flags {
 		or |= f
@@ -98,13 +94,22 @@ func (c *cols) view(b *market.Batch, payload []market.Col) {
 	for _, t := range c.ingest {
 		least = min(least, t)
 	}
-	c.oneFeed, c.anyFlags = diff == 0, or
+	c.oneFeed, c.anyFlags = sameFeed(c.feed), or
 	c.gaps = least == market.NoTime
 	c.bulk = c.gaps && !slices.ContainsFunc(c.ingest, func(t int64) bool { return t != market.NoTime })
 	c.hasNull = c.hasNull[:0]
 	for i := range payload {
 		c.hasNull = append(c.hasNull, slices.ContainsFunc(payload[i].Null, func(w uint64) bool { return w != 0 }))
 	}
+}
+
+// sameFeed tells whether all rows have the feed of the first.
+func sameFeed(feed []market.FeedID) bool {
+	first, diff := feed[0], market.FeedID(0)
+	for _, f := range feed {
+		diff |= f ^ first
+	}
+	return diff == 0
 }
 
 // check reports the first column whose length is not that of the batch, or whose

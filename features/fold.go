@@ -102,12 +102,13 @@ func (t *Task) meta(rec []uint64, c *cols, lo, hi int) {
 	feed := c.feed[lo:hi]
 	hold, lag := t.feeds.of(feed[0])
 	last := hold
+	oneFeed := c.oneFeed || sameFeed(feed) // of many feeds an entity most often has one
 	var avail int64
 	switch {
-	case c.bulk && c.oneFeed:
+	case c.bulk && oneFeed:
 		avail = c.ts[hi-1] + lag
 		rec[plan.MetaFlags] |= uint64(FlagAssumed)
-	case c.gaps || !c.oneFeed:
+	case c.gaps || !oneFeed:
 		avail, hold = t.availability(rec, c, lo, hi)
 		last, _ = t.feeds.of(feed[len(feed)-1])
 	default:

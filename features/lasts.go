@@ -194,8 +194,18 @@ func (l *lasts) fits(c *cols, lo, hi int) bool {
 		m, s := col.I64[lo:hi], col.Scale[lo:hi]
 		hasNull := c.hasNull[in.Ref.Index]
 		or, scale, seen := uint64(0), int8(0), false
+		if !hasNull {
+			if scale = s[0]; scaleRun(s) < len(s) {
+				return false
+			}
+			for _, x := range m {
+				or |= uint64(x ^ x>>63)
+			}
+			l.bounds[in.Reg] = op.Bound{Bits: bits.Len64(or) + 1, Scale: scale}
+			continue
+		}
 		for i, x := range m {
-			if hasNull && col.IsNull(lo+i) {
+			if col.IsNull(lo + i) {
 				if in.Book && x != 0 {
 					return false // one that did not fit
 				}
