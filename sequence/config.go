@@ -32,7 +32,8 @@ type Config struct {
 	MaxPending int
 	// MaxIDs bounds the ids remembered for one feed and kind: when as many have come, those
 	// that came before them are forgotten, so that the last MaxIDs are always remembered
-	// and never twice as many. 0: 33,554,432.
+	// and never twice as many. One takes 32 to 64 bytes while they do not become fewer.
+	// 0: 33,554,432.
 	MaxIDs int
 	// CrossedFor is how long, in µs of event time, a book may stay crossed before it is
 	// declared invalid. 0: one second.
