@@ -118,6 +118,9 @@ func newTopicLog(t *testing.T, b servers, l *sequencedLog, plan *features.Plan, 
 	for _, o := range plan.Outputs() {
 		if !strings.Contains(o.Name, "(") {
 			names = append(names, fmt.Sprintf("feature.%s.v%d", o.Name, o.Version))
+			if len(o.Alerts) > 0 {
+				names = append(names, fmt.Sprintf("alert.%s.v%d", o.Name, o.Version))
+			}
 		}
 	}
 	resps, err := kadm.NewClient(newClient(t, tl.addr)).CreateTopics(context.Background(), testPartitions, -1, nil, names...)

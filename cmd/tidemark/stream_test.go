@@ -90,7 +90,7 @@ func startStream(t *testing.T, args ...string) (stop func() (int, string)) {
 // Rows that come out of the topics are those of tidemark run over the same file, but for
 // the windows that the end of a file closes; also when the stream is stopped and started in
 // between.
-func TestStream_RowsAreThoseOfRun(t *testing.T) { rowsAreThoseOfRun(t, "") }
+func TestStream_RowsAreThoseOfRun(t *testing.T) { rowsAreThoseOfRun(t, "", "") }
 
 // The same with a schema registry that is not ours, which the config names.
 func TestStream_RegistryOfOthers(t *testing.T) {
@@ -102,11 +102,16 @@ func TestStream_RegistryOfOthers(t *testing.T) {
 		}
 		t.Skip(missing)
 	}
-	rowsAreThoseOfRun(t, url)
+	rowsAreThoseOfRun(t, url, "")
 }
 
-// rowsAreThoseOfRun uses a registry, the broker's own with "".
-func rowsAreThoseOfRun(t *testing.T, registry string) {
+// The same when all comes at once and a job may hold next to nothing: it lags, and nothing is lost.
+func TestStream_MoreThanItCanDo(t *testing.T) {
+	rowsAreThoseOfRun(t, "", "limits: {cycle_records: 100, waiting_rows: 50, fetch_bytes: 64KiB}\n")
+}
+
+// rowsAreThoseOfRun uses a registry, the broker's own with "", and more of a config.
+func rowsAreThoseOfRun(t *testing.T, registry, more string) {
 	t.Helper()
 	dir := t.TempDir()
 	b, err := broker.Start(filepath.Join(dir, "broker"), broker.Options{Warn: func(s string) { t.Error(s) }})
@@ -119,7 +124,7 @@ func rowsAreThoseOfRun(t *testing.T, registry string) {
 	if !foreign {
 		registry = b.RegistryURL()
 	}
-	if err := os.WriteFile(config, fmt.Appendf(nil, streamConfig, b.Addr(), registry), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, streamConfig+more, b.Addr(), registry), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	events := filepath.Join(dir, "events.jsonl")
@@ -169,6 +174,9 @@ func rowsAreThoseOfRun(t *testing.T, registry string) {
 		if names, err := cl.Subjects(t.Context()); err != nil || len(names) > 0 {
 			t.Errorf("the broker's registry has %v: %v", names, err)
 		}
+		return
+	}
+	if more != "" {
 		return
 	}
 	t.Run("python", func(t *testing.T) { consumePython(t, dir, b.Addr()) })
