@@ -59,7 +59,7 @@ func realKafka(t *testing.T) servers {
 		}
 		var ours []string
 		for _, name := range topics.Names() {
-			if slices.Contains([]string{"raw", "processed", "late", "dlq", "feature", "ledger", "control", "correction"}, strings.Split(name, ".")[0]) {
+			if slices.Contains([]string{"raw", "processed", "late", "dlq", "feature", "ledger", "control", "correction", "alert"}, strings.Split(name, ".")[0]) {
 				ours = append(ours, name)
 			}
 		}
