@@ -54,12 +54,20 @@ func pow2(f uint64) uint64 {
 	return t + p
 }
 
-// scale2 is m × 2^(k-63), rounded to the nearest float64.
-func scale2(m uint64, k int) float64 { return math.Ldexp(float64(m), k-63) }
+// scale2 is m × 2^(k-63), rounded to the nearest float64; m is at least 2^63.
+func scale2(m uint64, k int) float64 {
+	if uint(k+900) > 1800 { // may be less than a normal number, or too great
+		return math.Ldexp(float64(m), k-63)
+	}
+	return float64(float64(m) * math.Float64frombits(uint64(k-63+1023)<<52)) // exact
+}
 
 // Halve is 2^(−dt/half), for dt ≥ 0 and half > 0: what is left of 1 after the time dt.
 func Halve(dt, half int64) float64 {
-	k, r := dt/half, dt%half
+	k, r := int64(0), dt
+	if dt >= half {
+		k, r = dt/half, dt%half
+	}
 	if k > 1100 {
 		return 0
 	}
