@@ -53,7 +53,7 @@ func (v *viewState) holdRow(c *cols, ent uint32, i int) {
 // putKey writes the order key of row i of a batch but for its time.
 func (v *viewState) putKey(to []uint64, c *cols, i int) {
 	src := market.MakeSrc(c.feed[i], v.p.Kind)
-	to[0] = uint64(src)<<32 | uint64(v.task.insts.Number(c.inst[i]))
+	to[0] = uint64(src)<<32 | uint64(v.task.numbers[c.inst[i]])
 	to[1], to[2] = uint64(c.epoch[i]), c.seq[i]
 }
 

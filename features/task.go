@@ -32,6 +32,8 @@ type Task struct {
 	feeds  feedTable
 	sc     op.Scratch
 	inst   []instrument // by handle, as far as met
+
+	numbers []uint32 // of them
 }
 
 func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
@@ -176,15 +178,19 @@ func (t *Task) fail(err error) error {
 	return err
 }
 
-// meet looks an instrument up.
+// meet looks an instrument up, once: the registry has a lock.
 func (t *Task) meet(x int) error {
-	n := t.insts.Len()
-	if x >= n {
+	if x < len(t.inst) {
+		return nil
+	}
+	numbers := t.insts.Numbers()
+	if x >= len(numbers) {
 		return fmt.Errorf("instrument handle %d is not registered", x)
 	}
-	for i := len(t.inst); i < n; i++ {
+	for i := len(t.inst); i < len(numbers); i++ {
 		t.inst = append(t.inst, newInstrument(t.insts.Get(market.Inst(i))))
 	}
+	t.numbers = numbers
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (v *viewState) holdAlias(k int, c *cols, ent uint32, i int) {
 	rec := v.heldRec(ent, ts)
 	v.task.meta(rec, c, i, i+1)
 	rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(ts), uint64(ts)
-	rec[plan.HeldSrc] = uint64(market.MakeSrc(c.feed[i], v.p.Union[k]))<<32 | uint64(v.task.insts.Number(c.inst[i]))
+	rec[plan.HeldSrc] = uint64(market.MakeSrc(c.feed[i], v.p.Union[k]))<<32 | uint64(v.task.numbers[c.inst[i]])
 	rec[plan.HeldEpoch], rec[plan.HeldSeq] = uint64(c.epoch[i])|uint64(k)<<unionAlias, c.seq[i]
 	v.putCells(rec)
 	v.keyRow(rec, c, i)
