@@ -28,7 +28,7 @@ func newSinkCmd(a *app) *cobra.Command {
 	cfg := sink.Config{}
 	cmd := &cobra.Command{
 		Use: "sink", Short: "put the events and rows of topics into the tables of a lake, each once", Args: exactly(0, ""),
-		Long: `sink reads the processed, late and feature topics of the config and commits what is in them: events to processed.KIND,
+		Long: `sink reads the processed, late, feature and alert topics of the config and commits what is in them: events to processed.KIND,
 late ones marked, rows of views to feature.VIEW_vN, alerts to alert.VIEW_vN. How far a topic is read stands in the table itself, in the commit that
 has its rows, so the next process goes on where the tables stand, whenever this one is killed. Each commit says up to which
 time the table is complete (valid_through).

@@ -73,7 +73,7 @@ newer goes on. Topics have to be there: tidemark topics apply.`,
 	f.StringVar(&o.status, "status", "", "serve /status, /metrics, /healthz and /readyz at `HOST:PORT`")
 	f.DurationVar(&o.snapshotEvery, "snapshot-every", 10*time.Second, "how often a task writes its state; a restart reads what came since")
 	f.DurationVar(&o.idleAfter, "idle-after", 5*time.Second, "how long nobody writes to a raw partition before others go on without it; 0: they wait")
-	f.StringVar(&o.sink, "sink", "", "put processed, late and feature topics into this lake, too, `DIR|NAME`: what tidemark sink does, in this process")
+	f.StringVar(&o.sink, "sink", "", "put processed, late, feature and alert topics into this lake, too, `DIR|NAME`: what tidemark sink does, in this process")
 	return cmd
 }
 
