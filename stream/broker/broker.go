@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -41,6 +42,7 @@ type Broker struct {
 	failed   chan struct{} // closed when something could not be written: nothing is done any more, the next start repairs
 	failing  sync.Once
 	closed   atomic.Bool
+	turn     int // of who comes first in an answer
 	warn     func(text string)
 }
 
@@ -133,17 +135,48 @@ func (b *Broker) open(port int) (*kfake.Cluster, error) {
 		kfake.BrokerConfigs(settings), kfake.DefaultNumPartitions(1), kfake.WithLogger(logger{b}))
 }
 
-// leastFull is more than clients are given with the partitions that they ask for, and less than they refuse.
+// leastFull is how many bytes clients are given, at least, if there are as many: less than they refuse.
 const leastFull = 64 << 20
+
+// bound has an answer of records never be full as a whole. kfake leaves out the aborted transactions of the partition at which it
+// is, and readers take their records for committed. So the partitions share what an answer may hold. A batch that
+// is larger than a share comes of the first one alone; so there are no sessions, and with each request another is the first.
+func (b *Broker) bound(f *kmsg.FetchRequest) {
+	n := int32(0)
+	for i := range f.Topics {
+		n += int32(len(f.Topics[i].Partitions))
+	}
+	if n == 0 {
+		return
+	}
+	if f.SessionEpoch == 0 {
+		f.SessionEpoch = -1
+	}
+	share := max(f.MaxBytes, leastFull) / n
+	f.MaxBytes = math.MaxInt32
+	b.turn++
+	f.Topics = rotated(f.Topics, b.turn)
+	first := &f.Topics[0]
+	first.Partitions = rotated(first.Partitions, b.turn/len(f.Topics))
+	for i := range f.Topics {
+		for j := range f.Topics[i].Partitions {
+			p := &f.Topics[i].Partitions[j]
+			p.PartitionMaxBytes = min(p.PartitionMaxBytes, share)
+		}
+	}
+}
+
+func rotated[T any](s []T, by int) []T {
+	by %= len(s)
+	return append(s[by:len(s):len(s)], s[:by]...)
+}
 
 // control sees each request before kfake does. After a failed write nothing is done any
 // more: kfake would go on, and what it holds in memory is not what is on disk.
 func (b *Broker) control(req kmsg.Request) (kmsg.Response, error, bool) {
 	b.kafka.KeepControl()
 	if f, ok := req.(*kmsg.FetchRequest); ok {
-		// kfake leaves out the aborted transactions of the partition at which an answer is full, and
-		// readers take their records for committed. So answers are bounded for each partition alone.
-		f.MaxBytes = max(f.MaxBytes, leastFull)
+		b.bound(f)
 	}
 	if !b.hasFailed() {
 		if err := b.journal.observe(req); err != nil {

@@ -149,6 +149,42 @@ func TestBroker_FullAnswersTellOfAbortedTransactions(t *testing.T) {
 	}
 }
 
+// The same where partitions alone ask for more than an answer can hold, and have batches of which some are larger than the share of one.
+func TestBroker_AnswersOfManyPartitionsTellOfAbortedTransactions(t *testing.T) {
+	const partitions = 75
+	b := start(t, t.TempDir())
+	createTopic(t, b.Addr(), "t", partitions, nil)
+	cl := client(t, b.Addr(), kgo.TransactionalID("x"), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(4<<20))
+	long := strings.Repeat("x", 900<<10)
+	for _, commit := range []kgo.TransactionEndTry{kgo.TryAbort, kgo.TryCommit} {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for p := range int32(partitions) {
+			values := []string{fmt.Sprint(bool(commit), p), long[:len(long)/2]}
+			if p%10 == 0 {
+				values[1] = long + long
+			}
+			produce(t, cl, "t", p, values...)
+		}
+		if err := cl.EndTransaction(t.Context(), commit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := map[string]int{}
+	for _, v := range committed(t, b.Addr(), []string{"t"}) {
+		got[v[:min(len(v), 8)]]++
+	}
+	for p := range partitions {
+		if n := got[fmt.Sprint(true, p)]; n != 1 {
+			t.Errorf("partition %d: a committed record is read %d times", p, n)
+		}
+		if got[fmt.Sprint(false, p)] > 0 {
+			t.Errorf("partition %d: an aborted record is read", p)
+		}
+	}
+}
+
 func TestBroker_RestartKeepsTopicsRecordsOffsetsAndSchemas(t *testing.T) {
 	dir := t.TempDir()
 	ctx := context.Background()
