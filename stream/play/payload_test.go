@@ -157,3 +157,25 @@ func TestPlay_QuietMarketsAreNotAheadOfTheirRecords(t *testing.T) {
 		t.Errorf("%+v, %q", sum, letters)
 	}
 }
+
+// An event that is late behind a watermark in the input is late behind it in the topic, also where events are seldom: the watermark
+// does not wait for one that is as new.
+func TestPlay_WatermarksStayBeforeWhatIsLate(t *testing.T) {
+	const line = `{"kind":%q,"feed":"kraken-spot","exchange":"kraken","market":"spot","symbol":"BTC-USD","event_ts":%d%s}` + "\n"
+	const trade = `,"price":"1","quantity":"1","side":"buy","id":"%d"`
+	const at = 1_700_000_000 * market.Second
+	var text bytes.Buffer
+	fmt.Fprintf(&text, line, "trade", at, fmt.Sprintf(trade, 1))
+	fmt.Fprintf(&text, line, "watermark", at+900*market.Millisecond, "")
+	fmt.Fprintf(&text, line, "trade", at+100*market.Millisecond, fmt.Sprintf(trade, 2))
+	fmt.Fprintf(&text, line, "trade", at+20*market.Second, fmt.Sprintf(trade, 3))
+	path := filepath.Join(t.TempDir(), "late.jsonl")
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := start(t)
+	c.play(t.Context(), play.Config{Input: run.EventsConfig{Inputs: []string{path}}}, nil)
+	if _, _, sum := sequenced(t, c.logs()); sum.Late != 1 {
+		t.Errorf("%d are late of one: %+v", sum.Late, sum)
+	}
+}

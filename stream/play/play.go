@@ -392,7 +392,8 @@ func (p *player) control(ctx context.Context, b *market.Batch, i int) error {
 	if rec.at = p.time(b, i); rec.at > p.front && rec.at > p.env.Now().UnixMicro() {
 		rec.at = max(p.front, market.MinEventTime)
 	}
-	rec.front = max(p.front, rec.at) + max(p.cfg.Shuffle-1, 0) // behind all that came before it
+	p.front = max(p.front, rec.at)                // what comes behind it in the input stays behind it, however old it is
+	rec.front = p.front + max(p.cfg.Shuffle-1, 0) // behind all that came before it
 	for _, to := range src.topics {
 		for part := range p.cfg.Partitions {
 			one := *rec
