@@ -382,7 +382,7 @@ func TestStream_Mistakes(t *testing.T) {
 	}{
 		{nil, "--state"},
 		{[]string{"--state", "x", "--jobs", "sequnce"}, "sequence"},
-		{[]string{"--state", "x"}, "kafka"},
+		{[]string{"--state", "x"}, "--brokers"},
 		{[]string{"--state", "x", "--brokers", "127.0.0.1:1"}, "127.0.0.1:1"},
 	} {
 		t.Chdir(t.TempDir())
