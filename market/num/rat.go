@@ -9,7 +9,7 @@ import (
 // Rat is an exact ratio in which an output value is worked out before its one rounding.
 // The zero value is 0. A Rat reuses its memory: once grown, its methods do not allocate,
 // but for a rare reduction by the greatest common divisor. Arguments may be the receiver.
-// A Rat must not be copied, nor used by two goroutines, even for reading.
+// A Rat must not be copied, nor used by two goroutines, even for reading, but for Set of it.
 type Rat struct {
 	_       noCopy
 	n, d    big.Int // value n/d, d > 0 (0 stands for 1 in the zero value); not reduced
@@ -33,11 +33,13 @@ func (z *Rat) den() *big.Int {
 	return &z.d
 }
 
-// Set sets z to x and returns z, as all Set methods do.
+// Set sets z to x and returns z, as all Set methods do. It only reads x: tasks of one plan load the same constants at once.
 func (z *Rat) Set(x *Rat) *Rat {
 	if z != x {
 		z.n.Set(&x.n)
-		z.d.Set(x.den())
+		if z.d.Set(&x.d); len(z.d.Bits()) == 0 {
+			z.d.SetInt64(1)
+		}
 	}
 	return z
 }
