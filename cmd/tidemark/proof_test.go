@@ -223,7 +223,7 @@ func TestProof_RowsAreThoseOfRun(t *testing.T) {
 		c := newProof(t, kafka, 3, proofSources, strings.Join(specs.Names(), ","))
 		minutes, rate := 20, 15
 		if os.Getenv("TIDEMARK_TEST_PROOF") == "full" {
-			minutes, rate = 24*60, 10 // a day, 1.3 million events
+			minutes, rate = 24*60, 10 // a day, 1.4 million events
 		}
 		below := c.simulate(minutes, rate)
 		seed := uint64(time.Now().UnixNano())
