@@ -67,7 +67,7 @@ type Job struct {
 
 	SnapshotEvery time.Duration // of a task that reads; default 10 s
 	MaxPoll       int           // records of one transaction's input at most; 0: DefaultMaxPoll
-	FetchBytes    int32         // that are read ahead, compressed, about; twice that may wait; 0: DefaultFetchBytes
+	FetchBytes    int32         // asked of a broker at a time, compressed, until twice that waits; 0: DefaultFetchBytes
 	Log           *slog.Logger  // nil: nobody is told
 
 	Metrics *Metrics // nil: nobody counts

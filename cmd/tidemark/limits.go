@@ -15,7 +15,7 @@ type limitsConfig struct {
 	CycleRecords int `yaml:"cycle_records" unit:"records"`
 	// Waiting in a task for other partitions; above it those that are ahead are not read.
 	WaitingRows int `yaml:"waiting_rows" unit:"rows"`
-	// Asked of a broker at a time by a job, as stored (compressed). Twice that waits to be worked on, at most, and a batch of each partition.
+	// Asked of a broker at a time by a job, as stored (compressed). When twice that waits to be worked on, only a batch is asked for, of partitions of which nothing waits; what brokers were asked for before that comes on top.
 	FetchBytes byteSize `yaml:"fetch_bytes" unit:"bytes"`
 	// Rows of a sink that no commit has yet. The largest table commits early from half of it on; above it nothing is read.
 	SinkMemory byteSize `yaml:"sink_memory" unit:"bytes"`

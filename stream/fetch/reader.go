@@ -24,7 +24,7 @@ type Input struct {
 // Config says how much is read ahead.
 type Config struct {
 	MaxWait  time.Duration // that a broker waits when there is nothing
-	MaxBytes int32         // of an answer, compressed, about; twice that may wait to be taken
+	MaxBytes int32         // of an answer, compressed, about; until twice that waits, more is asked for
 }
 
 // Reader reads partitions ahead of who takes their records. One caller takes records of a
@@ -377,10 +377,11 @@ func (r *Reader) request(node int32, turn int) (*kmsg.FetchRequest, []*input) {
 	turn %= len(asked)
 	asked = append(slices.Clone(asked[turn:]), asked[:turn]...)
 	req := kmsg.NewPtrFetchRequest()
-	// Bytes are bounded for each partition: the embedded broker leaves out the aborted transactions of
-	// the one at which an answer is full.
+	// Bytes are bounded for each partition, so that one with much to read does not fill the answer. What is
+	// asked for beyond the bound is of inputs with nothing waiting, a batch of each.
+	most := int(r.config.MaxBytes)
+	share := int32(min(max(min(most, 2*most-r.bytes)/len(asked), min(minBytes, most)), maxBytes))
 	req.ReplicaID, req.SessionEpoch, req.IsolationLevel, req.MinBytes, req.MaxBytes = -1, -1, 1, 1, math.MaxInt32
-	share := min(max(r.config.MaxBytes/int32(len(asked)), min(minBytes, r.config.MaxBytes)), maxBytes)
 	req.MaxWaitMillis = int32(r.config.MaxWait.Milliseconds())
 	if more {
 		req.MaxWaitMillis = int32(shortWait.Milliseconds())
