@@ -2,34 +2,21 @@ package lake_test
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/lake/catalog"
 	"github.com/pinova-group/tidemark/lake/file"
 )
 
-// server is the value of a variable that scripts/servers.sh sets.
-func server(t testing.TB, name string) string {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not set; make test sets it", name)
-		}
-		t.Skipf("%s is not set: eval \"$(scripts/servers.sh start)\" starts the servers", name)
-	}
-	return v
-}
-
 func s3Config(t testing.TB) objstore.S3Config {
-	return objstore.S3Config{Endpoint: server(t, "TIDEMARK_TEST_S3"), AccessKey: server(t, "TIDEMARK_TEST_S3_KEY"), SecretKey: server(t, "TIDEMARK_TEST_S3_SECRET")}
+	return objstore.S3Config{Endpoint: exenv.Get(t, "TIDEMARK_TEST_S3"), AccessKey: exenv.Get(t, "TIDEMARK_TEST_S3_KEY"), SecretKey: exenv.Get(t, "TIDEMARK_TEST_S3_SECRET")}
 }
 
 // onServers runs a test on S3 with the catalogs that are servers. Each run has a folder
@@ -37,10 +24,10 @@ func s3Config(t testing.TB) objstore.S3Config {
 func onServers(t *testing.T, test func(t *testing.T, c lake.Config, name func(string) string)) {
 	for _, kind := range []string{"postgres", "rest"} {
 		t.Run(kind, func(t *testing.T) {
-			uri := server(t, "TIDEMARK_TEST_"+strings.ToUpper(kind))
+			uri := exenv.Get(t, "TIDEMARK_TEST_"+strings.ToUpper(kind))
 			run := string(lake.NewCommitID()[:12])
 			c := lake.Config{Now: time.Now, Build: "test", S3: s3Config(t), Catalog: catalog.Config{Kind: kind, Name: "tidemark", URI: uri,
-				Warehouse: "s3://" + server(t, "TIDEMARK_TEST_S3_BUCKET") + "/" + run}}
+				Warehouse: "s3://" + exenv.Get(t, "TIDEMARK_TEST_S3_BUCKET") + "/" + run}}
 			test(t, c, func(s string) string { return s + "_" + run })
 		})
 	}

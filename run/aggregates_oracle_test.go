@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/pinova-group/tidemark/internal/exenv"
 )
 
 var aggregateSpecs = map[string]string{
@@ -69,7 +71,7 @@ features:
 // and realised measures with sums of 60-digit logarithms: the exact ones in every bit, DuckDB's
 // doubles to the digits that they have.
 func TestOracle_Aggregates(t *testing.T) {
-	python := oraclePython(t)
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	trades, _ := writeOracleInput(t, dir)
 	text, err := os.ReadFile(trades)

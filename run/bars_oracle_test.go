@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 )
@@ -32,7 +33,7 @@ var barOracleSpecs = map[string]string{
 // Fractions. A trade of the clock that comes ten minutes late is left out of its bar, so no tick
 // that was served moves.
 func TestOracle_Bars(t *testing.T) {
-	python := oraclePython(t)
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	all, inTime := barTrades()
 	files := map[string]string{"all.csv": all, "in_time.csv": inTime}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/specs"
 )
@@ -27,7 +28,7 @@ var catalogueParams = map[string]string{
 // a second implementation in plain Python. The views that SQL computes are compared in
 // TestOracle_SpecSQL.
 func TestOracle_Catalogue(t *testing.T) {
-	python := oraclePython(t)
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	inputs := writeCatalogueInput(t, dir)
 	if out, err := exec.Command(python, "testdata/catalogue_oracle.py", dir).CombinedOutput(); err != nil {

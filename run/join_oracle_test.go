@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/run"
 )
 
@@ -39,7 +40,7 @@ features:
 // JOIN over events that are a few µs apart: ties on both sides, ages at and one beyond the
 // bound, nulls in the match, keys of one side only, trades before the first quote.
 func TestOracle_Joins(t *testing.T) {
-	python := oraclePython(t)
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	trades, quotes := writeJoinInput(t, dir)
 	want := filepath.Join(dir, "want.csv")

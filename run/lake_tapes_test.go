@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
-	"os"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/pinova-group/tidemark/internal/exdata"
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/lake/catalog"
@@ -142,22 +142,12 @@ func TestLake_AllTapesAreTheSameEverywhere(t *testing.T) {
 		t.Fatalf("the tapes hold %+v", want)
 	}
 	run := string(lake.NewCommitID()[:12])
-	server := func(t *testing.T, name string) string {
-		v := os.Getenv(name)
-		if v == "" && os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not set; make test sets it", name)
-		}
-		if v == "" {
-			t.Skipf("%s is not set: eval \"$(scripts/servers.sh start)\" starts the servers", name)
-		}
-		return v
-	}
 	for name, conf := range map[string]func(t *testing.T) lake.Config{
 		"folder": func(t *testing.T) lake.Config { return lake.Config{Dir: t.TempDir()} },
 		"postgres": func(t *testing.T) lake.Config {
 			return lake.Config{
-				S3:      objstore.S3Config{Endpoint: server(t, "TIDEMARK_TEST_S3"), AccessKey: server(t, "TIDEMARK_TEST_S3_KEY"), SecretKey: server(t, "TIDEMARK_TEST_S3_SECRET")},
-				Catalog: catalog.Config{Kind: "postgres", Name: "t" + run, URI: server(t, "TIDEMARK_TEST_POSTGRES"), Warehouse: "s3://" + server(t, "TIDEMARK_TEST_S3_BUCKET") + "/" + run + "tp"},
+				S3:      objstore.S3Config{Endpoint: exenv.Get(t, "TIDEMARK_TEST_S3"), AccessKey: exenv.Get(t, "TIDEMARK_TEST_S3_KEY"), SecretKey: exenv.Get(t, "TIDEMARK_TEST_S3_SECRET")},
+				Catalog: catalog.Config{Kind: "postgres", Name: "t" + run, URI: exenv.Get(t, "TIDEMARK_TEST_POSTGRES"), Warehouse: "s3://" + exenv.Get(t, "TIDEMARK_TEST_S3_BUCKET") + "/" + run + "tp"},
 			}
 		},
 	} {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pinova-group/tidemark/internal/exenv"
 )
 
 const oracleGroup = `view: o_group
@@ -41,7 +43,7 @@ features:
 // TestOracle_Latest compares latest windows with DuckDB's ASOF join and Fractions of Python:
 // who is alive, medians, weighted medians around a guard, ranks and shares, all exactly.
 func TestOracle_Latest(t *testing.T) {
-	python := oraclePython(t)
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	quotes := filepath.Join(dir, "quotes.csv")
 	for name, text := range map[string]string{"quotes.csv": venueQuotes(), "o_group.yaml": oracleGroup, "o_members.yaml": oracleMembers} {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/market/canon"
 )
@@ -76,13 +77,7 @@ func TestMap_GivesTheEventsOfCanonicalRows(t *testing.T) {
 
 // A table of PostgreSQL comes as what COPY … TO STDOUT gives, piped in: the very events of the canonical rows.
 func TestMap_TableOfPostgreSQL(t *testing.T) {
-	uri := os.Getenv("TIDEMARK_TEST_POSTGRES")
-	if uri == "" && os.Getenv("CI") == "true" {
-		t.Fatal("TIDEMARK_TEST_POSTGRES is not set; make test sets it")
-	}
-	if uri == "" {
-		t.Skip("needs TIDEMARK_TEST_POSTGRES: scripts/servers.sh start postgres")
-	}
+	uri := exenv.Get(t, "TIDEMARK_TEST_POSTGRES")
 	db, err := pgx.Connect(t.Context(), uri)
 	if err != nil {
 		t.Fatal(err)

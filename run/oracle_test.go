@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 )
@@ -106,26 +107,11 @@ func rat(t *testing.T, s string) *big.Rat {
 	return r
 }
 
-// oraclePython is a Python that has what the oracles need. Without one the test is skipped,
-// with CI=true it fails.
-func oraclePython(t *testing.T) string {
-	t.Helper()
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" {
-		const missing = "no oracle: run make test, or set TIDEMARK_ORACLE_PYTHON to a python with scripts/oracle-requirements.txt"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	return python
-}
-
 // TestOracle_DuckDB compares bars, rolling windows, moments, quantiles and time-weighted
 // means with DuckDB: what DuckDB gives exactly (integers and decimals) must agree in
 // every bit after our one rounding, and so must ratios of its exact states.
 func TestOracle_DuckDB(t *testing.T) {
-	python := oraclePython(t)
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	trades, quotes := writeOracleInput(t, dir)
 	if out, err := exec.Command(python, "testdata/oracle.py", trades, quotes, dir).CombinedOutput(); err != nil {

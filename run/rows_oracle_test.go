@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pinova-group/tidemark/internal/exenv"
 )
 
 const rowsOracleSpec = `view: o_rows
@@ -51,7 +53,7 @@ features:
 
 // TestOracle_Rows compares scans with TA-Lib and pandas, frames with DuckDB.
 func TestOracle_Rows(t *testing.T) {
-	python := oraclePython(t)
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	trades := filepath.Join(dir, "trades.csv")
 	for name, text := range map[string]string{"trades.csv": rowTrades(), "o_rows.yaml": rowsOracleSpec, "o_bars_rows.yaml": barsOracleSpec} {

@@ -16,6 +16,7 @@ import (
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/features/sql"
 	"github.com/pinova-group/tidemark/ingest/gen"
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/specs"
@@ -146,7 +147,7 @@ features:
 // TestOracle_SpecSQL compares every view that has SQL, all rows and features, with
 // DuckDB's run of that query over a simulated market.
 func TestOracle_SpecSQL(t *testing.T) {
-	python := oraclePython(t)
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	writeSQLInput(t, dir)
 	compared := map[string]*lang.View{}

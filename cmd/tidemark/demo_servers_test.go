@@ -14,34 +14,23 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/internal/fault"
 )
-
-// realServer is the address of a real server of the tests. Where there is none the test is skipped, unless CI is set: there it fails.
-func realServer(t *testing.T, name string) string {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" && os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not set; make test sets it", name)
-	} else if v == "" {
-		t.Skipf("needs %s: scripts/servers.sh start", name)
-	}
-	return v
-}
 
 // s3Env has the commands of the test find the real S3, as the environment of a user does, and returns a place in it.
 func s3Env(t *testing.T) (warehouse string) {
 	t.Helper()
-	t.Setenv("AWS_ENDPOINT_URL_S3", realServer(t, "TIDEMARK_TEST_S3"))
-	t.Setenv("AWS_ACCESS_KEY_ID", realServer(t, "TIDEMARK_TEST_S3_KEY"))
-	t.Setenv("AWS_SECRET_ACCESS_KEY", realServer(t, "TIDEMARK_TEST_S3_SECRET"))
-	return fmt.Sprintf("s3://%s/%s-%d", realServer(t, "TIDEMARK_TEST_S3_BUCKET"), strings.ToLower(t.Name()), time.Now().UnixNano())
+	t.Setenv("AWS_ENDPOINT_URL_S3", exenv.Get(t, "TIDEMARK_TEST_S3"))
+	t.Setenv("AWS_ACCESS_KEY_ID", exenv.Get(t, "TIDEMARK_TEST_S3_KEY"))
+	t.Setenv("AWS_SECRET_ACCESS_KEY", exenv.Get(t, "TIDEMARK_TEST_S3_SECRET"))
+	return fmt.Sprintf("s3://%s/%s-%d", exenv.Get(t, "TIDEMARK_TEST_S3_BUCKET"), strings.ToLower(t.Name()), time.Now().UnixNano())
 }
 
 // freshDatabase makes a database of the real PostgreSQL for the test.
 func freshDatabase(t *testing.T) (uri string) {
 	t.Helper()
-	server := realServer(t, "TIDEMARK_TEST_POSTGRES")
+	server := exenv.Get(t, "TIDEMARK_TEST_POSTGRES")
 	name := fmt.Sprintf("t%d", time.Now().UnixNano())
 	do := func(ctx context.Context, sql string) {
 		t.Helper()

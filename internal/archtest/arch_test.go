@@ -27,8 +27,8 @@ const module = "github.com/pinova-group/tidemark"
 var layers = [][]string{
 	{"market/num"},
 	{"market"},
-	{"market/book", "market/zone", "market/wire/pb", "parity", "internal/exdata", "internal/exkafka", "internal/fault", "internal/objstore", "internal/term"},
-	{"market/adapters", "market/wire"},
+	{"market/book", "market/zone", "market/wire/pb", "parity", "internal/exdata", "internal/exenv", "internal/fault", "internal/objstore", "internal/term"},
+	{"market/adapters", "market/wire", "internal/exkafka"},
 	{"market/canon", "lake/file"},
 	{"lake/catalog", "specs", "features/lang"},
 	{"lake", "sequence", "features/op", "features/sql"},

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/pinova-group/tidemark/internal/exenv"
 )
 
 var (
@@ -23,13 +25,7 @@ var (
 // ends. Where there is none the test is skipped, unless CI is set: there it fails.
 func Addr(t testing.TB) string {
 	t.Helper()
-	addr := os.Getenv("TIDEMARK_TEST_KAFKA")
-	if addr == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_TEST_KAFKA is not set; make test sets it")
-		}
-		t.Skip(`TIDEMARK_TEST_KAFKA is not set: eval "$(scripts/servers.sh start kafka)" starts it`)
-	}
+	addr := exenv.Get(t, "TIDEMARK_TEST_KAFKA")
 	mu.Lock()
 	defer mu.Unlock()
 	if users == 0 {

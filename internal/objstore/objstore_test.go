@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/internal/objstore"
 )
 
@@ -36,14 +37,7 @@ func stores(t *testing.T, test func(t *testing.T, s objstore.Store, root string)
 
 func s3(t *testing.T, rt http.RoundTripper) (objstore.Store, string) {
 	t.Helper()
-	ep := os.Getenv("TIDEMARK_TEST_S3")
-	if ep == "" {
-		const missing = `TIDEMARK_TEST_S3 is not set: eval "$(scripts/servers.sh start)" starts the server`
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
+	ep := exenv.Get(t, "TIDEMARK_TEST_S3")
 	s, err := objstore.NewS3(t.Context(), objstore.S3Config{Endpoint: ep, AccessKey: os.Getenv("TIDEMARK_TEST_S3_KEY"),
 		SecretKey: os.Getenv("TIDEMARK_TEST_S3_SECRET"), Transport: rt})
 	if err != nil {

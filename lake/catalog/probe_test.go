@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/lake/catalog"
 )
@@ -22,14 +23,7 @@ import (
 // TestProbe_ServersThatDropRefsAreRefused puts a server before the real one that loses
 // branches and tags, as some do.
 func TestProbe_ServersThatDropRefsAreRefused(t *testing.T) {
-	uri := os.Getenv("TIDEMARK_TEST_REST")
-	if uri == "" {
-		const missing = `TIDEMARK_TEST_REST is not set: eval "$(scripts/servers.sh start)" starts the server`
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
+	uri := exenv.Get(t, "TIDEMARK_TEST_REST")
 	target, err := url.Parse(uri)
 	if err != nil {
 		t.Fatal(err)

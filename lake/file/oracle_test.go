@@ -13,21 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/market"
 )
-
-func oraclePython(t testing.TB) string {
-	t.Helper()
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" {
-		const missing = "no oracle: run make test, or set TIDEMARK_ORACLE_PYTHON to a python with scripts/oracle-requirements.txt"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	return python
-}
 
 // oracleText prints rows as testdata/files.py does.
 func oracleText(cols []Column, b *Batch) []string {
@@ -92,7 +80,7 @@ func oracleRows(t *testing.T, r *Reader, q Query) []string {
 // and bounds and null counts that are those of the rows; and what DuckDB, pyarrow and
 // Polars write of them, sorted or shuffled, in their encodings, is read back the same.
 func TestOracle_OthersReadAndWrite(t *testing.T) {
-	python := oraclePython(t)
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	want := map[string][]string{}
 	tables := map[string]Query{}

@@ -12,7 +12,6 @@ import (
 	"maps"
 	"math/bits"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/lake/catalog"
@@ -30,20 +30,6 @@ import (
 )
 
 // need is the value of a variable that make test sets.
-func need(t testing.TB, name string) string {
-	t.Helper()
-	v := os.Getenv(name)
-	if v != "" {
-		return v
-	}
-	const how = "make test sets it; by hand: make oracle servers"
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not set: %s", name, how)
-	}
-	t.Skipf("%s is not set: %s", name, how)
-	return ""
-}
-
 // digest of rows: their number and the sum mod 2¹²⁸ of the first 16 bytes of SHA-256 of
 // each row's text, columns by name.
 type digest struct {
@@ -142,7 +128,7 @@ type place struct {
 
 func places(t *testing.T) map[string]func(t *testing.T) place {
 	s3 := func(t *testing.T) (objstore.S3Config, map[string]string) {
-		c := objstore.S3Config{Endpoint: need(t, "TIDEMARK_TEST_S3"), AccessKey: need(t, "TIDEMARK_TEST_S3_KEY"), SecretKey: need(t, "TIDEMARK_TEST_S3_SECRET")}
+		c := objstore.S3Config{Endpoint: exenv.Get(t, "TIDEMARK_TEST_S3"), AccessKey: exenv.Get(t, "TIDEMARK_TEST_S3_KEY"), SecretKey: exenv.Get(t, "TIDEMARK_TEST_S3_SECRET")}
 		return c, map[string]string{"endpoint": c.Endpoint, "key": c.AccessKey, "secret": c.SecretKey}
 	}
 	run := string(lake.NewCommitID()[:12])
@@ -155,13 +141,13 @@ func places(t *testing.T) map[string]func(t *testing.T) place {
 		},
 		"postgres": func(t *testing.T) place {
 			c, py := s3(t)
-			uri, wh := need(t, "TIDEMARK_TEST_POSTGRES"), "s3://"+need(t, "TIDEMARK_TEST_S3_BUCKET")+"/"+run+"p"
+			uri, wh := exenv.Get(t, "TIDEMARK_TEST_POSTGRES"), "s3://"+exenv.Get(t, "TIDEMARK_TEST_S3_BUCKET")+"/"+run+"p"
 			return place{lake.Config{S3: c, Catalog: catalog.Config{Kind: "postgres", Name: "c" + run, URI: uri, Warehouse: wh}},
 				map[string]any{"catalog": map[string]string{"kind": "postgres", "name": "c" + run, "uri": uri, "warehouse": wh}, "s3": py}}
 		},
 		"rest": func(t *testing.T) place {
 			c, py := s3(t)
-			uri, wh := need(t, "TIDEMARK_TEST_REST"), "s3://"+need(t, "TIDEMARK_TEST_S3_BUCKET")+"/"+run+"r"
+			uri, wh := exenv.Get(t, "TIDEMARK_TEST_REST"), "s3://"+exenv.Get(t, "TIDEMARK_TEST_S3_BUCKET")+"/"+run+"r"
 			return place{lake.Config{S3: c, Catalog: catalog.Config{Kind: "rest", Name: "rest_backend", URI: uri, Warehouse: wh}},
 				map[string]any{"catalog": map[string]string{"kind": "rest", "name": "rest_backend", "uri": uri, "warehouse": wh}, "s3": py}}
 		},
@@ -178,13 +164,13 @@ func ask(t *testing.T, p place, tab *lake.Table, tool string, do ...map[string]a
 	conf := map[string]any{"tool": tool, "table": tab.Name(), "metadata": tab.MetadataLocation(), "do": do}
 	maps.Copy(conf, p.table)
 	if tool == "spark" {
-		conf["jars"] = need(t, "TIDEMARK_TEST_SPARK_JARS")
+		conf["jars"] = exenv.Get(t, "TIDEMARK_TEST_SPARK_JARS")
 	}
 	in, err := json.Marshal(conf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), need(t, "TIDEMARK_ORACLE_PYTHON"), "readers.py")
+	cmd := exec.CommandContext(t.Context(), exenv.Get(t, "TIDEMARK_ORACLE_PYTHON"), "readers.py")
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errs
 	if err := cmd.Run(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pinova-group/tidemark/internal/exdata"
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/run"
 )
@@ -22,7 +23,7 @@ func TestTapes_AreReadByOtherTools(t *testing.T) {
 		}
 		files, least = some, 20_000
 	}
-	need(t, "TIDEMARK_ORACLE_PYTHON")
+	exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	hashes := map[string]string{}
 	for _, name := range []string{"folder", "rest"} {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/lake/sink"
 	"github.com/pinova-group/tidemark/market"
@@ -21,13 +22,7 @@ import (
 // around them: DuckDB's extension comes from a package instead of the network, Spark gets the catalog that the comment
 // names, and ClickHouse is the one of a package, which reads files below the folder that it is in.
 func TestSQL_SnippetsRun(t *testing.T) {
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" && os.Getenv("CI") == "true" {
-		t.Fatal("TIDEMARK_ORACLE_PYTHON is not set; make test sets it")
-	}
-	if python == "" {
-		t.Skip("needs TIDEMARK_ORACLE_PYTHON: make oracle")
-	}
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	dir := t.TempDir()
 	l, err := lake.Open(t.Context(), lake.Config{Dir: dir, Now: time.Now, Build: "test"})
 	if err != nil {

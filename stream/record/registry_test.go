@@ -2,7 +2,6 @@ package record_test
 
 import (
 	"errors"
-	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -13,28 +12,15 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pinova-group/tidemark/features"
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/stream/record"
 )
 
-// realRegistry is the URL of a schema registry that is not ours.
-func realRegistry(t *testing.T) string {
-	t.Helper()
-	url := os.Getenv("TIDEMARK_TEST_REGISTRY")
-	if url == "" {
-		const missing = `TIDEMARK_TEST_REGISTRY is not set: eval "$(scripts/servers.sh start registry)" starts it`
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	return url
-}
-
 // A registry that is not ours takes every schema, knows each by one number for all who ask, and
 // gives back a text that reads what we write.
 func TestRegistry_TakesEverySchema(t *testing.T) {
-	url := realRegistry(t)
+	url := exenv.Get(t, "TIDEMARK_TEST_REGISTRY")
 	cl, err := sr.NewClient(sr.URLs(url))
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +103,7 @@ func TestRegistry_TakesEverySchema(t *testing.T) {
 // A version of a message that readers of it would misread is refused, and that is said; one with
 // another column is taken.
 func TestRegistry_RefusesWhatBreaksReaders(t *testing.T) {
-	url := realRegistry(t)
+	url := exenv.Get(t, "TIDEMARK_TEST_REGISTRY")
 	o := &features.Output{Name: "evolving_" + strconv.FormatInt(time.Now().UnixNano(), 36), Version: 1, Entity: []string{"symbol"}, Fields: []features.Field{{Name: "a", Type: features.FieldF64}}}
 	register := func() (uint32, error) {
 		s, err := record.NewSchemas(url, nil)
