@@ -472,38 +472,31 @@ func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a
 // that were read since the last one. When there are none, of all: a transaction without offsets would not be refused
 // to those whose tasks others have.
 func (a *assignment) offsets(of txn) []kmsg.TxnOffsetCommitRequestTopic {
-	by := map[string]*kmsg.TxnOffsetCommitRequestTopic{}
-	for all := false; len(by) == 0; all = true {
-		for _, t := range a.tasks {
-			p := t.inUse
-			if t.ready != "" {
-				p = t.ready
-			}
-			meta := p.metadata(of)
-			for in, at := range t.inputs {
-				next := t.state.next(in)
-				if next < 0 || !all && !t.dirty[in] && t.ready == "" {
-					continue
-				}
-				topic := by[at.Topic]
-				if topic == nil {
-					n := kmsg.NewTxnOffsetCommitRequestTopic()
-					n.Topic = at.Topic
-					topic = &n
-					by[at.Topic] = topic
-				}
-				rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-				rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = at.Partition, next, -1, meta
-				topic.Partitions = append(topic.Partitions, rp)
-			}
-		}
-		if all {
-			break
-		}
+	topics := a.offsetsOf(of, func(t *task, in int) bool { return t.dirty[in] || t.ready != "" })
+	if len(topics) == 0 {
+		topics = a.offsetsOf(of, func(*task, int) bool { return true })
 	}
-	var topics []kmsg.TxnOffsetCommitRequestTopic
-	for _, topic := range by {
-		topics = append(topics, *topic)
+	return topics
+}
+
+func (a *assignment) offsetsOf(of txn, which func(t *task, in int) bool) (topics []kmsg.TxnOffsetCommitRequestTopic) {
+	for _, t := range a.tasks {
+		meta := cmp.Or(t.ready, t.inUse).metadata(of)
+		for in, at := range t.inputs {
+			next := t.state.next(in)
+			if next < 0 || !which(t, in) {
+				continue
+			}
+			i := slices.IndexFunc(topics, func(rt kmsg.TxnOffsetCommitRequestTopic) bool { return rt.Topic == at.Topic })
+			if i < 0 {
+				rt := kmsg.NewTxnOffsetCommitRequestTopic()
+				rt.Topic = at.Topic
+				topics, i = append(topics, rt), len(topics)
+			}
+			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = at.Partition, next, -1, meta
+			topics[i].Partitions = append(topics[i].Partitions, rp)
+		}
 	}
 	return topics
 }

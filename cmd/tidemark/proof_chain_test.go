@@ -27,7 +27,6 @@ import (
 
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/internal/exkafka"
-	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/lake/file"
 	"github.com/pinova-group/tidemark/market"
@@ -229,7 +228,7 @@ func (c *proof) end(name string) {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
-	if code := p.cmd.ProcessState.ExitCode(); code > 0 && code != fault.ExitInterrupted { // that and -1: it had not come so far as to listen, or to work
+	if code := p.cmd.ProcessState.ExitCode(); code > 0 { // -1: it had not come so far as to listen
 		text, _ := os.ReadFile(filepath.Join(c.dir, name+".log"))
 		c.t.Errorf("%s ends with %d\n%s", name, code, text[max(0, len(text)-3000):])
 	}

@@ -65,12 +65,12 @@ func (a *app) sink(ctx context.Context, flags *streamFlags, name, status string,
 		return err
 	}
 	if _, err := s.Kafka.Ping(ctx); err != nil {
-		return err
+		return unlessTold(ctx, err)
 	}
 	reg, began := newRegistry(), a.now()
 	k, done, err := a.openSink(ctx, s, name, cfg, reg)
 	if err != nil {
-		return err
+		return unlessTold(ctx, err)
 	}
 	defer done()
 	if status != "" {

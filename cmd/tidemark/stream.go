@@ -81,7 +81,7 @@ newer goes on. Topics have to be there: tidemark topics apply.`,
 func (a *app) stream(ctx context.Context, o *streamOptions) error {
 	jobs, err := a.streamJobs(ctx, o)
 	if err != nil {
-		return err
+		return unlessTold(ctx, err)
 	}
 	if o.status != "" {
 		stop, err := serveStatus(o.status, jobs.pages())
@@ -121,6 +121,14 @@ func (a *app) stream(ctx context.Context, o *streamOptions) error {
 		return nil // to end
 	}
 	return streamFault(context.Cause(ctx))
+}
+
+// unlessTold is an error while a process starts that works until it is told to end; it was told so already: none.
+func unlessTold(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func streamFault(err error) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
 
+	"github.com/pinova-group/tidemark/internal/exenv"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/stream/broker"
 )
@@ -87,6 +89,30 @@ func startStream(t *testing.T, args ...string) (stop func() (int, string)) {
 	}
 }
 
+// Told to end while it waits for a broker that does not answer, a job ends well.
+func TestStream_ToldToEndWhileItStarts(t *testing.T) {
+	for _, command := range [][]string{{"stream", "--state", t.TempDir()}, {"sink", "--lake", t.TempDir()}} {
+		t.Run(command[0], func(t *testing.T) {
+			mute, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = mute.Close() }()
+			config := filepath.Join(t.TempDir(), "tidemark.yaml")
+			if err := os.WriteFile(config, fmt.Appendf(nil, streamConfig, mute.Addr(), "http://"+mute.Addr().String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(50*time.Millisecond, func() { cancel(errInterrupted) })
+			var errs safeBuffer
+			a := &app{color: "never", in: strings.NewReader(""), out: io.Discard, err: &errs, now: time.Now}
+			if code := a.execute(ctx, append(command, "--config", config)); code != fault.ExitDone {
+				t.Errorf("exit %d: %s", code, errs.String())
+			}
+		})
+	}
+}
+
 // Rows that come out of the topics are those of tidemark run over the same file, but for
 // the windows that the end of a file closes; also when the stream is stopped and started in
 // between.
@@ -94,15 +120,7 @@ func TestStream_RowsAreThoseOfRun(t *testing.T) { rowsAreThoseOfRun(t, "", "") }
 
 // The same with a schema registry that is not ours, which the config names.
 func TestStream_RegistryOfOthers(t *testing.T) {
-	url := os.Getenv("TIDEMARK_TEST_REGISTRY")
-	if url == "" {
-		const missing = `TIDEMARK_TEST_REGISTRY is not set: eval "$(scripts/servers.sh start registry)" starts it`
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	rowsAreThoseOfRun(t, url, "")
+	rowsAreThoseOfRun(t, exenv.Get(t, "TIDEMARK_TEST_REGISTRY"), "")
 }
 
 // The same when all comes at once and a job may hold next to nothing: it lags, and nothing is lost.
@@ -186,13 +204,7 @@ func rowsAreThoseOfRun(t *testing.T, registry, more string) {
 // consumePython runs the consumer of docs/how-to/consume-rows.md over the rows of trade_bars_1s.
 func consumePython(t *testing.T, dir, addr string) {
 	t.Helper()
-	python := os.Getenv("TIDEMARK_ORACLE_PYTHON")
-	if python == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("TIDEMARK_ORACLE_PYTHON is not set; make test sets it")
-		}
-		t.Skip("TIDEMARK_ORACLE_PYTHON is not set: make oracle installs it")
-	}
+	python := exenv.Get(t, "TIDEMARK_ORACLE_PYTHON")
 	_, text, ok := strings.Cut(mustRead(t, "../../docs/how-to/consume-rows.md"), "```python consume.py\n")
 	text, _, ok2 := strings.Cut(text, "```")
 	if !ok || !ok2 {
