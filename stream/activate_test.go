@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pinova-group/tidemark/features"
@@ -113,13 +112,7 @@ func newSwitchLog(t *testing.T, b servers, seed uint64, names []string) *switchL
 		}
 		slices.Sort(s.want)
 		s.topicLog = newTopicLog(t, b, l, all, feeds)
-		resp, err := kadm.NewClient(newClient(t, b.addr)).CreateTopics(t.Context(), 1, -1, nil, "control")
-		if err == nil {
-			err = resp.Error()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		createTopics(t, b.addr, 1, "control")
 		return s
 	}
 }

@@ -123,13 +123,7 @@ func newTopicLog(t *testing.T, b servers, l *sequencedLog, plan *features.Plan, 
 			}
 		}
 	}
-	resps, err := kadm.NewClient(newClient(t, tl.addr)).CreateTopics(context.Background(), testPartitions, -1, nil, names...)
-	if err == nil {
-		err = resps.Error()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	createTopics(t, tl.addr, testPartitions, names...)
 	return tl
 }
 
@@ -242,13 +236,7 @@ func (tl *topicLog) rawTopics(t *testing.T) (raw []string) {
 			names = append(names, rawTopic(topic), "late."+strings.TrimPrefix(topic, "processed."), "dlq."+strings.TrimPrefix(topic, "processed."))
 		}
 	}
-	resps, err := kadm.NewClient(newClient(t, tl.addr)).CreateTopics(context.Background(), testPartitions, -1, nil, names...)
-	if err == nil {
-		err = resps.Error()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	createTopics(t, tl.addr, testPartitions, names...)
 	return raw
 }
 
@@ -480,6 +468,30 @@ func testRows(t *testing.T, b servers, chain bool) {
 	if chain {
 		tl.account(ctx, t)
 	}
+}
+
+// createTopics makes topics, and returns when the brokers know them: a real one may take seconds.
+func createTopics(t *testing.T, addr string, partitions int32, names ...string) {
+	t.Helper()
+	adm := kadm.NewClient(newClient(t, addr))
+	resps, err := adm.CreateTopics(t.Context(), partitions, -1, nil, names...)
+	if err == nil {
+		err = resps.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 600 {
+		var there kadm.TopicDetails
+		if there, err = adm.ListTopics(t.Context(), names...); err == nil {
+			err = there.Error()
+		}
+		if err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal(err)
 }
 
 // account checks I3 of each partition from its topics alone: what the last watermark record
