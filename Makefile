@@ -54,7 +54,7 @@ lint: ## golangci-lint, built from tools/go.mod
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(PKG)
 
-chaos: ## the kill tests at length: make chaos KILLS=300; with the embedded broker and three nodes of Kafka
+chaos: ## the tests of kills and of too much load at length: make chaos KILLS=300; with the embedded broker and three nodes of Kafka
 	@trap 'bash scripts/servers.sh stop' EXIT; env=$$(bash scripts/servers.sh start kafka3 s3 postgres) && eval "$$env" && set -x && \
 	TIDEMARK_TEST_KILLS=$(KILLS) $(GO) test -count=1 -timeout 3h -run 'Kill|Surviv' -v ./stream ./stream/broker ./stream/sink ./backfill ./cmd/tidemark
 

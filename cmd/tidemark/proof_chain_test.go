@@ -206,8 +206,13 @@ func (c *proof) start(name string, args ...string) *proofProc {
 func (c *proof) worker(slot int, more ...string) *proofProc {
 	c.t.Helper()
 	// Topics that nothing is played into have no marks but those of the job.
-	args := []string{"stream", "--state", "state", "--slot", strconv.Itoa(slot), "--snapshot-every", "1s", "--idle-after", c.idle, "--name", filepath.Base(c.dir) + strings.ReplaceAll(c.t.Name(), "/", "-")}
+	args := []string{"stream", "--state", "state", "--slot", strconv.Itoa(slot), "--snapshot-every", "1s", "--idle-after", c.idle, "--name", c.group()}
 	return c.start("worker"+strconv.Itoa(slot), append(args, more...)...)
+}
+
+// group is the name of the stream.
+func (c *proof) group() string {
+	return filepath.Base(c.dir) + strings.ReplaceAll(c.t.Name(), "/", "-")
 }
 
 func (c *proof) sink() *proofProc {
