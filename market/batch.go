@@ -158,10 +158,15 @@ func (c *Col) AppendNullText() {
 
 // AppendDecs appends a list of mantissas of one scale.
 func (c *Col) AppendDecs(m []int64, s int8) {
+	c.I64 = append(c.I64, m...)
+	c.EndDecs(s)
+}
+
+// EndDecs ends a list whose mantissas the caller has appended to I64.
+func (c *Col) EndDecs(s int8) {
 	if len(c.Off) == 0 {
 		c.Off = append(c.Off, 0)
 	}
-	c.I64 = append(c.I64, m...)
 	c.Off = append(c.Off, int32(len(c.I64)))
 	c.Scale = append(c.Scale, s)
 }

@@ -27,6 +27,10 @@ type Decoder struct {
 	val   [maxCols]int64
 	scale [maxCols]int8
 	text  [maxCols][]byte
+
+	// Of the row that quick reads: columns that it made null, and how many words these had for nulls before.
+	nulls   uint32
+	nullLen [maxCols]int
 }
 
 // NewDecoder makes a decoder that gives names their numbers by the registries, in which
@@ -45,7 +49,15 @@ func (d *Decoder) Decode(payload []byte, kind market.Kind, b *market.Batch) erro
 	if len(payload) > MaxPayload {
 		return fmt.Errorf("decode %s: message of %d bytes is longer than %d", kind, len(payload), MaxPayload)
 	}
-	fields := b.Fields
+	if d.quick(payload, b) {
+		return nil
+	}
+	return d.slow(payload, b)
+}
+
+// slow reads any message.
+func (d *Decoder) slow(payload []byte, b *market.Batch) error {
+	kind, fields := b.Kind, b.Fields
 	if err := d.message(payload, fields, b); err != nil {
 		for i := range fields {
 			if fields[i].Type == market.TypeDecs {
@@ -231,11 +243,7 @@ func (d *Decoder) commit(fields []market.Field, b *market.Batch) {
 		have := d.have>>i&1 == 1
 		switch f.Type {
 		case market.TypeDecs:
-			if len(c.Off) == 0 {
-				c.Off = append(c.Off, 0)
-			}
-			c.Off = append(c.Off, int32(len(c.I64)))
-			c.Scale = append(c.Scale, d.scale[i])
+			c.EndDecs(d.scale[i])
 		case market.TypeText:
 			switch {
 			case have:

@@ -31,11 +31,27 @@ func fuzzKind(f *testing.F, k market.Kind) {
 		if err := dec.Decode(seed, k, b); err != nil {
 			t.Fatal(err)
 		}
+		if was := clone(b); !wire.Quick(dec, msg, b) {
+			if d := cmp.Diff(was, b, cmpopts.EquateEmpty()); d != "" {
+				t.Fatalf("what was not read quickly changed the batch:\n%s", d)
+			}
+		}
+		b.Truncate(1)
 		if err := dec.Decode(msg, k, b); err != nil {
 			if d := cmp.Diff(golden(k), b, cmpopts.EquateEmpty()); d != "" {
 				t.Fatalf("the refused message changed the batch:\n%s", d)
 			}
 			return
+		}
+		slow := market.NewBatch(k)
+		if err := wire.NewDecoder(w.feeds, w.insts).Decode(seed, k, slow); err != nil {
+			t.Fatal(err)
+		}
+		if err := wire.Slow(wire.NewDecoder(w.feeds, w.insts), msg, slow); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(slow, b, cmpopts.EquateEmpty()); d != "" {
+			t.Fatalf("%x is read in two ways (-slow +quick):\n%s", msg, d)
 		}
 		out, err := wire.Append(nil, b, 1, w.feeds, w.insts)
 		if err != nil {
@@ -73,6 +89,12 @@ func fuzzKind(f *testing.F, k market.Kind) {
 			t.Fatalf("protobuf reads %x as %v, we as %v", msg, m, want)
 		}
 	})
+}
+
+func clone(b *market.Batch) *market.Batch {
+	c := market.NewBatch(b.Kind)
+	c.AppendRows(b, 0, b.N)
+	return c
 }
 
 // strip drops the unknown fields, which only protobuf keeps.

@@ -128,7 +128,7 @@ func (r *reader) skip(typ int) error {
 func countVarints(p []byte) int {
 	n, i := 0, 0
 	for ; i+8 <= len(p); i += 8 {
-		n += bits.OnesCount64(^binary.LittleEndian.Uint64(p[i:]) & 0x8080808080808080)
+		n += bits.OnesCount64(^binary.LittleEndian.Uint64(p[i:]) & stopBits)
 	}
 	for ; i < len(p); i++ {
 		n += int(^p[i] >> 7)
@@ -136,21 +136,30 @@ func countVarints(p []byte) int {
 	return n
 }
 
+// stopBits are those that the last byte of a varint has not.
+const stopBits = 0x8080808080808080
+
+// packed is the varint that w begins with, which has a last byte, and its length. All bytes are looked at
+// together: no branch depends on the length.
+func packed(w uint64) (u uint64, n int) {
+	stop := ^w & stopBits
+	w &= stop ^ (stop - 1)
+	w &= 0x7f7f7f7f7f7f7f7f
+	w = w&0x007f007f007f007f | w&0x7f007f007f007f00>>1
+	w = w&0x00003fff00003fff | w&0x3fff00003fff0000>>2
+	w = w&0x000000000fffffff | w&0x0fffffff00000000>>4
+	return w, bits.TrailingZeros64(stop)>>3 + 1
+}
+
 // readPacked fills dst with the zigzag varints of p, which has exactly len(dst) of them.
-// All bytes of a varint are looked at together: no branch depends on its length.
 func readPacked(dst []int64, p []byte) error {
 	i := 0
 	for k := range dst {
 		if i+8 <= len(p) {
-			w := binary.LittleEndian.Uint64(p[i:])
-			if stop := ^w & 0x8080808080808080; stop != 0 {
-				w &= stop ^ (stop - 1)
-				w &= 0x7f7f7f7f7f7f7f7f
-				w = w&0x007f007f007f007f | w&0x7f007f007f007f00>>1
-				w = w&0x00003fff00003fff | w&0x3fff00003fff0000>>2
-				w = w&0x000000000fffffff | w&0x0fffffff00000000>>4
-				dst[k] = unzigzag(w)
-				i += bits.TrailingZeros64(stop)>>3 + 1
+			if w := binary.LittleEndian.Uint64(p[i:]); ^w&stopBits != 0 {
+				u, n := packed(w)
+				dst[k] = unzigzag(u)
+				i += n
 				continue
 			}
 		}

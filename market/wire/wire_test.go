@@ -42,6 +42,47 @@ func TestCodec_RoundTrip(t *testing.T) {
 	}
 }
 
+// What an Encoder writes is read the quick way, once its names were met, and as the slow way reads it; cut
+// anywhere, or with a byte changed, it is refused or read as the slow way does.
+func TestDecode_QuickIsAsSlow(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				w := newWorld()
+				b := genBatch(t, w, k, rapid.IntRange(1, 3).Draw(t, "rows"))
+				dec := wire.NewDecoder(w.feeds, w.insts)
+				got, want := market.NewBatch(k), market.NewBatch(k)
+				for row := range b.N {
+					msg, err := wire.Append(nil, b, row, w.feeds, w.insts)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := wire.Slow(dec, msg, want); err != nil {
+						t.Fatal(err)
+					}
+					if !wire.Quick(dec, msg, got) {
+						t.Fatalf("%x is not read quickly", msg)
+					}
+					at := rapid.IntRange(0, len(msg)-1).Draw(t, "at")
+					bad := append([]byte(nil), msg...)
+					if bad[at] ^= byte(rapid.IntRange(0, 255).Draw(t, "flip")); rapid.Bool().Draw(t, "cut") {
+						bad = bad[:at]
+					}
+					n := got.N
+					if err := dec.Decode(bad, k, got); (err == nil) != (wire.Slow(dec, bad, want) == nil) {
+						t.Fatalf("%x: %v, the slow way not", bad, err)
+					}
+					if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+						t.Fatalf("%x (-slow +quick):\n%s", bad, d)
+					}
+					got.Truncate(n)
+					want.Truncate(n)
+				}
+			})
+		})
+	}
+}
+
 // Another process gives other handles: names must carry over.
 func TestDecode_GivesNamesTheNumbersOfThisProcess(t *testing.T) {
 	a, b := newWorld(), world{market.NewFeeds(), market.NewInstruments()}
