@@ -253,27 +253,48 @@ func (w *worker) warm(ctx context.Context, inputs []TopicPartition, c *change, t
 		return nil, err
 	}
 	m.hold(c.brings.From)
+	var past *PastQuery
 	err := w.ask(func(cl *kgo.Client) error {
-		adm := kadm.NewClient(cl)
-		for in, at := range inputs {
-			if m.next(in) < 0 {
-				continue
-			}
-			from, err := w.reach(ctx, adm, at, w.back(c, at.Topic))
-			if err != nil {
-				return err
-			}
-			if to[in] >= 0 {
-				from = min(from, to[in])
-			}
-			m.start(in, from)
+		err := w.startAt(ctx, kadm.NewClient(cl), m, to, func(topic string) int64 { return w.back(c, topic) })
+		if !errors.Is(err, errShort) || w.features.Past == nil {
+			return err
+		}
+		var perr error
+		if past, perr = w.pastOf(ctx, m, c); perr != nil {
+			return fmt.Errorf("%w, nor does the lake: %w", err, perr)
+		}
+		if err := w.startAt(ctx, kadm.NewClient(cl), m, to, func(string) int64 { return past.To }); err != nil {
+			return fmt.Errorf("the lake has what is before %s: %w", market.FormatTime(past.To), err)
 		}
 		return nil
 	})
+	if err == nil && past != nil {
+		c.brings.Since = past.To
+		m.engines[0].task.since = past.To
+		err = w.recall(ctx, m, past)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return t, w.read(ctx, t, to)
+}
+
+// startAt has a machine that has read nothing begin where its topics have what came at some times, no later than some offsets.
+func (w *worker) startAt(ctx context.Context, adm *kadm.Client, m *featuresMachine, to []int64, since func(topic string) int64) error {
+	for in, at := range m.inputs {
+		if m.next(in) < 0 {
+			continue
+		}
+		from, err := w.reach(ctx, adm, at, since(at.Topic))
+		if err != nil {
+			return err
+		}
+		if to[in] >= 0 {
+			from = min(from, to[in])
+		}
+		m.start(in, from)
+	}
+	return nil
 }
 
 // back is the event time from which the new views need what a topic carries.
@@ -284,6 +305,11 @@ func (w *worker) back(c *change, topic string) int64 {
 			back = max(back, in.Lookback)
 		}
 	}
+	return c.from(back)
+}
+
+// from is the event time from which the new views need what they look back on so far.
+func (c *change) from(back int64) int64 {
 	if back > c.brings.From {
 		return market.NoTime // for ever
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/stream/fetch"
 )
 
@@ -82,4 +83,10 @@ func (m *Machine) TransactFetched(ctx context.Context, recs []fetch.Record) (int
 // VoteAs has a task that does not run vote for an activation; it accepts when there is no reason not to.
 func VoteAs(ctx context.Context, stream string, opts []kgo.Opt, id string, task TaskID, reason string) error {
 	return tell(ctx, stream, opts, &controlRecord{ID: id, Vote: &vote{TaskID: task, Accept: reason == "", Reason: reason}})
+}
+
+// Recall is recall of all that lies before a time.
+func (f *Features) Recall(rows *market.Chunk, marks *[market.NumKinds]int64, since int64) error {
+	f.since = since
+	return f.recall(rows, marks)
 }

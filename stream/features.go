@@ -40,6 +40,7 @@ type Features struct {
 
 	parts  []partition
 	hold   int64                   // no kind is handed on beyond it, µs
+	since  int64                   // what lies before it is not of the partitions: see recall; market.NoTime: all is
 	reads  [market.NumKinds]bool   // kinds that the plan reads
 	pushed [market.NumKinds]int64  // rows of a kind below it are in the engine
 	merges [market.NumKinds]merger // scratch
@@ -77,7 +78,7 @@ func NewFeatures(plan *features.Plan, insts *market.Instruments, parts []Partiti
 }
 
 func newFeatures(plan *features.Plan, insts *market.Instruments, parts []Partition) (*Features, error) {
-	f := &Features{plan: plan, insts: insts, hold: math.MaxInt64}
+	f := &Features{plan: plan, insts: insts, hold: math.MaxInt64, since: market.NoTime}
 	var carried [market.NumKinds]bool
 	for _, p := range parts {
 		part := partition{name: p.Name}
@@ -209,13 +210,50 @@ func (f *Features) behind(part *partition, k market.Kind, ts, offset int64) erro
 // known is the number of rows that the engine had before the task was restored.
 func (f *Features) known(part *partition, k market.Kind, b *market.Batch, offset, next int64) (int, error) {
 	if offset >= part.reread {
-		return 0, f.behind(part, k, b.TS[0], offset)
+		recalled, _ := slices.BinarySearch(b.TS[:b.N], f.since)
+		if recalled == b.N {
+			return recalled, nil
+		}
+		return recalled, f.behind(part, k, b.TS[recalled], offset)
 	}
 	if next > part.reread {
 		return 0, fmt.Errorf("%s: %w: [%d, %d) was read in part, up to %d", part.name, ErrOffset, offset, next, part.reread)
 	}
-	i, _ := slices.BinarySearch(b.TS[:b.N], f.pushed[k])
+	i, _ := slices.BinarySearch(b.TS[:b.N], max(f.pushed[k], f.since))
 	return i, nil
+}
+
+// recall gives the engine rows from before the partitions, each kind in the total order and complete below a mark. From then
+// on rows of the partitions that lie before since are left out.
+func (f *Features) recall(rows *market.Chunk, marks *[market.NumKinds]int64) error {
+	for k, b := range rows.Batches {
+		if b == nil || b.N == 0 || !f.reads[k] {
+			continue
+		}
+		if err := f.task.Push(b); err != nil {
+			return fmt.Errorf("push %s events of the past: %w", f.plan.Kinds().Name(market.Kind(k)), err)
+		}
+	}
+	below := *marks
+	for k := range below {
+		below[k] = min(below[k], f.since)
+	}
+	var none features.Rows // before the time from which rows are wanted
+	if err := f.task.Advance(&below, &none); err != nil {
+		return fmt.Errorf("advance over the past: %w", err)
+	}
+	return nil
+}
+
+// recalled reports whether partition p may bring rows that lie before since.
+func (f *Features) recalled(p int) bool {
+	part := &f.parts[p]
+	for k, reads := range f.reads {
+		if reads && part.carries[k] && part.marks[k] < f.since {
+			return true
+		}
+	}
+	return false
 }
 
 // Mark says that partition p brings no row of the kind below t any more. Marks that fall
@@ -248,7 +286,7 @@ func (f *Features) whole() [market.NumKinds]int64 {
 				least = min(least, f.parts[p].marks[k])
 			}
 		}
-		marks[k] = least
+		marks[k] = max(least, f.since)
 	}
 	return marks
 }

@@ -202,32 +202,9 @@ func (l *sequencedLog) partitions() []stream.Partition {
 func (l *sequencedLog) plain(t *testing.T, plan *features.Plan) []string {
 	t.Helper()
 	task := plan.NewTask(l.insts, market.NoTime)
-	numbers := l.insts.Numbers()
 	marks := l.final
 	for _, in := range plan.Inputs() {
-		k := in.Kind
-		all := market.NewBatch(k)
-		for _, p := range l.parts {
-			for _, e := range p.entries {
-				if b := e.rows.Batches[k]; b != nil {
-					for i := range b.N {
-						if b.TS[i] < l.final[k] {
-							all.AppendRows(b, i, i+1)
-						}
-					}
-				}
-			}
-		}
-		order := make([]int, all.N)
-		for i := range order {
-			order[i] = i
-		}
-		slices.SortStableFunc(order, func(x, y int) int { return all.Key(x, numbers).Compare(all.Key(y, numbers)) })
-		sorted := market.NewBatch(k)
-		for _, i := range order {
-			sorted.AppendRows(all, i, i+1)
-		}
-		if sorted.N > 0 {
+		if sorted := l.sorted(in.Kind, l.final[in.Kind]); sorted.N > 0 {
 			if err := task.Push(sorted); err != nil {
 				t.Fatal(err)
 			}
@@ -245,6 +222,106 @@ func (l *sequencedLog) plain(t *testing.T, plan *features.Plan) []string {
 	out := printRows(nil, plan, task.EntityNames, &rows)
 	slices.Sort(out)
 	return out
+}
+
+// sorted are the rows of a kind before a time in the total order.
+func (l *sequencedLog) sorted(k market.Kind, below int64) *market.Batch {
+	all, numbers := market.NewBatch(k), l.insts.Numbers()
+	for _, p := range l.parts {
+		for _, e := range p.entries {
+			if b := e.rows.Batches[k]; b != nil {
+				for i := range b.N {
+					if b.TS[i] < below {
+						all.AppendRows(b, i, i+1)
+					}
+				}
+			}
+		}
+	}
+	order := make([]int, all.N)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(x, y int) int { return all.Key(x, numbers).Compare(all.Key(y, numbers)) })
+	sorted := market.NewBatch(k)
+	for _, i := range order {
+		sorted.AppendRows(all, i, i+1)
+	}
+	return sorted
+}
+
+// A task that recalls what lies before some time, and reads partitions from anywhere before the first row of that time on, gives the
+// rows of one that has read all.
+func TestFeatures_RecallsThePast(t *testing.T) {
+	for i := range 60 {
+		seed := rand.Uint64()
+		r := rand.New(rand.NewPCG(seed, 3))
+		feeds := market.NewFeeds()
+		plan := compileShipped(t, feeds)
+		l := newLog(t, r, feeds, plan)
+		var want []string
+		var times []int64
+		for _, row := range l.plain(t, plan) {
+			if !strings.Contains(row, " alert ") {
+				want, times = append(want, row), append(times, rowTS(t, row))
+			}
+		}
+		if len(times) == 0 {
+			continue
+		}
+		from := times[r.IntN(len(times))] + r.Int64N(2)
+		since := from - r.Int64N(3*market.Second)
+		want = slices.DeleteFunc(want, func(row string) bool { return rowTS(t, row) < from })
+		f, err := stream.NewFeatures(plan, l.insts, l.partitions(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var past market.Chunk
+		marks := l.final
+		for _, in := range plan.Inputs() {
+			past.Batches[in.Kind] = l.sorted(in.Kind, since)
+		}
+		if err := f.Recall(&past, &marks, since); err != nil {
+			t.Fatal(err)
+		}
+		at := make([]int, len(l.parts))
+		for p, part := range l.parts {
+			first := slices.IndexFunc(part.entries, func(e *entry) bool {
+				return slices.ContainsFunc(e.rows.Batches[:], func(b *market.Batch) bool { return b != nil && b.N > 0 && b.TS[b.N-1] >= since })
+			})
+			if at[p] = r.IntN(max(first, 0) + 1); part.Name == "rest" {
+				at[p] = 0
+			}
+		}
+		var got []string
+		var rows features.Rows
+		for left := true; left; {
+			left = false
+			for p, part := range l.parts {
+				for at[p] < len(part.entries) && r.IntN(2) == 0 {
+					e := part.entries[at[p]]
+					if err := f.Add(p, e.offset, e.next, &e.rows); err != nil {
+						t.Fatalf("seed %d: %v", seed, err)
+					}
+					for k, m := range e.marks {
+						f.Mark(p, market.Kind(k), m)
+					}
+					at[p]++
+				}
+				left = left || at[p] < len(part.entries)
+			}
+			rows.Reset()
+			if err := f.Step(&rows); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			got = printRows(got, plan, f.EntityNames, &rows)
+		}
+		got = slices.DeleteFunc(got, func(row string) bool { return strings.Contains(row, " alert ") })
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" && len(want)+len(got) > 0 {
+			t.Fatalf("case %d, seed %d: rows (-engine +recalled)\n%.3000s", i, seed, diff)
+		}
+	}
 }
 
 // printRows prints rows with every bit of them.

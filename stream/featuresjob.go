@@ -38,6 +38,7 @@ type FeaturesConfig struct {
 	Stream string   // name of the stream whose activations change the views while the job runs; "": nothing does
 	Views  *ViewSet // with Stream: what Plan was made of
 	Share  Share    // with Stream: which views of an activation are this job's
+	Past   Past     // what new views look back on where topics do not reach so far; nil: nothing
 }
 
 // Features makes j the job that reads sequenced events and writes rows of views, each view
@@ -173,6 +174,9 @@ func (m *featuresMachine) addEngine(def engineDef, plan *features.Plan, snapshot
 	}
 	if err != nil {
 		return err
+	}
+	if def.Since != 0 {
+		e.task.since = def.Since
 	}
 	topics, err := topicsOfViews(plan, def.Writes)
 	if err != nil {
@@ -336,7 +340,7 @@ func (m *featuresMachine) addRun(ctx context.Context, in int, recs []fetch.Recor
 		all = all && f.Next(p) <= from
 		readers, sole, at = readers+1, f, p
 	})
-	if readers != 1 || !all || from < sole.parts[at].reread {
+	if readers != 1 || !all || from < sole.parts[at].reread || sole.recalled(at) {
 		sole = nil
 	}
 	m.chunk.Reset()

@@ -134,6 +134,7 @@ type engineDef struct {
 	Views      *ViewSet         `json:"views,omitempty"`      // nil: those of the config
 	Writes     []string         `json:"writes"`               // views with topics
 	From       int64            `json:"from"`                 // rows before are not written, µs
+	Since      int64            `json:"since,omitempty"`      // events before are of the past and not of the topics, µs; 0: all are of the topics
 	Until      map[string]int64 `json:"until,omitempty"`      // rows of a view from here on are not written, µs
 }
 

@@ -55,6 +55,15 @@ func (c *proof) metric(addr, name, label string) int {
 	return 0
 }
 
+// limit adds to the config.
+func (c *proof) limit(limits string) {
+	c.t.Helper()
+	path := filepath.Join(c.dir, configFile)
+	if err := os.WriteFile(path, []byte(mustRead(c.t, path)+"limits: {"+limits+"}\n"), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // resident is the memory that a process has, in bytes; 0 where that is not known.
 func (p *proofProc) resident() int {
 	text, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "statm"))
@@ -79,14 +88,7 @@ func TestProof_SurvivesOverload(t *testing.T) {
 		const minutes, times = 20, 5
 		c := newProof(t, kafka, 3, killSources, killViews)
 		c.idle = "0"
-		f, err := os.OpenFile(filepath.Join(c.dir, configFile), os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.WriteString("limits: {cycle_records: " + strconv.Itoa(cycle) + "}\n"); err != nil {
-			t.Fatal(err)
-		}
-		_ = f.Close()
+		c.limit("cycle_records: " + strconv.Itoa(cycle))
 		below := c.simulate(minutes, rate)
 		addr := freeAddr(t)
 		worker := c.worker(0, "--status", addr)

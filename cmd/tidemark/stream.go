@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/internal/objstore"
+	"github.com/pinova-group/tidemark/lake"
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 	"github.com/pinova-group/tidemark/specs"
@@ -35,7 +37,7 @@ type streamOptions struct {
 	name                string
 	snapshotEvery       time.Duration
 	idleAfter           time.Duration
-	sink                string
+	sink, lake          string
 }
 
 // gcPercent is how much the heap of the jobs grows over what is live until it is collected: most
@@ -74,6 +76,7 @@ newer goes on. Topics have to be there: tidemark topics apply.`,
 	f.DurationVar(&o.snapshotEvery, "snapshot-every", 10*time.Second, "how often a task writes its state; a restart reads what came since")
 	f.DurationVar(&o.idleAfter, "idle-after", 5*time.Second, "how long nobody writes to a raw partition before others go on without it; 0: they wait")
 	f.StringVar(&o.sink, "sink", "", "put processed, late, feature and alert topics into this lake, too, `DIR|NAME`: what tidemark sink does, in this process")
+	f.StringVar(&o.lake, "lake", "", "the lake of the sink, `DIR|NAME`: what views that tidemark apply adds look back on is read from it where topics do not keep it (default: that of --sink)")
 	return cmd
 }
 
@@ -90,8 +93,11 @@ func (a *app) stream(ctx context.Context, o *streamOptions) error {
 		}
 		defer stop()
 	}
+	if jobs.past != nil {
+		defer func() { _ = jobs.past.Close() }()
+	}
 	if jobs.sink != nil {
-		defer jobs.closeLake()
+		defer jobs.closeSink()
 	}
 	told := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -153,7 +159,8 @@ func streamFault(err error) error {
 type streamJobs struct {
 	list      []*tasks.Job
 	sink      *sink.Sink // nil: none
-	closeLake func()
+	closeSink func()
+	past      *lake.Lake // nil: none
 	running   atomic.Int32
 	reg       *prometheus.Registry
 	began     time.Time
@@ -217,6 +224,13 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 	if err != nil {
 		return nil, err
 	}
+	var past tasks.Past
+	if name := cmp.Or(o.lake, o.sink); name != "" && len(plans) > 0 {
+		if jobs.past, _, err = a.openLake(ctx, name, o.lake == ""); err != nil {
+			return nil, err
+		}
+		past = run.Past{Lake: jobs.past, Feeds: s.feeds}
+	}
 	for _, p := range plans {
 		if len(p.writes) > 0 {
 			if _, _, err := s.topicsOf(topic.Processed, p.plan); err != nil {
@@ -229,7 +243,7 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 		}
 		err = job(p.job, p.job == jobGlobal, topics).Features(tasks.FeaturesConfig{
 			Plan: p.plan, Feeds: s.feeds, Schemas: schemas, Partitions: s.Stream.Count(), Kinds: kinds, Write: p.writes, From: market.NoTime,
-			Ledger: p.job, Build: version, Stream: o.name, Views: p.views, Share: p.share, MaxWaiting: s.Limits.WaitingRows,
+			Ledger: p.job, Build: version, Stream: o.name, Views: p.views, Share: p.share, MaxWaiting: s.Limits.WaitingRows, Past: past,
 		})
 		if err != nil {
 			return nil, err
@@ -239,7 +253,7 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 		return nil, fault.Usage("stream_empty", "there is nothing to run", "list views under stream.views of the config, or run --jobs sequence")
 	}
 	if o.sink != "" {
-		jobs.sink, jobs.closeLake, err = a.openSink(ctx, s, o.sink, sink.Config{}, reg)
+		jobs.sink, jobs.closeSink, err = a.openSink(ctx, s, o.sink, sink.Config{}, reg)
 	}
 	return jobs, err
 }
