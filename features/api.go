@@ -51,7 +51,7 @@ type Output struct {
 	// Rows with row_ts in [a, b) depend on input in [a-Lookback, b); an event at t changes
 	// no row later than t+Reach (I2).
 	Lookback, Reach  int64
-	StateBytesPerKey int // bound for one entity of this view by itself; Plan.StateBytes adds what goes by its rows
+	StateBytesPerKey int // bound of the records of one entity; Plan.StateBytes adds what goes by its rows, names and the room of slices
 }
 
 // Input is one kind of events that a plan reads, and the columns it reads of it:

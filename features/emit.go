@@ -312,6 +312,9 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 
 // handOn gives the row to the views that read this one, and to the output.
 func (v *viewState) handOn(row *emitted) {
+	if v.survey != nil {
+		v.survey.out.Rows++
+	}
 	if row.rowTS >= v.task.from && !v.p.Hidden {
 		v.append(row)
 	}

@@ -1,8 +1,6 @@
 package features
 
 import (
-	"reflect"
-
 	"github.com/pinova-group/tidemark/market"
 )
 
@@ -86,57 +84,18 @@ func (p *Plan) Families() []int {
 	return n
 }
 
-// LiveBytes is the memory of the state of each view, in the order of Costs, with the most
-// entities that it had at once, and the memory of the multisets of all: every slice with its
-// room, by reflection over the fields that have something for each entity.
-func (t *Task) LiveBytes() (views []StateSize, sets int) {
-	for _, v := range t.views {
-		n, ents := 0, len(v.slots)
-		for _, name := range []string{"slotOf", "slots", "idle", "open", "tail", "scans", "panes", "held", "texts"} {
-			n += reach(reflect.ValueOf(v).Elem().FieldByName(name))
-		}
-		if v.frames != nil {
-			n += reach(reflect.ValueOf(v.frames.state))
-		}
-		if l := v.latest; l != nil {
-			n += reach(reflect.ValueOf(l.members)) + reach(reflect.ValueOf(l.rows))
-			ents = len(l.members)
-		}
-		if c := v.clock; c != nil {
-			n += reach(reflect.ValueOf(c.ticks)) + reach(reflect.ValueOf(c.members))
-		}
-		for _, j := range v.joins {
-			n += reach(reflect.ValueOf(j.keys))
-		}
-		n += reach(reflect.ValueOf(v.alerts.of))
-		views = append(views, StateSize{Entities: ents, Bytes: n})
+// Memories is the memory of each view by part.
+func (t *Task) Memories() (parts []string, of [][]int) {
+	for _, m := range t.memories() {
+		of = append(of, m[:])
 	}
-	sc := reflect.ValueOf(&t.sc).Elem()
-	for _, name := range []string{"Sets", "bags", "queues"} {
-		sets += reach(sc.FieldByName(name).FieldByName("words"))
-	}
-	return views, sets
+	return memNamed[:], of
 }
 
-// reach is the memory behind a value, without itself.
-func reach(x reflect.Value) (n int) {
-	switch x.Kind() {
-	case reflect.Pointer:
-		if !x.IsNil() {
-			n = int(x.Elem().Type().Size()) + reach(x.Elem())
-		}
-	case reflect.Slice:
-		n = x.Cap() * int(x.Type().Elem().Size())
-		switch x.Type().Elem().Kind() {
-		case reflect.Pointer, reflect.Slice, reflect.Struct:
-			for i := range x.Len() {
-				n += reach(x.Index(i))
-			}
-		}
-	case reflect.Struct:
-		for _, f := range x.Fields() {
-			n += reach(f)
-		}
+// Predicted is what the plan predicts by part.
+func (p *Plan) Predicted(sizes []StateSize, s Span) (of [][]int) {
+	for _, m := range p.predict(sizes, s) {
+		of = append(of, m[:])
 	}
-	return n
+	return of
 }

@@ -16,6 +16,9 @@ func (v *viewState) push(c *cols, runs []run) {
 	if v.p.Where >= 0 && !v.p.Late {
 		c, runs = v.pick(c, runs)
 	}
+	if v.survey != nil {
+		v.survey.runs(runs)
+	}
 	if v.p.Shape == plan.Latest {
 		v.holdLatest(c, runs)
 		return
@@ -307,6 +310,7 @@ func (v *viewState) pushRow(from *viewState, row *emitted) {
 	if !v.p.Late && !v.wanted() {
 		return
 	}
+	v.survey.row(ent)
 	if v.p.Hold {
 		v.holdParent(from, ent, row)
 		return
@@ -353,6 +357,7 @@ const inherited = FlagPartial | FlagWarmup | FlagGap | FlagAssumed
 // pushState merges a state of the parent into a rollup.
 func (v *viewState) pushState(from *viewState, row *emitted, rec []uint64) {
 	ent := v.child(from, row)
+	v.survey.row(ent)
 	i := v.slot(ent)
 	if row.rowTS >= v.slots[i].end {
 		v.enter(i, row.rowTS)

@@ -137,6 +137,9 @@ func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 	if s.held() == 0 {
 		return
 	}
+	if v.survey != nil {
+		v.survey.out.Rows += int64(lim - s.done)
+	}
 	for k := range s.best {
 		s.best[k].link()
 	}

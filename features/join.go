@@ -28,6 +28,7 @@ type joinState struct {
 	key   []byte
 
 	meta  [plan.MetaWords]uint64
+	came  Flow
 	fresh int // records since the last drop
 	kept  int // records that it left
 }
@@ -151,6 +152,7 @@ func (j *joinState) passes() bool {
 
 // take appends the loaded row, in place of one of the same instant.
 func (j *joinState) take(key *joinKey, ts int64) {
+	j.came.Rows++
 	n := j.p.Words
 	if l := len(key.words); l > key.head && int64(key.words[l-n+plan.JoinTS]) == ts {
 		key.words = key.words[:l-n]

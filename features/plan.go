@@ -2,6 +2,7 @@ package features
 
 import (
 	"slices"
+	"unsafe"
 
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/features/plan"
@@ -102,7 +103,10 @@ func stateBytes(v *plan.View) int {
 }
 
 // slotBytes is the fixed cost of an entity, alertBytes that of one of its alerts.
-const slotBytes, alertBytes = 128, 16
+const (
+	slotBytes  = int(unsafe.Sizeof(slot{}) + unsafe.Sizeof(dueRow{}))
+	alertBytes = int(unsafe.Sizeof(alertPhase{}))
+)
 
 func (p *Plan) addInput(v *plan.View) {
 	for k := range market.Kind(market.NumKinds) {

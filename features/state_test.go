@@ -1,6 +1,8 @@
 package features_test
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/pinova-group/tidemark/features"
@@ -8,10 +10,10 @@ import (
 	"github.com/pinova-group/tidemark/specs"
 )
 
-// The state that a plan predicts for an entity, from what comes and goes, is the memory that
-// it takes, within stateFactor: for every shipped view with what it reads, in seconds full of
-// events and in half an hour of few.
-func TestStateBytes_AgainstLiveMemory(t *testing.T) {
+// The state that a plan predicts for an entity is the memory that it takes, within stateFactor: for
+// every shipped view with what it reads, in seconds full of events and in half an hour of few; and
+// within halfFactor when half of that is all that the plan has seen.
+func TestStateBytes_AgainstMemory(t *testing.T) {
 	for _, run := range []struct {
 		name         string
 		events, rate int64
@@ -24,6 +26,12 @@ func TestStateBytes_AgainstLiveMemory(t *testing.T) {
 	}
 }
 
+// How far the predictions may be off, either way: slices have up to twice the room that they need.
+const (
+	stateFactor = 1.3
+	halfFactor  = 1.4
+)
+
 func checkState(t *testing.T, feeds *market.Feeds, insts *market.Instruments, s *sequenced, name string) {
 	text, _ := specs.Find(name)
 	plan, err := features.Compile([]features.Source{{Name: name, Text: text}}, features.Options{Feeds: feeds, Find: specs.Find})
@@ -31,9 +39,10 @@ func checkState(t *testing.T, feeds *market.Feeds, insts *market.Instruments, s 
 		t.Fatal(err)
 	}
 	task := plan.NewTask(insts, 0)
+	task.Survey()
 	var rows features.Rows
-	var came [market.NumKinds]int
-	left := make([]int, len(plan.Outputs()))
+	var half []features.StateSize
+	var then features.Span
 	first, newest, lag := market.NoTime, market.NoTime, int64(0)
 	last := len(s.batches) - 1 // the step that closes the input
 	for i, list := range s.batches[:last] {
@@ -41,8 +50,7 @@ func checkState(t *testing.T, feeds *market.Feeds, insts *market.Instruments, s 
 			if err := task.Push(b); err != nil {
 				t.Fatal(err)
 			}
-			came[b.Kind] += b.N
-			if first == market.NoTime {
+			if first == market.NoTime || b.TS[0] < first {
 				first = b.TS[0]
 			}
 			newest = max(newest, b.TS[b.N-1])
@@ -56,44 +64,127 @@ func checkState(t *testing.T, feeds *market.Feeds, insts *market.Instruments, s 
 		if err := task.Advance(&s.marks[i], &rows); err != nil {
 			t.Fatal(err)
 		}
-		for v := range rows.Views {
-			left[v] += rows.Views[v].Len()
+		if i == last/2 {
+			half, then = task.StateSizes(), features.Span{From: first, Seen: newest - first, Lag: lag}
 		}
 	}
-	age := newest - first
-	views, sets := task.LiveBytes()
-	predicted, measured, entities := 0, sets, 0
-	for i, c := range plan.Costs() {
-		n := views[i].Entities
-		if n == 0 {
-			continue
+	sizes, age := task.StateSizes(), newest-first
+	then.Age = age
+	report(t, task, plan.Predicted(sizes, features.Span{From: first, Seen: age, Age: age, Lag: lag}), sizes)
+	judge(t, "", stateFactor, sizes, sizes, plan.StateBytes(sizes, features.Span{From: first, Seen: age, Age: age, Lag: lag}))
+	judge(t, " from the first half", halfFactor, sizes, half, plan.StateBytes(half, then))
+}
+
+// report logs memory and prediction of each view by what it is for.
+func report(t *testing.T, task *features.Task, predicted [][]int, sizes []features.StateSize) {
+	parts, measured := task.Memories()
+	for i, s := range sizes {
+		line := ""
+		for k := range parts {
+			if n := s.Entities; n > 0 && measured[i][k]+predicted[i][k] > 0 {
+				line += fmt.Sprintf(" %s %d/%d", parts[k], measured[i][k]/n, predicted[i][k]/n)
+			}
 		}
-		in := came[c.Kind]
-		if c.Parent >= 0 {
-			in = left[c.Parent]
-		}
-		rate := 1e6 / float64(age) / float64(n)
-		predicted += n * plan.StateBytes(i, features.Traffic{In: float64(in) * rate, Out: float64(left[i]) * rate, Age: age, Lag: lag})
-		measured += views[i].Bytes
-		entities += n
-	}
-	if entities == 0 {
-		if measured > 0 {
-			t.Errorf("%d bytes of nobody", measured)
-		}
-		return
-	}
-	got, want := predicted/entities, measured/entities
-	t.Logf("%d bytes for each of %d entities, predicted %d", want, entities, got)
-	if float64(want) > stateFactor*float64(got) || float64(got) > stateFactor*float64(want) && !repeats[name] {
-		t.Errorf("%d bytes for each of %d entities, predicted %d", want, entities, got)
+		t.Logf("view %d of %d:%s", i, s.Entities, line)
 	}
 }
 
-// stateFactor is how far the prediction may be off, either way. Slices have up to twice the
-// room that they need, and rows come in bursts.
-const stateFactor = 2.5
+// judge compares the memory of all views with what was predicted for the entities of a sample.
+func judge(t *testing.T, what string, factor float64, sizes, sample []features.StateSize, predicted []int) {
+	got, want, n := 0, 0, 0
+	for i := range sizes {
+		if sample[i].Entities > 0 { // else nothing had come
+			got += predicted[i] * sizes[i].Entities
+			want += sizes[i].Bytes
+			n += sizes[i].Entities
+		}
+	}
+	if n == 0 {
+		return
+	}
+	t.Logf("%.2f: %d bytes for each of %d entities, predicted%s %d", float64(want)/float64(got), want/n, n, what, got/n)
+	if float64(want) > factor*float64(got) || float64(got) > factor*float64(want) {
+		t.Errorf("%d bytes for each of %d entities, predicted%s %d", want/n, n, what, got/n)
+	}
+}
 
-// repeats are views whose multisets see the same few values again and again, while the
-// prediction takes one entry for each row.
-var repeats = map[string]bool{"feed_health_1m": true, "spread_median_5m": true}
+// What is measured of a task is what it takes of the heap, but for scratch that does not grow with
+// entities: of one and of three times as many the heap differs by as much as the sizes.
+func TestStateSizes_AgainstTheHeap(t *testing.T) {
+	for _, name := range []string{"vwap_5m", "trade_size_5m", "trade_flags", "rolling_trades", "notional_rank"} {
+		sizes, heap := 0, 0
+		for _, run := range []struct{ n, sign int }{{400, -1}, {1200, 1}} {
+			s, h := heapOf(t, name, run.n)
+			sizes, heap = sizes+run.sign*s, heap+run.sign*h
+		}
+		t.Logf("%s: %d bytes by size, %d on the heap", name, sizes, heap)
+		if d := float64(sizes-heap) / float64(heap); d > 0.1 || d < -0.1 {
+			t.Errorf("%s: %d bytes by size, %d on the heap", name, sizes, heap)
+		}
+	}
+}
+
+// heapOf runs five minutes of trades of so many instruments through a view.
+func heapOf(t *testing.T, name string, n int) (sizes, heap int) {
+	feeds, insts := market.NewFeeds(), market.NewInstruments()
+	for i := range n {
+		insts.Intern("binance", market.Spot, fmt.Sprintf("S%d-USDT", i))
+	}
+	text, _ := specs.Find(name)
+	plan, err := features.Compile([]features.Source{{Name: name, Text: text}}, features.Options{Feeds: feeds, Find: specs.Find})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := market.NewBatch(market.KindTrade)
+	step := func(at int64) {
+		b.Reset()
+		for k := range 2 * n {
+			ts := at + int64(k)
+			b.AppendEnvelope(&market.Envelope{Feed: 7, Inst: market.Inst(k % n), EventTS: ts, IngestTS: ts, Seq: uint64(ts), HasSeq: true})
+			for i, f := range market.Schema(b.Kind) {
+				switch c := &b.Cols[i]; f.Type {
+				case market.TypeText:
+					c.AppendNullText()
+				case market.TypeDec:
+					c.AppendDec(100+(at/7919+int64(k)*31)%977, 2)
+				default:
+					c.AppendInt(int64(k % 2))
+				}
+			}
+		}
+	}
+	step(0)
+	before := liveHeap()
+	task := plan.NewTask(insts, 0)
+	var rows features.Rows
+	var marks [market.NumKinds]int64
+	for i := range int64(120) {
+		at := 1_700_000_000*market.Second + i*3*market.Second
+		step(at)
+		for k := range marks {
+			marks[k] = at
+		}
+		if err := task.Push(b); err != nil {
+			t.Fatal(err)
+		}
+		rows.Reset()
+		if err := task.Advance(&marks, &rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows = features.Rows{}
+	heap = liveHeap() - before
+	for _, s := range task.StateSizes() {
+		sizes += s.Bytes
+	}
+	return sizes, heap
+}
+
+// liveHeap is what is alive on the heap.
+func liveHeap() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}

@@ -325,12 +325,16 @@ func (t *Task) begin(out *Rows) {
 		v.out, v.outFrom = &out.Views[i], out.Views[i].Len()
 		v.alerts.from = len(v.out.Alerts)
 	}
+	for _, v := range t.views {
+		v.beginStep()
+	}
 }
 
 func (t *Task) end() {
 	for _, v := range t.views {
 		v.sortAlerts()
 		v.out = nil
+		v.endStep()
 	}
 }
 

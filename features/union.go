@@ -51,6 +51,7 @@ func (v *viewState) holdAlias(k int, c *cols, ent uint32, i int) {
 	if !byInstrument && !v.p.Late && !v.wanted() {
 		return
 	}
+	v.survey.row(ent)
 	ts := c.ts[i]
 	rec := v.heldRec(ent, ts)
 	v.task.meta(rec, c, i, i+1)
@@ -74,7 +75,9 @@ func (v *viewState) holdUnionRow(from *viewState, row *emitted) {
 		if !v.p.Late && !v.wanted() {
 			continue
 		}
-		rec := v.heldRec(v.ents.resolve(func(r plan.Ref) string { return name(r.Name) }), row.rowTS)
+		ent := v.ents.resolve(func(r plan.Ref) string { return name(r.Name) })
+		v.survey.row(ent)
+		rec := v.heldRec(ent, row.rowTS)
 		rowMeta(rec, row)
 		rec[plan.MetaRows] = 1
 		rec[plan.HeldStart], rec[plan.HeldEnd] = uint64(row.start), uint64(row.end)

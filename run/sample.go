@@ -17,7 +17,7 @@ type SampleResult struct {
 	First, Last int64 // event times
 	Rows, Bytes []int64
 	ByKind      [market.NumKinds]int64
-	State       []features.StateSize // the largest seen of each view, in the order of Costs
+	State       []features.StateSize // in the order of Costs: the most memory seen of each view, and its traffic in all
 	Lag         int64                // µs, the most that the marks of what is read were behind the newest event
 }
 
@@ -30,21 +30,17 @@ func (r *SampleResult) lag(inputs []features.Input, marks *[market.NumKinds]int6
 	r.Lag = max(r.Lag, newest-max(mark, r.First))
 }
 
-// peakState measures the state after 1, 2, 4, 8 … steps and at the end, and keeps the
-// largest of each view.
+// peakState measures the memory after 1, 2, 4, 8 … steps and at the end, and keeps the
+// most of each view.
 func (r *SampleResult) peakState(t *features.Task, step int, last bool) {
 	if step&(step-1) != 0 && !last {
 		return
 	}
 	sizes := t.StateSizes()
-	if r.State == nil {
-		r.State = make([]features.StateSize, len(sizes))
+	for i := range r.State {
+		sizes[i].Bytes = max(sizes[i].Bytes, r.State[i].Bytes)
 	}
-	for i, s := range sizes {
-		if s.Bytes > r.State[i].Bytes {
-			r.State[i] = s
-		}
-	}
+	r.State = sizes
 }
 
 // Sample runs all views over the input and keeps nothing but sizes.
@@ -61,6 +57,7 @@ func Sample(ctx context.Context, cfg Config, env Env) (*SampleResult, error) {
 	if err := j.prepare(ctx); err != nil {
 		return nil, err
 	}
+	j.task.Survey()
 	outs := j.plan.Outputs()
 	res := &SampleResult{First: market.NoTime, Rows: make([]int64, len(outs)), Bytes: make([]int64, len(outs))}
 	sinks := make([]*sink, len(outs))

@@ -219,11 +219,12 @@ func newSpecPlan(a *app) *cobra.Command {
 	cfg := run.DefaultConfig()
 	cmd := &cobra.Command{
 		Use: "plan NAME|FILE...", Short: "lookback, reach, state, inputs; from a sample also rows, bytes and shared cost",
-		Long: `plan prints what views need: how far they look back, what they read, how much state an entity takes by itself, and
+		Long: `plan prints what views need: how far they look back, what they read, how long the records of an entity are, and
 which views share the grouping of events. From a sample it also prints what they give (rows per second of event time, bytes
-per day as Parquet), the memory an entity is predicted to take with that many rows (held rows, rings and sets, too) and the
-state it really took, as in a snapshot, and what each view costs alone and adds to the others, in operations:
-instructions, accumulators and groupings, counted, so that the same sample gives the same numbers everywhere.`,
+per day as Parquet), the memory an entity took, with names and the room of all slices, what the plan predicts for the
+traffic of the sample (within a third, either way) and for the same traffic once windows are full, and what each view costs
+alone and adds to the others, in operations: instructions, accumulators and groupings, counted, so that the same sample
+gives the same numbers everywhere. Memory that views share, names and order books, counts for the first that needs it.`,
 		Example: "  tidemark spec plan trade_bars_1h\n  tidemark spec plan trade_bars_1m vwap_5m --input trades.csv.gz",
 		Args:    atLeast(1, "spec to plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {

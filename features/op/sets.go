@@ -288,22 +288,3 @@ func (s *Sets) Line(h uint64) (first int64, counts []uint64, ok bool) {
 
 // lineWords is how long a line may be for a word of the set: longer ones are sorted.
 const lineWords = 4
-
-// SetWords predicts the memory of the sets of an accumulator: rows inputs in some records,
-// each input a value of its own; a histogram has no more than its buckets.
-func (a *Acc) SetWords(rows, records float64) float64 {
-	switch a.Fn {
-	case Paths:
-		return rows * queueEntry * 1.5 // blocks are of powers of two
-	case Hist:
-		rows = min(rows, records*histOctaves*float64(uint(1)<<a.Bits))
-	}
-	entry := 3.0
-	if a.Fn == Weighted {
-		entry = 6
-	}
-	return float64(rows*entry) * 2 // tables are from 3/8 to 3/4 full
-}
-
-// histOctaves is over how many powers of two the values of one instrument spread.
-const histOctaves = 8

@@ -8,7 +8,6 @@ import (
 	"github.com/pinova-group/tidemark/features"
 	"github.com/pinova-group/tidemark/features/lang"
 	"github.com/pinova-group/tidemark/internal/term"
-	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/run"
 )
 
@@ -186,25 +185,22 @@ func groupsText(gs []Group, st term.Style) string {
 	return st.Table([]term.Column{{Head: "groups"}, {Head: "by"}, {Head: "once for"}}, rows)
 }
 
-// state is the measured state of the views over the sample, and what the plan predicts for
-// the rows that the sample had.
+// state is the memory of the views over the sample, measured and predicted, and what the plan
+// predicts for a task that has run as long as the views look back.
 func (p *Plan) state(plan *features.Plan, s *run.SampleResult) {
-	costs := plan.Costs()
-	made := func(c features.Cost) int64 {
-		if c.Output < 0 {
-			return 0
-		}
-		return s.Rows[c.Output]
+	seen := max(s.Last-s.First, 1)
+	until := seen
+	for _, o := range plan.Outputs() {
+		until = max(until, o.Lookback)
 	}
-	age := max(s.Last-s.First, 1)
+	predicted := plan.StateBytes(s.State, features.Span{From: s.First, Seen: seen, Age: seen, Lag: s.Lag})
+	full := plan.StateBytes(s.State, features.Span{From: s.First, Seen: seen, Age: until, Lag: s.Lag})
 	for i := range p.Stages {
-		if i >= len(s.State) || s.State[i].Entities == 0 {
+		st, n := &p.Stages[i], s.State[i].Entities
+		if n == 0 {
 			continue
 		}
-		st, n := &p.Stages[i], s.State[i].Entities
-		st.Entities = n
-		st.Measured = (s.State[i].Bytes + n - 1) / n
-		rate := float64(market.Second) / float64(age) / float64(n)
-		st.Predicted = plan.StateBytes(i, features.Traffic{In: float64(rowsIn(costs, i, made, s)) * rate, Out: float64(s.Rows[i]) * rate, Age: age, Lag: s.Lag})
+		st.Entities, st.Measured = n, (s.State[i].Bytes+n-1)/n
+		st.Predicted, st.Full = predicted[i], full[i]
 	}
 }

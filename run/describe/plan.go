@@ -23,8 +23,9 @@ type Stage struct {
 	BytesDay  float64 `json:"bytes_per_day,omitempty"`   // as Parquet
 	RowsInput float64 `json:"rows_per_event,omitempty"`
 	Entities  int     `json:"sample_entities,omitempty"`                  // with state at its greatest
-	Measured  int     `json:"measured_state_bytes_per_entity,omitempty"`  // then, as in a snapshot
-	Predicted int     `json:"predicted_state_bytes_per_entity,omitempty"` // memory with the sample's rows a second
+	Measured  int     `json:"measured_state_bytes_per_entity,omitempty"`  // then
+	Predicted int     `json:"predicted_state_bytes_per_entity,omitempty"` // from the sample's rows
+	Full      int     `json:"full_state_bytes_per_entity,omitempty"`      // once as much has come as views look back
 }
 
 // Read is one input of a plan and what is read of it.
@@ -102,17 +103,17 @@ func (p *Plan) Text(st term.Style) string {
 	var b strings.Builder
 	cols := []term.Column{{Head: "view"}, {Head: "from"}, {Head: "window"}, {Head: "lookback", Right: true}, {Head: "reach", Right: true}, {Head: "state/entity", Right: true}}
 	if p.Sampled {
-		cols = append(cols, term.Column{Head: "predicted", Right: true}, term.Column{Head: "measured", Right: true}, term.Column{Head: "entities", Right: true}, term.Column{Head: "rows/s", Right: true}, term.Column{Head: "per day", Right: true})
+		cols = append(cols, term.Column{Head: "measured", Right: true}, term.Column{Head: "predicted", Right: true}, term.Column{Head: "when full", Right: true}, term.Column{Head: "entities", Right: true}, term.Column{Head: "rows/s", Right: true}, term.Column{Head: "per day", Right: true})
 	}
 	var rows [][]string
 	for _, s := range p.Stages {
 		r := []string{s.View, s.From, s.Window, run.FormatDuration(s.Lookback), run.FormatDuration(s.Reach), term.Bytes(int64(s.State))}
 		if p.Sampled {
-			predicted, measured := "-", "-"
+			measured, predicted, full := "-", "-", "-"
 			if s.Entities > 0 {
-				predicted, measured = term.Bytes(int64(s.Predicted)), term.Bytes(int64(s.Measured))
+				measured, predicted, full = term.Bytes(int64(s.Measured)), term.Bytes(int64(s.Predicted)), term.Bytes(int64(s.Full))
 			}
-			r = append(r, predicted, measured, term.Int(int64(s.Entities)), fmt.Sprintf("%.3g", s.RowsSec), term.Bytes(int64(s.BytesDay)))
+			r = append(r, measured, predicted, full, term.Int(int64(s.Entities)), fmt.Sprintf("%.3g", s.RowsSec), term.Bytes(int64(s.BytesDay)))
 		}
 		rows = append(rows, r)
 	}
