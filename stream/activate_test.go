@@ -44,6 +44,7 @@ type switchLog struct {
 	servers  servers
 	r        *rand.Rand
 	old, new *stream.ViewSet
+	share    stream.Share // of the views, that the job has
 	at       int64
 	before   []string // rows with the old set alone
 	want     []string // rows with the new set from the instant on
@@ -200,7 +201,7 @@ func (s *switchLog) startJob(ctx context.Context, t *testing.T, name, slot strin
 	}
 	err := j.Features(stream.FeaturesConfig{
 		Plan: s.plan(t, s.old), Feeds: s.feeds, Schemas: s.schemas, Partitions: testPartitions, Kinds: s.kinds, MaxWaiting: 30, From: market.NoTime,
-		Stream: name, Views: s.old,
+		Stream: name, Views: s.old, Share: s.share,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -449,6 +450,32 @@ func TestActivation_Refusals(t *testing.T) {
 		t.Errorf("rows (-engine +topics)\n%.4000s", diff)
 	}
 	refused("the past", "written already", func(*stream.Activation) {})
+}
+
+// A task without views has no offsets. So nothing says which snapshot is its, and it writes none after the first: a second one would
+// be taken as the sign of offsets that were lost.
+func TestActivation_OfATaskWithoutViews(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s := newSwitchLog(t, startBroker(t), 7, []string{"trade_bars_1s", "book_1s", "trade_flags"}) // none of which a job of views over all symbols has
+	s.old, s.share = viewSet(nil), stream.GlobalViews
+	name, store := "none", &objstore.Memory{}
+	stop := s.startJob(ctx, t, name, "0", store)
+	defer func() { stop() }()
+	s.writeUntil(ctx, t, s.at, make([]int, len(s.log.parts)))
+	a := s.activation(t, s.new, map[string]int{name: 1})
+	s.propose(ctx, t, name, a)
+	s.await(ctx, t, name, a.ID, func(p *stream.Proposal) bool { return len(p.Done) == 1 })
+	time.Sleep(time.Second) // twenty times as long as snapshots are apart
+	n := 0
+	for _, err := range store.List(ctx, "mem://state/"+name) {
+		if n++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d snapshots", n)
+	}
 }
 
 // A task that is held by an activation that nobody decides withdraws it.

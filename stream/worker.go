@@ -361,7 +361,7 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 	due := false
 	for _, t := range a.tasks {
 		w.snapshot(ctx, t, now)
-		due = due || t.out.n > 0 || t.ready != ""
+		due = due || t.out.n > 0 || t.ready != "" && t.placed()
 	}
 	if !due {
 		return nil
@@ -376,12 +376,22 @@ func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *
 		w.metrics.commit(&t.out, now)
 		t.out.reset()
 		clear(t.dirty)
-		if t.ready != "" {
+		if t.ready != "" && t.placed() {
 			w.retire(ctx, t.before)
 			t.before, t.inUse, t.ready = t.inUse, t.ready, ""
 		}
 	}
 	return nil
+}
+
+// placed reports whether there is an input that the task reads: else it has no offsets, and nothing says which snapshot is its.
+func (t *task) placed() bool {
+	for in := range t.inputs {
+		if t.state.next(in) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // persist transacts until it is committed. A transaction is aborted by a broker that had not
