@@ -25,7 +25,7 @@ func TestProof_NewViewsGetWarmFromTheLake(t *testing.T) {
 		if kafka && !longRun() {
 			t.Skip("through a real Kafka: make chaos")
 		}
-		const old, added = "trade_bars_1s,book_1s", "quote_bars_1s,fair_price_1s,venue_deviation_1s,provider_ratio_1s" // the last looks back on 13 s
+		const old, added = "trade_bars_1s,book_1s", "quote_bars_1s,fair_price_1s,venue_deviation_1s,btc_bars_1s,provider_ratio_1s" // the last looks back on 13 s
 		c := newProof(t, kafka, 2, killSources, old)
 		addr := freeAddr(t)
 		c.worker(0, "--status", addr)

@@ -13,15 +13,15 @@ import (
 
 func newSpecProto(a *app) *cobra.Command {
 	var kinds []string
-	all := false
+	var all, alerts bool
 	cmd := &cobra.Command{
 		Use: "proto [NAME|FILE...]", Short: "the .proto file of a view's rows, or of kinds of events",
 		Long: `proto prints the Protobuf message of a view's rows as they are in its topic and in the schema registry; of several
-specs that of the last view, the others are what it refers to. With --kind it prints those of kinds of events, one
+specs that of the last view, the others are what it refers to; with --alerts that of its alerts. With --kind it prints those of kinds of events, one
 file after the other; --kinds is all of them. Kinds of your own come from files among the specs.`,
-		Example: "  tidemark spec proto trade_bars_1m > trade_bars_1m.proto\n  tidemark spec proto --kind trade\n  tidemark spec proto weather.yaml --kind weather",
+		Example: "  tidemark spec proto trade_bars_1m > trade_bars_1m.proto\n  tidemark spec proto hot_instruments --alerts\n  tidemark spec proto --kind trade\n  tidemark spec proto weather.yaml --kind weather",
 		RunE: func(_ *cobra.Command, args []string) error {
-			files, err := protoFiles(args, kinds, all)
+			files, err := protoFiles(args, kinds, all, alerts)
 			if err != nil {
 				return err
 			}
@@ -37,6 +37,7 @@ file after the other; --kinds is all of them. Kinds of your own come from files 
 	}
 	cmd.Flags().StringSliceVar(&kinds, "kind", nil, "kinds of events, `NAME` of each, comma between")
 	cmd.Flags().BoolVar(&all, "kinds", false, "all kinds of events")
+	cmd.Flags().BoolVar(&alerts, "alerts", false, "what is in the topic of the view's alerts")
 	return cmd
 }
 
@@ -46,7 +47,7 @@ type protoFile struct {
 	Text    string `json:"text"`
 }
 
-func protoFiles(specs, names []string, all bool) ([]protoFile, error) {
+func protoFiles(specs, names []string, all, alerts bool) ([]protoFile, error) {
 	var table *market.Kinds
 	if len(specs) > 0 {
 		set, _, err := run.Check(specs, nil)
@@ -76,6 +77,9 @@ func protoFiles(specs, names []string, all bool) ([]protoFile, error) {
 		files = append(files, protoFile{schemas.EventName(k), record.ProtoOfKind(table, k)})
 	}
 	if len(names) > 0 {
+		if alerts {
+			return nil, fault.Usage("flags_conflict", "--alerts is of a view, not of kinds", "name the view alone")
+		}
 		return files, nil
 	}
 	if len(specs) == 0 {
@@ -91,7 +95,14 @@ func protoFiles(specs, names []string, all bool) ([]protoFile, error) {
 	}
 	outputs := plan.Outputs()
 	for i := range outputs {
-		if o := &outputs[i]; o.Name == last.View.Text {
+		o := &outputs[i]
+		if o.Name == last.View.Text && alerts && len(o.Alerts) == 0 {
+			return nil, fault.Usage("alerts_none", o.Name+" has no alerts", "")
+		}
+		if o.Name == last.View.Text {
+			if alerts {
+				o = o.AlertOutput()
+			}
 			return []protoFile{{record.ViewName(o.Name, o.Version), record.ProtoOfView(o)}}, nil
 		}
 	}

@@ -405,3 +405,12 @@ func TestStream_Mistakes(t *testing.T) {
 		}
 	}
 }
+
+// The messages of a view's alerts are printed like those of its rows.
+func TestSpecProto_Alerts(t *testing.T) {
+	if text := cli(t, fault.ExitDone, "spec", "proto", "hot_instruments", "--alerts"); !strings.Contains(text, "package tidemark.view.hot_instruments.alerts.v1;") {
+		t.Error(text)
+	}
+	refused(t, "alerts_none", "spec", "proto", "vwap_5m", "--alerts", "--json")
+	refused(t, "flags_conflict", "spec", "proto", "--kinds", "--alerts", "--json")
+}

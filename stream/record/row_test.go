@@ -77,10 +77,15 @@ func fillRow(md protoreflect.MessageDescriptor, o *features.Output, rows *featur
 	return m
 }
 
-// Rows of every shipped view, and of one with columns of every type, come back as they were,
+// Rows of every shipped view and of its alerts, and of a view with columns of every type, come back as they were,
 // and their messages are, byte for byte, those of the Protobuf library by the .proto text.
 func TestRow_IsProtobufAndComesBack(t *testing.T) {
 	list := append(outputs(t), *everyType())
+	for _, o := range list {
+		if len(o.Alerts) > 0 {
+			list = append(list, *o.AlertOutput())
+		}
+	}
 	for i := range list {
 		o := &list[i]
 		md := compile(t, record.ProtoOfView(o))
