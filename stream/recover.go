@@ -57,7 +57,7 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 	a := &assignment{}
 	a.member, a.generation = w.client.GroupMetadata()
 	for _, inputs := range w.tasksOf(committed) {
-		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), recs: make([][]fetch.Record, len(inputs))}
+		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), count: make([]int, len(inputs))}
 		if w.Single {
 			t.number = 0
 		}

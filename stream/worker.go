@@ -65,7 +65,8 @@ type task struct {
 	state  machine
 	dirty  []bool // inputs that were read since the last commit
 	out    outbox
-	recs   [][]fetch.Record // of each input, in this cycle
+	count  []int          // records of each input, in this cycle
+	recs   []fetch.Record // scratch
 
 	inUse, before pointer      // committed last, and the one before it
 	ready         pointer      // written, to be committed
@@ -306,13 +307,28 @@ func (t *task) work(ctx context.Context, r *fetch.Reader, share int) error {
 		if !r.Ready(t.first + in) {
 			continue
 		}
-		next := t.state.next(in)
-		recs, err := r.Take(t.first+in, t.recs[in], share)
-		t.recs[in] = recs
-		if err != nil {
+		if err := t.take(ctx, r, in, share); err != nil {
 			return err
 		}
-		if next < 0 || len(recs) == 0 {
+	}
+	return t.state.step(ctx, &t.out)
+}
+
+// takeRecords is how many records are taken at a time: they are in the nearest cache still when they are decoded.
+const takeRecords = 512
+
+// take feeds the task up to share records of an input.
+func (t *task) take(ctx context.Context, r *fetch.Reader, in, share int) error {
+	for share > 0 {
+		next := t.state.next(in)
+		recs, err := r.Take(t.first+in, t.recs[:0], min(share, takeRecords))
+		t.recs = recs
+		t.count[in] += len(recs)
+		if err != nil || len(recs) == 0 {
+			return err
+		}
+		share -= len(recs)
+		if next < 0 {
 			continue
 		}
 		if err := t.state.add(ctx, in, recs); err != nil {
@@ -320,23 +336,23 @@ func (t *task) work(ctx context.Context, r *fetch.Reader, share int) error {
 		}
 		t.dirty[in], t.read = true, true
 	}
-	return t.state.step(ctx, &t.out)
+	return nil
 }
 
 // recycle lets go of what was read: nothing refers to it after the commit.
 func (t *task) recycle(r *fetch.Reader) {
-	for in := range t.recs {
-		t.recs[in] = t.recs[in][:0]
+	for in := range t.inputs {
 		r.Release(t.first + in)
 	}
+	clear(t.count)
 }
 
 // count tells the metrics what was read.
 func (w *worker) count(a *assignment) {
 	behind := int64(0)
 	for _, t := range a.tasks {
-		for in, recs := range t.recs {
-			w.metrics.records.add(int64(len(recs)))
+		for in, n := range t.count {
+			w.metrics.records.add(int64(n))
 			if t.state.next(in) >= 0 {
 				behind += a.reader.Behind(t.first + in)
 			}
