@@ -24,11 +24,11 @@ func TestAppendPieces_IsAppendRowsForEach(t *testing.T) {
 		var ps []market.Piece
 		for range 40 {
 			lo := r.IntN(50)
-			p := market.Piece{Src: src[r.IntN(2)], Lo: lo, Hi: lo + r.IntN(51-lo)}
+			p := market.Piece{Src: r.IntN(2), Lo: lo, Hi: lo + r.IntN(51-lo)}
 			ps = append(ps, p)
-			want.AppendRows(p.Src, p.Lo, p.Hi)
+			want.AppendRows(src[p.Src], p.Lo, p.Hi)
 		}
-		got.AppendPieces(ps)
+		got.AppendPieces(src, ps)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-by rows +by pieces)\n%s", k, diff)
 		}

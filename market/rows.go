@@ -29,18 +29,8 @@ func (b *Batch) AppendRows(src *Batch, lo, hi int) {
 func (c *Col) appendRows(src *Col, t Type, at, lo, hi int) {
 	switch t {
 	case TypeText, TypeDecs:
-		if len(c.Off) == 0 {
-			c.Off = append(c.Off, 0)
-		}
-		from, to := src.Off[lo], src.Off[hi]
-		shift := c.Off[len(c.Off)-1] - from
-		for _, o := range src.Off[lo+1 : hi+1] {
-			c.Off = append(c.Off, o+shift)
-		}
-		if t == TypeText {
-			c.Bytes = append(c.Bytes, src.Bytes[from:to]...)
-		} else {
-			c.I64 = append(c.I64, src.I64[from:to]...)
+		c.appendSized(src, t, lo, hi)
+		if t == TypeDecs {
 			c.Scale = append(c.Scale, src.Scale[lo:hi]...)
 		}
 	case TypeDec:
@@ -51,6 +41,31 @@ func (c *Col) appendRows(src *Col, t Type, at, lo, hi int) {
 	default:
 		c.I64 = append(c.I64, src.I64[lo:hi]...)
 	}
+	c.appendNulls(src, at, lo, hi)
+}
+
+// appendSized appends texts, or lists without their scales.
+func (c *Col) appendSized(src *Col, t Type, lo, hi int) {
+	if lo >= hi {
+		return
+	}
+	if len(c.Off) == 0 {
+		c.Off = append(c.Off, 0)
+	}
+	from, to := src.Off[lo], src.Off[hi]
+	shift := c.Off[len(c.Off)-1] - from
+	for _, o := range src.Off[lo+1 : hi+1] {
+		c.Off = append(c.Off, o+shift)
+	}
+	if t == TypeText {
+		c.Bytes = append(c.Bytes, src.Bytes[from:to]...)
+	} else {
+		c.I64 = append(c.I64, src.I64[from:to]...)
+	}
+}
+
+// appendNulls makes rows from at on null that are null in src.
+func (c *Col) appendNulls(src *Col, at, lo, hi int) {
 	if len(src.Null) == 0 {
 		return
 	}

@@ -67,6 +67,7 @@ func emptyLike(b *market.Batch) *market.Batch {
 type merger struct {
 	runs    []mergeRun // heap by key, the least first
 	numbers []uint32
+	srcs    []*market.Batch // those of the runs
 	pieces  []market.Piece
 	out     *market.Batch
 }
@@ -74,6 +75,7 @@ type merger struct {
 type mergeRun struct {
 	rows   *market.Batch
 	at, to int
+	src    int // of the merger's
 	key    market.Key
 }
 
@@ -85,9 +87,10 @@ func (m *merger) merge(numbers []uint32) *market.Batch {
 		m.out = emptyLike(m.runs[0].rows)
 	}
 	m.out.Reset()
-	m.pieces = m.pieces[:0]
+	m.pieces, m.srcs = m.pieces[:0], m.srcs[:0]
 	for i := range m.runs {
 		r := &m.runs[i]
+		r.src, m.srcs = i, append(m.srcs, r.rows)
 		r.key = r.rows.Key(r.at, numbers)
 	}
 	for i := len(m.runs)/2 - 1; i >= 0; i-- {
@@ -97,7 +100,7 @@ func (m *merger) merge(numbers []uint32) *market.Batch {
 		r := &m.runs[0]
 		lo := r.at
 		r.at = m.end(r)
-		m.pieces = append(m.pieces, market.Piece{Src: r.rows, Lo: lo, Hi: r.at})
+		m.pieces = append(m.pieces, market.Piece{Src: r.src, Lo: lo, Hi: r.at})
 		if r.at < r.to {
 			r.key = r.rows.Key(r.at, numbers)
 		} else {
@@ -107,7 +110,7 @@ func (m *merger) merge(numbers []uint32) *market.Batch {
 		}
 		m.down(0)
 	}
-	m.out.AppendPieces(m.pieces)
+	m.out.AppendPieces(m.srcs, m.pieces)
 	return m.out
 }
 
