@@ -69,7 +69,9 @@ type ScanPlan struct {
 //
 // Files are taken up span by span: spans do not overlap in time. The wanted rows of a
 // span are decoded, several files and spans at once, and sorted; a span that does not fit in
-// its share of the memory is cut into slices of time. What is held besides are the footers of
+// its share of the memory is cut into slices of time. Histories apart that no two files have at
+// one time need no sorting: their files are decoded piece by piece, and a slice of time is as many rows as the whole memory
+// would take, or half of the default: a reader may have to keep what it makes of them until Through moves. What is held besides are the footers of
 // a span's files and a page of each column for each file that is decoded.
 type Scan struct {
 	plan    ScanPlan
@@ -118,13 +120,16 @@ type span struct {
 	from, to int64 // least time and the one after the greatest
 }
 
-// distinct reports whether no two of the files can have rows of one history.
+// distinct reports whether the files, which are in the order of their first rows, have each history one after the other.
 func (sp *span) distinct() bool {
-	seen := map[string]bool{}
+	ends := map[string]int64{}
 	for _, f := range sp.files {
-		seen[f.part] = true
+		if to, ok := ends[f.part]; ok && f.from < to {
+			return false
+		}
+		ends[f.part] = f.to
 	}
-	return len(seen) == len(sp.files)
+	return true
 }
 
 type spanFile struct {
@@ -430,7 +435,7 @@ func (s *Scan) Next() (*file.Batch, error) {
 			if b := s.cur.next(len(s.spec.out)); b != nil {
 				if !s.spec.apart {
 					s.through = s.cur.last
-				} else if s.cur.ended() {
+				} else if s.cur.ended() && s.cur.to != market.NoTime {
 					s.through = s.cur.to
 				}
 				return b, nil
@@ -508,6 +513,10 @@ func (s *Scan) span(ctx context.Context, sp *span) error {
 			return err
 		}
 		share := p.memory / int64(p.workers+1)
+		rows := share / p.width // of a piece
+		if l.single {
+			share = max(share, min(p.memory, DefaultScanMemory/2))
+		}
 		if cut := (int64(l.rows)*p.width + share - 1) / share; cut > 1 && iv.to-iv.from > 1 && iv.from != math.MinInt64 && iv.to != math.MaxInt64 {
 			step := max(1, (iv.to-iv.from)/min(cut, iv.to-iv.from))
 			parts := len(todo)
@@ -520,24 +529,43 @@ func (s *Scan) span(ctx context.Context, sp *span) error {
 		if l.rows == 0 {
 			continue
 		}
-		select {
-		case s.places <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
+		pieces := []*located{l}
+		if l.single {
+			pieces = l.pieces(min(rows, pieceRows))
 		}
-		f := &future{done: make(chan struct{})}
-		select {
-		case f.slice = <-s.free:
-		default:
-			f.slice = &slice{}
+		for i, piece := range pieces {
+			to := market.NoTime
+			if i == len(pieces)-1 {
+				to = iv.to
+			}
+			if err := s.start(ctx, piece, to); err != nil {
+				return err
+			}
 		}
-		go func() {
-			f.err = l.load(ctx, p, f.slice)
-			f.slice.to = iv.to
-			close(f.done)
-		}()
-		s.slices <- f // never blocks: it has as many places
 	}
+	return nil
+}
+
+// start has a slice decoded, as soon as there is room for one; to is the time below which all rows have come with it,
+// market.NoTime where it is not the last one of its time.
+func (s *Scan) start(ctx context.Context, l *located, to int64) error {
+	select {
+	case s.places <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	f := &future{done: make(chan struct{})}
+	select {
+	case f.slice = <-s.free:
+	default:
+		f.slice = &slice{}
+	}
+	go func() {
+		f.err = l.load(ctx, &s.spec, f.slice)
+		f.slice.to = to
+		close(f.done)
+	}()
+	s.slices <- f // never blocks: it has as many places
 	return nil
 }
 

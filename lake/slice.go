@@ -27,56 +27,6 @@ const gapRows = 8 << 10
 
 func keysOf[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }
 
-// open reads the footers of a span's files.
-func (s *Scan) open(ctx context.Context, sp *span) ([]*file.Reader, error) {
-	readers := make([]*file.Reader, len(sp.files))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(s.spec.workers)
-	for i, f := range sp.files {
-		g.Go(func() error {
-			if err := gctx.Err(); err != nil {
-				return err
-			}
-			var err error
-			readers[i], err = file.Open(source{ctx, s.spec.store, f.path, &s.read}, f.size, f.path)
-			return err
-		})
-	}
-	return readers, g.Wait()
-}
-
-// located is the wanted rows of a slice of time, found and not yet decoded.
-type located struct {
-	scans []*file.Scan
-	parts []string // of each: what tells its histories apart in the partition
-	rows  int
-	runs  int
-	cols  int // of scanSpec.need that are decoded: without those that merging takes where nothing is merged
-}
-
-func (s *Scan) locate(readers []*file.Reader, sp *span, iv interval) (*located, error) {
-	l := &located{cols: len(s.spec.need)}
-	if s.spec.apart && sp.distinct() {
-		l.cols = len(s.spec.out)
-	}
-	for i, r := range readers {
-		q := file.Query{Table: s.spec.table, Columns: s.spec.need[:l.cols], Keys: s.spec.keys, Where: s.spec.where, Limit: s.spec.memory}
-		if f := &sp.files[i]; f.from < iv.from || f.to > iv.to { // else all of its rows are wanted, and need not be looked for
-			q.From, q.To = iv.from, iv.to
-		}
-		sc, err := r.Scan(q)
-		if err != nil {
-			return nil, err
-		}
-		l.scans, l.parts = append(l.scans, sc), append(l.parts, sp.files[i].part)
-		for _, run := range sc.Runs() {
-			l.rows += int(run.Rows)
-			l.runs++
-		}
-	}
-	return l, nil
-}
-
 // slice is decoded rows and the runs that they come in.
 type slice struct {
 	n     int
@@ -152,7 +102,7 @@ type sliceRun struct {
 	first, end uint32
 }
 
-// history is rows that are in the total order among themselves: rows first..end-1 of the slice, or of its order.
+// history is rows of one history, in order, or several such one after the other: rows first..end-1 of the slice, or of its order.
 type history struct {
 	first, end uint32
 	ordered    bool
@@ -199,6 +149,10 @@ func (l *located) load(ctx context.Context, p *scanSpec, s *slice) error {
 	if p.origin >= 0 && p.origin < l.cols {
 		c := &s.cols[p.origin]
 		s.rank = func(row uint32) int { return originRank(c.Text(int(row))) }
+	}
+	if l.single { // rows are given as they lie
+		s.histories = append(s.histories, history{end: uint32(s.n)})
+		return nil
 	}
 	s.arrange(p.apart)
 	return nil

@@ -342,7 +342,7 @@ func (k *tableKind) next(out *sequence.Out, corrected bool) (n int, last int64, 
 	k.mark = k.scan.Through()
 	k.count(all)
 	rows := out.Rows.BatchOf(k.kind, all.Fields)
-	n, last = all.N, all.TS[all.N-1]
+	n, last = all.N, slices.Max(all.TS[:all.N]) // rows of several histories may be in it
 	late := slices.ContainsFunc(all.Flags[:n], func(f uint8) bool { return f&market.FlagLate != 0 })
 	if !late || corrected {
 		out.Rows.Batches[k.kind], k.batch = all, rows

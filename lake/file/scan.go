@@ -63,6 +63,28 @@ func (s *Scan) OpenRuns(i, j int) (Cursor, error) {
 	return &heldRows{w: s.held, perm: s.perm[lo:hi], batch: Batch{Cols: make([]Col, len(s.cols))}}, nil
 }
 
+// Cut cuts a scan into some of about n rows each, which end where pages of the file do: no page is decoded twice.
+func (s *Scan) Cut(n int64) []*Scan {
+	n = max(1, n/pageRows) * pageRows
+	var out []*Scan
+	end := int64(0) // row of the file after the last part
+	for _, run := range s.runs {
+		for run.Rows > 0 {
+			if len(out) == 0 || run.First >= end {
+				part := *s
+				part.runs = nil
+				out = append(out, &part)
+				end = run.First/pageRows*pageRows + n
+			}
+			head := Run{Key: run.Key, First: run.First, Rows: min(run.Rows, end-run.First)}
+			last := out[len(out)-1]
+			last.runs = append(last.runs, head)
+			run.First, run.Rows = run.First+head.Rows, run.Rows-head.Rows
+		}
+	}
+	return out
+}
+
 // Scan finds the rows that a query wants. Runs come from the footer, or where the file
 // has none, from its key columns; rows of a file that is not sorted are read and sorted
 // in memory, if they fit in the limit. Only what the page index leaves in doubt is read.

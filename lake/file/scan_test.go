@@ -119,6 +119,74 @@ func TestScan_FindsWhatAFilterFinds(t *testing.T) {
 	}
 }
 
+// Parts of a scan are its rows, in order, none larger than is asked for; none begins in a page that another began in.
+func TestScan_CutIsAllOfIt(t *testing.T) {
+	insts, feeds := market.NewInstruments(), market.NewFeeds()
+	r := rand.New(rand.NewPCG(4, 1))
+	all := randomEvents(r, market.KindTrade, 70_000, insts, feeds)
+	p := NewPacker(nil, market.KindTrade, false, insts, feeds)
+	w, err := NewWriter(p.Columns(), EventKeys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _ := packed(t, w, p, all)
+	file, err := Open(bytes.NewReader(data), int64(len(data)), "x.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := all.TS[0], all.TS[all.N-1]
+	for i := range 6 {
+		q := Query{Table: p.Columns(), Columns: []string{"ts", "symbol", "price_mantissa"}, Keys: EventKeys()}
+		if i%3 > 0 {
+			q.From = first + r.Int64N(last-first)
+			q.To = q.From + r.Int64N(last-q.From)
+		}
+		if i%2 > 0 {
+			q.Where = map[string][]string{"symbol": {"ETH-USDT", "ZRX-EUR"}}
+		}
+		s, err := file.Scan(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := scanned(t, file, q)
+		for _, n := range []int64{1, 20_000, 50_000, 1 << 20} {
+			var got []string
+			pages := map[int64]bool{}
+			for _, part := range s.Cut(n) {
+				rows := int64(0)
+				for k, run := range part.Runs() {
+					c, err := part.OpenRuns(k, k+1)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for {
+						b, err := c.Next()
+						if err != nil {
+							t.Fatal(err)
+						}
+						if b == nil {
+							break
+						}
+						got = append(got, rowText(part.Columns(), b)...)
+					}
+					rows += run.Rows
+				}
+				if rows == 0 || rows > max(n, pageRows) {
+					t.Fatalf("a part of %d rows, at most %d are asked for", rows, n)
+				}
+				at := part.Runs()[0].First / pageRows
+				if pages[at] {
+					t.Errorf("page %d is in two parts", at)
+				}
+				pages[at] = true
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("cut by %d: %d rows, want %d", n, len(got), len(want))
+			}
+		}
+	}
+}
+
 // counted counts the bytes that are read.
 type counted struct {
 	io.ReaderAt
