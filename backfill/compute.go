@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sort"
 	"sync/atomic"
 
 	"github.com/pinova-group/tidemark/features"
@@ -36,12 +35,13 @@ func (a As) String() string {
 	return "served"
 }
 
-// Options are how Compute goes about it. None but As and Symbols changes a row.
+// Options are how Compute goes about it. None but As and Symbols changes a row, none but Apart their order.
 type Options struct {
 	As      As
 	Symbols []string // rows of these alone, canonical; nil for all. Every view must have symbol among its entity columns
 	Memory  int64    // bytes of decoded events, 0 for a scan's default
 	Workers int      // files decoded at once, 0 for one a CPU
+	Apart   bool     // rows of a view come by row_ts for each entity, not over all: takes less time and memory
 	Meter   *Meter   // may be nil
 }
 
@@ -53,7 +53,7 @@ type Meter struct {
 }
 
 // Emit takes rows of all views of the plan, in the order of Plan.Outputs; of each view rows
-// come by (row_ts, entity names) over all calls. It keeps nothing of them. names resolves the
+// come by (row_ts, entity names) over all calls, unless they come apart. It keeps nothing of them. names resolves the
 // entities of the rows at hand.
 type Emit func(rows *features.Rows, names func(view int, entity uint32) []string) error
 
@@ -137,11 +137,12 @@ func (c *computation) run(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
+		c.rows.Reset()
 		for _, b := range out.Rows.Batches {
 			if b == nil || b.N == 0 {
 				continue
 			}
-			if err := c.task.Push(b); err != nil {
+			if err := c.push(b); err != nil {
 				return fmt.Errorf("push %s events: %w", v.Plan.Kinds().Name(b.Kind), err)
 			}
 		}
@@ -151,26 +152,36 @@ func (c *computation) run(ctx context.Context) error {
 			m.Bytes.Add(now - read)
 			read = now
 		}
-		if err := c.step(func(rows *features.Rows) error { return c.task.Advance(&out.Marks, rows) }); err != nil {
+		if err := c.task.Advance(&out.Marks, &c.rows); err != nil {
+			return err
+		}
+		if err := c.handOn(); err != nil {
 			return err
 		}
 	}
-	return c.step(func(rows *features.Rows) error { return c.task.Close(end, rows) })
-}
-
-// step hands on the rows that a step of the engine makes final.
-func (c *computation) step(f func(rows *features.Rows) error) error {
 	c.rows.Reset()
-	if err := f(&c.rows); err != nil {
+	if err := c.task.Close(end, &c.rows); err != nil {
 		return err
 	}
+	return c.handOn()
+}
+
+func (c *computation) push(b *market.Batch) error {
+	if c.o.Apart {
+		return c.task.PushApart(b, &c.rows)
+	}
+	return c.task.Push(b)
+}
+
+// handOn hands on the rows that have become final.
+func (c *computation) handOn() error {
 	rows := &c.rows
 	if rows.Len() == 0 {
 		return nil
 	}
 	for i := range rows.Views {
 		v := &rows.Views[i]
-		if n := sort.Search(v.Len(), func(k int) bool { return v.RowTS[k] >= c.r.To }); n < v.Len() || c.words != nil {
+		if c.words != nil || slices.ContainsFunc(v.RowTS, func(ts int64) bool { return ts >= c.r.To }) {
 			rows = c.choose()
 			break
 		}

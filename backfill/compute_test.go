@@ -61,7 +61,7 @@ func TestCompute_EachViewAlone(t *testing.T) {
 	b := newLab(t, market25(6_000))
 	want := b.raw(t, all, Corrected)
 	r := rand.New(rand.NewPCG(7, 1))
-	narrow := 0
+	narrow, early := 0, 0
 	for _, name := range specs.Names() {
 		params := map[string]string{}
 		for k, set := range smallBars {
@@ -94,6 +94,14 @@ func TestCompute_EachViewAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		compare(t, fmt.Sprintf("%s in [%d, %d)", name, part.From, part.To), got.within(name, part), want.within(name, part))
+		loose := newPrinted(v)
+		if err := in.Compute(t.Context(), part, Options{As: Corrected, Apart: true}, loose.emit); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(loose.within(name, part), got.within(name, part)) {
+			early++
+		}
+		compare(t, name+" apart", loose.ordered(t, name), got.ordered(t, name))
 		col := slices.Index(v.Plan.Outputs()[at].Entity, "symbol")
 		if col < 0 {
 			continue
@@ -114,9 +122,28 @@ func TestCompute_EachViewAlone(t *testing.T) {
 		}
 		compare(t, name+" of one symbol", got.within(name, part), some)
 	}
+	if early < 3 {
+		t.Errorf("only %d views give rows before those of other entities have come", early)
+	}
 	if narrow < 20 {
 		t.Errorf("only %d views are computed symbol by symbol", narrow)
 	}
+}
+
+// ordered are the rows of a view by text; of each entity they must have come by time.
+func (p *printed) ordered(t *testing.T, view string) (out []string) {
+	t.Helper()
+	last := map[string]int64{}
+	for _, row := range p.rows[view] {
+		entity, _, _ := strings.Cut(row.text, " ")
+		if before, ok := last[entity]; ok && row.ts < before {
+			t.Errorf("%s: rows of %s go back in time", view, entity)
+		}
+		last[entity] = row.ts
+		out = append(out, row.text)
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (v *Views) fingerprint(t *testing.T, name string) [32]byte {

@@ -47,6 +47,10 @@ func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
 		t.order = append(t.order, t.views[i])
 	}
 	t.addFamilies()
+	for _, v := range t.views {
+		v.alone = v.p.Shape == plan.Tumbling && v.p.Parent < 0 && v.p.Union == nil && !v.p.Hold && v.alerts.m == nil &&
+			len(v.joins) == 0 && len(v.joiners) == 0 && len(v.children) == 0 && len(v.members) == 0
+	}
 	t.books = newBooks(t, p.book)
 	return t
 }
@@ -168,6 +172,15 @@ func (t *Task) Push(b *market.Batch) error {
 		}
 	}
 	return t.err
+}
+
+// PushApart is Push for input that comes entity after entity: windows that its rows end leave at once, so that they need
+// not be kept until the others' rows have come. Rows of a view come by row_ts for each entity, not over all. Views
+// whose rows depend on more than their entity's give theirs with Advance.
+func (t *Task) PushApart(b *market.Batch, out *Rows) error {
+	t.begin(out)
+	defer t.end()
+	return t.Push(b)
 }
 
 func (t *Task) fail(err error) error {

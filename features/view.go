@@ -49,6 +49,7 @@ type viewState struct {
 	fastNow  []int
 	kernels  kernels
 	cut      cutter
+	alone    bool         // a window's row depends on nothing but its entity's rows up to its end
 	family   *family      // of bars that differ in size, nil for none
 	clock    *clock       // of a view that goes by ticks
 	members  []*viewState // that go by the rows of this one
@@ -173,10 +174,16 @@ func (v *viewState) tailRec(i int32) []uint64 {
 }
 
 // enter makes the pane of ts the open one; the one that was open is closed behind the
-// others.
+// others, or leaves as a row where rows may leave at once.
 func (v *viewState) enter(i int32, ts int64) {
 	s := &v.slots[i]
-	if s.end != noPane {
+	switch {
+	case s.end == noPane:
+	case v.alone && v.out != nil:
+		for s.end != noPane {
+			v.emit(i, v.next(i)) // empty windows before it first
+		}
+	default:
 		v.closePane(i)
 	}
 	s.at = v.p.PaneOf(ts)
