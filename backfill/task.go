@@ -36,7 +36,7 @@ func (b *Backfill) task(ctx context.Context, i int, memory int64, workers int) e
 		if s.finished(t.key) != nil {
 			continue
 		}
-		o, err := b.output(v, t, memory/int64(4*len(b.Plan.Views)))
+		o, err := b.output(v, t, memory/int64(2*len(b.Plan.Views))) // the other half is for events
 		if err != nil {
 			return err
 		}
