@@ -91,8 +91,10 @@ func (b *Backfill) output(v int, t *Task, memory int64) (*output, error) {
 		return nil, &fault.Error{Code: "schema", Message: "the table has other columns than the view", Where: b.tables[v].Name(), Exit: fault.ExitFailed,
 			Remedy: "raise version: in the spec; the new version has a table of its own"}
 	}
-	o.rows, err = b.tables[v].NewRows(o.id, cols, nil, memory)
-	return o, err
+	if o.rows, err = b.tables[v].NewRows(o.id, cols, nil, memory); err != nil {
+		return nil, err
+	}
+	return o, o.rows.Sum()
 }
 
 func (o *output) take(ctx context.Context, v *features.ViewRows, names func(uint32) []string) error {

@@ -428,7 +428,8 @@ func (x *replacing) hash(b *file.Batch, i int) parity.Hash {
 	return parity.HashOf(x.message)
 }
 
-// add hands the new rows over, with their revision. Files that are taken over are looked through side by side.
+// add hands the new rows over, with their revision. Files that are taken over are looked through side by side, unless
+// their footers say what matters of them.
 func (x *replacing) add(ctx context.Context, out *Rows) error {
 	x.d.Added = 0
 	rows := newRows{x: x}
@@ -458,6 +459,10 @@ func (x *replacing) add(ctx context.Context, out *Rows) error {
 			}
 			x.taken[i] = File{Path: f.Path, Info: &file.Info{Rows: f.Rows, Size: f.Bytes, Meta: r.Meta()}, Partition: f.Partition}
 			parts[i].x = x
+			known, err := parts[i].known(f, r)
+			if err != nil || known {
+				return err
+			}
 			return readAll(r, x.cols, parts[i].adder(gctx, nil))
 		})
 	}
@@ -495,6 +500,21 @@ func (x *replacing) enter(n *newRows) {
 		sum := x.cells.At(c.Hour)
 		*sum = sum.Plus(c.Sum)
 	}
+}
+
+// known takes the rows of a file into account by what its footer says, if that is all there is to know of them.
+func (n *newRows) known(f DataFile, r *file.Reader) (bool, error) {
+	lo, ok1 := f.Bounds[colRowTS][0].(int64)
+	hi, ok2 := f.Bounds[colRowTS][1].(int64)
+	if n.x.wanted != nil || !ok1 || !ok2 || lo < n.x.v.From || hi >= n.x.v.To {
+		return false, nil
+	}
+	cells, ok, err := sumsOf(r)
+	if err != nil || !ok {
+		return false, err
+	}
+	n.added, n.newest, n.cells = f.Rows, hi, cells
+	return true, nil
 }
 
 // adder takes new rows into account, and into out where that is not nil.

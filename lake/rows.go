@@ -13,6 +13,7 @@ import (
 
 	"github.com/pinova-group/tidemark/internal/objstore"
 	"github.com/pinova-group/tidemark/lake/file"
+	"github.com/pinova-group/tidemark/parity"
 )
 
 // Rows takes rows of a table in any order and makes files of them, one or more for each
@@ -30,6 +31,9 @@ type Rows struct {
 	n      int // files
 	files  []File
 	picks  map[*openFile][]int32
+
+	enc     *RowEncoder // nil: without sums
+	message []byte
 }
 
 // maxPartition is the number of fields of a partition, at most.
@@ -42,6 +46,7 @@ type partKey [maxPartition]int64
 type openFile struct {
 	w      *file.Writer
 	values []any
+	sums   parity.Cells // of its rows, where they are wanted
 }
 
 // field is one field of the table's partition.
@@ -133,6 +138,9 @@ func (r *Rows) Append(ctx context.Context, b *file.Batch, rows []int32) error {
 			last, lastKey = p, k
 		}
 		r.picks[last] = append(r.picks[last], row)
+		if r.enc != nil {
+			r.sum(last, b, int(row))
+		}
 	}
 	for p, pick := range r.picks {
 		if len(pick) == 0 {
@@ -197,6 +205,13 @@ func (r *Rows) drop(k partKey) {
 }
 
 func (r *Rows) finish(ctx context.Context, p *openFile) error {
+	if r.enc != nil {
+		text, err := encodeSums(&p.sums)
+		if err != nil {
+			return err
+		}
+		p.w.Note(sumsKey, text)
+	}
 	f, err := r.t.WriteFile(ctx, r.id, r.n, p.w)
 	r.n++ // a name is used once, also when the file failed
 	if err != nil {

@@ -15,10 +15,21 @@ import (
 // stage appends rows to a branch.
 func stage(t *testing.T, tab *lake.Table, branch string, rows []bar, props map[string]string) {
 	t.Helper()
+	stageRows(t, tab, branch, rows, props, false)
+}
+
+// stageRows is stage with or without sums in the footers.
+func stageRows(t *testing.T, tab *lake.Table, branch string, rows []bar, props map[string]string, sums bool) {
+	t.Helper()
 	id := lake.NewCommitID()
 	out, err := tab.NewRows(id, nil, nil, 1<<20)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if sums {
+		if err := out.Sum(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := out.Append(t.Context(), batch(rows), nil); err != nil {
 		t.Fatal(err)
@@ -145,16 +156,20 @@ func TestPublish_TakesStagedFilesOver(t *testing.T) {
 		name       string
 		merge      int64
 		again      bool // rows are there already, so that the new ones are of revision 1
+		sums       bool
 		takenOver  int
 		wantMerged int
-	}{{"as they are", 1, false, 2, 0}, {"merged", 1 << 30, false, 0, 1}, {"of another revision", 1, true, 0, 1}} {
+	}{
+		{"as they are", 1, false, false, 2, 0}, {"with sums", 1, false, true, 2, 0}, {"merged", 1 << 30, false, true, 0, 1},
+		{"of another revision", 1, true, true, 0, 1},
+	} {
 		l := open(t, t.TempDir(), nil)
 		tab, err := l.Create(t.Context(), bars, barsDefinition())
 		if err != nil {
 			t.Fatal(err)
 		}
-		stage(t, tab, "work", bulk([]string{"A"}, 0, 30, 1), nil)
-		stage(t, tab, "work", bulk([]string{"B"}, 10, 50, 1), nil)
+		stageRows(t, tab, "work", bulk([]string{"A"}, 0, 30, 1), nil, c.sums)
+		stageRows(t, tab, "work", bulk([]string{"B"}, 10, 50, 1), nil, c.sums)
 		if c.again {
 			stage(t, tab, lake.Main, bulk([]string{"A"}, 0, 50, 1), nil)
 		}

@@ -58,6 +58,11 @@ func (w *Writer) write(dst io.Writer, perm []uint32, runs []Run) (*Info, error) 
 	if err := kv.Append(runsKey, text); err != nil {
 		return nil, err
 	}
+	for _, n := range w.notes {
+		if err := kv.Append(n[0], n[1]); err != nil {
+			return nil, err
+		}
+	}
 	fw, err := pq.NewParquetWriterWithError(dst, w.root, pq.WithWriterProps(w.properties(perm)), pq.WithWriteMetadata(kv))
 	if err != nil {
 		return nil, err

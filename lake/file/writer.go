@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/parquet/metadata"
@@ -50,6 +51,7 @@ type Writer struct {
 	dicts  []dictColumn // beside cols; in use for columns of codes
 	rows   int
 	full   int64 // bytes of all chunks but the last
+	notes  [][2]string
 	*reserve
 }
 
@@ -129,6 +131,11 @@ func newDicts(cols []Column) []dictColumn {
 // coded reports whether a column is kept as codes of a dictionary.
 func coded(c *Column) bool {
 	return (c.Type == String || c.Type == Binary) && c.encoding() == EncodingDictionary
+}
+
+// Note puts an entry into the footer of the file that Finish writes next, in place of one of that key.
+func (w *Writer) Note(key, text string) {
+	w.notes = append(slices.DeleteFunc(w.notes, func(n [2]string) bool { return n[0] == key }), [2]string{key, text})
 }
 
 // Rows is the number of rows that wait for Finish.
@@ -451,7 +458,7 @@ func (w *Writer) Reset() {
 		}
 		w.chunks[i] = nil
 	}
-	w.chunks, w.rows, w.full = w.chunks[:0], 0, 0
+	w.chunks, w.rows, w.full, w.notes = w.chunks[:0], 0, 0, nil
 	for i := range w.dicts {
 		if d := &w.dicts[i]; d.used {
 			*d = dictColumn{used: true, dict: NewDict(), to: d.to[:0]}
