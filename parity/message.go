@@ -79,5 +79,8 @@ func AppendText(dst []byte, k int, text []byte) []byte {
 }
 
 func tag(dst []byte, k int, t protowire.Type) []byte {
+	if v := (NumFeature+k)<<3 | int(t); v < 1<<14 { // of two bytes: NumFeature is not of one
+		return append(dst, byte(v)|0x80, byte(v>>7))
+	}
 	return protowire.AppendTag(dst, protowire.Number(NumFeature+k), t)
 }

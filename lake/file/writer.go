@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -380,6 +381,7 @@ func (w *Writer) copyText(dst, src *Col, col int, rows []int32, lo, hi int) {
 		}
 		return
 	}
+	last, code := -1, int32(0) // row before with a text, and its code: names of entities come many times in a row
 	for i := lo; i < hi; i++ {
 		r := i
 		if rows != nil {
@@ -400,7 +402,11 @@ func (w *Writer) copyText(dst, src *Col, col int, rows []int32, lo, hi int) {
 		case src.Dict != nil:
 			dst.I32 = append(dst.I32, d.to[src.I32[r]])
 		default:
-			dst.I32 = append(dst.I32, d.dict.Code(src.Text(r)))
+			if last < 0 || !bytes.Equal(src.Text(r), src.Text(last)) {
+				code = d.dict.Code(src.Text(r))
+			}
+			last = r
+			dst.I32 = append(dst.I32, code)
 		}
 	}
 }
