@@ -106,9 +106,13 @@ func (c *computation) check() error {
 func (c *computation) run(ctx context.Context) error {
 	v := c.in.Views
 	end := c.in.end(c.r.To)
+	apart := v.Plan.Apart()
+	if c.o.Apart {
+		apart = v.Plan.ApartNow()
+	}
 	q := run.TableQuery{
 		Names: []string{""}, Plan: v.Plan, Insts: market.NewInstruments(), Feeds: v.feeds, To: c.r.To, Corrected: c.o.As == Corrected,
-		Apart: v.Plan.Apart(), At: map[string]*lake.Table{}, End: end, Memory: c.o.Memory, Workers: c.o.Workers,
+		Apart: apart, At: map[string]*lake.Table{}, End: end, Memory: c.o.Memory, Workers: c.o.Workers,
 	}
 	if v.bySymbol() {
 		q.Symbols = c.o.Symbols

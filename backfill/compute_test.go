@@ -122,6 +122,7 @@ func TestCompute_EachViewAlone(t *testing.T) {
 		}
 		compare(t, name+" of one symbol", got.within(name, part), some)
 	}
+	t.Logf("%d views give rows before those of other entities have come", early)
 	if early < 3 {
 		t.Errorf("only %d views give rows before those of other entities have come", early)
 	}

@@ -26,6 +26,9 @@ func (v *viewState) push(c *cols, runs []run) {
 	if v.p.Hold {
 		for _, r := range runs {
 			v.holdRun(c, r)
+			if v.alone && v.out != nil {
+				v.emitPassed(v.slotOf[r.ent], c.ts[r.hi-1])
+			}
 		}
 		return
 	}

@@ -75,10 +75,7 @@ func (v *viewState) byName() []int32 {
 func (v *viewState) emitRest(i int32, until int64) {
 	for t := v.nextHeld(i); t < until; t = v.nextHeld(i) {
 		if v.frames.columnsOf(i).held() > 0 || v.toColumns(i) {
-			lim, rows := v.fastUntil(v.frames.columnsOf(i), until)
-			at := v.out.Len()
-			v.growRows(rows)
-			v.emitColumns(i, lim, at, nil)
+			v.emitPassed(i, until)
 			continue
 		}
 		if e := v.frames.of(i); e.fast.on {
@@ -88,6 +85,19 @@ func (v *viewState) emitRest(i int32, until int64) {
 		for v.nextHeld(i) == t {
 			v.emit(i, t)
 		}
+	}
+}
+
+// emitPassed puts out the rows of an entity that columns hold before a time.
+func (v *viewState) emitPassed(i int32, until int64) {
+	if v.fastFrames() == nil {
+		return
+	}
+	if s := v.frames.columnsOf(i); s.held() > 0 {
+		lim, rows := v.fastUntil(s, until)
+		at := v.out.Len()
+		v.growRows(rows)
+		v.emitColumns(i, lim, at, nil)
 	}
 }
 

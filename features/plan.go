@@ -182,16 +182,25 @@ func (p *Plan) Inputs() []Input { return p.inputs }
 // Apart are the columns of events, of exchange, market and symbol, of which each value is a history of its own to every
 // view: a task takes history after history, as far as a mark, and gives the same rows as when they come by time. Nil when
 // some view needs its input in order: one that joins, unites or ranks, follows a clock or a book, or holds single rows.
-func (p *Plan) Apart() []string {
+func (p *Plan) Apart() []string { return p.apart(func(int) bool { return false }) }
+
+// ApartNow is Apart for a task whose input comes by PushApart: views of frames that can put their rows out at once hold none
+// of them either.
+func (p *Plan) ApartNow() []string {
+	t := newTask(p, nil, 0)
+	return p.apart(func(i int) bool { return t.views[i].alone && t.views[i].fastFrames() != nil })
+}
+
+func (p *Plan) apart(atOnce func(view int) bool) []string {
 	if len(p.inputs) != 1 || len(p.book) > 0 {
 		return nil
 	}
 	apart := []string{"exchange", "market", "symbol"}
-	for _, v := range p.views {
+	for i, v := range p.views {
 		if v.Parent >= 0 && v.Union == nil && len(v.Joins) == 0 {
 			continue // rows of a view come by time
 		}
-		if v.Hold || v.Frames != nil || v.Union != nil || len(v.Joins) > 0 || v.Clock != nil || v.Cross != nil || v.Shape == plan.RowView {
+		if !atOnce(i) && (v.Hold || v.Frames != nil || v.Union != nil || len(v.Joins) > 0 || v.Clock != nil || v.Cross != nil || v.Shape == plan.RowView) {
 			return nil
 		}
 		apart = slices.DeleteFunc(apart, func(name string) bool {

@@ -48,8 +48,8 @@ func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
 	}
 	t.addFamilies()
 	for _, v := range t.views {
-		v.alone = v.p.Shape == plan.Tumbling && v.p.Parent < 0 && v.p.Union == nil && !v.p.Hold && v.alerts.m == nil &&
-			len(v.joins) == 0 && len(v.joiners) == 0 && len(v.children) == 0 && len(v.members) == 0
+		v.alone = (v.p.Shape == plan.Tumbling && !v.p.Hold || v.p.Shape == plan.RowView && v.frames != nil) && v.p.Parent < 0 && v.p.Union == nil &&
+			v.alerts.m == nil && len(v.joins) == 0 && len(v.joiners) == 0 && len(v.children) == 0 && len(v.members) == 0
 	}
 	t.books = newBooks(t, p.book)
 	return t
@@ -174,8 +174,8 @@ func (t *Task) Push(b *market.Batch) error {
 	return t.err
 }
 
-// PushApart is Push for input that comes entity after entity: windows that its rows end leave at once, so that they need
-// not be kept until the others' rows have come. Rows of a view come by row_ts for each entity, not over all. Views
+// PushApart is Push for input that comes entity after entity: windows that its rows end, and instants that they leave
+// behind, are rows at once, and need not be kept until the others' have come. Rows of a view come by row_ts for each entity, not over all. Views
 // whose rows depend on more than their entity's give theirs with Advance.
 func (t *Task) PushApart(b *market.Batch, out *Rows) error {
 	t.begin(out)

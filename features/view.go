@@ -49,7 +49,7 @@ type viewState struct {
 	fastNow  []int
 	kernels  kernels
 	cut      cutter
-	alone    bool         // a window's row depends on nothing but its entity's rows up to its end
+	alone    bool         // a row depends on nothing but its entity's rows up to its end
 	family   *family      // of bars that differ in size, nil for none
 	clock    *clock       // of a view that goes by ticks
 	members  []*viewState // that go by the rows of this one
