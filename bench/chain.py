@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -91,14 +92,15 @@ def fill(binary, broker, venue):
 
 
 def run(binary, broker, venue):
-    """Runs the jobs until nothing has moved for two seconds."""
-    port = 21000 + os.getpid() % 20000
+    """Runs the jobs until nothing but marks of transactions is left to be read, and nothing has moved for two seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     before = cpu(broker.pid)
     log = path("stream.log")
     p = subprocess.Popen([binary, "stream", "--config", config(venue, broker.brokers, broker.registry), "--jobs", args.jobs, "--name", venue, "--state", path(f"state-{venue}-{time.time()}"),
                           "--idle-after", "0", "--status", f"127.0.0.1:{port}"], stderr=open(log, "w"))
-    last, moved, began, used, most, brokers = None, time.time(), None, 0, 0, before
-    while began is None or time.time() - moved < 2:
+    last, moved, began, used, most, brokers, left = None, time.time(), None, 0, 0, before, 0
+    while began is None or left > 1000 or time.time() - moved < 2:
         time.sleep(0.05)
         if p.poll() is not None:
             sys.exit(open(log).read())
@@ -106,6 +108,7 @@ def run(binary, broker, venue):
             jobs = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2))["jobs"]
         except OSError:
             continue
+        left = sum(job["behind_records"] for job in jobs)
         now = [(job["records_read"], job["commits"]) for job in jobs]
         if now != last:
             last, moved, used, most, brokers = now, time.time(), cpu(p.pid), rss(p.pid), cpu(broker.pid)
