@@ -1,15 +1,19 @@
 """Times views over the trades of a lake, from the files of processed.trade into a feature table, beside DuckDB and Polars on the
-very same files: processor seconds, seconds by the clock, greatest resident memory, each system in a process of its own.
+very same files: processor seconds, seconds by the clock, greatest resident memory, each system in a process of its own, on one core
+and on all. The systems run in turn, RUNS times; the least of each figure is printed. Importing a library is not counted, all of the program is.
 
-Usage: python bench/bars.py TIDEMARK LAKE [HOURS]
+Usage: python bench/bars.py TIDEMARK LAKE [HOURS [RUNS]]
 
 TIDEMARK is the program, LAKE a lake in a folder with a day of trades from 2026-01-05, as
   tidemark simulate --kinds trade --events 20000000 --rate 232 --symbols 8 --out t.csv && tidemark lake import --lake LAKE --input t.csv
-makes it; HOURS is how much of the day the rolling set takes (2). The lake is copied, not changed.
+makes it; HOURS is how much of the day the rolling set takes (2), RUNS is 3. The lake is copied, not changed.
 
-DuckDB "exact" gives the same result: sums over 128-bit integers, first and last in the total order. "double" adds doubles, so
-its last digits depend on the order of the rows. Polars has doubles alone."""
+DuckDB "exact" gives the same result: sums over 128-bit integers, first and last in the total order, by the keys and types that
+were fastest. "double" adds doubles, so its last digits depend on the order of the rows. Polars has doubles alone. The rolling set is the same rows and the same windows in
+both: at each trade, (t - width, t], a row out for each row in."""
+import importlib
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -17,6 +21,7 @@ import time
 
 tidemark, lake = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 hours = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+runs = int(sys.argv[4]) if len(sys.argv) > 4 else 3
 files = lake + "/table/processed/trade/**/*.parquet"
 DAY = 1767571200000000  # 2026-01-05, µs
 
@@ -27,14 +32,15 @@ def duckdb_bars(step, exact, out):
     con = duckdb.connect()
     con.sql("set preserve_insertion_order=false")
     if exact:
-        numbers = "price_mantissa::HUGEINT * (10 ** (8 - price_scale))::HUGEINT AS price, quantity_mantissa::HUGEINT * (10 ** (8 - quantity_scale))::HUGEINT AS quantity"
-        key = "(ts, seq)"
+        numbers = "price_mantissa * (10 ** (8 - price_scale))::BIGINT AS price, quantity_mantissa * (10 ** (8 - quantity_scale))::BIGINT AS quantity"
+        key, product = "ts::HUGEINT * 18446744073709551616::HUGEINT + seq", "price::HUGEINT * quantity"
     else:
         numbers, key = "price_mantissa / (10 ** price_scale) AS price, quantity_mantissa / (10 ** quantity_scale) AS quantity", "ts"
+        product = "price * quantity"
     con.sql(f"""COPY (
       WITH t AS (SELECT exchange, market, symbol, epoch_us(ts) AS ts, seq, side, {numbers} FROM read_parquet('{files}') WHERE NOT late)
       SELECT exchange, market, symbol, ts - ts % {step} AS w, arg_min(price, {key}) AS open, max(price) AS high, min(price) AS low,
-        arg_max(price, {key}) AS close, sum(quantity) AS volume, sum(price * quantity) AS notional, sum(price * quantity) / sum(quantity) AS vwap,
+        arg_max(price, {key}) AS close, sum(quantity) AS volume, sum({product}) AS notional, sum({product}) / sum(quantity) AS vwap,
         count(*) AS trades, sum(quantity) FILTER (side = 'buy') AS taker_buy, sum(quantity) FILTER (side = 'sell') AS taker_sell,
         (taker_buy - taker_sell) / (taker_buy + taker_sell) AS imbalance
       FROM t GROUP BY ALL ORDER BY exchange, market, symbol, w) TO '{out}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)""")
@@ -70,8 +76,7 @@ def polars_bars(step, out):
             ((buy - sell) / (buy + sell)).alias("imbalance"),
         )
         .sort("exchange", "market", "symbol", "w")
-        .collect(engine="streaming")
-        .write_parquet(out, compression="zstd", compression_level=3)
+        .sink_parquet(out, compression="zstd", compression_level=3)
     )
 
 
@@ -104,22 +109,33 @@ for w in ("1m", "5m", "15m"):
         ROLLING += f"  {name}_{w}: {f}(price) over {w}\n"
 
 
-def timed(what, run):
-    """Runs in a child; returns what it took."""
+def timed(run, cores, library=None):
+    """Runs in a child on so many cores, after the import of a library; returns processor seconds, clock seconds and MB."""
+    read, write = os.pipe()
     start = time.time()
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+            began = use = None
+            if library:
+                importlib.import_module(library)
+                began, use = time.time(), resource.getrusage(resource.RUSAGE_SELF)
             run()
+            end = resource.getrusage(resource.RUSAGE_SELF)
+            os.write(write, f"{end.ru_utime + end.ru_stime - use.ru_utime - use.ru_stime} {time.time() - began}".encode())
             code = 0
         finally:
             os._exit(code)
+    os.close(write)
+    told = os.read(read, 100)
+    os.close(read)
     _, status, use = os.wait4(pid, 0)
-    wall, cpu = time.time() - start, use.ru_utime + use.ru_stime
     if status:
-        sys.exit(f"{what} failed")
-    print(f"{what:34} {cpu:8.2f} s processor {wall:8.2f} s clock {use.ru_maxrss * 1024 / 1e6:8.0f} MB", flush=True)
+        sys.exit("a run failed")
+    cpu, wall = map(float, told.split()) if told else (use.ru_utime + use.ru_stime, time.time() - start)
+    return cpu, wall, use.ru_maxrss * 1024 / 1e6
 
 
 def backfill(args, to, scratch):
@@ -133,23 +149,40 @@ def backfill(args, to, scratch):
 
 def main():
     with tempfile.TemporaryDirectory(dir=os.path.dirname(lake)) as d:
-        def ours(what, args, to="2026-01-06"):
-            scratch = os.path.join(d, "lake")
-            shutil.copytree(lake, scratch)
-            timed(what, backfill(args, to, scratch))
-            shutil.rmtree(scratch)
-
-        out = os.path.join(d, "out.parquet")
-        for name, step in (("trade_bars_1m", 60_000_000), ("trade_bars_1s", 1_000_000)):
-            ours(f"{name} tidemark backfill", ["--view", name])
-            timed(f"{name} DuckDB exact", lambda: duckdb_bars(step, True, out))
-            timed(f"{name} DuckDB double", lambda: duckdb_bars(step, False, out))
-            timed(f"{name} Polars double", lambda: polars_bars(step, out))
-        spec = os.path.join(d, "rolling_set.yaml")
+        out, scratch, spec = os.path.join(d, "out.parquet"), os.path.join(d, "lake"), os.path.join(d, "rolling_set.yaml")
         with open(spec, "w") as f:
             f.write(ROLLING)
-        ours("rolling set tidemark backfill", ["--spec", spec], f"2026-01-05T{hours:02}:00:00Z")
-        timed("rolling set Polars double", lambda: polars_rolling(out))
+
+        def ours(args, to, cores):
+            shutil.copytree(lake, scratch)
+            took = timed(backfill(args, to, scratch), cores)
+            shutil.rmtree(scratch)
+            return took
+
+        def bars(step):
+            return [
+                ("DuckDB exact", lambda c: timed(lambda: duckdb_bars(step, True, out), c, "duckdb")),
+                ("DuckDB double", lambda c: timed(lambda: duckdb_bars(step, False, out), c, "duckdb")),
+                ("Polars double", lambda c: timed(lambda: polars_bars(step, out), c, "polars")),
+            ]
+
+        def view(name):
+            return "tidemark backfill", lambda c: ours(["--view", name], "2026-01-06", c)
+
+        rolling = [
+            ("tidemark backfill", lambda c: ours(["--spec", spec], f"2026-01-05T{hours:02}:00:00Z", c)),
+            ("Polars double", lambda c: timed(lambda: polars_rolling(out), c, "polars")),
+        ]
+        cases = [("trade_bars_1m", [view("trade_bars_1m"), *bars(60_000_000)]), ("trade_bars_1s", [view("trade_bars_1s"), *bars(1_000_000)]), ("rolling set", rolling)]
+        for cores in sorted({1, len(os.sched_getaffinity(0))}, reverse=True):
+            for what, systems in cases:
+                took = {}
+                for _ in range(runs):
+                    for name, run in systems:
+                        took.setdefault(name, []).append(run(cores))
+                for name, figures in took.items():
+                    cpu, wall, mem = map(min, zip(*figures))
+                    print(f"{what + ' ' + name:34} {cores} cores {cpu:8.2f} s processor {wall:8.2f} s clock {mem:8.0f} MB", flush=True)
 
 
 main()
