@@ -20,12 +20,20 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // core are the packages that compute.
 var core = []string{"market", "sequence", "features"}
+
+// forecast are files of the core that estimate memory for people, and that no row depends on.
+var forecast = []string{"features/predict.go", "features/traffic.go"}
+
+func forecasts(place string) bool {
+	return slices.ContainsFunc(forecast, func(f string) bool { return strings.Contains(place, "/"+f) })
+}
 
 var targets = []struct {
 	name string
@@ -96,6 +104,9 @@ func TestCore_HasNoFusedMultiplyAdd(t *testing.T) {
 			t.Parallel()
 			found, functions := scan(compile(t, root, target.env, packages...))
 			for _, f := range found {
+				if forecasts(f.place) {
+					continue
+				}
 				t.Errorf("%s: %s in %s: write float64(x*y) + z", f.place, f.op, f.symbol)
 			}
 			if functions < 500 {
@@ -131,7 +142,7 @@ func TestCore_CallsNoInexactMath(t *testing.T) {
 	files := 0
 	for _, p := range core {
 		err := filepath.WalkDir(filepath.Join("..", "..", p), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || forecasts(path) {
 				return err
 			}
 			files++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -211,10 +212,12 @@ func TestTail_Bounds(t *testing.T) {
 			t.Errorf("%+v: %d lines", c.cfg, len(got))
 		}
 	}
-	go func() {
+	var wrote sync.WaitGroup
+	defer wrote.Wait() // the record may be read before its writer knows that it is there
+	wrote.Go(func() {
 		time.Sleep(300 * time.Millisecond)
 		f.write(kgo.TryCommit, &kgo.Record{Topic: name, Value: []byte("new")})
-	}()
+	})
 	if got := f.tail(tail.Config{Topic: name, Partition: -1, From: tail.End, Follow: true, Limit: 1}); len(got) != 1 || !strings.Contains(got[0], "new") {
 		t.Error(got)
 	}
