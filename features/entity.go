@@ -150,6 +150,6 @@ func (e *entities) ranks() {
 // instrument has the columns of an instrument from plan.Exchange to plan.Quote.
 type instrument [plan.Quote - plan.Exchange + 1][]byte
 
-func newInstrument(in market.Instrument) instrument {
-	return instrument{[]byte(in.Exchange), []byte(in.Venue.String()), []byte(in.Symbol), []byte(in.Base), []byte(in.Quote)}
+func newInstrument(in market.Instrument) *instrument {
+	return &instrument{[]byte(in.Exchange), []byte(in.Venue.String()), []byte(in.Symbol), []byte(in.Base), []byte(in.Quote)}
 }

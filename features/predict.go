@@ -67,7 +67,7 @@ func (p *Plan) predict(sample []StateSize, s Span) []memory {
 		}
 		if f.Parent < 0 && !met {
 			met = true
-			f.memory[memNames] += grown(f.Instruments, int(unsafe.Sizeof(instrument{})), 1) + f.Instruments*len(instrument{})*roomOf(textBytes)
+			f.memory[memNames] += grown(f.Handles, 8, 1) + f.Instruments*(roomOf(int(unsafe.Sizeof(instrument{})))+len(instrument{})*roomOf(textBytes))
 		}
 		if v.readsBook() && f.Books.Count > 0 {
 			f.books(t.books)
@@ -179,6 +179,9 @@ func (f *forecast) windows() {
 	case plan.Tumbling: // the most of all borders
 		spread := f.sum(func(x flow) float64 { return max(f.closed(x)*(1-f.closed(x)), 0) })
 		n = f.sum(f.closed) + math.Sqrt(2*math.Log1p(f.borders)*spread)
+		if f.Out.Rows > 0 { // each gives one
+			n = min(n, max(float64(f.Out.Most), float64(f.Out.Rows)*f.lag/f.seen))
+		}
 	case plan.Rolling:
 		n = f.sum(func(x flow) float64 {
 			in := f.panes(x)
@@ -228,13 +231,14 @@ func (f *forecast) frames() {
 	var w walk
 	empty := v.frames.empty()
 	m := grown(f.Entities, 8, 1) + f.Entities*w.reach(&empty)
+	plain := 0.0
 	if fast := v.fastFrames(); fast != nil {
 		columns := fast.empty()
+		plain = f.Plain
 		m += grown(f.Entities, int(unsafe.Sizeof(fastDue{})), 1) + 4*f.Entities + f.Entities*w.reach(&columns)
-		m += int(f.sum(func(x flow) float64 { return f.columns(x, fast) }))
-	} else {
-		m += int(f.sum(f.rings))
+		m += int(plain * f.sum(func(x flow) float64 { return f.columns(x, fast) }))
 	}
+	m += int((1 - plain) * f.sum(f.rings))
 	f.memory[memFrames] = m
 }
 
@@ -305,7 +309,7 @@ func (f *forecast) latest() {
 		groups*grown(each, 4, 1) + grown(groups, int(unsafe.Sizeof(memberGroup{})), 1) + grown(groups, 4, 1) +
 		grown(each, int(unsafe.Sizeof(alive{})), 1)
 	if f.Cross.Universe != nil {
-		m += grown(n, int(unsafe.Sizeof(listed{})), 1) + grown(n, 24, 1) + n*int(unsafe.Sizeof(listing{})+8) + 4*f.Instruments
+		m += grown(n, int(unsafe.Sizeof(listed{})), 1) + grown(n, 24, 1) + n*int(unsafe.Sizeof(listing{})+8) + 4*f.Handles
 	}
 	f.memory[memMembers] = m
 }
@@ -345,32 +349,45 @@ func (f *forecast) names(e *entities) {
 	}
 	columns := len(e.by) + len(e.more)
 	each := roomOf(16*columns) + roomOf(24*columns) + 2*columns*roomOf(textBytes) + roomOf(len(e.by)*(textBytes+1)) + 4
-	f.memory[memNames] += n*each + 2*grown(n, 24, 1) + mapRoom(n, 24) + grown(max(n, f.Instruments), 4, 1)
+	by, sources := 4, f.Handles
+	if e.input < 0 {
+		sources = n
+	}
+	if e.byFeed {
+		by, each = int(unsafe.Sizeof([]feedEntity(nil))), each+roomOf(int(unsafe.Sizeof(feedEntity{})))
+	}
+	f.memory[memNames] += n*each + 2*grown(n, 24, 1) + mapRoom(n, 24) + grown(max(n, sources), by, 1)
 }
 
-// books is all order books: as many as there are of the mean depth, after some changes.
+// books is all order books.
 func (f *forecast) books(b *books) {
-	var sides [book.Ask + 1]book.Levels
-	n := max(int(f.Books.Levels), 1)
-	for i := range n {
-		for s := range sides {
-			sides[s].Price = append(sides[s].Price, int64(2*n+i+1)-int64(1-s)*int64(2*i+1))
-			sides[s].Quantity = append(sides[s].Quantity, 1)
+	var w walk
+	empty := liveBook{top: newTop(b.want), depths: make([]depth, len(b.nears))}
+	n := f.Books.Count
+	m := grown(n, int(unsafe.Sizeof(empty)), 1) + n*w.reach(&empty) + grown(f.Handles, 24, 1) + n*8 +
+		mapRoom(n, int(unsafe.Sizeof(bookName{}))+4)
+	for ladder, s := range f.Books.Sides {
+		for _, levels := range s.Levels {
+			m += int(float64(s.Count) / float64(len(s.Levels)) * float64(sideRoom(int(levels), ladder == 1)))
 		}
 	}
-	x := liveBook{top: newTop(b.want), depths: make([]depth, len(b.nears))}
-	_ = x.book.Replace(sides[book.Bid], sides[book.Ask]) // prices rise and fall from the middle
-	for range 16 + n {
-		var one [book.Ask + 1]book.Levels
-		for s := range one {
-			one[s] = book.Levels{Price: sides[s].Price[:1], Quantity: sides[s].Quantity[:1]}
-		}
-		_ = x.book.Apply(one[book.Bid], one[book.Ask])
+	f.memory[memBooks] = m
+}
+
+// sideRoom is the memory of a side of a book, in a ladder after as many changes as that takes.
+func sideRoom(levels int, ladder bool) int {
+	var b book.Book
+	var side book.Levels
+	for i := range levels {
+		side.Price, side.Quantity = append(side.Price, int64(2*levels-i)), append(side.Quantity, 1)
+	}
+	_ = b.Replace(side, book.Levels{}) // prices fall from the best one
+	best := book.Levels{Price: side.Price[:1], Quantity: side.Quantity[:1]}
+	for n := 0; ladder && !b.Laddered(book.Bid) && n < 16+levels; n++ {
+		_ = b.Apply(best, book.Levels{})
 	}
 	var w walk
-	k := f.Books.Count
-	f.memory[memBooks] = grown(k, int(unsafe.Sizeof(x)), 1) + k*w.reach(&x) + grown(f.Instruments, 24, 1) + k*8 +
-		mapRoom(k, int(unsafe.Sizeof(bookName{}))+4)
+	return w.reach(&b)
 }
 
 // sets is the multisets of windows and frames.

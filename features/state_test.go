@@ -29,7 +29,7 @@ func TestStateBytes_AgainstMemory(t *testing.T) {
 // How far the predictions may be off, either way: slices have up to twice the room that they need.
 const (
 	stateFactor = 1.3
-	halfFactor  = 1.4
+	halfFactor  = 1.3
 )
 
 func checkState(t *testing.T, feeds *market.Feeds, insts *market.Instruments, s *sequenced, name string) {

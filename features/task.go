@@ -31,7 +31,7 @@ type Task struct {
 	ents   []*entities
 	feeds  feedTable
 	sc     op.Scratch
-	inst   []instrument // by handle, as far as met
+	inst   []*instrument // by handle, nil for one that has not been met
 
 	numbers []uint32 // of them
 }
@@ -193,17 +193,19 @@ func (t *Task) fail(err error) error {
 
 // meet looks an instrument up, once: the registry has a lock.
 func (t *Task) meet(x int) error {
-	if x < len(t.inst) {
+	if x < len(t.inst) && t.inst[x] != nil {
 		return nil
 	}
-	numbers := t.insts.Numbers()
-	if x >= len(numbers) {
+	if x >= len(t.numbers) {
+		t.numbers = t.insts.Numbers()
+	}
+	if x >= len(t.numbers) {
 		return fmt.Errorf("instrument handle %d is not registered", x)
 	}
-	for i := len(t.inst); i < len(numbers); i++ {
-		t.inst = append(t.inst, newInstrument(t.insts.Get(market.Inst(i))))
+	for len(t.inst) <= x {
+		t.inst = append(t.inst, nil)
 	}
-	t.numbers = numbers
+	t.inst[x] = newInstrument(t.insts.Get(market.Inst(x)))
 	return nil
 }
 

@@ -13,10 +13,12 @@ type Traffic struct {
 	Entities    int       // the most at once; of a latest window members
 	Known       int       // entities by which rows that come are told apart, also those that no filter lets in
 	Groups      int       // of a latest window
-	Instruments int       // that the task has met
+	Instruments int       // that the task has met,
+	Handles     int       // and how many there may be
 	In, Out     Flow      // rows that pass the filter, and rows given
 	Rows        []float64 // rows that came to an entity: of as many parts of the entities, the least busy first, the mean
 	Busy        int       // entities that rows came to
+	Plain       float64   // of the entities with frames, the part whose rows are numbers that frames can take without programs
 	Joins       []Joined  // by join
 	Values      []Values  // by accumulator that owns a set: those of the window, then those of frames
 	Books       Books     // with the first view that reads one: of all
@@ -43,10 +45,16 @@ type Joined struct {
 // different values, in the geometric mean over entities, when sets were fullest.
 type Values struct{ Rows, Different float64 }
 
-// Books is order books.
+// Books is order books, and their sides: those in lists of levels, and those in ladders.
 type Books struct {
+	Count int
+	Sides [2]Sides
+}
+
+// Sides is sides of books with the levels of as many parts of them, the shallowest first, in the mean.
+type Sides struct {
 	Count  int
-	Levels float64 // of a side, in the mean
+	Levels []float64
 }
 
 // survey is what a view sees of its traffic.
@@ -114,9 +122,15 @@ func (v *viewState) endStep() {
 // traffic is what has come to each view.
 func (t *Task) traffic() []Traffic {
 	out := make([]Traffic, len(t.views))
+	met := 0
+	for _, in := range t.inst {
+		if in != nil {
+			met++
+		}
+	}
 	paid := false
 	for i, v := range t.views {
-		tr := Traffic{Entities: len(v.slots), Known: len(v.keys.names), Instruments: len(t.inst)}
+		tr := Traffic{Entities: len(v.slots), Known: len(v.keys.names), Instruments: met, Handles: len(t.inst)}
 		if v.latest != nil {
 			tr.Entities, tr.Groups = len(v.latest.members), len(v.latest.groups)
 		}
@@ -124,6 +138,7 @@ func (t *Task) traffic() []Traffic {
 			tr.In, tr.Out, tr.Values = s.in, s.out, slices.Clone(s.values)
 			tr.Rows, tr.Busy = parts(s.byEnt)
 		}
+		tr.Plain = v.plainPart()
 		for _, j := range v.joins {
 			tr.Joins = append(tr.Joins, Joined{j.came, len(j.keys)})
 		}
@@ -133,6 +148,21 @@ func (t *Task) traffic() []Traffic {
 		out[i] = tr
 	}
 	return out
+}
+
+// plainPart is how many of the entities with frames go without programs, 0 to 1.
+func (v *viewState) plainPart() float64 {
+	all, plain := 0, 0
+	for i := range v.slots {
+		if v.frames == nil || i >= len(v.frames.state) || v.frames.state[i] == nil {
+			continue
+		}
+		all++
+		if s := v.frames.columnsOf(int32(i)); s != nil && s.on {
+			plain++
+		}
+	}
+	return float64(plain) / float64(max(all, 1))
 }
 
 // parts is the means of parts of some numbers above 0 in order, and how many those are.
@@ -154,14 +184,22 @@ func parts(of []int64) (means []float64, n int) {
 
 // count tells how many books there are and how deep.
 func (b *books) count() Books {
-	n, levels := 0, 0
+	var levels [2][]int64
 	for i := range b.slots {
-		if k := &b.slots[i].book; b.slots[i].live {
-			n++
-			levels += k.Len(book.Bid) + k.Len(book.Ask)
+		k := &b.slots[i].book
+		for _, s := range []book.Side{book.Bid, book.Ask} {
+			if k.Laddered(s) {
+				levels[1] = append(levels[1], int64(k.Len(s)))
+			} else {
+				levels[0] = append(levels[0], int64(k.Len(s)))
+			}
 		}
 	}
-	return Books{len(b.slots), float64(levels) / float64(max(2*n, 1))}
+	c := Books{Count: len(b.slots)}
+	for i := range levels {
+		c.Sides[i].Levels, c.Sides[i].Count = parts(levels[i])
+	}
+	return c
 }
 
 // noteValues looks at the sets of the view and keeps what it sees when they are fuller than

@@ -122,7 +122,7 @@ func (v *viewState) instrumentOf(x market.Inst) *listed {
 	e := listed{inst: x, out: !v.admits(x)}
 	at := int32(len(u.list))
 	if !e.out {
-		e.member = v.keys.resolve(func(r plan.Ref) string { return string(facet(&v.task.inst[x], r.Name)) })
+		e.member = v.keys.resolve(func(r plan.Ref) string { return string(facet(v.task.inst[x], r.Name)) })
 		v.meetMember(e.member)
 		for len(u.of) <= int(e.member) {
 			u.of = append(u.of, nil)

@@ -39,6 +39,10 @@ func (b *Book) Release() { *b = Book{} }
 // Len is the number of levels of a side.
 func (b *Book) Len(s Side) int { return b.sides[s].len() }
 
+// Laddered reports whether levels of a side are kept in a price ladder: it has room for levels that are
+// not there, which many changes have paid for.
+func (b *Book) Laddered(s Side) bool { return b.sides[s].near.on() }
+
 // PriceScale is the number of digits after the point of all price mantissas.
 func (b *Book) PriceScale() int8 { return b.ps }
 
