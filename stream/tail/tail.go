@@ -106,7 +106,11 @@ func read(ctx context.Context, cfg Config, opts []kgo.Opt, each func(*kgo.Record
 			if r.Attrs.IsControl() || atTime && r.Timestamp.UnixMicro() < cfg.From {
 				continue
 			}
-			if err := each(r); err != nil {
+			err := each(r)
+			if ctx.Err() != nil { // told to end, as while it waits
+				return nil
+			}
+			if err != nil {
 				return err
 			}
 			if n++; n == cfg.Limit {

@@ -223,6 +223,25 @@ func TestTail_Bounds(t *testing.T) {
 	}
 }
 
+// Told to end between two records, it ends as it does while it waits.
+func TestTail_ToldToEnd(t *testing.T) {
+	const name = "raw.spot.trade.kraken"
+	f := start(t, name)
+	for i := range int64(10) {
+		f.write(kgo.TryCommit, &kgo.Record{Topic: name, Timestamp: time.UnixMicro(noon + i*market.Second), Value: []byte{'0' + byte(i)}})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	lines := 0
+	err := tail.Tail(ctx, tail.Config{Topic: name, Partition: -1, From: tail.Earliest, Follow: true}, f.env, func(*tail.Line) error {
+		lines++
+		cancel()
+		return nil
+	})
+	if err != nil || lines != 1 {
+		t.Errorf("%v after %d lines", err, lines)
+	}
+}
+
 func TestTail_Ledger(t *testing.T) {
 	const name = "ledger.features"
 	f := start(t, name)
