@@ -56,7 +56,7 @@ race: ## the tests under the race detector (needs a C compiler)
 
 chaos: ## the tests of kills and of too much load at length: make chaos KILLS=300; with the embedded broker and three nodes of Kafka
 	@trap 'bash scripts/servers.sh stop' EXIT; env=$$(bash scripts/servers.sh start kafka3 s3 postgres) && eval "$$env" && set -x && \
-	TIDEMARK_TEST_KILLS=$(KILLS) $(GO) test -count=1 -timeout 3h -run 'Kill|Surviv' -v ./stream ./stream/broker ./stream/sink ./backfill ./cmd/tidemark
+	TIDEMARK_TEST_KILLS=$(KILLS) $(GO) test -count=1 -timeout 3h -run 'Kill|Surviv|GetWarm' -v ./stream ./stream/broker ./stream/sink ./backfill ./cmd/tidemark
 
 fuzz: ## fuzz every target of PKG for T each: make fuzz PKG=./market/num T=1m
 	bash scripts/fuzz.sh $(PKG) $(T)

@@ -122,16 +122,20 @@ func TestProof_SurvivesOverload(t *testing.T) {
 		}
 		delete(c.procs, "play")
 		commits := c.metric(addr, "tidemark_commits_total", "-sequence\"")
-		first, most := slices.Max(memory[:1+len(memory)/5]), slices.Max(memory)
-		t.Logf("in %v of %d events %d were read in %d transactions; memory %d MB in the first fifth, %d MB at most", took.Round(time.Second), events, read, commits, first>>20, most>>20)
+		most := slices.Max(memory)
+		var fifths []int
+		for i := range 5 {
+			fifths = append(fifths, slices.Max(memory[i*len(memory)/5:(i+1)*len(memory)/5])>>20)
+		}
+		t.Logf("in %v of %d events %d were read in %d transactions; memory by fifths of the time %v MB", took.Round(time.Second), events, read, commits, fifths)
 		if read < events/times/2 || read > events*2/times {
 			t.Errorf("a %dth of the events should be read", times)
 		}
 		if int(read)/commits < cycle/2 {
 			t.Errorf("transactions are of %d records, may be of %d", int(read)/commits, cycle)
 		}
-		if most > first*3/2+64<<20 {
-			t.Error("memory grows")
+		if most > 768<<20 {
+			t.Errorf("%d MB, more than state, rows that wait and what is read ahead may take", most>>20)
 		}
 		c.prove(below)
 		c.end("worker0")
