@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,6 +48,7 @@ type proof struct {
 	partitions       int
 	inputs           []string // files of the events, one for each partition or line
 	outputs          []features.Output
+	files            map[string]string // of views that are not shipped
 	procs            map[string]*proofProc
 	zombies          []*proofProc
 	idle             string
@@ -272,7 +274,7 @@ func (c *proof) run(inputs []string, corrected bool, below int64) (proofRows, *r
 	c.t.Helper()
 	var names []string
 	for _, o := range c.outputs {
-		names = append(names, o.Name)
+		names = append(names, cmp.Or(c.files[o.Name], o.Name))
 	}
 	set, _, err := run.Check(names, nil)
 	if err != nil {
