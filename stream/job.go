@@ -65,7 +65,7 @@ type Job struct {
 	Store   objstore.Store // of snapshots
 	Dir     string         // URI under which they are, and nothing else
 
-	SnapshotEvery time.Duration // of a task that reads; default 10 s
+	SnapshotEvery time.Duration // of a task that reads; 0: DefaultSnapshotEvery
 	MaxPoll       int           // records of one transaction's input at most; 0: DefaultMaxPoll
 	FetchBytes    int32         // asked of a broker at a time, compressed, until twice that waits; 0: DefaultFetchBytes
 	Log           *slog.Logger  // nil: nobody is told
@@ -106,6 +106,9 @@ const (
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 )
 
+// DefaultSnapshotEvery is how often a task writes its state.
+const DefaultSnapshotEvery = 10 * time.Second
+
 // Defaults of what is in memory at a time.
 const (
 	DefaultMaxPoll    = 20_000
@@ -124,7 +127,7 @@ func (j *Job) readAhead() fetch.Config {
 // longer than some seconds.
 func (j *Job) Run(ctx context.Context) error {
 	w := &worker{Job: *j}
-	w.SnapshotEvery = cmp.Or(w.SnapshotEvery, 10*time.Second)
+	w.SnapshotEvery = cmp.Or(w.SnapshotEvery, DefaultSnapshotEvery)
 	w.MaxPoll = cmp.Or(w.MaxPoll, DefaultMaxPoll)
 	if w.Log == nil {
 		w.Log = slog.New(slog.DiscardHandler)

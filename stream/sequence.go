@@ -347,13 +347,13 @@ func (s *Sequence) decoder(r *record.Raw) (d *lineDecoder, why string) {
 	return s.decoderOf(d.adapter.Name, d.feed)
 }
 
-// head is what a format is recognised by.
 // ingestTime reads the header: µs, decimal.
 func ingestTime(text []byte) (int64, bool) {
 	t, err := strconv.ParseInt(string(text), 10, 64)
 	return t, err == nil && market.ValidTime(t)
 }
 
+// head is what a format is recognised by.
 func head(value []byte) []byte { return value[:min(len(value), 64<<10)] }
 
 func (s *Sequence) decoderOf(format, feed string) (*lineDecoder, string) {

@@ -34,7 +34,7 @@ line, all at once. ` + "`${VAR}`" + ` in a value is taken from the environment (
 var configSections = []struct{ key, title string }{
 	{"kafka", "Where Kafka and the schema registry are, and how they let us in"},
 	{"stream", "Topics, and what streams compute"},
-	{"limits", "What streaming jobs and sinks hold in memory"},
+	{"limits", "What streaming jobs and sinks hold in memory, and for how long"},
 	{"lakes", "Lakes that are not folders, by name: `--lake NAME`"},
 	{"schedule", "What `tidemark schedule` runs"},
 }
@@ -76,12 +76,18 @@ func configPage(t *testing.T) []byte {
 func configDefaults(t *testing.T) map[string]string {
 	t.Helper()
 	var c topic.Config
+	keeps := sink.New(sink.Config{})
 	d := map[string]string{
 		"stream.partitions":    strconv.Itoa(c.Count()),
 		"limits.cycle_records": term.Int(tasks.DefaultMaxPoll),
 		"limits.waiting_rows":  term.Int(tasks.DefaultMaxWaiting),
 		"limits.fetch_bytes":   term.Bytes(tasks.DefaultFetchBytes),
-		"limits.sink_memory":   term.Bytes(sink.New(sink.Config{}).Memory),
+		"limits.sink_memory":   term.Bytes(keeps.Memory),
+
+		"limits.snapshot_every": tasks.DefaultSnapshotEvery.String(),
+		"limits.idle_after":     defaultIdleAfter.String(),
+		"limits.commit_every":   keeps.CommitEvery.String(),
+		"limits.commit_rows":    term.Int(keeps.CommitRows),
 	}
 	for key, name := range map[string]string{
 		"raw": "raw.spot.trade.x", "processed": "processed.spot.trade.x", "late": "late.spot.trade.x", "dlq": "dlq.spot.trade.x",
@@ -167,6 +173,8 @@ func typeWord(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[byteSize]():
 		return "size, such as `65536`, `64KiB`, `2MB`"
+	case reflect.TypeFor[duration]():
+		return "time, such as `500ms`, `10s`, `5m`"
 	case reflect.TypeFor[topic.Retention]():
 		return "whole hours or days: `48h`, `5d`, or `forever`"
 	case reflect.TypeFor[conn.Secret]():

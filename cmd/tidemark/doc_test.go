@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func flagTable(fs *pflag.FlagSet) string {
 		}
 		value, usage := pflag.UnquoteUsage(f)
 		def := f.DefValue
-		if def == "[]" || def == "false" {
+		if f.Value.Type() != "string" && slices.Contains([]string{"[]", "false", "0", "0s"}, def) { // as in --help
 			def = ""
 		}
 		esc := strings.NewReplacer("|", "\\|")

@@ -43,8 +43,8 @@ It runs until Ctrl-C or SIGTERM and commits what it has then.`,
 	flags.add(f)
 	addLake(f, &name)
 	f.StringSliceVar(&cfg.Tables, "tables", nil, "only these `tables` of those that the topics have rows of, comma between")
-	f.DurationVar(&cfg.CommitEvery, "commit-every", sink.DefaultCommitEvery, "how often a table gets a commit; a restart reads again what came since")
-	f.Int64Var(&cfg.CommitRows, "commit-rows", sink.DefaultCommitRows, "`rows` of a table that are committed before it is time")
+	f.DurationVar(&cfg.CommitEvery, "commit-every", 0, "how often a table gets a commit; a restart reads again what came since (default: limits.commit_every of the config, 1m)")
+	f.Int64Var(&cfg.CommitRows, "commit-rows", 0, "`rows` of a table that are committed before it is time (default: limits.commit_rows of the config, 1048576)")
 	f.Int64Var(&cfg.Memory, "memory", 0, "`bytes` of rows that are not committed yet; nothing is read while there are more (default: limits.sink_memory of the config)")
 	f.BoolVar(&cfg.Plain, "plain", false, "new tables get a double beside each exact decimal, for people")
 	addBySymbol(f, &cfg.BySymbol)
@@ -57,8 +57,8 @@ It runs until Ctrl-C or SIGTERM and commits what it has then.`,
 
 // sink runs a sink.
 func (a *app) sink(ctx context.Context, flags *streamFlags, name, status string, cfg sink.Config) error {
-	if cfg.CommitEvery <= 0 || cfg.CommitRows <= 0 || cfg.Memory != 0 && cfg.Memory < minSinkMemory {
-		return fault.Usage("flag_invalid", "--commit-every and --commit-rows must be above 0, and --memory at least 1048576", "")
+	if cfg.CommitEvery < 0 || cfg.CommitRows < 0 || cfg.Memory != 0 && cfg.Memory < minSinkMemory {
+		return fault.Usage("flag_invalid", "--commit-every and --commit-rows must not be below 0, and --memory at least 1048576", "")
 	}
 	s, err := a.openStream(flags, true)
 	if err != nil {
@@ -121,6 +121,7 @@ func (a *app) openSink(ctx context.Context, s *stream, name string, cfg sink.Con
 		return nil, nil, err
 	}
 	cfg.Memory = cmp.Or(cfg.Memory, int64(s.Limits.SinkMemory))
+	cfg.CommitEvery, cfg.CommitRows = cmp.Or(cfg.CommitEvery, time.Duration(s.Limits.CommitEvery)), cmp.Or(cfg.CommitRows, int64(s.Limits.CommitRows))
 	cfg.Jobs = map[string]string{}
 	for _, p := range plans {
 		for _, view := range p.writes {

@@ -35,8 +35,8 @@ type streamOptions struct {
 	state, slot, status string
 	jobs                []string
 	name                string
-	snapshotEvery       time.Duration
-	idleAfter           time.Duration
+	snapshotEvery       time.Duration  // 0: as the config says
+	idleAfter           *time.Duration // nil: likewise
 	sink, lake          string
 }
 
@@ -63,21 +63,42 @@ Each cycle is one Kafka transaction of the records written and the offsets read.
 goes on where it was; Ctrl-C lets it commit what is under way first, twice ends it at once. Several processes share the work: give each a slot of its own and the same state; of two with one slot the
 newer goes on. Topics have to be there: tidemark topics apply.`,
 		Example:     "  tidemark stream --state data/state\n  tidemark stream --state s3://bucket/state --slot 1 --status 127.0.0.1:9464\n  tidemark stream --jobs sequence --state data/state",
-		RunE:        func(cmd *cobra.Command, _ []string) error { return a.stream(cmd.Context(), o) },
 		Annotations: map[string]string{"page": pageURL + "stream.md"},
 	}
+	var idleAfter time.Duration
 	f := cmd.Flags()
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.Changed("idle-after") {
+			o.idleAfter = &idleAfter
+		}
+		return a.stream(cmd.Context(), o)
+	}
 	o.flags.add(f)
 	f.StringVar(&o.state, "state", "", "where tasks write their state: a folder that all processes reach, or `s3://BUCKET/PREFIX`")
 	f.StringVar(&o.slot, "slot", "0", "which of the processes of these jobs this is: a `WORD`")
 	f.StringSliceVar(&o.jobs, "jobs", []string{jobSequence, jobFeatures, jobGlobal}, "`jobs` to run, comma between")
 	f.StringVar(&o.name, "name", "tidemark", "`name` of this stream: consumer groups are NAME-JOB")
 	f.StringVar(&o.status, "status", "", "serve /status, /metrics, /healthz and /readyz at `HOST:PORT`")
-	f.DurationVar(&o.snapshotEvery, "snapshot-every", 10*time.Second, "how often a task writes its state; a restart reads what came since")
-	f.DurationVar(&o.idleAfter, "idle-after", 5*time.Second, "how long nobody writes to a raw partition before others go on without it; 0: they wait")
+	f.DurationVar(&o.snapshotEvery, "snapshot-every", 0, "how often a task writes its state; a restart reads what came since (default: limits.snapshot_every of the config, 10s)")
+	f.DurationVar(&idleAfter, "idle-after", 0, "how long nobody writes to a raw partition before others go on without it; 0: they wait (default: limits.idle_after of the config, 5s)")
 	f.StringVar(&o.sink, "sink", "", "put processed, late, feature and alert topics into this lake, too, `DIR|NAME`: what tidemark sink does, in this process")
 	f.StringVar(&o.lake, "lake", "", "the lake of the sink, `DIR|NAME`: what views that tidemark apply adds look back on is read from it where topics do not keep it (default: that of --sink)")
 	return cmd
+}
+
+// defaultIdleAfter is how long others wait for a raw partition that nobody writes to.
+const defaultIdleAfter = 5 * time.Second
+
+// times are what flags, the config and the defaults say, in this order.
+func (o *streamOptions) times(c *limitsConfig) (snapshotEvery, idleAfter time.Duration) {
+	idleAfter = defaultIdleAfter
+	switch {
+	case o.idleAfter != nil:
+		idleAfter = *o.idleAfter
+	case c.IdleAfter != nil:
+		idleAfter = time.Duration(*c.IdleAfter)
+	}
+	return cmp.Or(o.snapshotEvery, time.Duration(c.SnapshotEvery)), idleAfter
 }
 
 // stream runs the jobs.
@@ -180,6 +201,10 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 	if err != nil {
 		return nil, err
 	}
+	snapshotEvery, idleAfter := o.times(&s.Limits)
+	if snapshotEvery < 0 || idleAfter < 0 {
+		return nil, fault.Usage("flag_invalid", "--snapshot-every and --idle-after must not be below 0", "")
+	}
 	store, dir, err := stateStore(ctx, o.state)
 	if err != nil {
 		return nil, err
@@ -206,7 +231,7 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 		full := o.name + "-" + name
 		j := &tasks.Job{
 			Name: full, Slot: o.slot, Topics: topics, Single: single, Options: opts, Store: store, Dir: objstore.Join(dir, full),
-			SnapshotEvery: o.snapshotEvery, MaxPoll: s.Limits.CycleRecords, FetchBytes: int32(s.Limits.FetchBytes), Log: log, Metrics: metrics, Now: a.now,
+			SnapshotEvery: snapshotEvery, MaxPoll: s.Limits.CycleRecords, FetchBytes: int32(s.Limits.FetchBytes), Log: log, Metrics: metrics, Now: a.now,
 		}
 		jobs.list = append(jobs.list, j)
 		return j
@@ -216,7 +241,7 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 		if err != nil {
 			return nil, err
 		}
-		if err := job(jobSequence, false, raw).Sequence(tasks.SequenceJobConfig{Schemas: schemas, Kinds: s.kinds, IdleAfter: o.idleAfter, Now: a.now}); err != nil {
+		if err := job(jobSequence, false, raw).Sequence(tasks.SequenceJobConfig{Schemas: schemas, Kinds: s.kinds, IdleAfter: idleAfter, Now: a.now}); err != nil {
 			return nil, err
 		}
 	}

@@ -396,12 +396,40 @@ func TestStream_Mistakes(t *testing.T) {
 		{[]string{"--state", "x", "--jobs", "sequnce"}, "sequence"},
 		{[]string{"--state", "x"}, "--brokers"},
 		{[]string{"--state", "x", "--brokers", "127.0.0.1:1"}, "127.0.0.1:1"},
+		{[]string{"--state", "x", "--brokers", "127.0.0.1:1", "--snapshot-every", "-1s"}, "--snapshot-every"},
+		{[]string{"--state", "x", "--config", "times.yaml"}, "times.yaml:2:31: limits.snapshot_every: \"soon\""},
+		{[]string{"--state", "x", "--config", "times.yaml"}, "limits.idle_after: \"-5s\""},
 	} {
 		t.Chdir(t.TempDir())
+		if err := os.WriteFile("times.yaml", []byte("kafka: {brokers: [\"127.0.0.1:1\"]}\nlimits:  {  snapshot_every:   soon, idle_after: -5s}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		var errs bytes.Buffer
 		a := &app{color: "never", in: strings.NewReader(""), out: io.Discard, err: &errs, now: time.Now}
 		if code := a.execute(t.Context(), append([]string{"stream"}, c.args...)); code == fault.ExitDone || !strings.Contains(errs.String(), c.want) {
 			t.Errorf("%v: exit %d: %s", c.args, code, errs.String())
+		}
+	}
+}
+
+// A flag counts before the config, and that before the default.
+func TestStream_Times(t *testing.T) {
+	never, second := time.Duration(0), duration(time.Second)
+	for _, c := range []struct {
+		options        streamOptions
+		limits         limitsConfig
+		snapshot, idle time.Duration
+	}{
+		{idle: 5 * time.Second}, // snapshots as the job has it
+		{limits: limitsConfig{SnapshotEvery: second, IdleAfter: &second}, snapshot: time.Second, idle: time.Second},
+		{limits: limitsConfig{IdleAfter: new(duration)}},
+		{
+			options: streamOptions{snapshotEvery: time.Minute, idleAfter: &never}, limits: limitsConfig{SnapshotEvery: second, IdleAfter: &second},
+			snapshot: time.Minute,
+		},
+	} {
+		if snapshot, idle := c.options.times(&c.limits); snapshot != c.snapshot || idle != c.idle {
+			t.Errorf("%+v and %+v: %v, %v", c.options, c.limits, snapshot, idle)
 		}
 	}
 }
