@@ -86,15 +86,11 @@ type run struct {
 func (c *cols) view(b *market.Batch, payload []market.Col) {
 	c.n, c.ts, c.raw, c.ingest, c.feed = b.N, b.TS, b.EventTS, b.IngestTS, b.Feed
 	c.flags, c.seq, c.inst, c.epoch, c.c = b.Flags, b.Seq, b.Inst, b.Epoch, payload
-	or := uint8(0)
-	for _, f := range c.flags {
-		or |= f
-	}
 	least := c.ingest[0]
 	for _, t := range c.ingest {
 		least = min(least, t)
 	}
-	c.oneFeed, c.anyFlags = sameFeed(c.feed), or
+	c.oneFeed, c.anyFlags = b.OneFeed(), b.AnyFlags()
 	c.gaps = least == market.NoTime
 	c.bulk = c.gaps && !slices.ContainsFunc(c.ingest, func(t int64) bool { return t != market.NoTime })
 	c.hasNull = c.hasNull[:0]

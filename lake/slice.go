@@ -29,14 +29,17 @@ func keysOf[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }
 
 // slice is decoded rows and the runs that they come in.
 type slice struct {
-	n     int
-	cols  []file.Col // by scanSpec.need
-	kinds []file.Type
-	coded []bool // columns of codes
-	dicts []*file.Dict
-	runs  []sliceRun
-	nums  []keyColumn
-	rank  func(row uint32) int // among rows of one key, nil for none
+	n      int
+	cols   []file.Col // by scanSpec.need
+	kinds  []file.Type
+	coded  []bool // columns of codes
+	dicts  []*file.Dict
+	longs  []file.Repeated[int64] // of columns with one value
+	ints   []file.Repeated[int32]
+	runs   []sliceRun
+	nums   []keyColumn
+	rank   func(row uint32) int // among rows of one key, nil for none; by column origin
+	origin int
 
 	histories []history
 	order     []uint32 // rows in the total order, of histories with more than one run
@@ -45,7 +48,8 @@ type slice struct {
 	at        int      // rows delivered of the next one
 	last      int64    // time of the last row delivered
 
-	batch  file.Batch // copies of rows
+	batch  file.Batch // of rows in order: copies, and columns that are the same in all
+	copies []file.Col
 	view   file.Batch // of rows as they lie in cols
 	keyed  []uint64   // what sort works with
 	bounds []uint32
@@ -55,6 +59,7 @@ type slice struct {
 func (s *slice) reset(n, cols int, p *scanSpec) {
 	if cap(s.cols) == 0 {
 		s.cols, s.kinds, s.coded, s.nums = make([]file.Col, len(p.need)), make([]file.Type, len(p.need)), make([]bool, len(p.need)), p.nums
+		s.longs, s.ints = make([]file.Repeated[int64], len(p.need)), make([]file.Repeated[int32], len(p.need))
 		for i, name := range p.need {
 			s.kinds[i] = p.column(name).Type
 			s.coded[i] = p.column(name).Coded()
@@ -100,12 +105,20 @@ type sliceRun struct {
 	part       string
 	key        []string
 	first, end uint32
+	same       []one // by column
+}
+
+// one says of some rows that they have one value in a column, which is not written in their places.
+type one struct {
+	is bool
+	v  int64
 }
 
 // history is rows of one history, in order, or several such one after the other: rows first..end-1 of the slice, or of its order.
 type history struct {
 	first, end uint32
 	ordered    bool
+	same       []one
 }
 
 // part is the rows of one file in a slice.
@@ -148,19 +161,72 @@ func (l *located) load(ctx context.Context, p *scanSpec, s *slice) error {
 	}
 	if p.origin >= 0 && p.origin < l.cols {
 		c := &s.cols[p.origin]
+		s.origin = p.origin
 		s.rank = func(row uint32) int { return originRank(c.Text(int(row))) }
 	}
-	if l.single { // rows are given as they lie
-		s.histories = append(s.histories, history{end: uint32(s.n)})
-		return nil
-	}
-	s.arrange(p.apart)
+	s.arrange(p.apart, l.single)
 	return nil
 }
 
-// arrange makes histories of the runs: one of all or, apart, one of each part and key.
-func (s *slice) arrange(apart bool) {
+// unite tells what all rows of some runs have one value in; in other columns each row has its value in its place then.
+func (s *slice) unite(runs []sliceRun) []one {
+	all := runs[0].same
+	if len(runs) == 1 {
+		return all
+	}
+	all = slices.Clone(all)
+	for c := range all {
+		for _, run := range runs {
+			all[c].is = all[c].is && run.same[c] == all[c]
+		}
+		s.apart(c, all[c].is, runs)
+	}
+	return all
+}
+
+// apart puts the values of a column into the places of all rows, unless they are to stay away.
+func (s *slice) apart(c int, stay bool, runs []sliceRun) {
+	for i := range runs {
+		if o := &runs[i].same[c]; o.is && !stay {
+			o.is = false
+			s.put(c, o.v, int(runs[i].first), int(runs[i].end))
+		}
+	}
+}
+
+// put writes a value to rows lo..hi-1.
+func (s *slice) put(c int, v int64, lo, hi int) {
+	if s.wide(c) {
+		for i := range s.cols[c].I64[lo:hi] {
+			s.cols[c].I64[lo+i] = v
+		}
+		return
+	}
+	for i := range s.cols[c].I32[lo:hi] {
+		s.cols[c].I32[lo+i] = int32(v)
+	}
+}
+
+// wide reports whether values of a column are in I64, else they are in I32 if they are numbers or codes.
+func (s *slice) wide(c int) bool { return s.kinds[c] == file.Long || s.kinds[c] == file.Timestamptz }
+
+// fewRows is how many rows of histories that are not sorted are given together although a column may have one value in each
+// of them, as a symbol has.
+const fewRows = 4 << 10
+
+// arrange makes histories of the runs: one of all or, apart, one of each part and key; of rows that are given as they lie,
+// one of each run.
+func (s *slice) arrange(apart, single bool) {
 	runs := slices.Clone(s.runs)
+	s.apart(s.nums[0].at, false, runs)
+	for single && len(runs) > 0 {
+		n := 1
+		for n < len(runs) && runs[n].end-runs[0].first <= fewRows {
+			n++
+		}
+		s.histories = append(s.histories, history{first: runs[0].first, end: runs[n-1].end, same: s.unite(runs[:n])})
+		runs = runs[n:]
+	}
 	name := func(a, b sliceRun) int { return cmp.Or(strings.Compare(a.part, b.part), slices.Compare(a.key, b.key)) }
 	if apart {
 		slices.SortStableFunc(runs, name)
@@ -171,9 +237,15 @@ func (s *slice) arrange(apart bool) {
 			n++
 		}
 		if n == 1 {
-			s.histories = append(s.histories, history{first: runs[0].first, end: runs[0].end})
+			s.histories = append(s.histories, history{first: runs[0].first, end: runs[0].end, same: runs[0].same})
 		} else {
-			h := history{first: uint32(len(s.order)), ordered: true}
+			for _, k := range s.nums[1:] { // they are compared
+				s.apart(k.at, false, runs[:n])
+			}
+			if s.rank != nil {
+				s.apart(s.origin, false, runs[:n])
+			}
+			h := history{first: uint32(len(s.order)), ordered: true, same: s.unite(runs[:n])}
 			s.sort(runs[:n])
 			h.end = uint32(len(s.order))
 			s.histories = append(s.histories, h)
@@ -200,14 +272,21 @@ func (pt *part) decode(ctx context.Context, s *slice, mu *sync.Mutex) error {
 		var b *file.Batch
 		for ; i < j; i++ {
 			run := runs[i]
-			pt.runs = append(pt.runs, sliceRun{part: pt.name, key: run.Key, first: uint32(at), end: uint32(at) + uint32(run.Rows)})
+			pt.runs = append(pt.runs, sliceRun{part: pt.name, key: run.Key, first: uint32(at), end: uint32(at) + uint32(run.Rows), same: make([]one, len(s.cols))})
 			for next := run.First; next < run.First+run.Rows; {
 				for next >= row+have {
 					if err := ctx.Err(); err != nil {
 						return err
 					}
 					row += have
-					if b, err = cur.Next(); err != nil {
+					rest, room := int(run.First+run.Rows-next), 0
+					if row == next {
+						room = rest
+						for k := i + 1; k < j && runs[k].First == runs[k-1].First+runs[k-1].Rows; k++ {
+							room += int(runs[k].Rows)
+						}
+					}
+					if b, err = cur.NextTo(s.cols, at, room, int(next-row)+rest); err != nil {
 						return err
 					}
 					if b == nil {
@@ -234,8 +313,16 @@ func (pt *part) decode(ctx context.Context, s *slice, mu *sync.Mutex) error {
 
 // recode maps the codes of a file's dictionary to the slice's.
 type recode struct {
-	from *file.Dict
-	to   []int32
+	from  *file.Dict
+	to    []int32
+	plain bool // codes stay as they are
+}
+
+func (r *recode) of(code int32) int32 {
+	if int(code) < len(r.to) {
+		return r.to[code]
+	}
+	return code
 }
 
 func (r *recode) follow(s *slice, c int, src *file.Col, mu *sync.Mutex) {
@@ -245,26 +332,31 @@ func (r *recode) follow(s *slice, c int, src *file.Col, mu *sync.Mutex) {
 	mu.Lock()
 	defer mu.Unlock()
 	if r.from != src.Dict {
-		r.from, r.to = src.Dict, r.to[:0]
+		r.from, r.to, r.plain = src.Dict, r.to[:0], true
 	}
 	for len(r.to) < src.Dict.Len() {
-		r.to = append(r.to, s.dicts[c].Code(src.Dict.Word(int32(len(r.to)))))
+		code := s.dicts[c].Code(src.Dict.Word(int32(len(r.to))))
+		r.plain = r.plain && int(code) == len(r.to)
+		r.to = append(r.to, code)
 	}
 }
 
 // take copies n rows from lo on to place at of the slice.
 func (pt *part) take(s *slice, c int, src *file.Col, codes *recode, lo, n, at int) {
 	dst, own := &s.cols[c], &pt.cols[c]
+	if pt.repeat(s, c, src, codes, lo, n, at) {
+		return
+	}
 	switch s.kinds[c] {
 	case file.Long, file.Timestamptz:
-		copy(dst.I64[at:], src.I64[lo:lo+n])
+		put(dst.I64[at:], src.I64[lo:lo+n])
 	case file.Int, file.Boolean:
-		copy(dst.I32[at:], src.I32[lo:lo+n])
+		put(dst.I32[at:], src.I32[lo:lo+n])
 	case file.Double:
-		copy(dst.F64[at:], src.F64[lo:lo+n])
+		put(dst.F64[at:], src.F64[lo:lo+n])
 	case file.Decimal:
-		copy(dst.Hi[at:], src.Hi[lo:lo+n])
-		copy(dst.Lo[at:], src.Lo[lo:lo+n])
+		put(dst.Hi[at:], src.Hi[lo:lo+n])
+		put(dst.Lo[at:], src.Lo[lo:lo+n])
 	case file.LongList:
 		own.I64, own.Off = spans(own.I64, own.Off, src.I64, src.Off[lo:lo+n+1])
 	case file.String, file.Binary:
@@ -273,11 +365,12 @@ func (pt *part) take(s *slice, c int, src *file.Col, codes *recode, lo, n, at in
 			break
 		}
 		out := dst.I32[at : at+n]
+		if codes.plain {
+			put(out, src.I32[lo:lo+n])
+			break
+		}
 		for i, code := range src.I32[lo : lo+n] {
-			if int(code) < len(codes.to) {
-				code = codes.to[code]
-			}
-			out[i] = code
+			out[i] = codes.of(code)
 		}
 	}
 	if len(src.Null) == 0 {
@@ -288,6 +381,46 @@ func (pt *part) take(s *slice, c int, src *file.Col, codes *recode, lo, n, at in
 			own.SetNull(at - pt.at + i)
 		}
 	}
+}
+
+// put copies what is not there already.
+func put[T any](dst, src []T) {
+	if len(src) > 0 && &dst[0] != &src[0] {
+		copy(dst, src)
+	}
+}
+
+// repeat takes rows of one value, as long as all so far have it: they are not written.
+func (pt *part) repeat(s *slice, c int, src *file.Col, codes *recode, lo, n, at int) bool {
+	run := &pt.runs[len(pt.runs)-1]
+	o, first := &run.same[c], int(run.first)
+	if !src.Same {
+		if o.is {
+			o.is = false
+			s.put(c, o.v, first, at)
+		}
+		return false
+	}
+	v := int64(0)
+	switch {
+	case s.wide(c):
+		v = src.I64[lo]
+	case s.coded[c]:
+		v = int64(codes.of(src.I32[lo]))
+	default:
+		v = int64(src.I32[lo])
+	}
+	switch {
+	case at == first:
+		*o = one{true, v}
+	case o.is && v != o.v:
+		o.is = false
+		s.put(c, o.v, first, at)
+	}
+	if !o.is {
+		s.put(c, v, at, at+n)
+	}
+	return true
 }
 
 // spans appends what the offsets off of src bound.
@@ -443,14 +576,19 @@ func (s *slice) next(out int) *file.Batch {
 	}
 	if !h.ordered {
 		s.last = s.key(&s.nums[0], hi-1)
-		return s.rows(out, int(lo), int(hi-lo))
+		return s.rows(out, int(lo), int(hi-lo), h.same)
 	}
 	perm := s.order[lo:hi]
 	s.last = s.key(&s.nums[0], perm[len(perm)-1])
-	s.batch.Cols = slices.Grow(s.batch.Cols[:0], out)[:out]
+	s.batch.Cols, s.copies = slices.Grow(s.batch.Cols[:0], out)[:out], slices.Grow(s.copies[:0], out)[:out]
 	s.batch.N = len(perm)
 	for c := range s.batch.Cols {
-		gather(&s.batch.Cols[c], &s.cols[c], s.kinds[c], perm)
+		if o := h.same[c]; o.is {
+			s.repeat(&s.batch.Cols[c], c, o.v, len(perm))
+			continue
+		}
+		gather(&s.copies[c], &s.cols[c], s.kinds[c], perm)
+		s.batch.Cols[c] = s.copies[c]
 	}
 	return &s.batch
 }
@@ -459,13 +597,17 @@ func (s *slice) next(out int) *file.Batch {
 func (s *slice) ended() bool { return s.given == len(s.histories) }
 
 // rows shows rows as they lie.
-func (s *slice) rows(out, lo, n int) *file.Batch {
+func (s *slice) rows(out, lo, n int, same []one) *file.Batch {
 	s.view.Cols = slices.Grow(s.view.Cols[:0], out)[:out]
 	s.view.N = n
 	for c := range s.view.Cols {
 		src, dst := &s.cols[c], &s.view.Cols[c]
 		null := dst.Null[:0]
 		*dst = file.Col{Dict: src.Dict}
+		if o := same[c]; o.is {
+			s.repeat(dst, c, o.v, n)
+			continue
+		}
 		switch s.kinds[c] {
 		case file.Long, file.Timestamptz:
 			dst.I64 = src.I64[lo : lo+n]
@@ -487,6 +629,16 @@ func (s *slice) rows(out, lo, n int) *file.Batch {
 		dst.Null = src.AppendNulls(null, lo, n)
 	}
 	return &s.view
+}
+
+// repeat shows n rows of a column that have v.
+func (s *slice) repeat(dst *file.Col, c int, v int64, n int) {
+	*dst = file.Col{Dict: s.cols[c].Dict, Same: true}
+	if s.wide(c) {
+		dst.I64 = s.longs[c].Of(v, n)
+	} else {
+		dst.I32 = s.ints[c].Of(int32(v), n)
+	}
 }
 
 // gather copies the rows of perm.

@@ -1,5 +1,7 @@
 package market
 
+import "encoding/binary"
+
 // Verdicts and marks of an event, set by the sequencer (and FlagAssumed by adapters).
 const (
 	FlagLate    uint8 = 1 << iota // arrived behind the watermark: not in served rows, in corrected ones
@@ -74,6 +76,32 @@ func (b *Batch) Reset() {
 func (c *Col) reset() {
 	c.I64, c.Scale, c.F64, c.Bytes, c.Off = c.I64[:0], c.Scale[:0], c.F64[:0], c.Bytes[:0], c.Off[:0]
 	c.Null = c.Null[:0]
+}
+
+// AnyFlags is the flags that rows have.
+func (b *Batch) AnyFlags() uint8 {
+	f, any := b.Flags, uint64(0)
+	for ; len(f) >= 8; f = f[8:] {
+		any |= binary.LittleEndian.Uint64(f)
+	}
+	for _, x := range f {
+		any |= uint64(x)
+	}
+	any |= any >> 32
+	any |= any >> 16
+	return uint8(any | any>>8)
+}
+
+// OneFeed reports whether all rows are of the feed of the first.
+func (b *Batch) OneFeed() bool {
+	first, diff := b.Feed[0], FeedID(0)
+	for f := b.Feed; len(f) >= 8; f = f[8:] {
+		diff |= (f[0] ^ first) | (f[1] ^ first) | (f[2] ^ first) | (f[3] ^ first) | (f[4] ^ first) | (f[5] ^ first) | (f[6] ^ first) | (f[7] ^ first)
+	}
+	for _, f := range b.Feed[len(b.Feed)&^7:] {
+		diff |= f ^ first
+	}
+	return diff == 0
 }
 
 // Envelope is the part that every event has, as one value; adapters fill it and append.

@@ -84,8 +84,8 @@ type tableKind struct {
 	name   string // of the table
 	scan   *lake.Scan
 	unpack *lakefile.Unpacker
-	batch  *market.Batch
-	mark   int64 // nothing more below it
+	kept   *market.Batch // rows without the late ones
+	mark   int64         // nothing more below it
 	done   bool
 	counts map[market.FeedID]*Counts
 }
@@ -154,7 +154,7 @@ func (r *TableReader) open(ctx context.Context, l *lake.Lake) error {
 		if r.q.To != market.NoTime {
 			q.From, q.To = max(q.From, market.MinEventTime), r.q.To
 		}
-		k := &tableKind{kind: in.Kind, name: name, batch: kinds.NewBatch(in.Kind), mark: market.NoTime, counts: map[market.FeedID]*Counts{}}
+		k := &tableKind{kind: in.Kind, name: name, kept: kinds.NewBatch(in.Kind), mark: market.NoTime, counts: map[market.FeedID]*Counts{}}
 		if k.scan, err = tab.Scan(ctx, q); err != nil {
 			return err
 		}
@@ -230,7 +230,8 @@ func (r *TableReader) note(corrected bool) (string, error) {
 func (r *TableReader) Last() int64 { return r.last }
 
 // Next reads the next rows, of the kind that is behind, and the marks with them. It returns
-// how many there are, and io.EOF after the last.
+// how many there are, and io.EOF after the last. The rows are good until the next call; of them the caller changes
+// flags alone.
 func (r *TableReader) Next(ctx context.Context, out *sequence.Out) (int, error) {
 	var k *tableKind
 	for _, c := range r.kinds {
@@ -335,20 +336,18 @@ func (k *tableKind) next(out *sequence.Out, corrected bool) (n int, last int64, 
 		k.done = true
 		return 0, market.NoTime, nil
 	}
-	if err := k.unpack.Unpack(k.batch, b); err != nil {
+	all, err := k.unpack.Unpack(b)
+	if err != nil {
 		return 0, market.NoTime, fmt.Errorf("table %s: %w", k.name, err)
 	}
-	all := k.batch
 	k.mark = k.scan.Through()
 	k.count(all)
-	rows := out.Rows.BatchOf(k.kind, all.Fields)
-	n, last = all.N, slices.Max(all.TS[:all.N]) // rows of several histories may be in it
-	late := slices.ContainsFunc(all.Flags[:n], func(f uint8) bool { return f&market.FlagLate != 0 })
-	if !late || corrected {
-		out.Rows.Batches[k.kind], k.batch = all, rows
+	n, last = all.N, slices.Max(all.TS) // rows of several histories may be in it
+	if out.Rows.Batches[k.kind] = all; all.AnyFlags()&market.FlagLate == 0 || corrected {
 		return n, last, nil
 	}
-	left, from := out.Late.BatchOf(k.kind, all.Fields), 0
+	left, rows, from := out.Late.BatchOf(k.kind, all.Fields), k.kept, 0
+	rows.Reset()
 	for i := range n {
 		if all.Flags[i]&market.FlagLate != 0 {
 			left.AppendRows(all, i, i+1)
@@ -357,18 +356,26 @@ func (k *tableKind) next(out *sequence.Out, corrected bool) (n int, last int64, 
 		}
 	}
 	rows.AppendRows(all, from, n)
+	out.Rows.Batches[k.kind] = rows
 	return n, last, nil
 }
 
 // count enters rows into the account of their feeds.
 func (k *tableKind) count(all *market.Batch) {
+	of := func(f market.FeedID) *Counts {
+		if k.counts[f] == nil {
+			k.counts[f] = &Counts{}
+		}
+		return k.counts[f]
+	}
+	if c := of(all.Feed[0]); all.OneFeed() && all.AnyFlags()&market.FlagLate == 0 && k.kind != market.KindStatus && k.kind != market.KindBook {
+		c.In, c.Applied = c.In+int64(all.N), c.Applied+int64(all.N)
+		return
+	}
 	var c *Counts
 	for i := range all.N {
 		if i == 0 || all.Feed[i] != all.Feed[i-1] {
-			if c = k.counts[all.Feed[i]]; c == nil {
-				c = &Counts{}
-				k.counts[all.Feed[i]] = c
-			}
+			c = of(all.Feed[i])
 		}
 		switch {
 		case MadeBySequencer(all, i):

@@ -21,6 +21,7 @@ type Col struct {
 	Off   []int32  // string, binary without Dict: N+1 offsets into Bytes; list<long>: N+1 into I64
 	Dict  *Dict    // words of the codes
 	Null  []uint64 // bit i set: row i is null; short or nil when no later row is
+	Same  bool     // a hint of readers: I64 or I32 has one value in all rows, and no row is null
 }
 
 // IsNull reports whether row i is null.
@@ -72,7 +73,7 @@ func (c *Col) Longs(i int) []int64 { return c.I64[c.Off[i]:c.Off[i+1]] }
 
 func (c *Col) reset() {
 	c.I64, c.I32, c.F64, c.Hi, c.Lo = c.I64[:0], c.I32[:0], c.F64[:0], c.Hi[:0], c.Lo[:0]
-	c.Bytes, c.Off, c.Null, c.Dict = c.Bytes[:0], c.Off[:0], c.Null[:0], nil
+	c.Bytes, c.Off, c.Null, c.Dict, c.Same = c.Bytes[:0], c.Off[:0], c.Null[:0], nil, false
 }
 
 // Dict is the words of a column of codes. Words are only ever added, so a code stays

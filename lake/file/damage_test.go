@@ -120,6 +120,7 @@ func readAll(data []byte, table []Column) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	const room = 5000
 	keys := EventKeys()
 	if table[0].Name != "ts" {
 		keys = []Key{{Column: "symbol"}, {Column: "ts"}}
@@ -128,14 +129,22 @@ func readAll(data []byte, table []Column) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	dst := make([]Col, len(table))
+	for i := range dst {
+		dst[i] = Col{I64: make([]int64, room), I32: make([]int32, room), F64: make([]float64, room), Hi: make([]int64, room), Lo: make([]uint64, room)}
+	}
 	for i := range s.Runs() {
 		c, err := s.Open(i)
 		if err != nil {
 			return 0, err
 		}
-		for b, err := c.Next(); b != nil || err != nil; b, err = c.Next() {
+		for {
+			b, err := c.NextTo(dst, 0, room, pageRows)
 			if err != nil {
 				return 0, err
+			}
+			if b == nil {
+				break
 			}
 			rowText(table, b)
 		}

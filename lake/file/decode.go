@@ -80,6 +80,52 @@ func hybrid[T uint8 | int32](dst []T, b []byte, width int) error {
 	return nil
 }
 
+// hybridRuns gives n numbers of width bits as runs, in dst; false where they are not few, or damaged.
+func hybridRuns(dst []pageRun, b []byte, width, n int) ([]pageRun, bool) {
+	if width < 0 || width > 32 {
+		return dst, false
+	}
+	bytes, at := (width+7)/8, 0
+	add := func(v int64, k int) bool {
+		at += k
+		if last := len(dst) - 1; last >= 0 && dst[last].v == v {
+			dst[last].end = at
+			return true
+		}
+		dst = append(dst, pageRun{at, v})
+		return len(dst) <= maxRuns
+	}
+	for at < n {
+		head, k := binary.Uvarint(b)
+		if k <= 0 {
+			return dst, false
+		}
+		b = b[k:]
+		if head&1 == 0 {
+			if len(b) < bytes || head == 0 || !add(int64(int32(load64(b[:bytes]))), int(min(head>>1, uint64(n-at)))) {
+				return dst, false
+			}
+			b = b[bytes:]
+			continue
+		}
+		// Between two runs there are a few numbers that are packed.
+		var few [64]int32
+		groups := head >> 1
+		m := int(min(groups*8, uint64(n-at)))
+		if groups > uint64(len(few)/8) || m == 0 || len(b) < (m*width+7)/8 {
+			return dst, false
+		}
+		unpack(few[:m], b, width)
+		for _, v := range few[:m] {
+			if !add(int64(v), 1) {
+				return dst, false
+			}
+		}
+		b = b[min(uint64(len(b)), groups*uint64(width)):]
+	}
+	return dst, true
+}
+
 // unpack reads numbers of up to 32 bits, which b has.
 func unpack[T uint8 | int32](dst []T, b []byte, width int) {
 	mask := uint64(1)<<width - 1
@@ -147,6 +193,56 @@ func delta[T int32 | int64](dst []T, b []byte) ([]byte, error) {
 		}
 	}
 	return b, nil
+}
+
+// constantDelta reports whether n DELTA_BINARY_PACKED values are one and the same.
+func constantDelta(b []byte, n int) (int64, bool) {
+	block, k := binary.Uvarint(b)
+	minis, k2 := binary.Uvarint(b[max(0, k):])
+	at := k + k2
+	total, k3 := binary.Uvarint(b[max(0, at):])
+	at += k3
+	first, k4 := varint(b[max(0, at):])
+	at += k4
+	if k <= 0 || k2 <= 0 || k3 <= 0 || k4 <= 0 || block == 0 || block > 1<<20 ||
+		minis == 0 || minis > block || block%minis != 0 || block/minis%8 != 0 || total != uint64(n) || n == 0 {
+		return 0, false
+	}
+	for left := n - 1; left > 0; left -= int(block) {
+		end := at + 1 + int(minis)
+		if end > len(b) || b[at] != 0 { // the least difference is 0
+			return 0, false
+		}
+		for i, w := range b[at+1 : end] {
+			if w != 0 && i*int(block/minis) < left {
+				return 0, false
+			}
+		}
+		at = end
+	}
+	return first, true
+}
+
+// constantBools reports whether n bits are one and the same.
+func constantBools(b []byte, n int) (int64, bool) {
+	if n == 0 || len(b) < (n+7)/8 {
+		return 0, false
+	}
+	v := b[0] & 1
+	whole := -v
+	for ; n >= 64; n -= 64 {
+		if binary.LittleEndian.Uint64(b) != -uint64(v) {
+			return 0, false
+		}
+		b = b[8:]
+	}
+	for ; n >= 8; n -= 8 {
+		if b[0] != whole {
+			return 0, false
+		}
+		b = b[1:]
+	}
+	return int64(v), n == 0 || (b[0]^whole)&(1<<n-1) == 0
 }
 
 // deltaPart decodes one part of a block: numbers of width bits, which b has.

@@ -39,13 +39,28 @@ type column struct {
 	out   Col
 	words *Dict // of formCodes; of the whole read
 
-	v       values
+	v       values // of the page: in own, or where the reader wants them
+	own     values
+	runs    []pageRun // of a page of few values, each many times; v has them when they are asked for (col)
+	longs   Repeated[int64]
+	ints    Repeated[int32]
+	placed  bool   // v is where the reader wants it
+	full    bool   // the page has no nulls, and def is not filled
 	buf     []byte // a page unpacked
 	def     []uint8
 	rep     []uint8
 	scratch []int32
 	index   []int32
 }
+
+// pageRun is rows of a page with one value, up to end.
+type pageRun struct {
+	end int
+	v   int64
+}
+
+// maxRuns is how many runs a page is kept in.
+const maxRuns = 32
 
 // loaded is bytes of the file.
 type loaded struct {
@@ -298,8 +313,9 @@ func (c *column) dictionary(h pageHeader, body []byte) error {
 	return nil
 }
 
-// load decodes the page that has a row of the group.
-func (c *column) load(row int64) error {
+// load decodes the page that has a row of the group: to rows at, at+1, … of dst, if it begins with the row and has no
+// more rows than room.
+func (c *column) load(row int64, dst *Col, at int, room int64) error {
 	if c.n > 0 && row >= c.first && row < c.first+c.n {
 		return nil
 	}
@@ -315,10 +331,15 @@ func (c *column) load(row int64) error {
 	if i+1 < len(c.pages) {
 		c.n = c.pages[i+1].first - p.first
 	}
+	c.v = c.own
 	c.v.reset()
+	placed := dst != nil && c.first == row && c.n <= room && !c.leaf.list && c.v.place(c.b.form, dst, at, int(c.n))
 	err := c.read(p)
 	if err == nil {
 		err = c.assemble(c.def, c.rep)
+	}
+	if c.placed = placed; !placed {
+		c.own = c.v
 	}
 	if err != nil {
 		c.n = 0
@@ -333,7 +354,9 @@ func (c *column) loadAll() error {
 		return c.fail(fmt.Errorf("a list column of %d values without page index", c.chunk.values))
 	}
 	c.first, c.n = 0, c.rows
+	c.v = c.own
 	c.v.reset()
+	defer func() { c.own = c.v }()
 	var def, rep []uint8
 	for _, p := range c.pages {
 		if err := c.read(p); err != nil {
@@ -362,6 +385,7 @@ func (c *column) read(p pageLoc) error {
 		return err
 	}
 	body = body[:h.compressed]
+	c.runs, c.full = c.runs[:0], false
 	c.def, c.rep = grown(c.def, h.values), grown(c.rep, h.values)
 	var vals []byte
 	switch h.kind {
@@ -369,35 +393,42 @@ func (c *column) read(p pageLoc) error {
 		if vals, err = unpackPage(c.chunk.codec, &c.buf, body, h.uncompressed); err != nil {
 			return err
 		}
-		if vals, err = c.levelsV1(c.rep, vals, c.leaf.maxRep); err != nil {
+		var part []byte
+		if part, vals, err = levelsV1(vals, c.leaf.maxRep); err == nil {
+			err = levels(c.rep, part, c.leaf.maxRep)
+		}
+		if err != nil {
 			return fmt.Errorf("repetition: %w", err)
 		}
-		if vals, err = c.levelsV1(c.def, vals, c.leaf.maxDef); err != nil {
+		if part, vals, err = levelsV1(vals, c.leaf.maxDef); err == nil {
+			err = c.nulls(part)
+		}
+		if err != nil {
 			return fmt.Errorf("nulls: %w", err)
 		}
 	case pageDataV2:
-		levels := h.repLen + h.defLen
-		if levels > len(body) || levels > h.uncompressed {
+		least := h.repLen + h.defLen
+		if least > len(body) || least > h.uncompressed {
 			return errShort
 		}
-		if err := c.levels(c.rep, body[:h.repLen], c.leaf.maxRep); err != nil {
+		if err := levels(c.rep, body[:h.repLen], c.leaf.maxRep); err != nil {
 			return fmt.Errorf("repetition: %w", err)
 		}
-		if err := c.levels(c.def, body[h.repLen:levels], c.leaf.maxDef); err != nil {
+		if err := c.nulls(body[h.repLen:least]); err != nil {
 			return fmt.Errorf("nulls: %w", err)
 		}
 		codec := c.chunk.codec
 		if !h.packed {
 			codec = compress.Codecs.Uncompressed
 		}
-		if vals, err = unpackPage(codec, &c.buf, body[levels:], h.uncompressed-levels); err != nil {
+		if vals, err = unpackPage(codec, &c.buf, body[least:], h.uncompressed-least); err != nil {
 			return err
 		}
 	default:
 		return fmt.Errorf("a page of kind %d among data", h.kind)
 	}
 	n := h.values
-	if c.leaf.maxDef > 0 {
+	if c.leaf.maxDef > 0 && !c.full {
 		n = 0
 		for _, d := range c.def {
 			if int(d) == c.leaf.maxDef {
@@ -411,21 +442,22 @@ func (c *column) read(p pageLoc) error {
 	return c.decode(&c.v, n, h.encoding, vals)
 }
 
-func (c *column) levelsV1(dst []uint8, b []byte, most int) ([]byte, error) {
+// levelsV1 cuts off the levels that a page of version 1 begins with.
+func levelsV1(b []byte, most int) (part, rest []byte, err error) {
 	if most == 0 {
-		return b, nil
+		return nil, b, nil
 	}
 	if len(b) < 4 {
-		return nil, errShort
+		return nil, nil, errShort
 	}
 	n := binary.LittleEndian.Uint32(b)
 	if uint64(n) > uint64(len(b)-4) {
-		return nil, errShort
+		return nil, nil, errShort
 	}
-	return b[4+n:], c.levels(dst, b[4:4+n], most)
+	return b[4 : 4+n], b[4+n:], nil
 }
 
-func (c *column) levels(dst []uint8, b []byte, most int) error {
+func levels(dst []uint8, b []byte, most int) error {
 	if most == 0 {
 		return nil
 	}
@@ -438,4 +470,15 @@ func (c *column) levels(dst []uint8, b []byte, most int) error {
 		}
 	}
 	return nil
+}
+
+// nulls decodes the definition levels, unless they say in one run that no row is null.
+func (c *column) nulls(b []byte) error {
+	if c.leaf.maxDef > 0 && !c.leaf.list {
+		if l, ok := constant(b, levelWidth(c.leaf.maxDef), len(c.def)); ok && int(l) == c.leaf.maxDef {
+			c.full = true
+			return nil
+		}
+	}
+	return levels(c.def, b, c.leaf.maxDef)
 }

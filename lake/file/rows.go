@@ -75,6 +75,7 @@ func (s *Rows) Close() {
 	for _, c := range s.cols {
 		c.r, c.leaf, c.chunk, c.words = nil, nil, nil, nil
 		c.data = [2]loaded{}
+		c.v, c.out.I64, c.out.I32, c.out.F64, c.out.Hi, c.out.Lo, c.out.Bytes = values{}, nil, nil, nil, nil, nil, nil // they may be another's
 	}
 	s.r, s.binds = nil, nil
 	rowsPool.Put(s)
@@ -83,7 +84,12 @@ func (s *Rows) Close() {
 // Next gives the next rows, at most a data page of them, or nil after the last one. The
 // batch is valid until the next call; values under nulls are 0. Columns of codes keep
 // their dictionary from batch to batch.
-func (s *Rows) Next() (*Batch, error) {
+func (s *Rows) Next() (*Batch, error) { return s.NextTo(nil, 0, 0, 4*pageRows) }
+
+// NextTo is Next for at most so many rows, and for a reader who keeps the values of the next room rows in dst, from row at
+// on: there they are decoded at once where a page has no other rows and its values are of one size. The batch shows which
+// are: its slices are those of dst then. A column that is the same in all rows is not among them.
+func (s *Rows) NextTo(dst []Col, at, room, most int) (*Batch, error) {
 	if s.at >= s.end {
 		return nil, nil
 	}
@@ -92,26 +98,30 @@ func (s *Rows) Next() (*Batch, error) {
 		return nil, err
 	}
 	row := s.at - g.first // of the group
-	n := min(s.end, g.first+g.rows) - s.at
-	for _, c := range s.cols {
-		if c.leaf == nil {
-			continue
-		}
-		if err := c.load(row); err != nil {
-			return nil, err
-		}
-		n = min(n, c.first+c.n-row)
-	}
-	n = min(n, 4*pageRows)
+	rows := min(s.end, g.first+g.rows) - s.at
 	for i, c := range s.cols {
 		if c.leaf == nil {
-			s.missing(i, int(n))
 			continue
 		}
-		s.view(i, &c.out, int(row-c.first), int(n))
+		var to *Col
+		if room > 0 {
+			to = &dst[i]
+		}
+		if err := c.load(row, to, at, int64(room)); err != nil {
+			return nil, err
+		}
+		rows = min(rows, c.first+c.n-row)
 	}
-	s.batch.N = int(n)
-	s.at += n
+	rows = min(rows, int64(most))
+	for i, c := range s.cols {
+		if c.leaf == nil {
+			s.missing(i, int(rows))
+			continue
+		}
+		s.view(i, int(row-c.first), int(rows))
+	}
+	s.batch.N = int(rows)
+	s.at += rows
 	return &s.batch, nil
 }
 
@@ -214,8 +224,17 @@ func (s *Rows) fetch(wants []want) error {
 func (r *Reader) inTail(off int64) bool { return off >= r.size-int64(len(r.tail)) }
 
 // view makes column i of the batch of n rows from x on of a page.
-func (s *Rows) view(i int, page *Col, x, n int) {
-	c := &s.batch.Cols[i]
+func (s *Rows) view(i, x, n int) {
+	c, src := &s.batch.Cols[i], s.cols[i]
+	if v, ok := src.run(x, n); ok {
+		if *c = (Col{Dict: src.out.Dict, Same: true}); src.b.form == formLong {
+			c.I64 = src.longs.Of(v, n)
+		} else {
+			c.I32 = src.ints.Of(int32(v), n)
+		}
+		return
+	}
+	page := src.col(x)
 	*c = Col{Dict: page.Dict}
 	switch s.binds[i].form {
 	case formLong:

@@ -28,6 +28,7 @@ type Query struct {
 // Close lets the next read have its memory.
 type Cursor interface {
 	Next() (*Batch, error)
+	NextTo(dst []Col, at, room, most int) (*Batch, error) // see Rows.NextTo
 	Close()
 }
 
@@ -278,7 +279,7 @@ func (k *seeker) value(row int64) (int64, error) {
 		}
 		c := rows.cols[0]
 		g := &k.r.groups[rows.group]
-		k.at, k.got = g.first+c.first, c.out.I64
+		k.at, k.got = g.first+c.first, c.col(0).I64
 		if k.bind[0].form == formInt {
 			k.got = k.got[:0:0]
 			for _, v := range c.out.I32 {
@@ -296,11 +297,13 @@ type heldRows struct {
 	batch Batch
 }
 
-func (h *heldRows) Next() (*Batch, error) {
+func (h *heldRows) Next() (*Batch, error) { return h.NextTo(nil, 0, 0, pageRows) }
+
+func (h *heldRows) NextTo(_ []Col, _, _, most int) (*Batch, error) {
 	if len(h.perm) == 0 {
 		return nil, nil
 	}
-	n := min(len(h.perm), pageRows)
+	n := min(len(h.perm), most, pageRows)
 	h.batch.N = n
 	for i := range h.batch.Cols {
 		h.w.take(&h.batch.Cols[i], i, h.perm[:n])

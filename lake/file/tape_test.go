@@ -87,7 +87,7 @@ func unpacked(t testing.TB, data []byte, kind market.Kind, insts *market.Instrum
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, part := market.NewBatch(kind), market.NewBatch(kind)
+	all := market.NewBatch(kind)
 	for {
 		b, err := rows.Next()
 		if err != nil {
@@ -96,7 +96,8 @@ func unpacked(t testing.TB, data []byte, kind market.Kind, insts *market.Instrum
 		if b == nil {
 			return all
 		}
-		if err := u.Unpack(part, b); err != nil {
+		part, err := u.Unpack(b)
+		if err != nil {
 			t.Fatal(err)
 		}
 		all.AppendRows(part, 0, part.N)

@@ -21,8 +21,8 @@ func (c *column) indices(n int, b []byte) error {
 	if len(b) == 0 {
 		return errShort
 	}
-	if k, ok := constant(b[1:], int(b[0]), n); ok {
-		return c.repeat(k, n)
+	if ok, err := c.fewRuns(n, b[1:], int(b[0])); ok || err != nil {
+		return err
 	}
 	c.index = grown(c.index, n)
 	if err := hybrid(c.index, b[1:], int(b[0])); err != nil {
@@ -66,41 +66,112 @@ func constant(b []byte, width, n int) (int32, bool) {
 	return int32(load64(b[k : k+bytes])), true
 }
 
-// repeat appends word k of the dictionary n times.
-func (c *column) repeat(k int32, n int) error {
-	if words := c.dict.len(c.b.form); uint32(k) >= uint32(words) {
-		return fmt.Errorf("word %d of %d", k, words)
+// fewRuns keeps a page of numbers into the dictionary as runs, if it is that.
+func (c *column) fewRuns(n int, b []byte, width int) (bool, error) {
+	if !c.inRuns(n) {
+		return false, nil
 	}
-	switch c.b.form {
-	case formLong:
-		c.v.i64 = filled(c.v.i64, c.dict.i64[k], n)
-	case formInt, formBool:
-		c.v.i32 = filled(c.v.i32, c.dict.i32[k], n)
-	case formDouble:
-		c.v.f64 = filled(c.v.f64, c.dict.f64[k], n)
-	case formDecimal:
-		c.v.hi, c.v.lo = filled(c.v.hi, c.dict.hi[k], n), filled(c.v.lo, c.dict.lo[k], n)
-	case formCodes:
-		c.v.i32 = filled(c.v.i32, c.codes[k], n)
-	case formText:
-		c.v.text.start()
-		for range n {
-			if err := c.v.text.add(c.dict.text.bytes[c.dict.text.off[k]:c.dict.text.off[k+1]]); err != nil {
-				return err
-			}
+	var ok bool
+	if c.runs, ok = hybridRuns(c.runs[:0], b, width, n); !ok {
+		c.runs = c.runs[:0]
+		return false, nil
+	}
+	words := c.dict.len(c.b.form)
+	for i, r := range c.runs {
+		switch {
+		case uint64(r.v) >= uint64(words):
+			return false, fmt.Errorf("word %d of %d", r.v, words)
+		case c.b.form == formLong:
+			c.runs[i].v = c.dict.i64[r.v]
+		case c.b.form == formCodes:
+			c.runs[i].v = int64(c.codes[r.v])
+		default:
+			c.runs[i].v = int64(c.dict.i32[r.v])
 		}
 	}
-	return nil
+	return true, nil
 }
 
-// filled appends v n times.
-func filled[T any](dst []T, v T, n int) []T {
+// inRuns tells whether a page with n values may be kept in runs: one without nulls, of numbers or codes.
+func (c *column) inRuns(n int) bool {
+	switch c.b.form {
+	case formLong, formInt, formBool, formCodes:
+		return !c.leaf.list && n > 0 && int64(n) == c.n
+	}
+	return false
+}
+
+// repeat makes the page one of n times v, if it may be.
+func (c *column) repeat(n int, v int64) bool {
+	if !c.inRuns(n) {
+		return false
+	}
+	c.runs = append(c.runs[:0], pageRun{n, v})
+	return true
+}
+
+// col is the page from row x on; values that are kept in runs are written out. Where the reader wants the page, he may have
+// those of rows before x already.
+func (c *column) col(x int) *Col {
+	if len(c.runs) == 0 {
+		return &c.out
+	}
+	if c.placed && x > 0 {
+		c.v, c.placed = c.own, false
+		c.v.reset()
+	}
+	at := 0
+	if c.b.form == formLong {
+		c.v.i64 = slices.Grow(c.v.i64, int(c.n))
+		for _, r := range c.runs {
+			c.v.i64 = fill(c.v.i64, r.v, r.end-at)
+			at = r.end
+		}
+	} else {
+		c.v.i32 = slices.Grow(c.v.i32, int(c.n))
+		for _, r := range c.runs {
+			c.v.i32 = fill(c.v.i32, int32(r.v), r.end-at)
+			at = r.end
+		}
+	}
+	if c.runs, c.out.I64, c.out.I32 = c.runs[:0], c.v.i64, c.v.i32; !c.placed {
+		c.own = c.v
+	}
+	return &c.out
+}
+
+// fill appends v n times; there is room.
+func fill[T any](dst []T, v T, n int) []T {
 	at := len(dst)
-	dst = slices.Grow(dst, n)[:at+n]
+	dst = dst[:at+n]
 	for i := range dst[at:] {
 		dst[at+i] = v
 	}
 	return dst
+}
+
+// run is the value that rows x..x+n-1 of the page have, if it is kept in runs and they are of one.
+func (c *column) run(x, n int) (int64, bool) {
+	for _, r := range c.runs {
+		if x < r.end {
+			return r.v, x+n <= r.end
+		}
+	}
+	return 0, false
+}
+
+// Repeated is one value many times, kept for the next time that it is wanted.
+type Repeated[T comparable] struct{ all []T }
+
+// Of is n times v, good until another value is asked for. The caller must not change it.
+func (r *Repeated[T]) Of(v T, n int) []T {
+	if len(r.all) < n || n > 0 && r.all[0] != v {
+		r.all = grown(r.all, n)
+		for i := range r.all {
+			r.all[i] = v
+		}
+	}
+	return r.all[:n]
 }
 
 func gather[T any](dst, src []T, index []int32) []T {
@@ -114,6 +185,11 @@ func gather[T any](dst, src []T, index []int32) []T {
 
 // decode appends n values that are not in a dictionary; a dictionary of codes is text.
 func (c *column) decode(v *values, n int, enc int64, b []byte) error {
+	if enc == deltaBinary && v == &c.v && c.b.times == 1 {
+		if x, ok := constantDelta(b, n); ok && (c.leaf.phys == parquet.Types.Int64 || x == int64(int32(x))) && c.repeat(n, x) {
+			return nil
+		}
+	}
 	switch c.b.form {
 	case formLong:
 		return c.decodeLongs(v, n, enc, b)
@@ -136,6 +212,9 @@ func (c *column) decode(v *values, n int, enc int64, b []byte) error {
 		}
 		if enc != plain {
 			return badEncoding(enc)
+		}
+		if x, ok := constantBools(b, n); ok && c.repeat(n, x) {
+			return nil
 		}
 		return plainBools(v.i32[at:], b)
 	case formDecimal:
@@ -288,7 +367,7 @@ func (c *column) assemble(def, rep []uint8) error {
 	}
 	n := len(def)
 	nulls := 0
-	if c.leaf.maxDef > 0 {
+	if c.leaf.maxDef > 0 && !c.full {
 		for i, d := range def {
 			if int(d) < c.leaf.maxDef {
 				c.out.SetNull(i)
@@ -300,6 +379,12 @@ func (c *column) assemble(def, rep []uint8) error {
 		return fmt.Errorf("%d nulls, and the column has none", nulls)
 	}
 	o, v := &c.out, &c.v
+	if len(c.runs) > 0 {
+		if c.b.form == formCodes {
+			o.Dict = c.words
+		}
+		return nil
+	}
 	switch c.b.form {
 	case formLong:
 		v.i64 = spread(v.i64, n, o)
@@ -383,6 +468,23 @@ func (c *column) assembleLists(def, rep []uint8) error {
 	}
 	c.out.I64, c.out.Off = c.v.i64, off
 	return nil
+}
+
+// place has n values of a form decoded to the rows of dst from at on; false where they are not of one size.
+func (v *values) place(f form, dst *Col, at, n int) bool {
+	switch f {
+	case formLong:
+		v.i64 = dst.I64[at : at : at+n]
+	case formInt, formBool, formCodes:
+		v.i32 = dst.I32[at : at : at+n]
+	case formDouble:
+		v.f64 = dst.F64[at : at : at+n]
+	case formDecimal:
+		v.hi, v.lo = dst.Hi[at:at:at+n], dst.Lo[at:at:at+n]
+	default:
+		return false
+	}
+	return true
 }
 
 func (v *values) reset() {

@@ -125,7 +125,7 @@ func (w *world) read(t testing.TB, q lake.Query) (*market.Batch, lake.ScanPlan) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, part := market.NewBatch(market.KindTrade), market.NewBatch(market.KindTrade)
+	all := market.NewBatch(market.KindTrade)
 	for {
 		b, err := sc.Next()
 		if err != nil {
@@ -134,7 +134,8 @@ func (w *world) read(t testing.TB, q lake.Query) (*market.Batch, lake.ScanPlan) 
 		if b == nil {
 			return all, sc.Plan()
 		}
-		if err := u.Unpack(part, b); err != nil {
+		part, err := u.Unpack(b)
+		if err != nil {
 			t.Fatal(err)
 		}
 		all.AppendRows(part, 0, part.N)
@@ -250,7 +251,7 @@ func TestScan_HistoriesApartAreEachInOrder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, part, through, behind := map[string]*market.Batch{}, market.NewBatch(market.KindTrade), market.NoTime, market.NoTime
+			got, through, behind := map[string]*market.Batch{}, market.NoTime, market.NoTime
 			for {
 				b, err := sc.Next()
 				if err != nil {
@@ -259,7 +260,8 @@ func TestScan_HistoriesApartAreEachInOrder(t *testing.T) {
 				if b == nil {
 					break
 				}
-				if err := u.Unpack(part, b); err != nil {
+				part, err := u.Unpack(b)
+				if err != nil {
 					t.Fatal(err)
 				}
 				for i := range part.N {
