@@ -139,7 +139,7 @@ try:
             else:
                 shutil.rmtree(path("copy"), ignore_errors=True)
                 shutil.copytree(path("full"), path("copy"))
-                broker, venue = Broker(args.binary[0], path("copy")), "alpha"
+                broker, venue = Broker(binary, path("copy")), "alpha"
             run(binary, broker, venue)
             broker.end()
 finally:

@@ -34,6 +34,7 @@ lose the newest), no TLS, no login, no deletion by age, no compaction. Take a re
 			if opt.RegistryPort, err = loopbackPort("--registry-listen", registry); err != nil {
 				return err
 			}
+			collectLater()
 			b, err := broker.Start(dir, opt)
 			if err != nil {
 				return err
