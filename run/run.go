@@ -342,19 +342,33 @@ func (j *job) warn(p *pass) {
 }
 
 func warnInput(p *pass, feeds *market.Feeds, warn func(string)) {
+	var empty, unknown []string
 	for _, s := range p.files.Sources() {
 		if s.Empty {
-			warn(fmt.Sprintf("%s is empty", s.Path))
+			empty = append(empty, s.Path)
 		}
 		if s.Format == "" && s.Bad > 0 {
-			warn(fmt.Sprintf("%s: no known format; name it with --input-format if you know it", s.Path))
+			unknown = append(unknown, s.Path)
 		}
 	}
+	warnFiles(warn, empty, "empty")
+	warnFiles(warn, unknown, "of no known format; name it with --input-format if you know it")
 	if names := feeds.Unknown(); len(names) > 0 {
 		warn(fmt.Sprintf("not in the registry, so taken with defaults (dedup by id, disorder 250 ms): %s", strings.Join(names, ", ")))
 	}
 	if n := p.seq.Raised(); n > 0 {
 		warn(fmt.Sprintf("one line of the input lay so far behind the others that events held back for it were let go %d times; later ones of it are late", n))
+	}
+}
+
+// warnFiles tells what is with some files of the input, each by name if they are few.
+func warnFiles(warn func(string), files []string, what string) {
+	if len(files) > 3 {
+		warn(fmt.Sprintf("%d files of the input, such as %s, are %s", len(files), files[0], what))
+		return
+	}
+	for _, f := range files {
+		warn(fmt.Sprintf("%s is %s", f, what))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -300,5 +301,28 @@ func TestHistogram_QuantilesWithinTheirBound(t *testing.T) {
 		if lo := bucketLow(b); lo >= 0 && bucketOf(lo) != b {
 			t.Fatalf("bucket %d begins at %d, which falls into %d", b, lo, bucketOf(lo))
 		}
+	}
+}
+
+// Of a folder with many files that are no input a user hears once.
+func TestRun_WarnsOfFilesOnce(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"trade.csv": text(tape(1, 100)), "a.go": "package a\n", "b.go": "package b\n", "c.go": "package c\n", "d.go": "package d\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, files := range []int{4, 2} {
+		cfg := DefaultConfig()
+		cfg.Specs, cfg.Inputs, cfg.Output = []string{"trade_bars_1m"}, []string{dir}, "-"
+		var warned []string
+		if _, err := Run(t.Context(), cfg, Env{Stdout: io.Discard, Warn: func(s string) { warned = append(warned, s) }}); err != nil {
+			t.Fatal(err)
+		}
+		if all := strings.Join(warned, "\n"); files == 4 && len(warned) != 1 || files == 2 && len(warned) != 2 || !strings.Contains(all, "of no known format") {
+			t.Errorf("of %d files: %s", files, all)
+		}
+		_ = os.Remove(filepath.Join(dir, "a.go"))
+		_ = os.Remove(filepath.Join(dir, "b.go"))
 	}
 }

@@ -229,6 +229,12 @@ func simulate(cmd *cobra.Command, c gen.Config, o gen.Output) error {
 			Remedy: "a smaller --disorder, --skew or --delay",
 		}
 	}
+	if errors.Is(err, gen.ErrFolder) {
+		return &fault.Error{
+			Code: "folder_taken", Message: err.Error(), Exit: fault.ExitUsage, Cause: err,
+			Remedy: "a folder of its own, as what reads it takes all files for one market",
+		}
+	}
 	if err != nil {
 		return err
 	}

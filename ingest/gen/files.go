@@ -107,6 +107,9 @@ func (o *Output) folder() bool {
 	return !file && o.Path != "-"
 }
 
+// ErrFolder says that a folder holds what no such simulation writes: all of a folder is read as one market.
+var ErrFolder = errors.New("folder holds other files")
+
 // Write runs a simulation into files. Files appear under their names when all of them
 // are complete; on an error or when ctx ends nothing is left behind.
 func Write(ctx context.Context, c Config, o Output) (*Summary, error) {
@@ -121,7 +124,7 @@ func Write(ctx context.Context, c Config, o Output) (*Summary, error) {
 	}
 	w := &files{o: o, text: text, byName: map[string]*file{}}
 	if o.folder() {
-		if err := w.makeDir(); err != nil {
+		if err := w.makeDir(&c); err != nil {
 			return nil, err
 		}
 	}
@@ -196,23 +199,14 @@ func (w *files) run(ctx context.Context) error {
 func (w *files) file(l *Line) (*file, error) {
 	name := w.o.Path
 	if w.o.folder() {
-		switch w.o.Format {
-		case CanonicalCSV:
-			name = l.Truth.Kind.String() + ".csv"
-		case CanonicalJSONL:
-			name = "events.jsonl"
-		case Raw:
-			name = l.Venue + ".jsonl"
-		}
+		name = w.o.name(l.Truth.Kind, l.Venue)
 	}
 	if f := w.byName[name]; f != nil {
 		return f, nil
 	}
 	path := name
 	if w.o.folder() {
-		if path = filepath.Join(w.o.Path, name); w.o.Compress != "" {
-			path += "." + w.o.Compress
-		}
+		path = w.o.in(name)
 	}
 	f, err := w.create(path)
 	if err != nil {
@@ -225,11 +219,45 @@ func (w *files) file(l *Line) (*file, error) {
 	return f, nil
 }
 
-func (w *files) makeDir() error {
-	if _, err := os.Stat(w.o.Path); errors.Is(err, os.ErrNotExist) {
-		w.madeDir = w.o.Path
+// name is the file of a folder that lines of a kind and a venue belong to.
+func (o *Output) name(k market.Kind, venue string) string {
+	switch o.Format {
+	case CanonicalCSV:
+		return k.String() + ".csv"
+	case Raw:
+		return venue + ".jsonl"
+	default:
+		return "events.jsonl"
 	}
-	return os.MkdirAll(w.o.Path, 0o755)
+}
+
+func (o *Output) in(name string) string {
+	if o.Compress != "" {
+		name += "." + o.Compress
+	}
+	return filepath.Join(o.Path, name)
+}
+
+// makeDir makes the folder, or sees that there is nothing in it but what is written over.
+func (w *files) makeDir(c *Config) error {
+	have, err := os.ReadDir(w.o.Path)
+	if errors.Is(err, os.ErrNotExist) {
+		w.madeDir = w.o.Path
+		return os.MkdirAll(w.o.Path, 0o755)
+	}
+	ours := map[string]bool{filepath.Clean(w.o.Truth): true}
+	for _, k := range c.Kinds {
+		ours[w.o.in(w.o.name(k, ""))] = true
+	}
+	for _, v := range c.Venues {
+		ours[w.o.in(w.o.name(market.KindTrade, v))] = true
+	}
+	for _, e := range have {
+		if path := filepath.Join(w.o.Path, e.Name()); !ours[path] {
+			return fmt.Errorf("%w: %s", ErrFolder, path)
+		}
+	}
+	return err
 }
 
 const bufferSize = 256 << 10

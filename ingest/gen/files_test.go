@@ -172,3 +172,35 @@ func TestPrepare_Refuses(t *testing.T) {
 		t.Error("a folder without an end")
 	}
 }
+
+// All files of a folder are read as one market: nothing is added to what others put there, the same is written over.
+func TestWrite_FolderOfItsOwn(t *testing.T) {
+	t.Chdir(t.TempDir())
+	c := DefaultConfig()
+	c.Events = 1000
+	o := Output{Path: "sim", Format: CanonicalCSV, Truth: "sim/truth.jsonl"}
+	for range 2 {
+		if err := o.Prepare(&c); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Write(t.Context(), c, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, other := range []Output{
+		{Path: "sim", Format: CanonicalCSV},                                           // the truth is left over
+		{Path: "sim", Format: CanonicalCSV, Truth: "sim/truth.jsonl", Compress: "gz"}, // and each event twice
+		{Path: "sim/", Format: Raw, Truth: "sim/truth.jsonl"},
+	} {
+		before, err := os.ReadDir("sim")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Write(t.Context(), c, other); !errors.Is(err, ErrFolder) {
+			t.Errorf("%+v: %v", other, err)
+		}
+		if after, err := os.ReadDir("sim"); err != nil || len(after) != len(before) {
+			t.Errorf("%d files, then %d: %v", len(before), len(after), err)
+		}
+	}
+}
