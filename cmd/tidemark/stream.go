@@ -154,10 +154,10 @@ func (a *app) stream(ctx context.Context, o *streamOptions) error {
 
 // unlessTold is an error while a process starts that works until it is told to end; it was told so already: none.
 func unlessTold(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func streamFault(err error) error {
