@@ -33,7 +33,8 @@ const (
 	minTable  = 1 << 6
 )
 
-func (x *idTime) time() int64 { return int64(x.bt & (1<<timeBits - 1)) }
+// before reports whether the event lies before t, as far as its time is kept.
+func (x *idTime) before(t int64) bool { return int64(x.bt&(1<<timeBits-1)) < t>>timeShift }
 
 func newIDSet(limit int) *idSet { return &idSet{limit: limit, table: make([]uint32, minTable)} }
 
@@ -80,7 +81,7 @@ func (s *idSet) known(id *market.ID, ts, forget int64) bool {
 	a, b := idParts(id)
 	h := mix(a, b)
 	at := s.find(h, a, b)
-	if e := s.table[at]; e != 0 && s.list[e&uint32(len(s.table)-1)-1].time() >= forget>>timeShift {
+	if e := s.table[at]; e != 0 && !s.list[e&uint32(len(s.table)-1)-1].before(forget) {
 		return true
 	}
 	if ts < forget {
@@ -100,7 +101,7 @@ func (s *idSet) renew(forget int64) {
 	full := s.since == s.limit
 	n, older := 0, 0
 	for i := range s.list {
-		if full && i < s.older || s.list[i].time() < forget>>timeShift {
+		if full && i < s.older || s.list[i].before(forget) {
 			continue
 		}
 		s.list[n] = s.list[i]
@@ -114,6 +115,19 @@ func (s *idSet) renew(forget int64) {
 		s.since = 0
 	}
 	s.fill()
+}
+
+// live counts the ids that are not forgotten, and those of them that are older.
+func (s *idSet) live(forget int64) (n, older int) {
+	for i := range s.list {
+		if !s.list[i].before(forget) {
+			n++
+			if i < s.older {
+				older = n
+			}
+		}
+	}
+	return n, older
 }
 
 // fill makes the table of the list, in which half as many ids more find room.

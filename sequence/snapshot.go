@@ -263,14 +263,32 @@ func (e *enc) holes(l []hole) {
 
 // ids writes the ids that are not forgotten: they do not depend on when the list was last full.
 func (e *enc) ids(s *idSet, forget int64) {
-	s.renew(forget)
+	n, older := s.live(forget)
 	e.n(s.since)
-	e.n(s.older)
-	e.n(len(s.list))
+	e.n(older)
+	e.n(n)
 	for i := range s.list {
-		e.b = binary.BigEndian.AppendUint64(e.b, s.list[i].a)
-		e.b = binary.BigEndian.AppendUint64(e.b, s.list[i].bt)
+		if x := &s.list[i]; !x.before(forget) {
+			e.b = binary.BigEndian.AppendUint64(e.b, x.a)
+			e.b = binary.BigEndian.AppendUint64(e.b, x.bt)
+		}
 	}
+}
+
+// idSize is how many bytes of a snapshot an id takes.
+const idSize = 16
+
+// SnapshotSize is how many bytes AppendSnapshot appends for ids, which are most of it; of those that are forgotten too.
+func (s *Sequencer) SnapshotSize() int {
+	n := 0
+	for _, f := range s.feeds {
+		for _, fk := range f.kinds {
+			if fk != nil && fk.ids != nil {
+				n += idSize * len(fk.ids.list)
+			}
+		}
+	}
+	return n
 }
 
 func (e *enc) chain(c *chain) {

@@ -273,15 +273,13 @@ func (m *featuresMachine) snapshot(dst []byte) []byte {
 	at := len(dst)
 	dst = appendText(append(dst, featuresJobMagic...), m.settled)
 	dst = binary.AppendUvarint(dst, uint64(len(m.engines)))
-	var state []byte
 	for _, e := range m.engines {
 		def, err := json.Marshal(&e.def)
 		if err != nil {
 			panic("BUG: " + err.Error())
 		}
-		state = e.task.AppendSnapshot(state[:0])
 		dst = append(binary.AppendUvarint(dst, uint64(len(def))), def...)
-		dst = append(binary.AppendUvarint(dst, uint64(len(state))), state...)
+		dst = appendSized(dst, e.task.AppendSnapshot)
 	}
 	return seal(dst, at)
 }

@@ -13,6 +13,16 @@ func seal(dst []byte, at int) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
 }
 
+// appendSized appends what fill appends, after its length.
+func appendSized(dst []byte, fill func(dst []byte) []byte) []byte {
+	var room [binary.MaxVarintLen64]byte
+	at := len(dst)
+	dst = fill(append(dst, room[:]...))
+	state := dst[at+len(room):]
+	n := binary.PutUvarint(dst[at:], uint64(len(state)))
+	return dst[:at+n+copy(dst[at+n:], state)]
+}
+
 // unseal checks magic and checksum, and reads what is between.
 func unseal(src []byte, magic string) (reader, error) {
 	if len(src) < len(magic)+4 || string(src[:len(magic)]) != magic {

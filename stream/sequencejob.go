@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -132,13 +133,15 @@ func openSequence(c *SequenceJobConfig, inputs []TopicPartition, snapshot []byte
 const linesMagic = "TMSL\x01"
 
 func (m *sequenceMachine) snapshot(dst []byte) []byte {
-	at := len(dst)
-	dst = binary.AppendUvarint(append(dst, linesMagic...), uint64(len(m.lines)))
-	var state []byte
+	at, size := len(dst), 0
 	for _, l := range m.lines {
-		state = l.seq.AppendSnapshot(state[:0])
+		size += l.seq.seq.SnapshotSize()
+	}
+	dst = slices.Grow(dst, size+size/8) // with what is small, so that it is not copied again and again while it grows
+	dst = binary.AppendUvarint(append(dst, linesMagic...), uint64(len(m.lines)))
+	for _, l := range m.lines {
 		dst = appendText(dst, TopicPartition{l.seq.cfg.Topic, l.part}.String())
-		dst = append(binary.AppendUvarint(dst, uint64(len(state))), state...)
+		dst = appendSized(dst, l.seq.AppendSnapshot)
 	}
 	return seal(dst, at)
 }
