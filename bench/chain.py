@@ -15,9 +15,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
+
+from measured import cpu, path, rss
 
 args = argparse.ArgumentParser()
 args.add_argument("--millions", type=float, default=2)
@@ -26,15 +27,6 @@ args.add_argument("--jobs", default="sequence,features")
 args.add_argument("--kafka", action="store_true")
 args.add_argument("binary", nargs="*")
 args = args.parse_args()
-work = tempfile.mkdtemp(prefix="tidemark-chain-")
-tick = os.sysconf("SC_CLK_TCK")
-
-
-def path(file, text=None):
-    file = os.path.join(work, file)
-    if text is not None:
-        open(file, "w").write(text)
-    return file
 
 
 def config(venue, brokers, registry):
@@ -47,17 +39,6 @@ stream:
   views: [trade_bars_1s, quote_bars_1s, book_1s]
   retention: {{raw: forever, processed: forever, feature: forever}}
 """)
-
-
-def cpu(pid):
-    """Processor seconds of a process so far."""
-    f = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(f[11]) + int(f[12])) / tick
-
-
-def rss(pid):
-    """Resident memory at its most, MB."""
-    return next(int(line.split()[1]) // 1024 for line in open(f"/proc/{pid}/status") if line.startswith("VmHWM"))
 
 
 class Broker:
@@ -123,24 +104,21 @@ def run(binary, broker, venue):
           f"{most} MB, {records} records, {rows} rows, {'+'.join(str(c) for _, c in last)} commits, load {os.getloadavg()[0]:.0f}", flush=True)
 
 
-try:
-    if not args.binary:
-        args.binary = [path("tidemark")]
-        subprocess.run(["go", "build", "-o", args.binary[0], "./cmd/tidemark"], check=True)
-    if not args.kafka:
-        broker = Broker(args.binary[0], path("full"))
-        fill(args.binary[0], broker, "alpha")
+if not args.binary:
+    args.binary = [path("tidemark")]
+    subprocess.run(["go", "build", "-o", args.binary[0], "./cmd/tidemark"], check=True)
+if not args.kafka:
+    broker = Broker(args.binary[0], path("full"))
+    fill(args.binary[0], broker, "alpha")
+    broker.end()
+for n in range(args.runs):
+    for i, binary in enumerate(args.binary):
+        if args.kafka:
+            broker, venue = Kafka(), f"c{int(time.time())}"
+            fill(binary, broker, venue)
+        else:
+            shutil.rmtree(path("copy"), ignore_errors=True)
+            shutil.copytree(path("full"), path("copy"))
+            broker, venue = Broker(binary, path("copy")), "alpha"
+        run(binary, broker, venue)
         broker.end()
-    for n in range(args.runs):
-        for i, binary in enumerate(args.binary):
-            if args.kafka:
-                broker, venue = Kafka(), f"c{int(time.time())}"
-                fill(binary, broker, venue)
-            else:
-                shutil.rmtree(path("copy"), ignore_errors=True)
-                shutil.copytree(path("full"), path("copy"))
-                broker, venue = Broker(binary, path("copy")), "alpha"
-            run(binary, broker, venue)
-            broker.end()
-finally:
-    shutil.rmtree(work, ignore_errors=True)

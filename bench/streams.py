@@ -1,26 +1,25 @@
-"""One-minute bars of trades by Tidemark and by Kafka Streams, and a plain consumer that only decodes: side by side on one topic
-of a real Kafka, exactly once (the consumer writes nothing). Usage, from the root of the repository:
+"""One-minute bars of trades by Tidemark, by Flink and by Kafka Streams, and a plain consumer that only decodes: side by side on one
+topic of a real Kafka, exactly once (the consumer writes nothing). Usage, from the root of the repository:
 
-    eval "$(bash scripts/servers.sh start kafka streams)" && python3 bench/streams.py [MILLIONS]   # of trades, default 4
+    eval "$(bash scripts/servers.sh start kafka streams flink)" && python3 bench/streams.py [MILLIONS]   # of trades, default 4
 
-It needs a JDK. Prints processor seconds per million trades of each program, its start included, and of the broker meanwhile."""
+It needs a JDK. Prints processor seconds per million trades of each program, its start included, and of the broker meanwhile. The
+others are done when a reader of what is committed has as many bars of them as of Tidemark; they must be the same."""
 import json
 import os
-import re
-import shutil
 import signal
+import struct
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 
+from measured import cpu, path, rss, work
+
 millions = float(sys.argv[1]) if len(sys.argv) > 1 else 4
 brokers = os.environ["TIDEMARK_TEST_KAFKA"]
-jars = os.environ["TIDEMARK_BENCH_STREAMS_JARS"] + "/*"
+jars = {"KafkaStreamsBars": os.environ["TIDEMARK_BENCH_STREAMS_JARS"], "FlinkBars": os.environ["TIDEMARK_BENCH_FLINK_JARS"]}
 broker_pid = int(open(".cache/servers/kafka1-1.pid").read())
-work = tempfile.mkdtemp(prefix="tidemark-streams-")
-tick = os.sysconf("SC_CLK_TCK")
 name = "b" + str(int(time.time()))
 
 VIEW = """view: ohlcv_1m
@@ -38,6 +37,7 @@ features:
   volume: sum(quantity)
   trades: count()
 """
+OPENS = [f"--add-opens=java.base/{p}=ALL-UNNAMED" for p in ("java.lang", "java.util")]  # which Flink wants
 CONFIG = f"""kafka: {{brokers: ["{brokers}"]}}
 stream:
   partitions: 4
@@ -45,24 +45,6 @@ stream:
   views: [{work}/ohlcv_1m.yaml]
   retention: {{raw: forever, processed: forever, feature: forever}}
 """
-
-
-def cpu(pid):
-    """Processor seconds of a process so far."""
-    f = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(f[11]) + int(f[12])) / tick
-
-
-def rss(pid):
-    """Resident memory at its most, MB."""
-    return next(int(line.split()[1]) // 1024 for line in open(f"/proc/{pid}/status") if line.startswith("VmHWM"))
-
-
-def path(file, text=None):
-    file = os.path.join(work, file)
-    if text is not None:
-        open(file, "w").write(text)
-    return file
 
 
 def fill():
@@ -97,48 +79,78 @@ def stream():
             if began is None and now[0]:
                 began = moved
     broker = cpu(broker_pid) - broker
-    metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
-    rows = int(float(re.search(r'records_written_total{class="feature",[^}]*} (\S+)', metrics)[1]))
     p.send_signal(signal.SIGTERM)
     p.wait()
-    return {"trades": last[0], "rows": rows, "wall": moved - began, "cpu": used, "broker": broker, "rss": most}
+    tail = subprocess.run([tidemark, "topics", "tail", "feature.ohlcv_1m.v1", "--json", "--config", config], stdout=subprocess.PIPE, check=True).stdout
+    rows = [r for r in (json.loads(line)["row"] for line in tail.splitlines()) if r["exchange"] == name]
+    bars = [(f"{r['symbol']}@{r['window_start'] // 1000}", (r["open"], r["high"], r["low"], r["close"], r["trades"])) for r in rows]
+    return {"wall": moved - began, "cpu": used, "broker": broker, "rss": most, "bars": bars}
 
 
-def child(args, **env):
-    """Runs a program that prints its result as a line of JSON."""
+def consume():
+    """Runs the plain consumer to the end of the topic."""
     broker = cpu(broker_pid)
-    p = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=open(path("child.log"), "w"), text=True, env=dict(os.environ, **env))
-    lines = p.stdout.read().splitlines()
+    p = subprocess.Popen([path("consume"), "-test.run", "TestConsume"], stdout=subprocess.PIPE, text=True,
+                         env=dict(os.environ, TIDEMARK_BENCH_TOPIC=topic, TIDEMARK_BENCH_BROKERS=brokers))
+    told = p.stdout.read()
     _, status, used = os.wait4(p.pid, 0)
     if status:
-        sys.exit(f"{args[0]} failed:\n" + "\n".join(lines[-20:]) + open(path("child.log")).read()[-3000:])
-    result = json.loads(next(line for line in lines if line.startswith("{")))
-    return dict(result, cpu=used.ru_utime + used.ru_stime, broker=cpu(broker_pid) - broker, rss=used.ru_maxrss // 1024)
+        sys.exit(told)
+    return {"wall": json.loads(told.splitlines()[0])["wall"], "cpu": used.ru_utime + used.ru_stime, "broker": cpu(broker_pid) - broker, "rss": used.ru_maxrss // 1024}
 
 
-def kafka_streams(store):
-    return child(["java", "-Xmx2g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dstate=" + path("streams-" + store), "-cp", work + ":" + jars,
-                  "KafkaStreamsBars", brokers, topic, out, f"{name}-{store}", str(trades), store])
+def java(program, out, *options, flags=()):
+    """Runs a program until as many bars of it can be read, from the topic out, as of Tidemark."""
+    out, log, id = f"{out}.spot.trade.{name}", path(out + ".log"), f"{name}-{out}"
+    broker = cpu(broker_pid)
+    p = subprocess.Popen(["java", "-Xmx2g", *flags, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{path(program)}:{jars[program]}/*",
+                          program, brokers, topic, out, id, path(id), *options], stdout=subprocess.PIPE, stderr=open(log, "w"), text=True)
+    started = p.stdout.readline()
+    began = time.time()
+    reader = subprocess.Popen([tidemark, "topics", "tail", out, "--from", "earliest", "--follow", "--json", "--config", config], stdout=subprocess.PIPE)
+    os.set_blocking(reader.stdout.fileno(), False)
+    told = b""
+    while told.count(b"\n") < len(bars):
+        time.sleep(0.02)
+        told += reader.stdout.read() or b""
+        if p.poll() is not None:
+            sys.exit(f"{program} ended:\n{open(log).read()[-3000:]}")
+    result = {"cpu": cpu(p.pid), "wall": time.time() - began, "broker": cpu(broker_pid) - broker, "rss": rss(p.pid), "start": float(started)}
+    for x in (p, reader):
+        x.kill()
+        x.wait()
+    rows = [json.loads(line) for line in told.splitlines()]
+    values = [struct.unpack(">5dq", bytes.fromhex(r["payload"])) for r in rows]
+    return dict(result, bars=[(r["key"], v[:4] + v[5:]) for r, v in zip(rows, values)])
 
 
-try:
-    tidemark, consume = path("tidemark"), path("consume")
-    subprocess.run(["go", "build", "-o", tidemark, "./cmd/tidemark"], check=True)
-    subprocess.run(["go", "test", "-c", "-o", consume, "./bench"], check=True)
-    subprocess.run(["javac", "-cp", jars, "-d", work, "bench/KafkaStreamsBars.java"], check=True)
-    path("ohlcv_1m.yaml", VIEW)
-    config = path("tidemark.yaml", CONFIG)
-    subprocess.run([tidemark, "topics", "apply", "--config", config], check=True, stdout=subprocess.DEVNULL)
-    topic, out = f"processed.spot.trade.{name}", f"late.spot.trade.{name}"  # a topic that is there and has nothing else in this run
-    trades = fill()
-    print(f"{trades} trades, 16 symbols, 4 partitions", flush=True)
-    plain = None
-    for what, run in [("plain consume and decode", lambda: child([consume, "-test.run", "TestConsume"], TIDEMARK_BENCH_TOPIC=topic, TIDEMARK_BENCH_BROKERS=brokers)),
-                      ("tidemark", stream), ("kafka streams, in memory", lambda: kafka_streams("memory")), ("kafka streams, rocksdb", lambda: kafka_streams("rocksdb"))]:
-        r = run()
-        per = r["cpu"] / trades * 1e6
-        plain = plain or per
-        print(f"{what:26} {per:6.2f} s per million, {per / plain:5.2f} of plain, broker {r['broker'] / trades * 1e6:.2f}, wall {r['wall']:.1f} s, "
-              f"{trades / r['wall'] / 1e3:.0f} k/s, {r['rss']} MB", json.dumps({k: v for k, v in r.items() if k in ("rows", "counted", "start_cpu")}), flush=True)
-finally:
-    shutil.rmtree(work, ignore_errors=True)
+tidemark = path("tidemark")
+subprocess.run(["go", "build", "-o", tidemark, "./cmd/tidemark"], check=True)
+subprocess.run(["go", "test", "-c", "-o", path("consume"), "./bench"], check=True)
+for program in jars:
+    subprocess.run(["javac", "-cp", jars[program] + "/*", "-sourcepath", "bench", "-d", path(program), f"bench/{program}.java"], check=True)
+path("ohlcv_1m.yaml", VIEW)
+config = path("tidemark.yaml", CONFIG)
+subprocess.run([tidemark, "topics", "apply", "--config", config], check=True, stdout=subprocess.DEVNULL)
+topic = f"processed.spot.trade.{name}"
+trades = fill()
+print(f"{trades} trades, 16 symbols, 4 partitions", flush=True)
+plain = ours = bars = None
+for what, run in [("plain consume and decode", consume),
+                  ("tidemark", stream),
+                  # into topics that are there and have nothing in them
+                  ("flink", lambda: java("FlinkBars", "raw", flags=OPENS)),
+                  ("kafka streams, in memory", lambda: java("KafkaStreamsBars", "late", "memory")),
+                  ("kafka streams, rocksdb", lambda: java("KafkaStreamsBars", "dlq", "rocksdb"))]:
+    r = run()
+    per = r["cpu"] / trades * 1e6
+    plain = plain or per
+    line = f"{what:26} {per:6.2f} s per million, {per / plain:5.2f} of plain, broker {r['broker'] / trades * 1e6:.2f}, wall {r['wall']:.1f} s, {trades / r['wall'] / 1e3:.0f} k/s, {r['rss']} MB"
+    if "bars" in r:
+        ours, bars = ours or per, bars or sorted(r["bars"])
+        line += f", {len(bars)} bars of {sum(values[-1] for _, values in bars)} trades"
+        if sorted(r["bars"]) != bars:
+            sys.exit(f"{what}: other bars than Tidemark's")
+    if "start" in r:
+        line += f", {per / ours:.1f} times tidemark, its start {r['start']:.2f} s of it"
+    print(line, flush=True)

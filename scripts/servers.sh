@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The real servers of the tests: versitygw (S3), PostgreSQL, the Iceberg REST catalog, Kafka (one node, or three for tests that
-# kill nodes), a schema registry (Apicurio); and the jars of Spark and of Kafka Streams.
+# kill nodes), a schema registry (Apicurio); and the jars of Spark, Kafka Streams and Flink.
 #
 #   scripts/servers.sh install [NAME...]   install what is missing into .cache
 #   scripts/servers.sh start [NAME...]     install, start what does not run, print the environment of the tests
@@ -8,7 +8,7 @@
 #   scripts/servers.sh restart kafka3      likewise one of the three nodes, each in its turn
 #   scripts/servers.sh stop                stop all of them and forget their data
 #
-# NAME is s3, postgres, rest (with s3), spark, kafka, registry, kafka3 or streams; none: all of them but the last two. Idempotent. Everything listens on
+# NAME is s3, postgres, rest (with s3), spark, kafka, registry, kafka3, streams or flink; none: all of them but the last three. Idempotent. Everything listens on
 # 127.0.0.1 at free ports; data and pid files are in .cache/servers.
 # eval "$(scripts/servers.sh start)" sets the variables that the tests read.
 set -euo pipefail
@@ -80,7 +80,7 @@ install() { # NAME
 		;;
 	postgres) [ -n "$(pg_bin)" ] || apt_install postgresql ;;
 	rest) jars iceberg-rest ;;
-	spark | kafka | streams) jars "$1" ;;
+	spark | kafka | streams | flink) jars "$1" ;;
 	registry)
 		jars registry
 		if [ ! -d "$cache/registry/app" ]; then
@@ -248,6 +248,7 @@ start_kafka3() { start_nodes 3; }
 start_spark() { :; } # its tests start it
 
 start_streams() { :; } # bench/streams.py starts it
+start_flink() { :; }   # likewise
 
 environment() { # NAME
 	case $1 in
@@ -264,6 +265,7 @@ environment() { # NAME
 		;;
 	spark) echo "export TIDEMARK_TEST_SPARK_JARS=$cache/spark/jars" ;;
 	streams) echo "export TIDEMARK_BENCH_STREAMS_JARS=$cache/streams/jars" ;;
+	flink) echo "export TIDEMARK_BENCH_FLINK_JARS=$cache/flink/jars" ;;
 	registry) echo "export TIDEMARK_TEST_REGISTRY=$(registry_url)" ;;
 	kafka) echo "export TIDEMARK_TEST_KAFKA=$(sed 's/^/127.0.0.1:/' "$run/kafka1.ports")" ;;
 	kafka3) echo "export TIDEMARK_TEST_KAFKA=$(sed 's/ /,127.0.0.1:/g; s/^/127.0.0.1:/' "$run/kafka3.ports")" ;;
@@ -279,7 +281,7 @@ do=${1:-}
 [ $# = 0 ] || shift
 [ $# != 0 ] || set -- s3 postgres rest spark kafka registry
 for s in "$@"; do
-	case $s in s3 | postgres | rest | spark | kafka | registry | kafka3 | streams) ;; *) usage ;; esac
+	case $s in s3 | postgres | rest | spark | kafka | registry | kafka3 | streams | flink) ;; *) usage ;; esac
 done
 
 case "$do" in
