@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/pinova-group/tidemark/market"
 )
 
 // TestNextTo_RunsAndPlaces: values that come in runs, decoded where the reader wants them, in pieces of any size, beside a
@@ -128,6 +130,17 @@ func TestNextTo_RunsAndPlaces(t *testing.T) {
 		}
 		if got := allRows(t, data.Bytes(), cols, 0, int64(n)); !slices.Equal(got, rowText(cols, b)) {
 			t.Fatalf("seed %d: rows differ", seed)
+		}
+	}
+}
+
+// A scale that is out of bounds is found below a null too, when all rows have it.
+func TestUnpacker_ScaleOfAllRows(t *testing.T) {
+	u := &Unpacker{pay: []int{0}, scale: []int{1}, scales: make([]lane[int8], 1), batch: &market.Batch{Cols: make([]market.Col, 1)}}
+	for scale, bad := range map[int32]bool{2: false, 99: true, -1: true} {
+		b := &Batch{N: 2, Cols: []Col{{I64: []int64{0, 5}, Null: []uint64{1}}, {I32: []int32{scale, scale}, Same: true}}}
+		if err := u.scaled(0, b); (err != nil) != bad {
+			t.Errorf("scale %d: %v", scale, err)
 		}
 	}
 }

@@ -426,7 +426,7 @@ func (u *Unpacker) scaled(i int, b *Batch) error {
 		if uint32(s) > 18 && !values.IsNull(k) {
 			return fmt.Errorf("row %d has scale %d, not 0..18", k, s)
 		}
-		if src.Same {
+		if src.Same && uint32(s) <= 18 {
 			break
 		}
 	}
