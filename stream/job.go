@@ -111,7 +111,7 @@ const DefaultSnapshotEvery = 10 * time.Second
 
 // Defaults of what is in memory at a time.
 const (
-	DefaultMaxPoll    = 20_000
+	DefaultMaxPoll    = 30_000
 	DefaultMaxWaiting = 100_000
 	DefaultFetchBytes = 2 << 20 // about what a cycle takes, so that the next is fetched while it works
 )

@@ -21,7 +21,15 @@ func (o *outbox) reset() { o.n, o.bytes, o.known = 0, o.bytes[:0], o.known[:0] }
 // add appends a record for a place and time (µs), and returns it for its key, value and headers.
 func (o *outbox) add(topic string, partition int32, ts int64) *kgo.Record {
 	if o.n == len(o.recs) {
-		o.recs = append(o.recs, new(kgo.Record))
+		// Beside each other, with their headers, they are found sooner: each is gone through three times.
+		more := make([]struct {
+			kgo.Record
+			headers [2]kgo.RecordHeader
+		}, 64)
+		for i := range more {
+			more[i].Headers = more[i].headers[:0]
+			o.recs = append(o.recs, &more[i].Record)
+		}
 	}
 	r := o.recs[o.n]
 	o.n++
