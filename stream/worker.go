@@ -45,6 +45,7 @@ type worker struct {
 	client     *kgo.Client   // of the session
 	assigned   chan struct{} // tasks came
 	lost       lostBroker
+	pace       pace
 	control    *controlReader  // nil: views do not change
 	background context.Context // of the session: for what goes on beside its cycles
 }
@@ -449,6 +450,8 @@ func (w *worker) endLast(ctx context.Context, cl *kgo.Client, committed bool) er
 
 // transact writes the records and offsets of all tasks, and reports whether they are committed.
 func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment) (bool, error) {
+	w.pace.begin(ctx)
+	defer w.pace.ended()
 	if err := sess.Begin(); err != nil {
 		return false, err
 	}
@@ -469,14 +472,17 @@ func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a
 			lost.CompareAndSwap(nil, &err)
 		}
 	}
+	records := 0
 	for _, t := range a.tasks {
 		for _, r := range t.out.recs[:t.out.n] {
 			produce(ctx, r, acked)
 		}
+		records += t.out.n
 	}
 	if err := sess.Client().Flush(ctx); err != nil {
 		return false, err
 	}
+	w.pace.wrote(records)
 	if err := lost.Load(); err != nil {
 		_, aerr := sess.End(ctx, kgo.TryAbort)
 		return false, errors.Join(fmt.Errorf("write: %w", *err), aerr)

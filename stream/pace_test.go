@@ -1,0 +1,42 @@
+package stream
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestPace_WaitsForBrokersThatWait(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		since, writing  time.Duration // the end of the one before; its records
+		records, waited int           // ms, of the next one
+	}{
+		{"quick", 0, time.Millisecond, 10, 0},
+		{"made to wait", time.Millisecond, 21 * time.Millisecond, 10, 3},
+		{"it began late: something else took so long", 5 * time.Millisecond, 21 * time.Millisecond, 10, 0},
+		{"many records", 0, 30 * time.Millisecond, 20_000, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &pace{}
+			p.begin(t.Context())
+			p.ended()
+			time.Sleep(c.since)
+			p.begin(t.Context())
+			time.Sleep(c.writing)
+			p.wrote(c.records)
+			p.ended()
+			over := time.Now()
+			p.begin(t.Context())
+			if got := time.Since(over); got != time.Duration(c.waited)*time.Millisecond {
+				t.Errorf("%s: waited %v, want %d ms", c.name, got, c.waited)
+			}
+			p.ended()
+			time.Sleep(apart)
+			before := time.Now()
+			if p.begin(t.Context()); time.Since(before) != 0 {
+				t.Errorf("%s: waited %v though the one before had long ended", c.name, time.Since(before))
+			}
+		})
+	}
+}
