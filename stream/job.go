@@ -72,8 +72,8 @@ type Job struct {
 
 	Metrics *Metrics // nil: nobody counts
 
-	// Now is the clock that says when a snapshot is due and when an old one may be deleted;
-	// it has no part in what is written.
+	// Now is the clock that says when a snapshot is due, when an old one may be deleted and when a transaction
+	// begins; it has no part in what is written.
 	Now func() time.Time
 
 	// open makes the state of a task: with nothing read, or as a snapshot says.

@@ -21,16 +21,14 @@ const (
 )
 
 // begin waits until the next transaction should begin.
-func (p *pace) begin(ctx context.Context) {
-	if d := time.Until(p.over.Add(apart)); p.slow && d > 0 {
+func (p *pace) begin(ctx context.Context, now func() time.Time) {
+	if d := apart - now().Sub(p.over); p.slow && d > 0 {
 		sleep(ctx, d)
 	}
-	p.began = time.Now()
+	p.began = now()
 }
 
 // wrote notes that the broker has the records of the transaction under way.
-func (p *pace) wrote(records int) {
-	p.slow = p.slow || records <= fewRecords && p.began.Sub(p.over) < apart && time.Since(p.began) >= brokerWait
+func (p *pace) wrote(records int, now time.Time) {
+	p.slow = p.slow || records <= fewRecords && p.began.Sub(p.over) < apart && now.Sub(p.began) >= brokerWait
 }
-
-func (p *pace) ended() { p.over = time.Now() }

@@ -19,22 +19,22 @@ func TestPace_WaitsForBrokersThatWait(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := &pace{}
-			p.begin(t.Context())
-			p.ended()
+			p.begin(t.Context(), time.Now)
+			p.over = time.Now()
 			time.Sleep(c.since)
-			p.begin(t.Context())
+			p.begin(t.Context(), time.Now)
 			time.Sleep(c.writing)
-			p.wrote(c.records)
-			p.ended()
+			p.wrote(c.records, time.Now())
+			p.over = time.Now()
 			over := time.Now()
-			p.begin(t.Context())
+			p.begin(t.Context(), time.Now)
 			if got := time.Since(over); got != time.Duration(c.waited)*time.Millisecond {
 				t.Errorf("%s: waited %v, want %d ms", c.name, got, c.waited)
 			}
-			p.ended()
+			p.over = time.Now()
 			time.Sleep(apart)
 			before := time.Now()
-			if p.begin(t.Context()); time.Since(before) != 0 {
+			if p.begin(t.Context(), time.Now); time.Since(before) != 0 {
 				t.Errorf("%s: waited %v though the one before had long ended", c.name, time.Since(before))
 			}
 		})

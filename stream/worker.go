@@ -450,8 +450,8 @@ func (w *worker) endLast(ctx context.Context, cl *kgo.Client, committed bool) er
 
 // transact writes the records and offsets of all tasks, and reports whether they are committed.
 func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment) (bool, error) {
-	w.pace.begin(ctx)
-	defer w.pace.ended()
+	w.pace.begin(ctx, w.Now)
+	defer func() { w.pace.over = w.Now() }()
 	if err := sess.Begin(); err != nil {
 		return false, err
 	}
@@ -482,7 +482,7 @@ func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a
 	if err := sess.Client().Flush(ctx); err != nil {
 		return false, err
 	}
-	w.pace.wrote(records)
+	w.pace.wrote(records, w.Now())
 	if err := lost.Load(); err != nil {
 		_, aerr := sess.End(ctx, kgo.TryAbort)
 		return false, errors.Join(fmt.Errorf("write: %w", *err), aerr)
