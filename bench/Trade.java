@@ -1,10 +1,11 @@
 import com.sun.management.OperatingSystemMXBean;
+import java.io.Serializable;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /** What a bar takes of a trade. The first that is decoded prints what processor seconds the start took. */
-public class Trade {
+public class Trade implements Serializable {
   public double price, quantity;
 
   private static boolean begun;

@@ -103,7 +103,7 @@ def java(program, out, *options, flags=()):
     """Runs a program until as many bars of it can be read, from the topic out, as of Tidemark."""
     out, log, id = f"{out}.spot.trade.{name}", path(out + ".log"), f"{name}-{out}"
     broker = cpu(broker_pid)
-    p = subprocess.Popen(["java", "-Xmx2g", *flags, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{path(program)}:{jars[program]}/*",
+    p = subprocess.Popen(["java", "-Xmx2g", "-XX:+UseParallelGC", *flags, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{path(program)}:{jars[program]}/*",
                           program, brokers, topic, out, id, path(id), *options], stdout=subprocess.PIPE, stderr=open(log, "w"), text=True)
     started = p.stdout.readline()
     began = time.time()
