@@ -84,9 +84,16 @@ func newProof(t *testing.T, kafka bool, partitions int, sources, views string) *
 			}
 		}
 	})
-	c.own, c.registry = freeAddr(t), freeAddr(t)
+	for try := 0; ; try++ { // another program may take a port before the broker does
+		c.own, c.registry = freeAddr(t), freeAddr(t)
+		if c.own != c.registry && c.serves() {
+			break
+		}
+		if try == 4 {
+			t.Fatal("the broker does not serve")
+		}
+	}
 	c.broker = c.own
-	c.startBroker()
 	if kafka {
 		c.broker = exkafka.Addr(t)
 		emptyKafka(t.Context(), t, c.broker)
@@ -118,15 +125,26 @@ stream:
 // startBroker starts the embedded broker and waits until it serves.
 func (c *proof) startBroker() {
 	c.t.Helper()
-	c.start("broker", "broker", "--dir", "broker", "--listen", c.own, "--registry-listen", c.registry)
+	if !c.serves() {
+		c.t.Fatal("the broker does not serve")
+	}
+}
+
+// serves starts the embedded broker and reports whether it serves.
+func (c *proof) serves() bool {
+	c.t.Helper()
+	p := c.start("broker", "broker", "--dir", "broker", "--listen", c.own, "--registry-listen", c.registry)
 	for range 600 {
+		if !p.running() {
+			return false
+		}
 		if conn, err := net.Dial("tcp", c.registry); err == nil {
 			_ = conn.Close()
-			return
+			return p.running()
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	c.t.Fatal("the broker does not serve")
+	return false
 }
 
 func freeAddr(t *testing.T) string {
