@@ -35,8 +35,14 @@ time the table is complete (valid_through).
 
 One process writes a table; of two the newer goes on and the older ends. Give the tables to several processes with --tables.
 It runs until Ctrl-C or SIGTERM and commits what it has then.`,
-		Example:     "  tidemark sink --lake data/lake\n  tidemark sink --lake prod --tables processed.trade,feature.trade_bars_1m_v1 --status 127.0.0.1:9465\n  tidemark sink --lake data/lake --until-caught-up --json",
-		RunE:        func(cmd *cobra.Command, _ []string) error { return a.sink(cmd.Context(), &flags, name, status, cfg) },
+		Example: "  tidemark sink --lake data/lake\n  tidemark sink --lake prod --tables processed.trade,feature.trade_bars_1m_v1 --status 127.0.0.1:9465\n  tidemark sink --lake data/lake --until-caught-up --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f := cmd.Flags()
+			if f.Changed("commit-every") && cfg.CommitEvery <= 0 || f.Changed("commit-rows") && cfg.CommitRows <= 0 || cfg.Memory != 0 && cfg.Memory < minSinkMemory {
+				return fault.Usage("flag_invalid", "--commit-every and --commit-rows must be above 0, and --memory at least 1048576", "")
+			}
+			return a.sink(cmd.Context(), &flags, name, status, cfg)
+		},
 		Annotations: map[string]string{"page": pageURL + "stream.md"},
 	}
 	f := cmd.Flags()
@@ -57,9 +63,6 @@ It runs until Ctrl-C or SIGTERM and commits what it has then.`,
 
 // sink runs a sink.
 func (a *app) sink(ctx context.Context, flags *streamFlags, name, status string, cfg sink.Config) error {
-	if cfg.CommitEvery < 0 || cfg.CommitRows < 0 || cfg.Memory != 0 && cfg.Memory < minSinkMemory {
-		return fault.Usage("flag_invalid", "--commit-every and --commit-rows must not be below 0, and --memory at least 1048576", "")
-	}
 	s, err := a.openStream(flags, true)
 	if err != nil {
 		return err

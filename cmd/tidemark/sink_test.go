@@ -181,3 +181,10 @@ func ledgerAddsUp(t *testing.T, lk, table string) {
 		t.Errorf("%s has no rows", table)
 	}
 }
+
+// What is left out is the config's or the default; a commit of nothing, or each moment, is a mistake.
+func TestSink_Mistakes(t *testing.T) {
+	for _, flag := range [][2]string{{"--commit-every", "0s"}, {"--commit-every", "-1s"}, {"--commit-rows", "0"}, {"--memory", "1000"}} {
+		refused(t, "flag_invalid", "sink", "--lake", "x", flag[0], flag[1], "--json")
+	}
+}
