@@ -56,7 +56,7 @@ stream:
   partitions: 4
   sources:
 %s  views: [%s]
-  retention: {raw: forever, processed: forever, feature: forever}
+  retention: {raw: forever, processed: forever, feature: forever, alert: forever}
 `
 
 const demoLake = `lakes:

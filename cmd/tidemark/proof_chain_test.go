@@ -104,7 +104,7 @@ stream:
   partitions: %d
   sources: %s
   views: [%s]
-  retention: {raw: forever, processed: forever, feature: forever}
+  retention: {raw: forever, processed: forever, feature: forever, alert: forever}
 `, strings.ReplaceAll(c.broker, ",", `", "`), c.registry, partitions, sources, views)
 	if err := os.WriteFile(filepath.Join(c.dir, configFile), []byte(config), 0o600); err != nil {
 		t.Fatal(err)

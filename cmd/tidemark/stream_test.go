@@ -41,7 +41,7 @@ stream:
     - {market: spot, exchange: alpha, kinds: [trade, quote, orderbook, instrument]}
     - {market: perp, exchange: alpha, kinds: [trade, quote, orderbook, instrument, funding]}
   views: [trade_bars_1s, book_1s, btc_bars_1s, basis_1s]
-  retention: {raw: forever, processed: forever, feature: forever}
+  retention: {raw: forever, processed: forever, feature: forever, alert: forever}
 `
 
 // cli runs a command to its end.
