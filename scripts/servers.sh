@@ -187,7 +187,6 @@ kafka_properties() { # NODES NODE
 		broker.heartbeat.interval.ms=500
 		group.initial.rebalance.delay.ms=0
 		group.min.session.timeout.ms=500
-		add.partitions.to.txn.retry.backoff.ms=2
 		transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 	END
 }

@@ -37,6 +37,12 @@ func TestPace_WaitsForBrokersThatWait(t *testing.T) {
 			if p.begin(t.Context(), time.Now); time.Since(before) != 0 {
 				t.Errorf("%s: waited %v though the one before had long ended", c.name, time.Since(before))
 			}
+			time.Sleep(remembered)
+			p.over = time.Now()
+			before = time.Now()
+			if p.begin(t.Context(), time.Now); time.Since(before) != 0 {
+				t.Errorf("%s: waited %v for what a broker did long ago", c.name, time.Since(before))
+			}
 		})
 	}
 }
