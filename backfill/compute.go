@@ -35,13 +35,14 @@ func (a As) String() string {
 	return "served"
 }
 
-// Options are how Compute goes about it. None but As and Symbols changes a row, none but Apart their order.
+// Options are how Compute goes about it. None but As, Symbols and Views changes what rows there are, none but Apart their order.
 type Options struct {
 	As      As
 	Symbols []string // rows of these alone, canonical; nil for all. Every view must have symbol among its entity columns
 	Memory  int64    // bytes of decoded events, 0 for a scan's default
 	Workers int      // files decoded at once, 0 for one a CPU
 	Apart   bool     // rows of a view come by row_ts for each entity, not over all: takes less time and memory
+	Views   []int    // rows of these alone, by their places in Plan.Outputs; nil for all
 	Meter   *Meter   // may be nil
 }
 
@@ -49,7 +50,7 @@ type Options struct {
 type Meter struct {
 	Events atomic.Int64 // read, those of the lookback included
 	Bytes  atomic.Int64 // asked of storage
-	Rows   atomic.Int64 // of all views
+	Rows   atomic.Int64 // of all views asked for
 }
 
 // Emit takes rows of all views of the plan, in the order of Plan.Outputs; of each view rows
@@ -132,6 +133,11 @@ func (c *computation) run(ctx context.Context) error {
 	}
 	defer reader.Close()
 	c.task = v.Plan.NewTask(q.Insts, c.r.From)
+	for i := range v.Plan.Outputs() {
+		if c.o.Views != nil && !slices.Contains(c.o.Views, i) {
+			c.task.Omit(i)
+		}
+	}
 	var out sequence.Out
 	read := int64(0)
 	for {

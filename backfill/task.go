@@ -43,6 +43,9 @@ func (b *Backfill) task(ctx context.Context, i int, memory int64, workers int) e
 		outs = append(outs, o)
 	}
 	opt := Options{As: b.req.As, Symbols: b.req.Symbols, Memory: memory / 2 / int64(max(1, len(b.in.Tables))), Workers: workers, Meter: &b.meter, Apart: true}
+	for _, o := range outs {
+		opt.Views = append(opt.Views, b.Plan.Views[o.view].out)
+	}
 	err := b.in.Compute(ctx, Range{t.From, t.To}, opt, func(rows *features.Rows, names func(int, uint32) []string) error {
 		for _, o := range outs {
 			if err := o.take(ctx, &rows.Views[b.Plan.Views[o.view].out], func(e uint32) []string { return names(b.Plan.Views[o.view].out, e) }); err != nil {

@@ -298,7 +298,7 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 		row.flags |= FlagPartial
 	}
 	row.avail = max(row.end+row.hold, int64(v.rec[plan.MetaAvail]), v.carriedAvail(i, row))
-	wanted := row.rowTS >= v.task.from && !v.p.Hidden || len(v.joiners) > 0
+	wanted := v.shows(row) || len(v.joiners) > 0
 	for _, c := range v.children {
 		wanted = wanted || !c.p.Rollup
 	}
@@ -310,12 +310,17 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 	v.handOn(row)
 }
 
+// shows tells that a row is one of those that the task gives.
+func (v *viewState) shows(row *emitted) bool {
+	return row.rowTS >= v.task.from && !v.p.Hidden && !v.omit
+}
+
 // handOn gives the row to the views that read this one, and to the output.
 func (v *viewState) handOn(row *emitted) {
 	if v.survey != nil {
 		v.survey.out.Rows++
 	}
-	if row.rowTS >= v.task.from && !v.p.Hidden {
+	if v.shows(row) {
 		v.append(row)
 	}
 	for _, j := range v.joiners {

@@ -26,7 +26,7 @@ func (v *viewState) push(c *cols, runs []run) {
 	if v.p.Hold {
 		for _, r := range runs {
 			v.holdRun(c, r)
-			if v.alone && v.out != nil {
+			if v.alone && v.task.apart {
 				v.emitPassed(v.slotOf[r.ent], c.ts[r.hi-1])
 			}
 		}

@@ -199,6 +199,9 @@ func (s *fastState) rescale(p *fastFrames, a int) int {
 	if i == len(x) {
 		return i
 	}
+	if p.oneScale {
+		return i
+	}
 	if finest := slices.Max(scales); finest > arg.scale {
 		s.refine(p, a, finest, len(x))
 	}
@@ -418,6 +421,9 @@ func (s *fastState) fits(p *fastFrames, a int, cell []uint64, first bool) bool {
 	}
 	if first {
 		arg.scale, arg.own, arg.size = scale, nil, 0
+	}
+	if p.oneScale && scale != arg.scale {
+		return false
 	}
 	if scale > arg.scale {
 		s.refine(p, a, scale, 1)

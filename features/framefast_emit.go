@@ -80,7 +80,7 @@ func (v *viewState) emitRest(i int32, until int64) {
 		}
 		if e := v.frames.of(i); e.fast.on {
 			v.frames.stopFast(e)
-			e.fast.bad = e.rows + 1
+			e.fast.bad = v.frames.fast.badUntil(e.rows + 1)
 		}
 		for v.nextHeld(i) == t {
 			v.emit(i, t)
@@ -111,7 +111,10 @@ func (v *viewState) fastUntil(s *fastState, until int64) (lim, rows int) {
 		held = held[sort.Search(n, func(k int) bool { return held[k] >= v.task.from }):]
 	}
 	rows = len(held)
-	if v.p.Instants {
+	if v.omit {
+		rows = 0
+	}
+	if v.p.Instants && rows > 0 {
 		for k := 1; k < len(held); k++ {
 			if held[k] == held[k-1] {
 				rows--
@@ -144,7 +147,7 @@ func (v *viewState) growRows(n int) {
 func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 	e := v.frames.of(i)
 	s, p := e.fast, v.frames.fast
-	if s.held() == 0 {
+	if s.held() == 0 || lim == s.done {
 		return
 	}
 	if v.survey != nil {
@@ -163,7 +166,16 @@ func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 		}
 		hi := int(b.ends[b.n-1])
 		e.rows += uint64(hi - s.done)
-		if s.ts[s.done] >= v.task.from {
+		out := !v.omit && s.ts[s.done] >= v.task.from
+		if out || len(p.children) > 0 {
+			s.envelope(p, b)
+		} else {
+			s.moveBest(p, b)
+		}
+		for k := range p.children {
+			v.foldColumns(i, s, b, &p.children[k])
+		}
+		if out {
 			b.at, b.to = at, nil
 			if to != nil {
 				b.to, to = to[:b.rows], to[b.rows:]
@@ -173,8 +185,6 @@ func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 			for k := range p.outs {
 				v.fastOut(s, b, k)
 			}
-		} else {
-			s.moveBest(p, b)
 		}
 		s.done = hi
 	}
@@ -206,9 +216,8 @@ func (v *viewState) nextBlock(s *fastState, b *fastBlock, lim int) {
 	}
 }
 
-// fastEnvelope writes all but the features.
-func (v *viewState) fastEnvelope(i int32, s *fastState, b *fastBlock) {
-	p, o, ent := v.frames.fast, v.out, v.slots[i].ent
+// envelope finds what the rows of instants come from.
+func (s *fastState) envelope(p *fastFrames, b *fastBlock) {
 	first := b.firstOf(p.longest)
 	for k, vals := range []*[blockRows]int64{&b.avail, &b.hold} {
 		x := &s.best[k]
@@ -232,6 +241,11 @@ func (v *viewState) fastEnvelope(i int32, s *fastState, b *fastBlock) {
 			b.flags[j] |= FlagPartial
 		}
 	}
+}
+
+// fastEnvelope writes all but the features.
+func (v *viewState) fastEnvelope(i int32, s *fastState, b *fastBlock) {
+	p, o, ent := v.frames.fast, v.out, v.slots[i].ent
 	r, place := 0, b.lo
 	for j, end := range b.ends[:b.n] {
 		if v.p.Instants {

@@ -83,6 +83,18 @@ func (b *fastBlock) greatest(x *fastBest, at int, frame int) int {
 	return at
 }
 
+// greatestOf is greatest for one instant.
+func (x *fastBest) greatestOf(at, lo, end int) int {
+	if x.rising {
+		return end - 1
+	}
+	at = max(at, lo)
+	for to := at + int(x.next[at]); to < end; to = at + int(x.next[at]) {
+		at = to
+	}
+	return at
+}
+
 // moveBest brings what looks for best values past instants that put nothing out.
 func (s *fastState) moveBest(p *fastFrames, b *fastBlock) {
 	for at := b.lo; at < int(b.ends[b.n-1]); at++ {
@@ -161,30 +173,33 @@ func (s *fastState) fastF64(p *fastFrames, b *fastBlock, f *fastOut, dst []float
 	}
 }
 
-// fastSpread works a variance out, (n·S2 − S1²)/(n·(n − ddof)), or its root; true when some are
-// null, for a frame of ddof rows or fewer.
+// fastSpread works a variance out, or its root; true when some are null.
 func (s *fastState) fastSpread(b *fastBlock, f *fastOut, dst []float64) (nulls bool) {
-	a := &s.args[f.arg]
 	first, ends := b.firstOf(f.frame)[:len(dst)], b.ends[:len(dst)]
 	for j := range dst {
-		lo, hi := first[j], ends[j]
-		n := int64(hi) - int64(lo)
-		b.lost[j] = n <= f.ddof
-		if b.lost[j] {
-			dst[j], nulls = 0, true
-			continue
-		}
-		// Sums have at most 62 bits and so has n times the greatest value: no product has more than 124.
-		x := a.squares[hi].Minus(a.squares[lo]).Times(uint64(n)).Minus(num.Square(a.before[hi] - a.before[lo]))
-		y := num.Nat128{Lo: uint64(n * (n - f.ddof))}
-		if f.fn == fastStd {
-			dst[j] = num.RootQuo64(x, y, int(a.scale))
-			continue
-		}
-		v, w := x.Int192(), y.Int192()
-		dst[j], _ = num.QuoFloat64(&v, 2*int(a.scale), &w, 0)
+		x, ok := s.spreadOf(f, int(first[j]), int(ends[j]))
+		dst[j], b.lost[j] = x, !ok
+		nulls = nulls || !ok
 	}
 	return nulls
+}
+
+// spreadOf is the variance of rows lo to hi, (n·S2 − S1²)/(n·(n − ddof)), or its root; false for a frame of ddof rows
+// or fewer.
+func (s *fastState) spreadOf(f *fastOut, lo, hi int) (float64, bool) {
+	a, n := &s.args[f.arg], int64(hi-lo)
+	if n <= f.ddof {
+		return 0, false
+	}
+	// Sums have at most 62 bits and so has n times the greatest value: no product has more than 124.
+	x := a.squares[hi].Minus(a.squares[lo]).Times(uint64(n)).Minus(num.Square(a.before[hi] - a.before[lo]))
+	y := num.Nat128{Lo: uint64(n * (n - f.ddof))}
+	if f.fn == fastStd {
+		return num.RootQuo64(x, y, int(a.scale)), true
+	}
+	v, w := x.Int192(), y.Int192()
+	q, _ := num.QuoFloat64(&v, 2*int(a.scale), &w, 0)
+	return q, true
 }
 
 // mask turns what is kept into the value.

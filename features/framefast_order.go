@@ -9,7 +9,7 @@ import (
 // begin on, ordered by time and then by entity; nil when they stand one after the other.
 func (v *viewState) placeRows(begin, rows int) []uint32 {
 	f := v.frames
-	if len(f.due) < 2 {
+	if len(f.due) < 2 || rows == 0 {
 		return nil
 	}
 	least, most := int64(never), int64(0)

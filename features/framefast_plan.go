@@ -23,6 +23,10 @@ type fastFrames struct {
 	queues  []fastQueue
 	outs    []fastOut
 
+	children []fastChild // all views over the rows
+	oneScale bool        // rows in reach have one scale: a child keeps exact values with it
+	forGood  bool        // an entity that needs programs keeps them: a sum has the scales of all rows that were ever in it
+
 	// Rows on their way in, by argument: as they came, and memory for those of records;
 	// values at the scale of the state, and the scales that they came with; memory for both.
 	in     []fastIn
@@ -82,14 +86,14 @@ type fastOut struct {
 	num, den   fastTerm
 }
 
-// framesAlone tells that rows go nowhere but to the output, and that nothing but frames of one
+// framesAlone tells that rows go nowhere but to the output and to children, and that nothing but frames of one
 // level makes their features.
 func (v *viewState) framesAlone() bool {
 	s := v.p.Scans
 	if v.frames.Levels != 2 || v.p.Hidden || v.p.Late || v.p.Keyed || len(v.joins) > 0 || v.alerts.m != nil {
 		return false
 	}
-	return len(v.children)+len(v.joiners)+len(v.members) == 0 && s.ResetWords == 0 && len(s.Prog.Steps) == 0
+	return len(v.joiners)+len(v.members) == 0 && s.ResetWords == 0 && len(s.Prog.Steps) == 0
 }
 
 // fastPlan finds out whether the view can be worked out so; nil when it cannot.
@@ -136,6 +140,11 @@ func (v *viewState) fastPlan() *fastFrames {
 			return nil
 		}
 		p.outs = append(p.outs, o)
+	}
+	for _, c := range v.children {
+		if !v.fastChild(p, c) {
+			return nil
+		}
 	}
 	return p
 }

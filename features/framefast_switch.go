@@ -1,6 +1,8 @@
 package features
 
 import (
+	"math"
+
 	"github.com/pinova-group/tidemark/features/op"
 	"github.com/pinova-group/tidemark/features/plan"
 	"github.com/pinova-group/tidemark/market/num"
@@ -14,7 +16,7 @@ func (f *frames) startFast(e *framesState) bool {
 	if rows.base < e.fast.bad {
 		return false
 	}
-	e.fast.bad = rows.end()
+	e.fast.bad = f.fast.badUntil(rows.end())
 	s := f.fast.empty()
 	cells, wide := make([][]uint64, len(s.args)), make([][]uint64, len(s.wide))
 	for at := rows.base; at < rows.end(); at++ {
@@ -49,6 +51,14 @@ func (f *frames) startFast(e *framesState) bool {
 	}
 	*lv = frameLevel{rows: ring{stride: levelWords}}
 	return true
+}
+
+// badUntil is how long an entity whose rows before one need programs cannot go without.
+func (p *fastFrames) badUntil(row uint64) uint64 {
+	if p.forGood {
+		return math.MaxUint64
+	}
+	return row
 }
 
 // noCell stands for a value of a row that is out and that no frame asks for.

@@ -153,8 +153,10 @@ features:
 
 // Frames without programs give the states and rows of those with them, bit for bit, and
 // go on from each other's snapshots.
-func TestFrames_FastMatchPlain(t *testing.T) {
-	r := newRig(t, fastSpecs...)
+func TestFrames_FastMatchPlain(t *testing.T) { fastMatchPlain(t, fastSpecs...) }
+
+func fastMatchPlain(t *testing.T, specs ...string) {
+	r := newRig(t, specs...)
 	plain := *r
 	plain.plan = r.plan.Plain()
 	fast, slow := 0, 0
@@ -196,8 +198,10 @@ func TestFrames_FastMatchPlain(t *testing.T) {
 // Pushed in the same pieces, with marks behind the newest rows so that some are held, tasks
 // with and without programs give the same rows and snapshots at each step, and either goes
 // on from the other's.
-func TestFrames_FastMatchPlainStepByStep(t *testing.T) {
-	r := newRig(t, fastSpecs...)
+func TestFrames_FastMatchPlainStepByStep(t *testing.T) { fastMatchPlainStepByStep(t, fastSpecs...) }
+
+func fastMatchPlainStepByStep(t *testing.T, specs ...string) {
+	r := newRig(t, specs...)
 	plain := *r
 	plain.plan = r.plan.Plain()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -111,7 +111,7 @@ func (s *fastState) runWide(p *fastFrames, n int, fresh bool, all int) bool {
 	}
 	for d, reg := range w.regs {
 		l := w.m.Lanes(reg)
-		if !s.wideFits(d, l.S, l.Bits(), fresh, all) {
+		if !s.wideFits(p, d, l.S, l.Bits(), fresh, all) {
 			return false
 		}
 	}
@@ -128,14 +128,14 @@ func (s *fastState) runWide(p *fastFrames, n int, fresh bool, all int) bool {
 
 // wideFits brings a wide argument to a scale, and tells that no sum of so many rows, the newest with
 // values of so many bits, can leave the bounds.
-func (s *fastState) wideFits(d int, scale int8, size int, fresh bool, rows int) bool {
+func (s *fastState) wideFits(p *fastFrames, d int, scale int8, size int, fresh bool, rows int) bool {
 	w := &s.wide[d]
 	if fresh {
 		w.scale, w.least, w.own, w.bits = scale, scale, nil, 0
 	}
 	have, least := w.bits, min(scale, w.least)
 	switch {
-	case max(scale, w.scale)-least > num.MaxScale:
+	case max(scale, w.scale)-least > num.MaxScale, p.oneScale && scale != w.scale:
 		return false
 	case scale > w.scale:
 		have += bits.Len64(num.Pow10[scale-w.scale])
@@ -217,7 +217,7 @@ func (s *fastState) ringWide(p *fastFrames, cell func(d int) []uint64) bool {
 			return false
 		}
 		x := num.Int192{c[1], c[2], c[3]}
-		if scale := int8(c[0] >> 8); !s.wideFits(d, scale, x.BitLen()+1, len(s.ts) == 0, len(s.ts)+1) {
+		if scale := int8(c[0] >> 8); !s.wideFits(p, d, scale, x.BitLen()+1, len(s.ts) == 0, len(s.ts)+1) {
 			return false
 		}
 		w.x[d], w.scales[d] = append(w.x[d], num.Nat128{Hi: c[2], Lo: c[1]}), append(w.scales[d], int8(c[0]>>8))
@@ -271,23 +271,28 @@ func (s *fastState) sum(b *fastBlock, t *fastTerm, j int) (num.Int192, int) {
 // null, where the divisor is 0.
 func (s *fastState) fastRatio(b *fastBlock, f *fastOut, dst []float64) (nulls bool) {
 	t := f.term()
-	if f.fn == fastQuo {
-		t = f.num
-	}
 	for j := range dst {
-		x, scale := s.sum(b, &t, j)
 		if f.fn != fastQuo {
+			x, scale := s.sum(b, &t, j)
 			dst[j], _ = num.Float64Of(&x, scale)
 			continue
 		}
-		y, of := s.sum(b, &f.den, j)
-		b.lost[j] = y.Sign() == 0
-		dst[j] = 0
-		if nulls = nulls || b.lost[j]; !b.lost[j] {
-			dst[j], _ = num.QuoFloat64(&x, scale, &y, of)
-		}
+		x, ok := s.ratioOf(b, f, j)
+		dst[j], b.lost[j] = x, !ok
+		nulls = nulls || !ok
 	}
 	return nulls
+}
+
+// ratioOf is the quotient of two sums at an instant of a block, false where the divisor is 0.
+func (s *fastState) ratioOf(b *fastBlock, f *fastOut, j int) (float64, bool) {
+	y, of := s.sum(b, &f.den, j)
+	if y.Sign() == 0 {
+		return 0, false
+	}
+	x, scale := s.sum(b, &f.num, j)
+	q, _ := num.QuoFloat64(&x, scale, &y, of)
+	return q, true
 }
 
 // byRows settles whether frames are of numbers of rows: all, and one of them the longest by rows

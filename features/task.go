@@ -19,6 +19,7 @@ type Task struct {
 	marks [market.NumKinds]int64
 	first [market.NumKinds]int64 // least event time pushed, NoTime for none
 	done  bool
+	apart bool  // rows leave as soon as their entity's input allows: PushApart
 	peek  bool  // Close gives windows that have not ended, too
 	err   error // the first error; it ends the task
 
@@ -48,8 +49,7 @@ func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
 	}
 	t.addFamilies()
 	for _, v := range t.views {
-		v.alone = (v.p.Shape == plan.Tumbling && !v.p.Hold || v.p.Shape == plan.RowView && v.frames != nil) && v.p.Parent < 0 && v.p.Union == nil &&
-			v.alerts.m == nil && len(v.joins) == 0 && len(v.joiners) == 0 && len(v.children) == 0 && len(v.members) == 0
+		v.alone = v.isAlone()
 	}
 	t.books = newBooks(t, p.book)
 	return t
@@ -96,6 +96,20 @@ func (t *Task) addView(i int, v *plan.View) {
 			parent.children = append(parent.children, s)
 		}
 	}
+}
+
+// isAlone tells that a row of a view depends on nothing but its entity's rows up to its end, and no other view on more than that.
+func (v *viewState) isAlone() bool {
+	if v.p.Union != nil || v.alerts.m != nil || len(v.joins)+len(v.joiners)+len(v.members) > 0 {
+		return false
+	}
+	window, frames := v.p.Shape == plan.Tumbling && !v.p.Hold, v.p.Shape == plan.RowView && v.frames != nil && v.p.Parent < 0
+	for _, c := range v.children {
+		if !frames || c.p.Shape != plan.Tumbling || !v.ownRows(c) || !c.isAlone() {
+			return false
+		}
+	}
+	return window || frames
 }
 
 // addStage lets a view read a kind, beside those that read it under the same key.
@@ -179,9 +193,16 @@ func (t *Task) Push(b *market.Batch) error {
 // whose rows depend on more than their entity's give theirs with Advance.
 func (t *Task) PushApart(b *market.Batch, out *Rows) error {
 	t.begin(out)
-	defer t.end()
-	return t.Push(b)
+	t.apart = true
+	err := t.Push(b)
+	t.apart = false
+	t.end()
+	return err
 }
+
+// Omit leaves the rows of a view, by its place in Plan.Outputs, out of what the task gives: only views that read it
+// need them, and features that those do not ask for are not worked out. Alerts of a view need its rows: with such, nothing changes.
+func (t *Task) Omit(view int) { t.views[view].omit = t.views[view].alerts.m == nil }
 
 func (t *Task) fail(err error) error {
 	if err == nil {

@@ -50,6 +50,7 @@ type viewState struct {
 	kernels  kernels
 	cut      cutter
 	alone    bool         // a row depends on nothing but its entity's rows up to its end
+	omit     bool         // rows go to other views alone
 	family   *family      // of bars that differ in size, nil for none
 	clock    *clock       // of a view that goes by ticks
 	members  []*viewState // that go by the rows of this one
@@ -179,7 +180,7 @@ func (v *viewState) enter(i int32, ts int64) {
 	s := &v.slots[i]
 	switch {
 	case s.end == noPane:
-	case v.alone && v.out != nil:
+	case v.alone && v.task.apart:
 		for s.end != noPane {
 			v.emit(i, v.next(i)) // empty windows before it first
 		}

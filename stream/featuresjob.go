@@ -186,6 +186,9 @@ func (m *featuresMachine) addEngine(def engineDef, plan *features.Plan, snapshot
 		o := &plan.Outputs()[i]
 		e.views = append(e.views, viewWriter{topic: t.rows, out: o})
 		e.alerts = append(e.alerts, viewWriter{topic: t.alerts, out: o.AlertOutput()})
+		if t.rows == "" {
+			e.task.task.Omit(i)
+		}
 	}
 	m.engines = append(m.engines, e)
 	return nil

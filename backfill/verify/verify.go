@@ -228,7 +228,7 @@ func (v *view) history(as backfill.As) rowsOf {
 			return err
 		}
 		var buf []byte
-		return v.in.Compute(ctx, r, backfill.Options{As: as}, func(rows *features.Rows, names func(int, uint32) []string) error {
+		return v.in.Compute(ctx, r, backfill.Options{As: as, Views: []int{v.at}}, func(rows *features.Rows, names func(int, uint32) []string) error {
 			w := &rows.Views[v.at]
 			for i := range w.Len() {
 				buf = enc.AppendMessage(buf[:0], w, i, names(v.at, w.Entity[i]))
