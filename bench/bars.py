@@ -2,19 +2,21 @@
 very same files: processor seconds, seconds by the clock, greatest resident memory, each system in a process of its own, on one core
 and on all. The systems run in turn, RUNS times; the least of each figure is printed. Importing a library is not counted, all of the program is.
 
-Usage: python bench/bars.py TIDEMARK LAKE [HOURS [RUNS]]
+Usage: python bench/bars.py TIDEMARK LAKE [HOURS [RUNS [CASE…]]]
 
 TIDEMARK is the program, LAKE a lake in a folder with a day of trades from 2026-01-05, as
   tidemark simulate --kinds trade --events 20000000 --rate 232 --symbols 8 --out t.csv && tidemark lake import --lake LAKE --input t.csv
-makes it; HOURS is how much of the day the rolling set takes (2), RUNS is 3. The lake is copied, not changed.
+makes it; HOURS is how much of the day the rolling set takes (2), RUNS is 3, CASE the names of the cases that are wanted (all). The lake is copied, not changed.
 
 DuckDB "exact" gives the same result: sums over 128-bit integers, first and last in the total order, by the keys and types that
 were fastest. "double" adds doubles, so its last digits depend on the order of the rows. Polars has doubles alone. The rolling set is the same rows and the same windows in
-both: at each trade, (t - width, t], a row out for each row in."""
+both: at each trade, (t - width, t], a row out for each row in. By the second it is worked out at each trade of the whole day, too, and the
+last row of each second is kept, that of the last trade in the order of ts and seq; both have to give as many rows."""
 import importlib
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -80,19 +82,41 @@ def polars_bars(step, out):
     )
 
 
+BY = ["exchange", "market", "symbol"]
+
+
+def polars_set():
+    import polars as pl
+
+    p = pl.col("price")
+    for w in ("1m", "5m", "15m"):
+        for name, f in (("mean", p.rolling_mean_by), ("sd", p.rolling_std_by), ("min", p.rolling_min_by), ("max", p.rolling_max_by)):
+            yield f("ts", window_size=w).over(BY).alias(f"{name}_{w}")
+
+
 def polars_rolling(out):
     import polars as pl
 
-    p, by = pl.col("price"), ["exchange", "market", "symbol"]
-    cols = []
-    for w in ("1m", "5m", "15m"):
-        for name, f in (("mean", p.rolling_mean_by), ("sd", p.rolling_std_by), ("min", p.rolling_min_by), ("max", p.rolling_max_by)):
-            cols.append(f("ts", window_size=w).over(by).alias(f"{name}_{w}"))
     end = DAY + hours * 3_600_000_000
     (
-        polars_trades().filter(pl.col("ts") < pl.lit(end).cast(pl.Datetime("us", "UTC"))).sort(*by, "ts", "seq")
-        .select(*by, "ts", *cols).collect().write_parquet(out, compression="zstd", compression_level=3)
+        polars_trades().filter(pl.col("ts") < pl.lit(end).cast(pl.Datetime("us", "UTC"))).sort(*BY, "ts", "seq")
+        .select(*BY, "ts", *polars_set()).collect().write_parquet(out, compression="zstd", compression_level=3)
     )
+
+
+def polars_second(out):
+    import polars as pl
+
+    (
+        polars_trades().sort(*BY, "ts", "seq").select(*BY, "ts", *polars_set())
+        .group_by(*BY, pl.col("ts").dt.truncate("1s").alias("second"), maintain_order=True).last()
+        .collect().write_parquet(out, compression="zstd", compression_level=3)
+    )
+
+
+def rows(pattern):
+    code = "import polars, sys; print(polars.scan_parquet(sys.argv[1], hive_partitioning=False).select(polars.len()).collect().item())"
+    return int(subprocess.check_output([sys.executable, "-c", code, pattern]))
 
 
 ROLLING = """view: rolling_set
@@ -107,6 +131,21 @@ features:
 for w in ("1m", "5m", "15m"):
     for name, f in (("mean", "mean"), ("sd", "std"), ("min", "min"), ("max", "max")):
         ROLLING += f"  {name}_{w}: {f}(price) over {w}\n"
+
+SECOND = """view: rolling_1s
+version: 1
+doc: |
+  The rolling set as it stands after the last trade of a second.
+  Source: the benchmark bench/bars.py.
+from: rolling_set
+by: [exchange, market, symbol]
+window: {tumbling: 1s}
+empty: omit
+features:
+"""
+for w in ("1m", "5m", "15m"):
+    for name in ("mean", "sd", "min", "max"):
+        SECOND += f"  {name}_{w}: last({name}_{w})\n"
 
 
 def timed(run, cores, library=None):
@@ -149,13 +188,23 @@ def backfill(args, to, scratch):
 
 def main():
     with tempfile.TemporaryDirectory(dir=os.path.dirname(lake)) as d:
-        out, scratch, spec = os.path.join(d, "out.parquet"), os.path.join(d, "lake"), os.path.join(d, "rolling_set.yaml")
-        with open(spec, "w") as f:
-            f.write(ROLLING)
+        out, scratch, specs, counted = os.path.join(d, "out.parquet"), os.path.join(d, "lake"), [], {}
+        for name, text in (("rolling_set", ROLLING), ("rolling_1s", SECOND)):
+            specs.append(os.path.join(d, name + ".yaml"))
+            with open(specs[-1], "w") as f:
+                f.write(text)
+
+        def count(what, pattern):
+            if what not in counted:
+                counted[what] = rows(pattern)
+            if len(set(counted.values())) > 1:
+                sys.exit(f"rows differ: {counted}")
 
         def ours(args, to, cores):
             shutil.copytree(lake, scratch)
             took = timed(backfill(args, to, scratch), cores)
+            if "rolling_1s" in args:
+                count("tidemark", scratch + "/table/feature/rolling_1s_v1/**/*.parquet")
             shutil.rmtree(scratch)
             return took
 
@@ -169,11 +218,24 @@ def main():
         def view(name):
             return "tidemark backfill", lambda c: ours(["--view", name], "2026-01-06", c)
 
+        def second(cores):
+            took = timed(lambda: polars_second(out), cores, "polars")
+            count("Polars", out)
+            return took
+
         rolling = [
-            ("tidemark backfill", lambda c: ours(["--spec", spec], f"2026-01-05T{hours:02}:00:00Z", c)),
+            ("tidemark backfill", lambda c: ours(["--spec", specs[0]], f"2026-01-05T{hours:02}:00:00Z", c)),
             ("Polars double", lambda c: timed(lambda: polars_rolling(out), c, "polars")),
         ]
-        cases = [("trade_bars_1m", [view("trade_bars_1m"), *bars(60_000_000)]), ("trade_bars_1s", [view("trade_bars_1s"), *bars(1_000_000)]), ("rolling set", rolling)]
+        seconds = [
+            ("tidemark backfill", lambda c: ours(["--spec", specs[0], "--spec", specs[1], "--view", "rolling_1s"], "2026-01-06", c)),
+            ("Polars double", second),
+        ]
+        cases = [
+            ("trade_bars_1m", [view("trade_bars_1m"), *bars(60_000_000)]), ("trade_bars_1s", [view("trade_bars_1s"), *bars(1_000_000)]),
+            ("rolling set", rolling), ("rolling set by the second", seconds),
+        ]
+        cases = [c for c in cases if c[0] in sys.argv[5:] or len(sys.argv) < 6]
         for cores in sorted({1, len(os.sched_getaffinity(0))}, reverse=True):
             for what, systems in cases:
                 took = {}
@@ -182,7 +244,7 @@ def main():
                         took.setdefault(name, []).append(run(cores))
                 for name, figures in took.items():
                     cpu, wall, mem = map(min, zip(*figures))
-                    print(f"{what + ' ' + name:34} {cores} cores {cpu:8.2f} s processor {wall:8.2f} s clock {mem:8.0f} MB", flush=True)
+                    print(f"{what + ' ' + name:44} {cores} cores {cpu:8.2f} s processor {wall:8.2f} s clock {mem:8.0f} MB", flush=True)
 
 
 main()

@@ -30,6 +30,23 @@ func BenchmarkRolling30_Live(b *testing.B)     { benchViews(b, rolling30(), 1, t
 func BenchmarkRolling30_Mixed64(b *testing.B)  { benchViews(b, rolling30(), 64, true) }
 func BenchmarkRolling30_Mixed500(b *testing.B) { benchViews(b, rolling30(), 500, true) }
 
+// rollingSecond is 12 rolling features at each trade, and the last row of each second of them.
+func rollingSecond() []features.Source {
+	var rows, last strings.Builder
+	rows.WriteString("view: rolling_set\nversion: 1\nfrom: trade\nby: [exchange, market, symbol]\nfeatures:\n")
+	last.WriteString("view: rolling_1s\nversion: 1\nfrom: rolling_set\nby: [exchange, market, symbol]\nwindow: {tumbling: 1s}\nfeatures:\n")
+	for _, w := range []string{"1m", "5m", "15m"} {
+		for _, fn := range []string{"mean", "std", "min", "max"} {
+			fmt.Fprintf(&rows, "  %s_%s: %s(price) over %s\n", fn, w, fn, w)
+			fmt.Fprintf(&last, "  %s_%s: last(%s_%s)\n", fn, w, fn, w)
+		}
+	}
+	return []features.Source{{Name: "rolling_set.yaml", Text: []byte(rows.String())}, {Name: "rolling_1s.yaml", Text: []byte(last.String())}}
+}
+
+func BenchmarkRollingSecond_Sorted(b *testing.B)  { benchViews(b, rollingSecond(), 1, false) }
+func BenchmarkRollingSecond_Mixed64(b *testing.B) { benchViews(b, rollingSecond(), 64, true) }
+
 // rolling30Shard drives a task of its own, as one of several shards, with mixed trades.
 type rolling30Shard struct {
 	task    *features.Task

@@ -153,9 +153,11 @@ features:
 `}
 
 // Windows over rows of frames without programs have the states and rows that they have over those with them.
-func TestFrames_ChildrenMatchPlain(t *testing.T)           { fastMatchPlain(t, childSpecs...) }
-func TestFrames_ChildrenMatchPlainStepByStep(t *testing.T) { fastMatchPlainStepByStep(t, childSpecs...) }
-func TestFrames_ChildrenOfSumsMatchPlain(t *testing.T)     { fastMatchPlain(t, sumSpecs...) }
+func TestFrames_ChildrenMatchPlain(t *testing.T) { fastMatchPlain(t, childSpecs...) }
+func TestFrames_ChildrenMatchPlainStepByStep(t *testing.T) {
+	fastMatchPlainStepByStep(t, childSpecs...)
+}
+func TestFrames_ChildrenOfSumsMatchPlain(t *testing.T) { fastMatchPlain(t, sumSpecs...) }
 
 // A view over rows of frames does not keep them from going without programs, unless it mixes their entities.
 func TestFrames_ChildrenGoFast(t *testing.T) {
