@@ -21,8 +21,8 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerRecord;
 
 /**
- * One-minute bars of the trades of a processed topic by Flink, all of it in this process, exactly once, final rows only, until it is killed:
- * bench/streams.py runs it. Arguments: brokers, topic, output topic, name of the job, folder of its checkpoints.
+ * Bars of the trades of a processed topic by Flink, all of it in this process, exactly once, final rows only, until it is killed:
+ * bench/streams.py runs it. Arguments: brokers, topic, output topic, name of the job, folder of its checkpoints, length of a bar in ms.
  */
 public class FlinkBars {
   /** A trade on its way to the task that its symbol belongs to: of public fields, which Flink writes without Kryo. */
@@ -116,7 +116,7 @@ public class FlinkBars {
             .build();
     env.fromSource(source, WatermarkStrategy.forBoundedOutOfOrderness(Duration.ofSeconds(1)), "trades")
         .keyBy(t -> t.symbol)
-        .window(TumblingEventTimeWindows.of(Duration.ofMinutes(1)))
+        .window(TumblingEventTimeWindows.of(Duration.ofMillis(Long.parseLong(a[5]))))
         .aggregate(new Add(), new Row())
         .sinkTo(sink);
     env.execute(a[3]);

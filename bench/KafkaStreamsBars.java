@@ -17,8 +17,8 @@ import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.state.WindowStore;
 
 /**
- * One-minute bars of the trades of a processed topic by Kafka Streams, exactly once, final rows only, until it is killed: bench/streams.py
- * runs it. Arguments: brokers, topic, output topic, application id, folder of its state, memory or rocksdb.
+ * Bars of the trades of a processed topic by Kafka Streams, exactly once, final rows only, until it is killed: bench/streams.py runs it.
+ * Arguments: brokers, topic, output topic, application id, folder of its state, length of a bar in ms, memory or rocksdb.
  */
 public class KafkaStreamsBars {
   static final Serde<Trade> TRADES =
@@ -33,7 +33,7 @@ public class KafkaStreamsBars {
   static final Serde<Bar> BARS = Serdes.serdeFrom((t, x) -> x == null ? null : x.write(), (t, v) -> v == null ? null : Bar.read(v));
 
   public static void main(String[] a) throws Exception {
-    Duration minute = Duration.ofMinutes(1);
+    Duration length = Duration.ofMillis(Long.parseLong(a[5]));
     Properties p = new Properties();
     p.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, a[0]);
     p.put(StreamsConfig.APPLICATION_ID_CONFIG, a[3]);
@@ -46,15 +46,15 @@ public class KafkaStreamsBars {
     p.put("auto.offset.reset", "earliest");
     p.put(StreamsConfig.producerPrefix("compression.type"), "lz4");
     Materialized<String, Bar, WindowStore<Bytes, byte[]>> store =
-        a[5].equals("memory")
-            ? Materialized.as(Stores.inMemoryWindowStore("bars", Duration.ofMinutes(2), minute, false))
+        a[6].equals("memory")
+            ? Materialized.as(Stores.inMemoryWindowStore("bars", length.plusMinutes(1), length, false))
             : Materialized.as("bars");
     StreamsBuilder b = new StreamsBuilder();
     b.stream(a[1], Consumed.with(Serdes.String(), Serdes.ByteArray()))
         .filter((k, v) -> k != null) // watermarks have no key
         .mapValues(KafkaStreamsBars::trade)
         .groupByKey(Grouped.with(Serdes.String(), TRADES))
-        .windowedBy(TimeWindows.ofSizeAndGrace(minute, Duration.ofSeconds(1)))
+        .windowedBy(TimeWindows.ofSizeAndGrace(length, Duration.ofSeconds(1)))
         .aggregate(Bar::new, (k, t, bar) -> bar.add(t), store.withKeySerde(Serdes.String()).withValueSerde(BARS))
         .suppress(Suppressed.untilWindowCloses(Suppressed.BufferConfig.unbounded()))
         .toStream((w, v) -> w.key() + "@" + w.window().start())

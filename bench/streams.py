@@ -1,10 +1,12 @@
-"""One-minute bars of trades by Tidemark, by Flink and by Kafka Streams, and a plain consumer that only decodes: side by side on one
-topic of a real Kafka, exactly once (the consumer writes nothing). Usage, from the root of the repository:
+"""Bars of trades by Tidemark, by Flink and by Kafka Streams, and a plain consumer that only decodes: side by side on one topic of a
+real Kafka, exactly once (the consumer writes nothing). Usage, from the root of the repository:
 
-    eval "$(bash scripts/servers.sh start kafka streams flink)" && python3 bench/streams.py [MILLIONS]   # of trades, default 4
+    eval "$(bash scripts/servers.sh start kafka streams flink)" && python3 bench/streams.py [MILLIONS [SECONDS]]
 
-It needs a JDK. Prints processor seconds per million trades of each program, its start included, and of the broker meanwhile. The
-others are done when a reader of what is committed has as many bars of them as of Tidemark; they must be the same."""
+MILLIONS of trades, 4 if not given. SECONDS of a bar are 60 (16 symbols, 1000 trades/s, 4 partitions) or 1 (64 symbols, 700 trades/s,
+8 partitions: a bar of some 11 trades). It needs a JDK. Prints processor seconds per million trades of each program, its start
+included, and of the broker meanwhile. The others are done when a reader of what is committed has the bars of them that it has of
+Tidemark; they must be the same. Those of the last 5 s are left out: each program closes them by marks of its own."""
 import json
 import os
 import signal
@@ -17,17 +19,19 @@ import urllib.request
 from measured import cpu, path, rss, work
 
 millions = float(sys.argv[1]) if len(sys.argv) > 1 else 4
+seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 60
+symbols, rate, partitions = {60: (16, 1000, 4), 1: (64, 700, 8)}[seconds]
 brokers = os.environ["TIDEMARK_TEST_KAFKA"]
 jars = {"KafkaStreamsBars": os.environ["TIDEMARK_BENCH_STREAMS_JARS"], "FlinkBars": os.environ["TIDEMARK_BENCH_FLINK_JARS"]}
 broker_pid = int(open(".cache/servers/kafka1-1.pid").read())
 name = "b" + str(int(time.time()))
 
-VIEW = """view: ohlcv_1m
+VIEW = f"""view: ohlcv_{seconds}s
 version: 1
-doc: One-minute bars.
+doc: Bars.
 from: trade
 by: [exchange, symbol]
-window: {tumbling: 1m}
+window: {{tumbling: {seconds}s}}
 empty: omit
 features:
   open: first(price)
@@ -40,9 +44,9 @@ features:
 OPENS = [f"--add-opens=java.base/{p}=ALL-UNNAMED" for p in ("java.lang", "java.util")]  # which Flink wants
 CONFIG = f"""kafka: {{brokers: ["{brokers}"]}}
 stream:
-  partitions: 4
+  partitions: {partitions}
   sources: [{{market: spot, exchange: {name}, kinds: [trade]}}]
-  views: [{work}/ohlcv_1m.yaml]
+  views: [{work}/bars.yaml]
   retention: {{raw: forever, processed: forever, feature: forever}}
 """
 
@@ -50,8 +54,8 @@ stream:
 def fill():
     """Puts trades into the processed topic as the sequence job would, and returns how many."""
     trades = int(millions * 1e6)
-    sim = subprocess.Popen([tidemark, "simulate", "-o", "-", "--kinds", "trade", "--markets", "spot", "--venues", name, "--symbols", "16",
-                            "--rate", "1000", "--events", str(trades)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    sim = subprocess.Popen([tidemark, "simulate", "-o", "-", "--kinds", "trade", "--markets", "spot", "--venues", name, "--symbols", str(symbols),
+                            "--rate", str(rate), "--events", str(trades)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     subprocess.run([tidemark, "play", "--config", config, "--into", "processed", "--input", "-", "--progress", "none"],
                    stdin=sim.stdout, check=True, stdout=subprocess.DEVNULL)
     assert sim.wait() == 0
@@ -81,10 +85,20 @@ def stream():
     broker = cpu(broker_pid) - broker
     p.send_signal(signal.SIGTERM)
     p.wait()
-    tail = subprocess.run([tidemark, "topics", "tail", "feature.ohlcv_1m.v1", "--json", "--config", config], stdout=subprocess.PIPE, check=True).stdout
-    rows = [r for r in (json.loads(line)["row"] for line in tail.splitlines()) if r["exchange"] == name]
-    bars = [(f"{r['symbol']}@{r['window_start'] // 1000}", (r["open"], r["high"], r["low"], r["close"], r["trades"])) for r in rows]
+    tail = subprocess.run([tidemark, "topics", "tail", f"feature.ohlcv_{seconds}s.v1", "--json", "--config", config], stdout=subprocess.PIPE, check=True).stdout
+    bars = {}
+    for line in tail.splitlines():
+        r = json.loads(line)["row"]
+        if r["exchange"] == name:
+            bars[f"{r['symbol']}@{r['window_start'] // 1000}"] = (r["open"], r["high"], r["low"], r["close"], r["trades"])
+    last = max(map(start, bars)) - 5000
+    bars = {key: bar for key, bar in bars.items() if start(key) <= last}
     return {"wall": moved - began, "cpu": used, "broker": broker, "rss": most, "bars": bars}
+
+
+def start(key):
+    """When a bar begins, ms."""
+    return int(key.rsplit("@", 1)[1])
 
 
 def consume():
@@ -100,28 +114,34 @@ def consume():
 
 
 def java(program, out, *options, flags=()):
-    """Runs a program until as many bars of it can be read, from the topic out, as of Tidemark."""
+    """Runs a program until the bars of it can be read, from the topic out, that Tidemark wrote."""
     out, log, id = f"{out}.spot.trade.{name}", path(out + ".log"), f"{name}-{out}"
     broker = cpu(broker_pid)
     p = subprocess.Popen(["java", "-Xmx2g", "-XX:+UseParallelGC", *flags, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{path(program)}:{jars[program]}/*",
-                          program, brokers, topic, out, id, path(id), *options], stdout=subprocess.PIPE, stderr=open(log, "w"), text=True)
+                          program, brokers, topic, out, id, path(id), str(1000 * seconds), *options], stdout=subprocess.PIPE, stderr=open(log, "w"), text=True)
     started = p.stdout.readline()
     began = time.time()
     reader = subprocess.Popen([tidemark, "topics", "tail", out, "--from", "earliest", "--follow", "--json", "--config", config], stdout=subprocess.PIPE)
     os.set_blocking(reader.stdout.fileno(), False)
-    told = b""
-    while told.count(b"\n") < len(bars):
+    rows, rest, last = {}, b"", max(map(start, bars))
+    while len(rows) < len(bars):
         time.sleep(0.02)
-        told += reader.stdout.read() or b""
+        *lines, rest = (rest + (reader.stdout.read() or b"")).split(b"\n")
+        for line in lines:
+            r = json.loads(line)
+            if start(r["key"]) <= last:
+                if r["key"] in rows:
+                    sys.exit(f"{program}: the bar {r['key']} twice")
+                rows[r["key"]] = r["payload"]
         if p.poll() is not None:
             sys.exit(f"{program} ended:\n{open(log).read()[-3000:]}")
     result = {"cpu": cpu(p.pid), "wall": time.time() - began, "broker": cpu(broker_pid) - broker, "rss": rss(p.pid), "start": float(started)}
     for x in (p, reader):
         x.kill()
         x.wait()
-    rows = [json.loads(line) for line in told.splitlines()]
-    values = [struct.unpack(">5dq", bytes.fromhex(r["payload"])) for r in rows]
-    return dict(result, bars=[(r["key"], v[:4] + v[5:]) for r, v in zip(rows, values)])
+    # 48 bytes that happen to be text are told as such
+    values = {key: struct.unpack(">5dq", bytes.fromhex(b) if len(b) == 96 else b.encode()) for key, b in rows.items()}
+    return dict(result, bars={key: v[:4] + v[5:] for key, v in values.items()})
 
 
 tidemark = path("tidemark")
@@ -129,12 +149,12 @@ subprocess.run(["go", "build", "-o", tidemark, "./cmd/tidemark"], check=True)
 subprocess.run(["go", "test", "-c", "-o", path("consume"), "./bench"], check=True)
 for program in jars:
     subprocess.run(["javac", "-cp", jars[program] + "/*", "-sourcepath", "bench", "-d", path(program), f"bench/{program}.java"], check=True)
-path("ohlcv_1m.yaml", VIEW)
+path("bars.yaml", VIEW)
 config = path("tidemark.yaml", CONFIG)
 subprocess.run([tidemark, "topics", "apply", "--config", config], check=True, stdout=subprocess.DEVNULL)
 topic = f"processed.spot.trade.{name}"
 trades = fill()
-print(f"{trades} trades, 16 symbols, 4 partitions", flush=True)
+print(f"{trades} trades, {symbols} symbols, {partitions} partitions, bars of {seconds} s", flush=True)
 plain = ours = bars = None
 for what, run in [("plain consume and decode", consume),
                   ("tidemark", stream),
@@ -147,9 +167,9 @@ for what, run in [("plain consume and decode", consume),
     plain = plain or per
     line = f"{what:26} {per:6.2f} s per million, {per / plain:5.2f} of plain, broker {r['broker'] / trades * 1e6:.2f}, wall {r['wall']:.1f} s, {trades / r['wall'] / 1e3:.0f} k/s, {r['rss']} MB"
     if "bars" in r:
-        ours, bars = ours or per, bars or sorted(r["bars"])
-        line += f", {len(bars)} bars of {sum(values[-1] for _, values in bars)} trades"
-        if sorted(r["bars"]) != bars:
+        ours, bars = ours or per, bars or r["bars"]
+        line += f", {len(bars)} bars of {sum(values[-1] for values in bars.values())} trades"
+        if r["bars"] != bars:
             sys.exit(f"{what}: other bars than Tidemark's")
     if "start" in r:
         line += f", {per / ours:.1f} times tidemark, its start {r['start']:.2f} s of it"
