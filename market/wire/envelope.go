@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/zeebo/xxh3"
-
 	"github.com/pinova-group/tidemark/market"
 )
 
@@ -164,7 +162,7 @@ func (s *names) leading(r *reader) (ref nameRef, known bool, err error) {
 		}
 	}
 	raw := r.b[at:r.i]
-	hot := &s.hot[uint8(xxh3.Hash(raw))]
+	hot := &s.hot[place(raw)]
 	if hot.raw != string(raw) {
 		n, err := s.find(raw, part)
 		if err != nil {

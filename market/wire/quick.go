@@ -7,8 +7,6 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/zeebo/xxh3"
-
 	"github.com/pinova-group/tidemark/market"
 )
 
@@ -46,7 +44,7 @@ func (d *Decoder) quick(p []byte, b *market.Batch) bool {
 	return false
 }
 
-// quickEnvelope reads an envelope into d.env, d.ts and d.epoch.
+// quickEnvelope reads an envelope, whose fields come in the order of their numbers, into d.env, d.ts and d.epoch.
 func (d *Decoder) quickEnvelope(p []byte) bool {
 	ref, i, ok := d.names.met(p)
 	if !ok {
@@ -55,60 +53,47 @@ func (d *Decoder) quickEnvelope(p []byte) bool {
 	e := &d.env
 	*e = market.Envelope{Feed: ref.feed, Inst: ref.inst, IngestTS: market.NoTime}
 	d.epoch = 0
-	hasTS := false
-	for i < len(p) {
-		tag := p[i]
-		i++
-		switch tag & 7 {
-		case typeFixed64:
-			if len(p)-i < 8 {
-				return false
-			}
-			t := int64(binary.LittleEndian.Uint64(p[i:]))
-			i += 8
-			switch tag >> 3 {
-			case envEventTS:
-				e.EventTS = t
-			case envIngestTS:
-				e.IngestTS = t
-			case envTS:
-				d.ts, hasTS = t, true
-			default:
-				return false
-			}
-		case typeBytes:
-			if tag>>3 != envEventID || len(p)-i < 1+len(e.ID) || int(p[i]) != len(e.ID) {
-				return false
-			}
-			e.ID = market.ID(p[i+1:])
-			i += 1 + len(e.ID)
-		case typeVarint:
-			var u uint64
-			if u, i = uvarint(p, i); i < 0 {
-				return false
-			}
-			switch {
-			case tag>>3 == envSeq:
-				e.Seq = u
-			case tag>>3 == envHasSeq && u <= 1:
-				e.HasSeq = u == 1
-			case tag>>3 == envEpoch && u <= math.MaxUint32:
-				d.epoch = uint32(u)
-			case tag>>3 == envShard && u <= math.MaxUint16:
-				e.Shard = uint16(u)
-			case tag>>3 == envFlags && u <= math.MaxUint8:
-				e.Flags = uint8(u)
-			case tag>>3 == envRawBytes && u <= math.MaxUint32:
-				e.RawBytes = uint32(u)
-			default:
-				return false
-			}
-		default:
+	if len(p)-i >= 9 && p[i] == envEventTS<<3|typeFixed64 {
+		e.EventTS = int64(binary.LittleEndian.Uint64(p[i+1:]))
+		i += 9
+	}
+	if len(p)-i >= 9 && p[i] == envIngestTS<<3|typeFixed64 {
+		e.IngestTS = int64(binary.LittleEndian.Uint64(p[i+1:]))
+		i += 9
+	}
+	d.ts = e.EventTS
+	if len(p)-i >= 9 && p[i] == envTS<<3|typeFixed64 {
+		d.ts = int64(binary.LittleEndian.Uint64(p[i+1:]))
+		i += 9
+	}
+	if len(p)-i >= 2+len(e.ID) && p[i] == envEventID<<3|typeBytes && int(p[i+1]) == len(e.ID) {
+		e.ID = market.ID(p[i+2:])
+		i += 2 + len(e.ID)
+	}
+	if i < len(p) && p[i] == envSeq<<3|typeVarint {
+		if e.Seq, i = longUvarint(p, i+1); i < 0 {
 			return false
 		}
 	}
-	if !hasTS {
-		d.ts = e.EventTS
+	for i < len(p) {
+		tag, u := p[i], uint64(0)
+		if u, i = uvarint(p, i+1); i < 0 {
+			return false
+		}
+		switch {
+		case tag == envHasSeq<<3|typeVarint && u <= 1:
+			e.HasSeq = u == 1
+		case tag == envEpoch<<3|typeVarint && u <= math.MaxUint32:
+			d.epoch = uint32(u)
+		case tag == envShard<<3|typeVarint && u <= math.MaxUint16:
+			e.Shard = uint16(u)
+		case tag == envFlags<<3|typeVarint && u <= math.MaxUint8:
+			e.Flags = uint8(u)
+		case tag == envRawBytes<<3|typeVarint && u <= math.MaxUint32:
+			e.RawBytes = uint32(u)
+		default:
+			return false
+		}
 	}
 	return true
 }
@@ -125,7 +110,7 @@ func (s *names) met(p []byte) (ref nameRef, end int, ok bool) {
 		return ref, 0, false
 	}
 	raw := p[:end]
-	hot := &s.hot[uint8(xxh3.Hash(raw))]
+	hot := &s.hot[place(raw)]
 	if hot.raw != string(raw) {
 		n, ok := s.byRaw[string(raw)]
 		if !ok {
@@ -136,42 +121,28 @@ func (s *names) met(p []byte) (ref nameRef, end int, ok bool) {
 	return hot.ref, end, true
 }
 
+// place is where names are in the small table: by most of their bytes, the last ones first.
+func place(raw []byte) uint8 {
+	h := uint64(0)
+	for n := len(raw); n >= 8; n -= 8 {
+		h = (h ^ binary.LittleEndian.Uint64(raw[n-8:])) * 0x9e3779b97f4a7c15
+	}
+	return uint8(h >> 56)
+}
+
 // quickColumns appends a value to each column.
 func (d *Decoder) quickColumns(p []byte, b *market.Batch) bool {
 	tag, i := quickTag(p, 0)
 	for col := range b.Fields {
 		f, c := &b.Fields[col], &b.Cols[col]
-		num := FieldNumber(col)
-		there := tag == num<<3|wireType(f.Type)
-		switch {
-		case f.Type == market.TypeDec || f.Type == market.TypeDecs:
-			var u, scale uint64
-			if there {
-				if f.Type == market.TypeDecs {
-					i = quickList(p, i, c)
-				} else if u, i = uvarint(p, i); u == math.MaxUint64 {
-					return false // the least integer
-				}
-				if i < 0 {
-					return false
-				}
-				tag, i = quickTag(p, i)
+		if f.Type == market.TypeDec || f.Type == market.TypeDecs {
+			if tag, i = d.quickDec(p, tag, i, f, c, col); i < 0 {
+				return false
 			}
-			if tag == (num+1)<<3|typeVarint {
-				if scale, i = uvarint(p, i); i < 0 || scale > maxScale {
-					return false
-				}
-				tag, i = quickTag(p, i)
-			}
-			switch {
-			case f.Type == market.TypeDecs:
-				c.EndDecs(int8(scale))
-			case there || !f.Nullable:
-				c.AppendDec(unzigzag(u), int8(scale))
-			default:
-				d.null(f, c, col)
-			}
-		case there:
+			continue
+		}
+		switch num := FieldNumber(col); {
+		case tag == num<<3|wireType(f.Type):
 			if i = quickValue(p, i, f, c); i < 0 {
 				return false
 			}
@@ -187,6 +158,41 @@ func (d *Decoder) quickColumns(p []byte, b *market.Batch) bool {
 		}
 	}
 	return tag == noTag && booksBalance(b)
+}
+
+// quickDec appends a decimal or a list of them, whose next field has a tag, and returns the tag after it; next is -1 when it is wrong.
+func (d *Decoder) quickDec(p []byte, tag, i int, f *market.Field, c *market.Col, col int) (after, next int) {
+	num := FieldNumber(col)
+	list, there, u, scale := f.Type == market.TypeDecs, false, uint64(0), int8(0)
+	switch {
+	case list && tag == num<<3|typeBytes:
+		if i = quickList(p, i, c); i < 0 {
+			return badTag, -1
+		}
+		tag, i = quickTag(p, i)
+	case !list && tag == num<<3|typeVarint:
+		there = true
+		if u, i = longUvarint(p, i); i < 0 || u == math.MaxUint64 { // the least integer
+			return badTag, -1
+		}
+		tag, i = quickTag(p, i)
+	}
+	if tag == (num+1)<<3|typeVarint {
+		if i >= len(p) || p[i] > maxScale {
+			return badTag, -1
+		}
+		scale = int8(p[i])
+		tag, i = quickTag(p, i+1)
+	}
+	switch {
+	case list:
+		c.EndDecs(scale)
+	case there || !f.Nullable:
+		c.AppendDec(unzigzag(u), scale)
+	default:
+		d.null(f, c, col)
+	}
+	return tag, i
 }
 
 // null appends a null, and remembers how many words the column had for nulls.

@@ -28,29 +28,29 @@ type batch struct {
 
 // next takes the first record off.
 func (b *batch) next(r *Record) error {
-	size, rest, ok := varint(b.records)
-	if !ok || size < 1 || size > int64(len(rest)) {
+	size, i := number(b.records, 0)
+	if i < 0 || size < 1 || size > int64(len(b.records)-i) {
 		return b.damaged()
 	}
-	src, after := rest[1:size], rest[size:] // without attributes
-	at, src, ok := varint(src)
-	if !ok {
+	src, after := b.records[i:i+int(size)], b.records[i+int(size):]
+	at, i := number(src, 1) // behind attributes
+	if i < 0 {
 		return b.damaged()
 	}
-	offset, src, ok := varint(src)
-	if !ok {
+	offset, i := number(src, i)
+	if i < 0 {
 		return b.damaged()
 	}
-	if r.Key, src, ok = sized(src); !ok {
+	if r.Key, i = sized(src, i); i < 0 {
 		return b.damaged()
 	}
-	if r.Value, src, ok = sized(src); !ok {
+	if r.Value, i = sized(src, i); i < 0 {
 		return b.damaged()
 	}
-	if _, src, ok = varint(src); !ok { // how many headers
+	if _, i = number(src, i); i < 0 { // how many headers
 		return b.damaged()
 	}
-	r.Headers = src
+	r.Headers = src[i:]
 	r.Offset, r.Time = b.first+offset, b.time*1000
 	if !b.stamped {
 		r.Time += at * 1000

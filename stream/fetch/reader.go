@@ -168,19 +168,19 @@ func (r *Reader) Take(i int, dst []Record, n int) ([]Record, error) {
 	in.ready = in.ready[:0]
 	done, pos := 0, in.pos
 	r.mu.Unlock()
-	for to := len(dst) + n; done < len(in.taking) && len(dst) < to; {
+	at, to := len(dst), len(dst)+n
+	dst = slices.Grow(dst, n)[:to]
+	for done < len(in.taking) && at < to {
 		b := &in.taking[done]
-		for b.n > 0 && len(dst) < to {
-			dst = append(dst, Record{})
-			rec := &dst[len(dst)-1]
+		for b.n > 0 && at < to {
+			rec := &dst[at]
 			if err := b.next(rec); err != nil {
-				return dst[:len(dst)-1], fmt.Errorf("%s/%d: %w", in.Topic, in.Partition, err)
+				return dst[:at], fmt.Errorf("%s/%d: %w", in.Topic, in.Partition, err)
 			}
 			if rec.Offset < pos { // a batch begins before what was asked for
-				dst = dst[:len(dst)-1]
 				continue
 			}
-			pos = rec.Offset + 1
+			at, pos = at+1, rec.Offset+1
 		}
 		if b.n == 0 {
 			pos = b.end
@@ -204,7 +204,7 @@ func (r *Reader) Take(i int, dst []Record, n int) ([]Record, error) {
 	if done > 0 {
 		r.change.Broadcast()
 	}
-	return dst, nil
+	return dst[:at], nil
 }
 
 // Release takes back the memory of what was taken.

@@ -19,14 +19,14 @@ type Headers []byte
 
 // Next takes the first header off; ok is false when there is none, or what is left is damaged.
 func (h *Headers) Next() (key, value []byte, ok bool) {
-	src := []byte(*h)
-	if key, src, ok = sized(src); !ok || key == nil {
+	key, i := sized(*h, 0)
+	if i < 0 || key == nil {
 		return nil, nil, false
 	}
-	if value, src, ok = sized(src); !ok {
+	if value, i = sized(*h, i); i < 0 {
 		return nil, nil, false
 	}
-	*h = src
+	*h = (*h)[i:]
 	return key, value, true
 }
 
@@ -57,26 +57,32 @@ func Of(r *kgo.Record) Record {
 	return out
 }
 
-// varint reads a zigzag number; ok is false when it is cut or too long.
-func varint(src []byte) (v int64, rest []byte, ok bool) {
-	if len(src) > 0 && src[0] < 0x80 { // most are short
-		return int64(src[0]>>1) ^ -int64(src[0]&1), src[1:], true
+// number reads a zigzag varint at i and says where it ends, -1 when it is cut or too long.
+func number(src []byte, i int) (v int64, next int) {
+	u := uint64(0)
+	switch {
+	case i < len(src) && src[i] < 0x80: // most have one byte, or two
+		u, i = uint64(src[i]), i+1
+	case i+1 < len(src) && src[i+1] < 0x80:
+		u, i = uint64(src[i]&0x7f)|uint64(src[i+1])<<7, i+2
+	default:
+		n := 0
+		if u, n = binary.Uvarint(src[min(i, len(src)):]); n <= 0 {
+			return 0, -1
+		}
+		i += n
 	}
-	v, n := binary.Varint(src)
-	if n <= 0 {
-		return 0, nil, false
-	}
-	return v, src[n:], true
+	return int64(u>>1) ^ -int64(u&1), i
 }
 
-// sized reads bytes after their length; those of length -1 are nil.
-func sized(src []byte) (b, rest []byte, ok bool) {
-	n, src, ok := varint(src)
+// sized reads bytes after their length at i, and says where they end, -1 when they are cut; those of length -1 are nil.
+func sized(src []byte, i int) (b []byte, next int) {
+	n, i := number(src, i)
 	switch {
-	case !ok || n > int64(len(src)):
-		return nil, nil, false
+	case i < 0 || n > int64(len(src)-i):
+		return nil, -1
 	case n < 0:
-		return nil, src, true
+		return nil, i
 	}
-	return src[:n:n], src[n:], true
+	return src[i : i+int(n) : i+int(n)], i + int(n)
 }
