@@ -70,7 +70,7 @@ def stream():
                          stderr=open(path("stream.log"), "w"))
     last, moved, began, used = None, time.time(), None, 0
     while not last or last[0] < trades or time.time() - moved < 2:
-        time.sleep(0.02)
+        time.sleep(0.1)  # each question costs the job, too
         if p.poll() is not None:
             sys.exit(open(path("stream.log")).read())
         try:
