@@ -47,15 +47,15 @@ type fastArg struct {
 	size    uint64 // bits of the magnitudes seen
 }
 
-// fastBest tells of each row the next one whose value is at least as great: whoever goes
-// from one to the next comes to the greatest of a frame.
+// fastBest tells of each row the next one whose value is greater: whoever goes from one to the next comes to the
+// greatest of a frame, of equal ones the first.
 type fastBest struct {
 	least bool
 	vals  []int64  // complements of the values where the least is wanted
 	next  []uint32 // how far it is, noNext for none
 	open  []uint32 // places of the rows without one
 	at    []int    // by frame that looks: place of its greatest
-	// rising tells that no value is less than the one before it: the last is the greatest,
+	// rising tells that no value is less than the one before it: the last is as great as any,
 	// and next is not kept.
 	rising bool
 }
@@ -370,7 +370,7 @@ func (b *fastBest) watch(at int) {
 	}
 }
 
-// link finds for each row the next one that is as great, given the rows that have come.
+// link finds for each row the next one that is greater, given the rows that have come.
 func (b *fastBest) link() {
 	if b.rising {
 		return
@@ -382,7 +382,7 @@ func (b *fastBest) link() {
 	for i := at; i < len(vals); i++ {
 		x := vals[i]
 		n := len(open)
-		for n > 0 && vals[open[n-1]] <= x {
+		for n > 0 && vals[open[n-1]] < x {
 			next[open[n-1]] = uint32(i) - open[n-1]
 			n--
 		}

@@ -55,8 +55,7 @@ func (v *viewState) fastChild(p *fastFrames, c *viewState) bool {
 		}
 		t := fastTake{acc: k, of: p.outs[at]}
 		if o := &t.of; !o.isFloat() {
-			p.oneScale = p.oneScale || o.fn != fastCount
-			p.forGood = p.forGood || o.fn == fastSum
+			p.oneScale = p.oneScale || o.fn == fastSum
 			if o.fn == fastMost {
 				_, o.use = p.queue(o.arg, p.queues[o.queue].least, o.frame)
 			}
@@ -212,17 +211,12 @@ func (s *fastState) value(x *op.Val, b *fastBlock, f *fastOut, j int) {
 	case fastCount:
 		x.SetDec(int64(hi-lo), 0)
 	case fastFirst:
-		x.SetDec(s.valueAt(f.arg, lo), s.args[f.arg].scale)
+		s.load(x, f.arg, lo)
 	case fastLast:
-		x.SetDec(s.valueAt(f.arg, hi-1), s.args[f.arg].scale)
+		s.load(x, f.arg, hi-1)
 	case fastMost:
 		q := &s.best[bestArgs+f.queue]
-		q.at[f.use] = q.greatestOf(q.at[f.use], lo, hi)
-		x.SetDec(q.vals[q.at[f.use]]^q.mask(), s.args[f.arg].scale)
+		q.at[f.use] = q.firstOf(q.at[f.use], lo, hi)
+		s.load(x, f.arg, q.at[f.use])
 	}
-}
-
-// valueAt is an argument of a row at the scale of the state.
-func (s *fastState) valueAt(a, at int) int64 {
-	return s.args[a].before[at+1] - s.args[a].before[at]
 }

@@ -3,6 +3,7 @@ package features
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/pinova-group/tidemark/market/num"
 )
@@ -58,8 +59,8 @@ func (s *fastState) moveFrames(p *fastFrames, b *fastBlock) {
 }
 
 // greatest finds the place of the greatest value of a frame at each instant, given that at
-// the instant before, and returns the last. A place never falls: the steps to the next value as
-// great are as many as rows, however long the frame is.
+// the instant before, and returns the last. A place never falls: the steps to the next greater value
+// are no more than rows, however long the frame is.
 func (b *fastBlock) greatest(x *fastBest, at int, frame int) int {
 	first, ends, next := b.firstOf(frame), b.ends[:b.n], x.next
 	most := b.most[:len(first)]
@@ -83,10 +84,11 @@ func (b *fastBlock) greatest(x *fastBest, at int, frame int) int {
 	return at
 }
 
-// greatestOf is greatest for one instant.
-func (x *fastBest) greatestOf(at, lo, end int) int {
+// firstOf is greatest for one instant, of equal values the first.
+func (x *fastBest) firstOf(at, lo, end int) int {
 	if x.rising {
-		return end - 1
+		i, _ := slices.BinarySearch(x.vals[lo:end], x.vals[end-1])
+		return lo + i
 	}
 	at = max(at, lo)
 	for to := at + int(x.next[at]); to < end; to = at + int(x.next[at]) {

@@ -24,8 +24,9 @@ type fastFrames struct {
 	outs    []fastOut
 
 	children []fastChild // all views over the rows
-	oneScale bool        // rows in reach have one scale: a child keeps exact values with it
-	forGood  bool        // an entity that needs programs keeps them: a sum has the scales of all rows that were ever in it
+	// oneScale tells that a child keeps sums, which have the finest scale of all rows that were ever in them: rows of
+	// another scale need programs, and an entity that needs them keeps them.
+	oneScale bool
 
 	// Rows on their way in, by argument: as they came, and memory for those of records;
 	// values at the scale of the state, and the scales that they came with; memory for both.

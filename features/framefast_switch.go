@@ -55,7 +55,7 @@ func (f *frames) startFast(e *framesState) bool {
 
 // badUntil is how long an entity whose rows before one need programs cannot go without.
 func (p *fastFrames) badUntil(row uint64) uint64 {
-	if p.forGood {
+	if p.oneScale {
 		return math.MaxUint64
 	}
 	return row

@@ -155,6 +155,8 @@ func (a *Acc) Fold(rec []uint64, v *Val, ts int64, sc *Scratch) bool {
 		return countFold(a, rec[a.Off:], v, ts, sc)
 	case Sum:
 		return sumFold(a, rec[a.Off:], v, ts, sc)
+	case Last:
+		return lastFold(a, rec[a.Off:a.Off+lastWords(a)], v, ts, sc)
 	}
 	return Table[a.Fn].Fold(a, a.state(rec), v, ts, sc)
 }
