@@ -28,6 +28,7 @@ features:
   open: first(price) over 200ms
   close: last(price) over 200ms
   share: count() over 200ms / count() over 1s
+  jump: std(price) over 6ms
 `, `
 view: rows_sampled
 version: 1
@@ -44,6 +45,7 @@ features:
   open: last(open)
   close: last(close)
   share: last(share)
+  jump: last(jump)
   rows: count()
 `, `
 view: rows_bars
