@@ -85,12 +85,13 @@ def stream():
     broker = cpu(broker_pid) - broker
     p.send_signal(signal.SIGTERM)
     p.wait()
-    tail = subprocess.run([tidemark, "topics", "tail", f"feature.ohlcv_{seconds}s.v1", "--json", "--config", config], stdout=subprocess.PIPE, check=True).stdout
+    tail = subprocess.Popen([tidemark, "topics", "tail", f"feature.ohlcv_{seconds}s.v1", "--json", "--config", config], stdout=subprocess.PIPE)
     bars = {}
-    for line in tail.splitlines():
+    for line in tail.stdout:
         r = json.loads(line)["row"]
         if r["exchange"] == name:
             bars[f"{r['symbol']}@{r['window_start'] // 1000}"] = (r["open"], r["high"], r["low"], r["close"], r["trades"])
+    assert tail.wait() == 0
     last = max(map(start, bars)) - 5000
     bars = {key: bar for key, bar in bars.items() if start(key) <= last}
     return {"wall": moved - began, "cpu": used, "broker": broker, "rss": most, "bars": bars}
