@@ -53,6 +53,7 @@ type openFile struct {
 type field struct {
 	col   int
 	unit  int64             // of hour and day: µs
+	at    int64             // of the hour or day of the row before: its number
 	tr    iceberg.Transform // of texts, and of month: applied value by value
 	typ   iceberg.Type
 	words map[string]int64 // transformed texts
@@ -280,11 +281,14 @@ func (f *field) value(c *file.Col, row int) (int64, error) {
 	switch {
 	case f.unit != 0:
 		v := c.I64[row]
-		q := v / f.unit
-		if v%f.unit < 0 {
-			q--
+		if d := v - f.at*f.unit; d >= 0 && d < f.unit { // mostly, and a division takes long
+			return f.at, nil
 		}
-		return q, nil
+		f.at = v / f.unit
+		if v%f.unit < 0 {
+			f.at--
+		}
+		return f.at, nil
 	case c.Dict != nil:
 		return f.codes[c.I32[row]], nil
 	}

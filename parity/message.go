@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"encoding/binary"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -32,7 +33,7 @@ func AppendTime(dst []byte, num int, v int64) []byte {
 	if v == 0 {
 		return dst
 	}
-	return protowire.AppendFixed64(append(dst, byte(num<<3)|byte(protowire.Fixed64Type)), uint64(v))
+	return binary.LittleEndian.AppendUint64(append(dst, byte(num<<3)|byte(protowire.Fixed64Type)), uint64(v))
 }
 
 // AppendFlags appends the flags.
@@ -54,7 +55,7 @@ func AppendEntity[T string | []byte](dst []byte, k int, name T) []byte {
 
 // AppendFloat appends feature k, bit for bit.
 func AppendFloat(dst []byte, k int, v float64) []byte {
-	return protowire.AppendFixed64(tag(dst, k, protowire.Fixed64Type), math.Float64bits(v))
+	return binary.LittleEndian.AppendUint64(tag(dst, k, protowire.Fixed64Type), math.Float64bits(v))
 }
 
 // AppendInt appends feature k.

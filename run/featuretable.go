@@ -173,13 +173,19 @@ func (p *tablePacker) pack(b *rowfile.Batch) *lakefile.Batch {
 
 // FeatureRows turns rows of a view into columns of its table. Not for concurrent use.
 type FeatureRows struct {
-	sink *sink
+	sink  *sink
+	words []*lakefile.Dict // by entity column
+	codes [][]int32
 	tablePacker
 }
 
 // NewFeatureRows makes one for the rows of a view.
 func NewFeatureRows(o *features.Output) *FeatureRows {
-	return &FeatureRows{newSink(nil, 0, o), newTablePacker(o, Schema(o, ""))}
+	f := &FeatureRows{sink: newSink(nil, 0, o), codes: make([][]int32, len(o.Entity)), tablePacker: newTablePacker(o, Schema(o, ""))}
+	for range o.Entity {
+		f.words = append(f.words, lakefile.NewDict())
+	}
+	return f
 }
 
 // Columns are the columns of the batches; the caller must not change them.
@@ -188,5 +194,17 @@ func (f *FeatureRows) Columns() []lakefile.Column { return f.cols }
 // Pack gives the rows as columns, of revision 0; names are the values of the entity columns.
 // The result shares memory with v and is valid until the next call.
 func (f *FeatureRows) Pack(v *features.ViewRows, names func(entity uint32) []string) *lakefile.Batch {
-	return f.pack(f.sink.columns(v, func(_ int, e uint32) []string { return names(e) }))
+	b := f.pack(f.sink.values(v))
+	for i, words := range f.words {
+		codes := f.codes[i][:0]
+		for row, e := range v.Entity {
+			if row == 0 || e != v.Entity[row-1] {
+				codes = append(codes, words.Code([]byte(names(e)[i])))
+			} else {
+				codes = append(codes, codes[row-1])
+			}
+		}
+		f.codes[i], b.Cols[i] = codes, lakefile.Col{I32: codes, Dict: words}
+	}
+	return b
 }

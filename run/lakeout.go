@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,7 +111,7 @@ func (r *lakeRows) spool() error {
 	if err != nil {
 		return err
 	}
-	info, err := r.w.Finish(struct{ io.Writer }{f}) // it would close the file, too
+	info, err := r.w.Finish(f)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("rows on their way into %s: %w", r.table, err)
 	}

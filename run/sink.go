@@ -30,8 +30,7 @@ func (s *sink) write(v *features.ViewRows, names func(view int, entity uint32) [
 
 // columns gives the rows as result columns, valid until it is called again.
 func (s *sink) columns(v *features.ViewRows, names func(view int, entity uint32) []string) *rowfile.Batch {
-	b := &s.batch
-	b.N = v.Len()
+	b := s.values(v)
 	for i := range s.entity {
 		c := &b.Cols[i]
 		c.Bytes, c.Off = c.Bytes[:0], append(c.Off[:0], 0)
@@ -44,6 +43,13 @@ func (s *sink) columns(v *features.ViewRows, names func(view int, entity uint32)
 			c.Off = append(c.Off, int32(len(c.Bytes)))
 		}
 	}
+	return b
+}
+
+// values gives what is not of the entities.
+func (s *sink) values(v *features.ViewRows) *rowfile.Batch {
+	b := &s.batch
+	b.N = v.Len()
 	for i, times := range [][]int64{v.Start, v.End, v.RowTS, v.Avail} {
 		b.Cols[s.entity+i].I64 = times
 	}

@@ -60,7 +60,7 @@ const (
 	EncodingPlain               // as they are
 	EncodingDelta               // DELTA_BINARY_PACKED: int, long, timestamptz, list<long>
 	EncodingSplit               // BYTE_STREAM_SPLIT: int, long, timestamptz, double, decimal
-	EncodingDictionary          // a dictionary for each row group: all but boolean, decimal and list<long>
+	EncodingDictionary          // a dictionary for each row group: all but boolean, decimal and list<long>; of doubles where they come again
 	EncodingLengths             // DELTA_LENGTH_BYTE_ARRAY: string, binary
 	EncodingPrefix              // DELTA_BYTE_ARRAY, beginnings shared with the value before: string, binary
 	EncodingRandom              // EncodingLengths without compression and without bounds: binary that is hashes
@@ -74,7 +74,7 @@ func (c *Column) encoding() Encoding {
 	switch c.Type {
 	case Int, Long, Timestamptz, LongList:
 		return EncodingDelta
-	case String:
+	case String, Double:
 		return EncodingDictionary
 	default:
 		return EncodingPlain

@@ -3,7 +3,7 @@ package file
 import "github.com/pinova-group/tidemark/market"
 
 // Encodings of event columns that are not their type's (Column.encoding: numbers and
-// times delta, strings dictionary, the rest plain). Bytes a row after zstd 3, of the real
+// times delta, strings and doubles dictionary, the rest plain). Bytes a row after zstd 3, of the real
 // trades (53,172), quotes (111,167) and books (38,480) of the tests, measured with
 // TIDEMARK_MEASURE=1 go test ./lake/file -run Measure; * is what is used.
 //
