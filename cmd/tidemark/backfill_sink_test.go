@@ -98,6 +98,8 @@ func (c *proof) killBackfills(n int) {
 		as := []string{"served", "corrected"}[round%2]
 		for range 1 + round%3 {
 			cmd := tidemark(t.Context(), c.dir, args(as)...)
+			var told bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &told, &told
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +109,7 @@ func (c *proof) killBackfills(n int) {
 			if err == nil {
 				break
 			} else if cmd.ProcessState.ExitCode() != -1 {
-				t.Fatalf("a backfill ends by itself: %v", err)
+				t.Fatalf("a backfill ends by itself: %v\n%s", err, told.Bytes())
 			}
 			if kills++; playing.running() {
 				lively++
