@@ -52,7 +52,8 @@ type proof struct {
 	procs            map[string]*proofProc
 	zombies          []*proofProc
 	idle             string
-	named            bool   // the lake is one of the config
+	named            bool // the lake is one of the config
+	opened           *lake.Lake
 	short            bool   // the events do not reach over the end of an hour
 	tend             func() // called while something is waited for
 }
@@ -409,9 +410,12 @@ func committed(t *testing.T, addr string, topics []string) (recs []*kgo.Record) 
 	return recs
 }
 
-// lake opens the lake, that of the folder or of the config.
+// lake opens the lake, that of the folder or of the config, once: each has connections of its own to the catalog.
 func (c *proof) lake() *lake.Lake {
 	c.t.Helper()
+	if c.opened != nil {
+		return c.opened
+	}
 	name := "lk"
 	if !c.named {
 		name = filepath.Join(c.dir, name)
@@ -422,6 +426,7 @@ func (c *proof) lake() *lake.Lake {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { _ = l.Close() })
+	c.opened = l
 	return l
 }
 
