@@ -116,7 +116,7 @@ func (v *viewState) foldColumns(i int32, s *fastState, b *fastBlock, fc *fastChi
 		for _, off := range fc.counts {
 			rec[off] += uint64(rows)
 		}
-		b.meta(rec, lo, hi, rows)
+		s.meta(b, rec, lo, hi, rows)
 		v.foldPane(s, b, fc, rec, lo, hi)
 		lo = hi
 	}
@@ -131,13 +131,16 @@ func (b *fastBlock) begin(j int) int {
 }
 
 // meta folds the envelopes of the rows of instants lo to hi.
-func (b *fastBlock) meta(rec []uint64, lo, hi, rows int) {
+func (s *fastState) meta(b *fastBlock, rec []uint64, lo, hi, rows int) {
 	var avail, hold, last int64
 	var flags uint8
 	for j := lo; j < hi; j++ {
 		hold, flags = max(hold, b.hold[j]), flags|b.flags[j]
 		last = max(b.limit[j]+b.hold[j], b.avail[j])
 		avail = max(avail, last)
+		if b.panes {
+			avail = max(avail, s.best[bestAvail].vals[b.most[j]])
+		}
 	}
 	rec[plan.MetaRows] += uint64(rows)
 	rec[plan.MetaAvail] = max(rec[plan.MetaAvail], uint64(avail))
@@ -158,8 +161,12 @@ func (v *viewState) foldPane(s *fastState, b *fastBlock, fc *fastChild, rec []ui
 	for k := range fc.newest {
 		t := &fc.newest[k]
 		for j := hi - 1; j >= lo; j-- {
-			if s.value(x, b, &t.of, j); !x.Null {
-				fold(t, b.limit[j])
+			at := b.limit[j]
+			if s.value(x, b, &t.of, j); x.Null && b.panes {
+				at = s.older(x, v.frames.fast, b, &t.of, j)
+			}
+			if !x.Null {
+				fold(t, at)
 				break
 			}
 		}

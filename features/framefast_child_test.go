@@ -154,6 +154,48 @@ features:
   total: sum(volume)
 `}
 
+// newestSpecs keep the newest row of each of two panes that cross, of features some of which are null at times.
+var newestSpecs = []string{childSpecs[0], childSpecs[1], `
+view: rows_last
+version: 1
+from: rows
+by: [exchange, symbol]
+window: {rolling: 900ms, every: 300ms}
+features:
+  mean: last(mean)
+  std: last(std)
+  jump: last(jump)
+  high: last(high)
+  low: last(low)
+  share: last(share)
+`, `
+view: ratio
+version: 1
+from: trade
+by: [exchange, symbol]
+let:
+  s: if(side == buy, quantity, if(side == sell, -quantity, 0))
+features:
+  moved: sum(price * quantity) over 40ms / sum(s) over 20ms
+  high: max(price) over 150ms
+`, `
+view: ratio_sampled
+version: 1
+from: ratio
+by: [exchange, symbol]
+window: {tumbling: 150ms}
+empty: omit
+features:
+  moved: last(moved)
+  high: last(high)
+`}
+
+// Where children want the newest rows alone, and those before them are not put out, only these are worked out.
+func TestFrames_NewestOfPanesMatchPlain(t *testing.T) { fastMatchPlain(t, newestSpecs...) }
+func TestFrames_NewestOfPanesMatchPlainStepByStep(t *testing.T) {
+	fastMatchPlainStepByStep(t, newestSpecs...)
+}
+
 // Windows over rows of frames without programs have the states and rows that they have over those with them.
 func TestFrames_ChildrenMatchPlain(t *testing.T) { fastMatchPlain(t, childSpecs...) }
 func TestFrames_ChildrenMatchPlainStepByStep(t *testing.T) {
@@ -166,7 +208,7 @@ func TestFrames_ChildrenGoFast(t *testing.T) {
 	for _, c := range []struct {
 		specs []string
 		fast  bool
-	}{{childSpecs[:4], true}, {childSpecs[4:6], true}, {childSpecs[6:8], true}, {sumSpecs, true}, {childSpecs[8:], false}} {
+	}{{childSpecs[:4], true}, {childSpecs[4:6], true}, {childSpecs[6:8], true}, {newestSpecs, true}, {sumSpecs, true}, {childSpecs[8:], false}} {
 		r := newRig(t, c.specs...)
 		events := r.tameEvents(300)
 		fast, slow := 0, 0

@@ -1,7 +1,6 @@
 package features
 
 import (
-	"math/bits"
 	"slices"
 	"sort"
 
@@ -158,18 +157,27 @@ func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 	}
 	b := &p.block
 	for s.done < lim {
-		v.nextBlock(s, b, lim)
-		if p.rows[0] > 0 {
+		thin := v.thin(s, lim)
+		switch {
+		case thin:
+			v.nextPanes(s, b, lim)
+			s.movePanes(p, b)
+		case p.rows[0] > 0:
+			v.nextBlock(s, b, lim)
 			s.moveRows(p, b)
-		} else {
+		default:
+			v.nextBlock(s, b, lim)
 			s.moveFrames(p, b)
 		}
 		hi := int(b.ends[b.n-1])
 		e.rows += uint64(hi - s.done)
 		out := !v.omit && s.ts[s.done] >= v.task.from
-		if out || len(p.children) > 0 {
+		switch {
+		case thin:
+			s.paneEnvelope(p, b)
+		case out || len(p.children) > 0:
 			s.envelope(p, b)
-		} else {
+		default:
 			s.moveBest(p, b)
 		}
 		for k := range p.children {
@@ -209,7 +217,7 @@ func (v *viewState) nextBlock(s *fastState, b *fastBlock, lim int) {
 		b.ends[n], b.limit[n] = uint32(i), t
 		n++
 	}
-	b.n, b.rows = n, n
+	b.n, b.rows, b.panes = n, n, false
 	b.single = v.p.Instants || i-b.lo == n
 	if !b.single {
 		b.rows = i - b.lo
@@ -231,12 +239,7 @@ func (s *fastState) envelope(p *fastFrames, b *fastBlock) {
 		for ; at < int(end); at++ {
 			s.flag(at)
 		}
-		b.flags[j] = 0
-		for f := s.seen; f != 0; f &= f - 1 {
-			if s.flagged[bits.TrailingZeros8(f)] > int(first[j]) {
-				b.flags[j] |= f & -f
-			}
-		}
+		b.flags[j] = s.flagsFrom(int(first[j]))
 		if p.rows[0] > 0 && p.short(b, j) {
 			b.flags[j] |= FlagPartial
 		}

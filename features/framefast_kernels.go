@@ -13,11 +13,14 @@ type fastBlock struct {
 	n, rows int               // instants, and rows that they put out
 	lo      int               // place of the first row
 	single  bool              // each instant puts out one row
+	panes   bool              // instants are the last ones of panes, of which the others are left out
 	at      int               // place in the output of the first row
 	to      []uint32          // or of each row
 	ends    [blockRows]uint32 // place after the last row of each instant
 	limit   [blockRows]int64
-	first   []uint32 // by frame, blockRows each: place of its first row
+	first   []uint32          // by frame, blockRows each: place of its first row
+	open    [blockRows]int64  // of panes: the first instant
+	reach   [blockRows]uint32 // and the first row that frames of the pane reach
 	most    [blockRows]uint32
 	sums    [blockRows]int64
 	avail   [blockRows]int64
@@ -34,26 +37,36 @@ const blockRows = 256
 // firstOf is the first row of a frame, by instant.
 func (b *fastBlock) firstOf(frame int) []uint32 { return b.first[frame*blockRows:][:b.n] }
 
-// moveFrames finds the first row of each frame at each instant. Four rows are looked at
-// at once, without a branch: how many leave nobody can tell in advance. Frames go side by
+// moveFrames finds the first row of each frame at each instant. Frames go side by
 // side, since each waits for its own last step.
 func (s *fastState) moveFrames(p *fastFrames, b *fastBlock) {
 	b.first = grow(b.first, len(p.spans)*blockRows)
-	ts := append(s.ts, math.MaxInt64, math.MaxInt64, math.MaxInt64)
-	s.ts = ts[:len(ts)-3]
+	ts := s.padded()
 	at := s.first[:len(p.spans)]
 	for j, t := range b.limit[:b.n] {
 		for k, span := range p.spans {
-			limit, i := t-span+1, at[k]
-			for {
-				w := ts[i : i+4 : i+4]
-				n := -int((w[0]-limit)>>63 + (w[1]-limit)>>63 + (w[2]-limit)>>63 + (w[3]-limit)>>63)
-				i += n
-				if n < 4 {
-					break
-				}
-			}
-			at[k], b.first[k*blockRows+j] = i, uint32(i)
+			at[k] = advance(ts, at[k], t-span+1)
+			b.first[k*blockRows+j] = uint32(at[k])
+		}
+	}
+}
+
+// padded is the times with three behind them that no frame leaves, for advance.
+func (s *fastState) padded() []int64 {
+	ts := append(s.ts, math.MaxInt64, math.MaxInt64, math.MaxInt64)
+	s.ts = ts[:len(ts)-3]
+	return ts
+}
+
+// advance is the first place from i on whose time is at or after a limit. Four are looked at
+// at once, without a branch: how many leave nobody can tell in advance.
+func advance(ts []int64, i int, limit int64) int {
+	for {
+		w := ts[i : i+4 : i+4]
+		n := -int((w[0]-limit)>>63 + (w[1]-limit)>>63 + (w[2]-limit)>>63 + (w[3]-limit)>>63)
+		i += n
+		if n < 4 {
+			return i
 		}
 	}
 }

@@ -24,6 +24,7 @@ type fastFrames struct {
 	outs    []fastOut
 
 	children []fastChild // all views over the rows
+	panes    bool        // which want the newest row of each of their panes alone
 	// oneScale tells that a child keeps sums, which have the finest scale of all rows that were ever in them: rows of
 	// another scale need programs, and an entity that needs them keeps them.
 	oneScale bool
@@ -38,7 +39,8 @@ type fastFrames struct {
 	scaled [][]int64
 	one    [][1]int8
 
-	block fastBlock // and on their way out
+	block   fastBlock // and on their way out
+	instant fastBlock // a single one
 }
 
 // fastIn is a column of values and their scales, which integers do not have.
@@ -147,6 +149,7 @@ func (v *viewState) fastPlan() *fastFrames {
 			return nil
 		}
 	}
+	p.panes = v.panesAlone(p)
 	return p
 }
 

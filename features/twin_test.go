@@ -163,6 +163,12 @@ func (r *rig) twinEvents(seed uint64, n int) []*event {
 			scale = int8(g.IntN(19))
 		}
 		e := &event{kind: market.KindTrade, inst: inst, ts: ts, ingest: ts + g.Int64N(1000), feed: 7, seq: uint64(len(out))}
+		if g.IntN(30) == 0 {
+			e.ingest += g.Int64N(2 * market.Second)
+		}
+		if g.IntN(60) == 0 {
+			e.flags = market.FlagGap
+		}
 		if wild && g.IntN(30) == 0 {
 			e.ingest, e.feed = market.NoTime, 8
 		}
