@@ -130,13 +130,13 @@ var steps = []int64{
 	market.Week, 4 * market.Week, 12 * market.Week, 52 * market.Week,
 }
 
-// step is the length of a task that suits: not so short that most of what is read is lookback,
+// step is the length of a task that suits a range, of which a part has all rows: not so short that most of what is read is lookback,
 // nor so long that a task is more than a few seconds of work.
-func step(r Range, lookback, rows int64) int64 {
+func step(r, part Range, lookback, rows int64) int64 {
 	for _, s := range steps {
-		n := (r.To - r.From + s - 1) / s
+		n := (part.To - part.From + s - 1) / s
 		switch {
-		case n >= maxTasks:
+		case (r.To-r.From+s-1)/s >= maxTasks:
 		case n <= 1, s >= lookback && rows/n >= taskRows/2, n <= fewTasks && s/4 >= lookback && rows/n >= leastRows:
 			return s
 		}
@@ -224,6 +224,20 @@ func (in *Inputs) bounds(req *Request) error {
 		Remedy: "tidemark lake tables says what is there"}
 }
 
+// held is the part of a range that files have events in, all of it when they have none.
+func (in *Inputs) held(r Range) Range {
+	part := Range{r.To, r.From}
+	for i := range in.Tables {
+		for _, f := range in.Tables[i].Files {
+			part.From, part.To = min(part.From, max(f.First, r.From)), max(part.To, min(f.Last+1, r.To))
+		}
+	}
+	if part.From >= part.To {
+		return r
+	}
+	return part
+}
+
 func (in *Inputs) names() string {
 	var names []string
 	for _, t := range in.Tables {
@@ -301,7 +315,7 @@ func (in *Inputs) planTasks(p *Plan, req Request, tables []tableState) error {
 		}
 	}
 	if p.Step == 0 {
-		p.Step = step(req.Range, p.Lookback, rows)
+		p.Step = step(req.Range, in.held(req.Range), p.Lookback, rows)
 	}
 	if n := (p.To-p.From)/p.Step + 1; n > maxTasks {
 		return fault.Usage("step", fmt.Sprintf("tasks of %s are %d, and %d are possible", run.FormatDuration(p.Step), n, maxTasks), "give a longer --step")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pinova-group/tidemark/internal/fault"
 	"github.com/pinova-group/tidemark/lake"
@@ -44,7 +45,10 @@ func TestCut_CoversTheRangeOnce(t *testing.T) {
 		from := day0 + r.Int64N(market.Day)
 		rg := Range{from, from + 1 + r.Int64N(400*market.Day)}
 		lookback, rows := r.Int64N(10*market.Day), r.Int64N(1<<34)
-		s := step(rg, lookback, rows)
+		part := Range{from, rg.To}
+		part.From += r.Int64N(rg.To - from)
+		part.To -= r.Int64N(part.To - part.From)
+		s := step(rg, part, lookback, rows)
 		parts := cut(rg, s)
 		at := rg.From
 		for _, p := range parts {
@@ -56,13 +60,32 @@ func TestCut_CoversTheRangeOnce(t *testing.T) {
 		if at != rg.To || len(parts) > maxTasks {
 			t.Fatalf("%+v cut by %d: %d parts up to %d", rg, s, len(parts), at)
 		}
+		busy := 0 // parts that have rows
+		for _, p := range parts {
+			if p.To > part.From && p.From < part.To {
+				busy++
+			}
+		}
 		least := int64(taskRows / 4)
-		if len(parts) <= fewTasks+1 && s >= 4*lookback {
+		if busy <= fewTasks+1 && s >= 4*lookback {
 			least = leastRows / 2
 		}
-		if len(parts) > 2 && (s < lookback || rows/int64(len(parts)) < least) {
-			t.Fatalf("%+v with lookback %d and %d rows: steps of %d", rg, lookback, rows, s)
+		if busy > 2 && (s < lookback || rows/int64(busy) < least) {
+			t.Fatalf("%+v with %d rows in %+v and lookback %d: steps of %d", rg, rows, part, lookback, s)
 		}
+	}
+}
+
+// A day of which six hours have events is cut as these are.
+func TestPlan_CutsWhereEventsAre(t *testing.T) {
+	v := mustLoad(t, "trade_bars_1m")
+	in := inputsOf(t, v, day0, day0+6*market.Hour, 4<<20)
+	p, err := in.plan(Request{Views: []string{"trade_bars_1m"}, Range: Range{day0, day0 + market.Day}}, []tableState{{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Step != market.Hour {
+		t.Errorf("steps of %s, want an hour", time.Duration(p.Step)*time.Microsecond)
 	}
 }
 
