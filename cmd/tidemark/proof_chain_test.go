@@ -52,10 +52,10 @@ type proof struct {
 	procs            map[string]*proofProc
 	zombies          []*proofProc
 	idle             string
-	named            bool // the lake is one of the config
-	opened           *lake.Lake
-	short            bool   // the events do not reach over the end of an hour
-	tend             func() // called while something is waited for
+	named            bool       // the lake is one of the config
+	opened           *lake.Lake // what lake gives, once it was asked for
+	short            bool       // the events do not reach over the end of an hour
+	tend             func()     // called while something is waited for
 }
 
 // proofProc is a process of the chain.

@@ -81,10 +81,14 @@ func newRoot(a *app) *cobra.Command {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
+			if what, _ := cmd.Flags().GetBool("version"); what {
+				return a.printVersion()
+			}
 			_, err := fmt.Fprint(a.out, firstSteps)
 			return err
 		},
 	}
+	root.Flags().Bool("version", false, "what tidemark version prints")
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
@@ -208,7 +212,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	})
 	msg := err.Error()
 	if word, ok := strings.CutPrefix(msg, "unknown flag: "); ok {
-		remedy := "tidemark " + strings.TrimPrefix(cmd.CommandPath(), "tidemark ") + " --help lists them"
+		remedy := cmd.CommandPath() + " --help lists them"
 		if n := fault.Nearest(word, names); n != "" {
 			remedy = "did you mean " + n + "?"
 		}

@@ -18,21 +18,23 @@ func newVersionCmd(a *app) *cobra.Command {
 		Long:    "version prints what this binary is. Two binaries with the same semantics number give the same bits.",
 		Example: "  tidemark version\n  tidemark version --json",
 		Args:    exactly(0, ""),
-		RunE: func(*cobra.Command, []string) error {
-			info := build()
-			if a.json {
-				b, err := json.Marshal(info)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(a.out, "%s\n", b)
-				return err
-			}
-			_, err := fmt.Fprintf(a.out, "tidemark %s (commit %s)\n%s %s/%s, semantics %d, flags: %s\n",
-				info.Version, info.Commit, info.Go, info.OS, info.Arch, info.Semantics, info.Flags)
-			return err
-		},
+		RunE:    func(*cobra.Command, []string) error { return a.printVersion() },
 	}
+}
+
+func (a *app) printVersion() error {
+	info := build()
+	if a.json {
+		b, err := json.Marshal(info)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.out, "%s\n", b)
+		return err
+	}
+	_, err := fmt.Fprintf(a.out, "tidemark %s (commit %s)\n%s %s/%s, semantics %d, flags: %s\n",
+		info.Version, info.Commit, info.Go, info.OS, info.Arch, info.Semantics, info.Flags)
+	return err
 }
 
 type buildInfo struct {
