@@ -256,7 +256,23 @@ func deltaPart[T int32 | int64](dst []T, b []byte, width int, last, least uint64
 	}
 	pos, i := 0, 0
 	if width <= 57 {
-		mask := uint64(1)<<width - 1
+		mask, s := uint64(1)<<width-1, uint(width)
+		for ; width <= 14 && i+4 <= len(dst) && pos>>3+8 <= len(b); i += 4 { // four of one word
+			w, d := binary.LittleEndian.Uint64(b[pos>>3:])>>(pos&7), dst[i:i+4]
+			v0 := last + least + w&mask
+			v1 := v0 + least + w>>(s&63)&mask
+			v2 := v1 + least + w>>(2*s&63)&mask
+			last = v2 + least + w>>(3*s&63)&mask
+			d[0], d[1], d[2], d[3] = T(v0), T(v1), T(v2), T(last)
+			pos += 4 * width
+		}
+		for ; width <= 28 && i+2 <= len(dst) && pos>>3+8 <= len(b); i += 2 {
+			w, d := binary.LittleEndian.Uint64(b[pos>>3:])>>(pos&7), dst[i:i+2]
+			v0 := last + least + w&mask
+			last = v0 + least + w>>(s&63)&mask
+			d[0], d[1] = T(v0), T(last)
+			pos += 2 * width
+		}
 		for ; i < len(dst) && pos>>3+8 <= len(b); i++ {
 			last += least + binary.LittleEndian.Uint64(b[pos>>3:])>>(pos&7)&mask
 			dst[i] = T(last)

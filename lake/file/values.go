@@ -165,9 +165,14 @@ type Repeated[T comparable] struct{ all []T }
 
 // Of is n times v, good until another value is asked for. The caller must not change it.
 func (r *Repeated[T]) Of(v T, n int) []T {
-	if len(r.all) < n || n > 0 && r.all[0] != v {
-		r.all = grown(r.all, n)
-		for i := range r.all {
+	from := len(r.all)
+	if from > 0 && r.all[0] != v {
+		from = 0
+		r.all = r.all[:0]
+	}
+	if from < n {
+		r.all = slices.Grow(r.all, n-from)[:n]
+		for i := from; i < n; i++ {
 			r.all[i] = v
 		}
 	}
