@@ -30,7 +30,6 @@ type Rows struct {
 	parts  map[partKey]*openFile
 	n      int // files
 	files  []File
-	picks  map[*openFile][]int32
 
 	enc     *RowEncoder // nil: without sums
 	message []byte
@@ -46,6 +45,7 @@ type partKey [maxPartition]int64
 type openFile struct {
 	w      *file.Writer
 	values []any
+	pick   []int32      // rows of a batch, while it is appended
 	sums   parity.Cells // of its rows, where they are wanted
 }
 
@@ -75,7 +75,7 @@ func (t *Table) NewRows(id CommitID, cols []file.Column, keys []file.Key, budget
 	if keys == nil {
 		keys = t.Keys()
 	}
-	r := &Rows{t: t, id: id, cols: cols, keys: keys, budget: budget, parts: map[partKey]*openFile{}, picks: map[*openFile][]int32{}}
+	r := &Rows{t: t, id: id, cols: cols, keys: keys, budget: budget, parts: map[partKey]*openFile{}}
 	spec := t.inner.Spec()
 	if spec.NumFields() > maxPartition {
 		return nil, fmt.Errorf("table %s: partition of %d fields", t.Name(), spec.NumFields())
@@ -138,19 +138,19 @@ func (r *Rows) Append(ctx context.Context, b *file.Batch, rows []int32) error {
 			}
 			last, lastKey = p, k
 		}
-		r.picks[last] = append(r.picks[last], row)
+		last.pick = append(last.pick, row)
 		if r.enc != nil {
 			r.sum(last, b, int(row))
 		}
 	}
-	for p, pick := range r.picks {
-		if len(pick) == 0 {
+	for _, p := range r.parts {
+		if len(p.pick) == 0 {
 			continue
 		}
-		if err := p.w.Append(b, pick); err != nil {
+		if err := p.w.Append(b, p.pick); err != nil {
 			return fmt.Errorf("table %s: %w", r.t.Name(), err)
 		}
-		r.picks[p] = pick[:0]
+		p.pick = p.pick[:0]
 	}
 	return r.spill(ctx)
 }
@@ -200,10 +200,7 @@ func (r *Rows) spill(ctx context.Context) error {
 }
 
 // drop gives the memory of a partition back.
-func (r *Rows) drop(k partKey) {
-	delete(r.picks, r.parts[k])
-	delete(r.parts, k)
-}
+func (r *Rows) drop(k partKey) { delete(r.parts, k) }
 
 func (r *Rows) finish(ctx context.Context, p *openFile) error {
 	if r.enc != nil {

@@ -49,13 +49,24 @@ func AppendEntity[T string | []byte](dst []byte, k int, name T) []byte {
 	if len(name) == 0 {
 		return dst
 	}
-	dst = protowire.AppendVarint(append(dst, byte(NumEntity+k)<<3|byte(protowire.BytesType)), uint64(len(name)))
+	dst = append(dst, byte(NumEntity+k)<<3|byte(protowire.BytesType), byte(len(name)))
+	if len(name) >= 1<<7 { // of more than a byte
+		dst = protowire.AppendVarint(dst[:len(dst)-1], uint64(len(name)))
+	}
 	return append(dst, name...)
 }
 
 // AppendFloat appends feature k, bit for bit.
 func AppendFloat(dst []byte, k int, v float64) []byte {
 	return binary.LittleEndian.AppendUint64(tag(dst, k, protowire.Fixed64Type), math.Float64bits(v))
+}
+
+// FloatTag is what AppendFloat puts before the bits of feature k, for who appends many of them; 0 when that is not of two bytes.
+func FloatTag(k int) uint16 {
+	if t := tag(nil, k, protowire.Fixed64Type); len(t) == 2 {
+		return binary.LittleEndian.Uint16(t)
+	}
+	return 0
 }
 
 // AppendInt appends feature k.
