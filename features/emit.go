@@ -9,6 +9,7 @@ import (
 // emitted is the fixed part of a row on its way out.
 type emitted struct {
 	ent               uint32
+	slot              int32 // of a window
 	start, end, rowTS int64
 	avail, hold       int64
 	flags             uint8
@@ -305,7 +306,9 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 	wanted = wanted || v.p.Ticks
 	if wanted {
 		v.matchFeatures(row)
-		v.finish(i, row)
+		if row.slot = i; v.direct == nil {
+			v.finish(i, row)
+		}
 	}
 	v.handOn(row)
 }

@@ -8,13 +8,22 @@ import (
 	"github.com/pinova-group/tidemark/features/plan"
 )
 
-// append adds the row with the features that the finish program computed.
+// append adds the row with its features: those that the finish program computed, of a view with direct ones
+// what the record holds, and the program runs if there are others.
 func (v *viewState) append(row *emitted) {
 	o := v.out
 	n := o.Len()
 	flags := row.flags
+	finished := v.direct == nil
 	for k := range v.p.Outs {
 		d, c := &v.p.Outs[k], &o.Features[k]
+		if v.direct != nil && v.direct[k].on && v.direct[k].store(v.rec, c, n) {
+			continue
+		}
+		if !finished {
+			v.finish(row.slot, row)
+			finished = true
+		}
 		if x := &v.fin.Regs[d.Reg]; !v.store(c, d, x, n) {
 			c.setNull(n)
 			if x.Ovf || !x.Null {

@@ -50,6 +50,7 @@ func newTask(p *Plan, insts *market.Instruments, from int64) *Task {
 	t.addFamilies()
 	for _, v := range t.views {
 		v.alone = v.isAlone()
+		v.initDirect()
 	}
 	t.books = newBooks(t, p.book)
 	return t

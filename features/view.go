@@ -70,7 +70,8 @@ type viewState struct {
 	out     *ViewRows // while rows are emitted
 	outFrom int
 	alerts  alerts
-	survey  *survey // nil unless the task looks at its traffic
+	direct  []direct // beside the features, nil for none
+	survey  *survey  // nil unless the task looks at its traffic
 }
 
 // slot is the part of an entity's state that is not in a record.

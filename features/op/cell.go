@@ -20,6 +20,34 @@ func GetCell(v *Val, st []uint64, k Kind) { getCell(v, st, k) }
 // ValidCell reports whether words read from outside can be a cell.
 func ValidCell(st []uint64, k Kind) bool { return validCell(st, k) }
 
+// HasWord tells that Word may give what the accumulator holds.
+func (a *Acc) HasWord() bool {
+	switch a.Fn {
+	case Count:
+		return true
+	case Sum, First, Last, Min, Max:
+		return a.Kind == KExact
+	}
+	return false
+}
+
+// Word is what the accumulator holds, m × 10^-s, where that is a number of one word: what Load gives without a register.
+// Else it is false. HasWord must hold.
+func (a *Acc) Word(rec []uint64, rows int64) (m int64, s int8, ok bool) {
+	switch a.Fn {
+	case Count:
+		return int64(rec[a.Off]), 0, true
+	case Sum:
+		st := rec[a.Off : a.Off+num.SumWords]
+		scale, ok := num.SumFits(st, rows)
+		ext := uint64(int64(st[0]) >> 63)
+		return int64(st[0]), int8(scale), ok && st[1] == ext && st[2] == ext
+	}
+	st := rec[a.Off : a.Off+4]
+	ext := uint64(int64(st[1]) >> 63)
+	return int64(st[1]), int8(st[0] >> 8), st[0] != 0 && st[2] == ext && st[3] == ext
+}
+
 func cellLen(k Kind) int {
 	if k.Fixed() {
 		return 4

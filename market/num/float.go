@@ -83,8 +83,10 @@ func QuoFloat64(a *Int192, sa int, b *Int192, sb int) (float64, bool) {
 	if a[0]|a[1]|a[2] == 0 {
 		return 0, true
 	}
-	if x, y := int64(a[0]), int64(b[0]); sa == sb && a.IsInt64() && b.IsInt64() && uint64(x+exact53)|uint64(y+exact53) < 2*exact53 {
-		return float64(x) / float64(y), true // both exact: one rounding
+	if a.IsInt64() && b.IsInt64() {
+		if f, ok := quoExact(int64(a[0]), int64(b[0]), sa-sb); ok {
+			return f, true
+		}
 	}
 	n, d := a.mag(), b.mag()
 	k := max(sa, sb) - min(sa, sb)
@@ -104,6 +106,44 @@ func QuoFloat64(a *Int192, sa int, b *Int192, sb int) (float64, bool) {
 		f = -f
 	}
 	return f, ok
+}
+
+// within53 is how far from 0 a whole number times 10^k surely is a float.
+var within53 = makeWithin53()
+
+func makeWithin53() (t [16]int64) {
+	for k := range t {
+		t[k] = exact53 / int64(Pow10[k])
+	}
+	return t
+}
+
+// quoExact is x / (y × 10^k), neither 0, where dividend and divisor are floats: there is one rounding. Else false.
+func quoExact(x, y int64, k int) (float64, bool) {
+	switch {
+	case k == 0:
+	case k > 0 && k < len(within53) && y <= within53[k] && y >= -within53[k]:
+		y *= int64(Pow10[k])
+	case k < 0 && -k < len(within53) && x <= within53[-k] && x >= -within53[-k]:
+		x *= int64(Pow10[-k])
+	default:
+		return 0, false
+	}
+	if uint64(x+exact53)|uint64(y+exact53) >= 2*exact53 {
+		return 0, false
+	}
+	return float64(x) / float64(y), true
+}
+
+// QuoWords is QuoFloat64 of numbers of one word.
+func QuoWords(x, y int64, sx, sy int) (float64, bool) {
+	if x != 0 && y != 0 && uint(sx) <= MaxPow10 && uint(sy) <= MaxPow10 {
+		if f, ok := quoExact(x, y, sx-sy); ok {
+			return f, true
+		}
+	}
+	a, b := FromInt64(x), FromInt64(y)
+	return QuoFloat64(&a, sx, &b, sy)
 }
 
 // fitsScaled reports whether the magnitude x, times 10^k if k is positive, surely has at
@@ -188,6 +228,19 @@ func Float64Of(a *Int192, scale int) (float64, bool) {
 		f = -f
 	}
 	return f, ok
+}
+
+// WordFloat64 is Float64Of a number of one word.
+func WordFloat64(m int64, scale int) (float64, bool) {
+	if uint64(m+exact53) < 2*exact53 && uint(scale) < uint(len(floatPow10)) {
+		return float64(m) / floatPow10[scale], true // both exact: one rounding
+	}
+	return longFloat64(m, scale)
+}
+
+func longFloat64(m int64, scale int) (float64, bool) {
+	a := FromInt64(m)
+	return Float64Of(&a, scale)
 }
 
 // Float64 is d rounded once to the nearest float64, ties to even.

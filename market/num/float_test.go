@@ -74,6 +74,20 @@ func TestQuoFloat64_OfFloats(t *testing.T) {
 		a, b := num.FromInt64(x), num.FromInt64(y)
 		f, ok := num.QuoFloat64(&a, s, &b, s)
 		sameFloat(t, "QuoFloat64", f, ok, new(big.Rat).SetFrac(big.NewInt(x), big.NewInt(y)))
+		z := rnd.IntN(num.MaxPow10 + 1)
+		want := new(big.Rat).Quo(scaled(big.NewInt(x), s), scaled(big.NewInt(y), z))
+		f, ok = num.QuoFloat64(&a, s, &b, z)
+		sameFloat(t, "QuoFloat64", f, ok, want)
+		f, ok = num.QuoWords(x, y, s, z)
+		sameFloat(t, "QuoWords", f, ok, want)
+		f, ok = num.WordFloat64(x, z)
+		sameFloat(t, "WordFloat64", f, ok, scaled(big.NewInt(x), z))
+	}
+	for _, zero := range [][2]int64{{0, 3}, {0, -3}, {3, 0}, {0, 0}} {
+		f, ok := num.QuoWords(zero[0], zero[1], 2, 5)
+		if ok != (zero[1] != 0) || math.Float64bits(f) != 0 {
+			t.Fatalf("%d / %d = %v, %v", zero[0], zero[1], f, ok)
+		}
 	}
 }
 
