@@ -9,7 +9,6 @@ import (
 // emitted is the fixed part of a row on its way out.
 type emitted struct {
 	ent               uint32
-	slot              int32 // of a window
 	start, end, rowTS int64
 	avail, hold       int64
 	flags             uint8
@@ -243,6 +242,7 @@ func (v *viewState) emit(i int32, t int64) {
 	s := &v.slots[i]
 	row := &v.now
 	*row = emitted{ent: s.ent, rowTS: t}
+	v.nextRec()
 	switch v.p.Shape {
 	case plan.RowView:
 		v.emitHeld(i, row)
@@ -306,7 +306,7 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 	wanted = wanted || v.p.Ticks
 	if wanted {
 		v.matchFeatures(row)
-		if row.slot = i; v.direct == nil {
+		if v.direct == nil {
 			v.finish(i, row)
 		}
 	}

@@ -8,34 +8,33 @@ import (
 	"github.com/pinova-group/tidemark/features/plan"
 )
 
-// append adds the row with its features: those that the finish program computed, of a view with direct ones
-// what the record holds, and the program runs if there are others.
+// append adds the row with the features that the finish program computed, or leaves them for flush.
 func (v *viewState) append(row *emitted) {
 	o := v.out
 	n := o.Len()
-	flags := row.flags
-	finished := v.direct == nil
-	for k := range v.p.Outs {
-		d, c := &v.p.Outs[k], &o.Features[k]
-		if v.direct != nil && v.direct[k].on && v.direct[k].store(v.rec, c, n) {
-			continue
-		}
-		if !finished {
-			v.finish(row.slot, row)
-			finished = true
-		}
-		if x := &v.fin.Regs[d.Reg]; !v.store(c, d, x, n) {
-			c.setNull(n)
-			if x.Ovf || !x.Null {
-				flags |= FlagOverflow
-			}
-		}
-	}
 	o.Entity = append(o.Entity, row.ent)
 	o.Start, o.End, o.RowTS = append(o.Start, row.start), append(o.End, row.end), append(o.RowTS, row.rowTS)
-	o.Avail, o.Flags = append(o.Avail, row.avail), append(o.Flags, flags)
+	o.Avail, o.Flags = append(o.Avail, row.avail), append(o.Flags, row.flags)
+	if v.direct != nil {
+		v.wait()
+		return
+	}
+	for k := range v.p.Outs {
+		v.storeRow(k, n)
+	}
 	if v.alerts.m != nil {
 		v.judgeRow(row)
+	}
+}
+
+// storeRow appends feature k, which the finish program computed, of row n.
+func (v *viewState) storeRow(k, n int) {
+	d, c := &v.p.Outs[k], &v.out.Features[k]
+	if x := &v.fin.Regs[d.Reg]; !v.store(c, d, x, n) {
+		c.setNull(n)
+		if x.Ovf || !x.Null {
+			v.out.Flags[n] |= FlagOverflow
+		}
 	}
 }
 

@@ -369,6 +369,7 @@ func (t *Task) begin(out *Rows) {
 
 func (t *Task) end() {
 	for _, v := range t.views {
+		v.flush()
 		v.sortAlerts()
 		v.out = nil
 		v.endStep()

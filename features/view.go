@@ -70,8 +70,8 @@ type viewState struct {
 	out     *ViewRows // while rows are emitted
 	outFrom int
 	alerts  alerts
-	direct  []direct // beside the features, nil for none
-	survey  *survey  // nil unless the task looks at its traffic
+	direct  *direct // nil where features are the finish program's
+	survey  *survey // nil unless the task looks at its traffic
 }
 
 // slot is the part of an entity's state that is not in a record.

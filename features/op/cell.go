@@ -20,8 +20,14 @@ func GetCell(v *Val, st []uint64, k Kind) { getCell(v, st, k) }
 // ValidCell reports whether words read from outside can be a cell.
 func ValidCell(st []uint64, k Kind) bool { return validCell(st, k) }
 
-// HasWord tells that Word may give what the accumulator holds.
-func (a *Acc) HasWord() bool {
+// Scales of what Column does not give.
+const (
+	NoWord  int8 = -1 // a number of more than one word, or a sum that does not fit
+	NoValue int8 = -2 // null: nothing was folded
+)
+
+// HasColumn tells that Column may give what the accumulator holds.
+func (a *Acc) HasColumn() bool {
 	switch a.Fn {
 	case Count:
 		return true
@@ -31,21 +37,35 @@ func (a *Acc) HasWord() bool {
 	return false
 }
 
-// Word is what the accumulator holds, m × 10^-s, where that is a number of one word: what Load gives without a register.
-// Else it is false. HasWord must hold.
-func (a *Acc) Word(rec []uint64, rows int64) (m int64, s int8, ok bool) {
+// Column is what the accumulator holds in records that lie one after the other, m × 10^-s, where that is a number of one
+// word: what Load gives without a register. Word rows of a record is its number of rows. HasColumn must hold.
+func (a *Acc) Column(recs []uint64, stride, rows int, m []int64, s []int8) {
+	s = s[:len(m)]
 	switch a.Fn {
 	case Count:
-		return int64(rec[a.Off]), 0, true
+		for i := range m {
+			m[i], s[i] = int64(recs[i*stride+a.Off]), 0
+		}
 	case Sum:
-		st := rec[a.Off : a.Off+num.SumWords]
-		scale, ok := num.SumFits(st, rows)
-		ext := uint64(int64(st[0]) >> 63)
-		return int64(st[0]), int8(scale), ok && st[1] == ext && st[2] == ext
+		for i := range m {
+			st := recs[i*stride+a.Off:][:num.SumWords]
+			scale, ok := num.SumFits(st, int64(recs[i*stride+rows]))
+			m[i], s[i] = int64(st[0]), int8(scale)
+			if ext := uint64(m[i] >> 63); !ok || st[1] != ext || st[2] != ext {
+				s[i] = NoWord
+			}
+		}
+	default:
+		for i := range m {
+			st := recs[i*stride+a.Off:][:4]
+			m[i], s[i] = int64(st[1]), int8(st[0]>>8)
+			if ext := uint64(m[i] >> 63); st[0] == 0 {
+				s[i] = NoValue
+			} else if st[2] != ext || st[3] != ext {
+				s[i] = NoWord
+			}
+		}
 	}
-	st := rec[a.Off : a.Off+4]
-	ext := uint64(int64(st[1]) >> 63)
-	return int64(st[1]), int8(st[0] >> 8), st[0] != 0 && st[2] == ext && st[3] == ext
 }
 
 func cellLen(k Kind) int {
