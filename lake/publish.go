@@ -50,8 +50,9 @@ type Replacement struct {
 	// Tell notes in the table that consumers of the view's rows have to be told (Lake.Untold), unless the new rows are as
 	// served and replace none: those are the rows that the stream gave them.
 	Tell bool
-	// Staged are files of the table, on another branch, with more of the new rows. One of Merge bytes or more whose rows
-	// have the right revision already is taken over as it is; rows of the others are written anew, together.
+	// Staged are files of the table, on another branch, with more of the new rows. Those whose rows have the right revision
+	// already are taken over as they are, but for files below Merge bytes of a partition that has many such; rows of the
+	// others are written anew, together.
 	Staged []DataFile
 	Merge  int64
 }
@@ -90,6 +91,9 @@ const propOpen = "tidemark.publication-open."
 
 // budget of rows that a publication holds in memory, for each of its three outputs.
 const publishBudget = 256 << 20
+
+// fewSmall is how many small files of a partition are left as they are: each costs a reader its footer.
+const fewSmall = 8
 
 // SupersededColumns are the columns of superseded.… beside a feature table's.
 func SupersededColumns() []file.Column {
@@ -439,8 +443,14 @@ func (x *replacing) add(ctx context.Context, out *Rows) error {
 		}
 	}
 	var stand []DataFile
+	small := map[string]int{} // files by partition
 	for _, f := range x.v.Staged {
-		if x.stands(f) {
+		if f.Bytes < x.v.Merge {
+			small[fmt.Sprint(f.Partition)]++
+		}
+	}
+	for _, f := range x.v.Staged {
+		if x.stands(f, small[fmt.Sprint(f.Partition)]) {
 			stand = append(stand, f)
 		} else if err := x.t.read(ctx, f.Path, f.Bytes, x.cols, rows.adder(ctx, out)); err != nil {
 			return err
@@ -475,10 +485,10 @@ func (x *replacing) add(ctx context.Context, out *Rows) error {
 	return nil
 }
 
-// stands reports whether a staged file can be taken over.
-func (x *replacing) stands(f DataFile) bool {
+// stands reports whether a staged file, whose partition has so many small ones, can be taken over.
+func (x *replacing) stands(f DataFile, small int) bool {
 	b := f.Bounds[colRevision]
-	return f.Bytes >= x.v.Merge && len(f.Partition) == len(x.t.PartitionBy()) && b[0] == any(x.d.Revision) && b[1] == any(x.d.Revision)
+	return (f.Bytes >= x.v.Merge || small <= fewSmall) && len(f.Partition) == len(x.t.PartitionBy()) && b[0] == any(x.d.Revision) && b[1] == any(x.d.Revision)
 }
 
 // newRows are new rows of a publication, as far as they are added up.

@@ -149,19 +149,20 @@ func TestPublish_KnowsTheOthers(t *testing.T) {
 	}
 }
 
-// A staged file that is large enough and has the right revision is taken over as it is; either way readers, the ledger
-// and the record of the publication see the same.
+// A staged file that has the right revision is taken over as it is, unless it is one of many small ones; either way readers,
+// the ledger and the record of the publication see the same.
 func TestPublish_TakesStagedFilesOver(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		merge      int64
 		again      bool // rows are there already, so that the new ones are of revision 1
 		sums       bool
+		more       int64 // files of a row
 		takenOver  int
 		wantMerged int
 	}{
-		{"as they are", 1, false, false, 2, 0}, {"with sums", 1, false, true, 2, 0}, {"merged", 1 << 30, false, true, 0, 1},
-		{"of another revision", 1, true, true, 0, 1},
+		{"as they are", 1, false, false, 0, 2, 0}, {"with sums", 1, false, true, 0, 2, 0}, {"few small ones", 1 << 30, false, true, 8, 10, 0},
+		{"many small ones of a partition", 1 << 30, false, true, 9, 2, 1}, {"of another revision", 1, true, true, 0, 0, 1},
 	} {
 		l := open(t, t.TempDir(), nil)
 		tab, err := l.Create(t.Context(), bars, barsDefinition())
@@ -170,6 +171,9 @@ func TestPublish_TakesStagedFilesOver(t *testing.T) {
 		}
 		stageRows(t, tab, "work", bulk([]string{"A"}, 0, 30, 1), nil, c.sums)
 		stageRows(t, tab, "work", bulk([]string{"B"}, 10, 50, 1), nil, c.sums)
+		for i := range c.more {
+			stageRows(t, tab, "work", bulk([]string{"C"}, i, i+1, 1), nil, c.sums)
+		}
 		if c.again {
 			stage(t, tab, lake.Main, bulk([]string{"A"}, 0, 50, 1), nil)
 		}
@@ -186,7 +190,7 @@ func TestPublish_TakesStagedFilesOver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if done[0].Added != 70 || done[0].Revision != map[bool]int32{true: 1}[c.again] {
+		if done[0].Added != 70+c.more || done[0].Revision != map[bool]int32{true: 1}[c.again] {
 			t.Errorf("%s: %+v", c.name, done[0])
 		}
 		if _, err := reload(t, tab).DropBranch(t.Context(), "work"); err != nil {
@@ -210,7 +214,7 @@ func TestPublish_TakesStagedFilesOver(t *testing.T) {
 			t.Errorf("%s: %d of %d files taken over", c.name, taken, len(files))
 		}
 		rows := dump(t, l, bars)
-		if len(rows) != 70 {
+		if int64(len(rows)) != 70+c.more {
 			t.Errorf("%s: %d rows", c.name, len(rows))
 		}
 		found, err := l.Examine(t.Context(), lake.Examination{Deep: true})
