@@ -68,14 +68,14 @@ func (v *viewState) initDirect() {
 		return
 	}
 	d := &direct{recs: make([]uint64, rows*v.p.Stride)}
-	any := false
+	direct := false
 	for k := range v.p.Outs {
 		o := v.directOf(d, &v.p.Outs[k])
 		d.outs = append(d.outs, o)
-		any = any || o.kind != directNone
+		direct = direct || o.kind != directNone
 		d.some = d.some || o.kind == directNone
 	}
-	if any {
+	if direct {
 		d.words = make([]directWord, len(d.accs))
 		v.direct, v.rec = d, d.recs[:v.p.Stride]
 	}

@@ -19,8 +19,8 @@ func (v *viewState) thin(s *fastState, lim int) bool {
 
 // panesAlone tells that children want the newest row of each pane alone.
 func (v *viewState) panesAlone(p *fastFrames) bool {
-	all := slices.ContainsFunc(p.children, func(c fastChild) bool { return len(c.each) > 0 })
-	return len(p.children) > 0 && !all && !v.p.Instants && p.rows[0] == 0
+	each := slices.ContainsFunc(p.children, func(c fastChild) bool { return len(c.each) > 0 })
+	return len(p.children) > 0 && !each && !v.p.Instants && p.rows[0] == 0
 }
 
 // nextPanes takes up the next panes: of each the last instant, and when it opens.
