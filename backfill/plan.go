@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,8 @@ type Request struct {
 	Symbols []string // canonical; nil for all
 	Step    int64    // µs of a task, 0 for one that suits
 	Parts   []Part   // of each of Views what is replaced, within Range; nil for all of it
+
+	workers int // tasks at once
 }
 
 // Part is rows of a view: those of its entities with row_ts in a range.
@@ -116,29 +119,49 @@ type tableState struct {
 // maxTasks bounds what is noted of a backfill under way in the table (I11).
 const maxTasks = 128
 
-// taskRows is how many events a task has, about: a few seconds of work, which is what a kill costs. A range of few
-// tasks is cut into up to fewTasks of leastRows or more, so that cores work side by side.
+// mostRows is how many events a task has at most, unless most of them would be lookback then: some seconds of work, which is
+// what a kill costs. A task costs as much as taskCosts events besides.
 const (
-	taskRows  = 4 << 20
-	fewTasks  = 8
-	leastRows = 256 << 10
+	mostRows  = 12 << 20
+	taskCosts = 256 << 10
 )
 
 // steps are the lengths of tasks.
 var steps = []int64{
-	market.Minute, 5 * market.Minute, 15 * market.Minute, market.Hour, 2 * market.Hour, 4 * market.Hour, 8 * market.Hour, market.Day, 2 * market.Day,
-	market.Week, 4 * market.Week, 12 * market.Week, 52 * market.Week,
+	market.Minute, 5 * market.Minute, 15 * market.Minute, market.Hour, 2 * market.Hour, 3 * market.Hour, 4 * market.Hour, 6 * market.Hour, 8 * market.Hour,
+	12 * market.Hour, market.Day, 2 * market.Day, market.Week, 4 * market.Week, 12 * market.Week, 52 * market.Week,
 }
 
-// step is the length of a task that suits a range, of which a part has all rows: not so short that most of what is read is lookback,
-// nor so long that a task is more than a few seconds of work.
-func step(r, part Range, lookback, rows int64) int64 {
+// step is the length of a task that suits a range, of which a part has all rows: so many workers are done soonest, or a
+// tenth later with shorter tasks, as each task reads its lookback again and the last ones leave workers idle.
+func step(r, part Range, lookback, rows int64, workers int) int64 {
+	type cut struct {
+		step int64
+		cost float64 // in events
+	}
+	var cuts []cut
 	for _, s := range steps {
+		if (r.To-r.From+s-1)/s >= maxTasks {
+			continue
+		}
 		n := (part.To - part.From + s - 1) / s
-		switch {
-		case (r.To-r.From+s-1)/s >= maxTasks:
-		case n <= 1, s >= lookback && rows/n >= taskRows/2, n <= fewTasks && s/4 >= lookback && rows/n >= leastRows:
-			return s
+		if k := len(cuts); k > 0 && rows/n > mostRows && cuts[k-1].step >= 4*lookback {
+			break
+		}
+		each := float64(rows) * float64(min(s, part.To-part.From)+lookback) / float64(part.To-part.From)
+		rounds := (n + int64(workers) - 1) / int64(workers)
+		cuts = append(cuts, cut{s, float64(rounds) * (each + taskCosts)})
+		if n == 1 {
+			break
+		}
+	}
+	least := math.Inf(1)
+	for _, c := range cuts {
+		least = min(least, c.cost)
+	}
+	for _, c := range cuts {
+		if c.cost <= 1.1*least {
+			return c.step
 		}
 	}
 	return r.To - r.From
@@ -315,7 +338,7 @@ func (in *Inputs) planTasks(p *Plan, req Request, tables []tableState) error {
 		}
 	}
 	if p.Step == 0 {
-		p.Step = step(req.Range, in.held(req.Range), p.Lookback, rows)
+		p.Step = step(req.Range, in.held(req.Range), p.Lookback, rows, max(1, req.workers))
 	}
 	if n := (p.To-p.From)/p.Step + 1; n > maxTasks {
 		return fault.Usage("step", fmt.Sprintf("tasks of %s are %d, and %d are possible", run.FormatDuration(p.Step), n, maxTasks), "give a longer --step")

@@ -48,7 +48,7 @@ func TestCut_CoversTheRangeOnce(t *testing.T) {
 		part := Range{from, rg.To}
 		part.From += r.Int64N(rg.To - from)
 		part.To -= r.Int64N(part.To - part.From)
-		s := step(rg, part, lookback, rows)
+		s := step(rg, part, lookback, rows, 1+r.IntN(16))
 		parts := cut(rg, s)
 		at := rg.From
 		for _, p := range parts {
@@ -60,18 +60,34 @@ func TestCut_CoversTheRangeOnce(t *testing.T) {
 		if at != rg.To || len(parts) > maxTasks {
 			t.Fatalf("%+v cut by %d: %d parts up to %d", rg, s, len(parts), at)
 		}
-		busy := 0 // parts that have rows
-		for _, p := range parts {
-			if p.To > part.From && p.From < part.To {
-				busy++
-			}
-		}
-		least := int64(taskRows / 4)
-		if busy <= fewTasks+1 && s >= 4*lookback {
-			least = leastRows / 2
-		}
-		if busy > 2 && (s < lookback || rows/int64(busy) < least) {
-			t.Fatalf("%+v with %d rows in %+v and lookback %d: steps of %d", rg, rows, part, lookback, s)
+	}
+}
+
+// Steps are so long that lookback is a small part of what is read, so short that all workers have as much to do and a kill costs
+// little.
+func TestStep_SuitsLookbackAndWorkers(t *testing.T) {
+	day, hours := Range{day0, day0 + market.Day}, Range{day0, day0 + 6*market.Hour}
+	for _, c := range []struct {
+		what           string
+		r, part        Range
+		lookback, rows int64
+		workers        int
+		want           int64
+	}{
+		{"bars of a day", day, day, market.Minute, 20 << 20, 2, 3 * market.Hour},
+		{"on eight cores", day, day, market.Minute, 20 << 20, 8, 3 * market.Hour},
+		{"on five cores", day, day, market.Minute, 20 << 20, 5, market.Hour},
+		{"on one core", day, day, market.Minute, 20 << 20, 1, 3 * market.Hour},
+		{"lookback of a quarter of an hour", day, day, 15 * market.Minute, 20 << 20, 2, 4 * market.Hour},
+		{"events in six hours of the day", day, hours, 15 * market.Minute, 20 << 20, 2, 3 * market.Hour},
+		{"a month, the most of a task", Range{day0, day0 + 30*market.Day}, Range{day0, day0 + 30*market.Day}, market.Minute, 600 << 20, 2, 6 * market.Hour},
+		{"lookback of a week", Range{day0, day0 + 30*market.Day}, Range{day0, day0 + 30*market.Day}, market.Week, 600 << 20, 2, 4 * market.Week},
+		{"few events", day, day, market.Minute, 1000, 2, 12 * market.Hour},
+		{"no event", day, day, market.Minute, 0, 2, 12 * market.Hour},
+		{"a moment", Range{day0, day0 + 1}, Range{day0, day0 + 1}, 0, 1, 2, market.Minute},
+	} {
+		if got := step(c.r, c.part, c.lookback, c.rows, c.workers); got != c.want {
+			t.Errorf("%s: steps of %v, want %v", c.what, time.Duration(got)*time.Microsecond, time.Duration(c.want)*time.Microsecond)
 		}
 	}
 }

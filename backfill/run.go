@@ -34,6 +34,18 @@ type Env struct {
 	BySymbol []lake.Partition
 }
 
+// share is the memory of all tasks at once, and how many these are.
+func (e *Env) share() (memory int64, workers int) {
+	memory, workers = e.Memory, e.Parallel
+	if memory <= 0 {
+		memory = DefaultMemory
+	}
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	return memory, max(1, min(workers, int(memory/leastMemory)))
+}
+
 // DefaultMemory is what the events and rows of all tasks at once may take, in bytes.
 const DefaultMemory = 512 << 20
 
@@ -90,6 +102,7 @@ func Make(ctx context.Context, env Env, v *Views, req Request) (*Backfill, error
 	if req.Symbols, err = in.symbols(ctx, req.Symbols); err != nil {
 		return nil, err
 	}
+	_, req.workers = env.share()
 	b := &Backfill{env: env, in: in, req: req, mu: make([]sync.Mutex, len(req.Views)), tables: make([]*lake.Table, len(req.Views))}
 	if b.all, err = env.Lake.Publications(ctx); err != nil {
 		return nil, err
@@ -254,15 +267,8 @@ func (b *Backfill) compute(ctx context.Context, rep *Report) error {
 			todo = append(todo, i)
 		}
 	}
-	memory := b.env.Memory
-	if memory <= 0 {
-		memory = DefaultMemory
-	}
-	workers := b.env.Parallel
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	workers = max(1, min(workers, len(todo), int(memory/leastMemory)))
+	memory, workers := b.env.share()
+	workers = max(1, min(workers, len(todo)))
 	b.times = make([]atomic.Int64, len(b.Plan.Tasks))
 	if m := b.env.Meter; m != nil {
 		m.SetBytes(b.progress)

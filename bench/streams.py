@@ -1,9 +1,10 @@
 """Bars of trades by Tidemark, by Flink and by Kafka Streams, and a plain consumer that only decodes: side by side on one topic of a
 real Kafka, exactly once (the consumer writes nothing). Usage, from the root of the repository:
 
-    eval "$(bash scripts/servers.sh start kafka streams flink)" && python3 bench/streams.py [MILLIONS [SECONDS]]
+    eval "$(bash scripts/servers.sh start kafka streams flink)" && python3 bench/streams.py [MILLIONS [SECONDS [ROUNDS]]]
 
-MILLIONS of trades, 4 if not given. SECONDS of a bar are 60 (16 symbols, 1000 trades/s, 4 partitions) or 1 (64 symbols, 700 trades/s,
+ROUNDS are 2, each with topics of its own: Java compiles a broker that is new while it works, so the first round counts for little, and for least
+where a program comes first. MILLIONS of trades, 4 if not given. SECONDS of a bar are 60 (16 symbols, 1000 trades/s, 4 partitions) or 1 (64 symbols, 700 trades/s,
 8 partitions: a bar of some 11 trades). It needs a JDK. Prints processor seconds per million trades of each program, its start
 included, and of the broker meanwhile. The others are done when a reader of what is committed has the bars of them that it has of
 Tidemark; they must be the same. Those of the last 5 s are left out: each program closes them by marks of its own."""
@@ -20,11 +21,11 @@ from measured import cpu, path, rss, work
 
 millions = float(sys.argv[1]) if len(sys.argv) > 1 else 4
 seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 60
+rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 2
 symbols, rate, partitions = {60: (16, 1000, 4), 1: (64, 700, 8)}[seconds]
 brokers = os.environ["TIDEMARK_TEST_KAFKA"]
 jars = {"KafkaStreamsBars": os.environ["TIDEMARK_BENCH_STREAMS_JARS"], "FlinkBars": os.environ["TIDEMARK_BENCH_FLINK_JARS"]}
 broker_pid = int(open(".cache/servers/kafka1-1.pid").read())
-name = "b" + str(int(time.time()))
 
 VIEW = f"""view: ohlcv_{seconds}s
 version: 1
@@ -42,13 +43,16 @@ features:
   trades: count()
 """
 OPENS = [f"--add-opens=java.base/{p}=ALL-UNNAMED" for p in ("java.lang", "java.util")]  # which Flink wants
-CONFIG = f"""kafka: {{brokers: ["{brokers}"]}}
+
+
+def config_of(name):
+    return path(name + ".yaml", f"""kafka: {{brokers: ["{brokers}"]}}
 stream:
   partitions: {partitions}
   sources: [{{market: spot, exchange: {name}, kinds: [trade]}}]
   views: [{work}/bars.yaml]
   retention: {{raw: forever, processed: forever, feature: forever}}
-"""
+""")
 
 
 def fill():
@@ -66,7 +70,7 @@ def stream():
     """Runs the features job until it has read all and nothing has moved for two seconds."""
     port = 21000 + os.getpid() % 20000
     broker = cpu(broker_pid)
-    p = subprocess.Popen([tidemark, "stream", "--config", config, "--jobs", "features", "--name", name, "--state", path("state"), "--status", f"127.0.0.1:{port}"],
+    p = subprocess.Popen([tidemark, "stream", "--config", config, "--jobs", "features", "--name", name, "--state", path(name), "--status", f"127.0.0.1:{port}"],
                          stderr=open(path("stream.log"), "w"))
     last, moved, began, used = None, time.time(), None, 0
     while not last or last[0] < trades or time.time() - moved < 2:
@@ -151,27 +155,29 @@ subprocess.run(["go", "test", "-c", "-o", path("consume"), "./bench"], check=Tru
 for program in jars:
     subprocess.run(["javac", "-cp", jars[program] + "/*", "-sourcepath", "bench", "-d", path(program), f"bench/{program}.java"], check=True)
 path("bars.yaml", VIEW)
-config = path("tidemark.yaml", CONFIG)
-subprocess.run([tidemark, "topics", "apply", "--config", config], check=True, stdout=subprocess.DEVNULL)
-topic = f"processed.spot.trade.{name}"
-trades = fill()
-print(f"{trades} trades, {symbols} symbols, {partitions} partitions, bars of {seconds} s", flush=True)
-plain = ours = bars = None
-for what, run in [("plain consume and decode", consume),
-                  ("tidemark", stream),
-                  # into topics that are there and have nothing in them
-                  ("flink", lambda: java("FlinkBars", "raw", flags=OPENS)),
-                  ("kafka streams, in memory", lambda: java("KafkaStreamsBars", "late", "memory")),
-                  ("kafka streams, rocksdb", lambda: java("KafkaStreamsBars", "dlq", "rocksdb"))]:
-    r = run()
-    per = r["cpu"] / trades * 1e6
-    plain = plain or per
-    line = f"{what:26} {per:6.2f} s per million, {per / plain:5.2f} of plain, broker {r['broker'] / trades * 1e6:.2f}, wall {r['wall']:.1f} s, {trades / r['wall'] / 1e3:.0f} k/s, {r['rss']} MB"
-    if "bars" in r:
-        ours, bars = ours or per, bars or r["bars"]
-        line += f", {len(bars)} bars of {sum(values[-1] for values in bars.values())} trades"
-        if r["bars"] != bars:
-            sys.exit(f"{what}: other bars than Tidemark's")
-    if "start" in r:
-        line += f", {per / ours:.1f} times tidemark, its start {r['start']:.2f} s of it"
-    print(line, flush=True)
+for turn in range(rounds):
+    name = f"b{int(time.time())}"
+    config = config_of(name)
+    subprocess.run([tidemark, "topics", "apply", "--config", config], check=True, stdout=subprocess.DEVNULL)
+    topic = f"processed.spot.trade.{name}"
+    trades = fill()
+    print(f"round {turn + 1}: {trades} trades, {symbols} symbols, {partitions} partitions, bars of {seconds} s", flush=True)
+    plain = ours = bars = None
+    for what, run in [("plain consume and decode", consume),
+                      ("tidemark", stream),
+                      # into topics that are there and have nothing in them
+                      ("flink", lambda: java("FlinkBars", "raw", flags=OPENS)),
+                      ("kafka streams, in memory", lambda: java("KafkaStreamsBars", "late", "memory")),
+                      ("kafka streams, rocksdb", lambda: java("KafkaStreamsBars", "dlq", "rocksdb"))]:
+        r = run()
+        per = r["cpu"] / trades * 1e6
+        plain = plain or per
+        line = f"{what:26} {per:6.2f} s per million, {per / plain:5.2f} of plain, broker {r['broker'] / trades * 1e6:.2f}, wall {r['wall']:.1f} s, {trades / r['wall'] / 1e3:.0f} k/s, {r['rss']} MB"
+        if "bars" in r:
+            ours, bars = ours or per, bars or r["bars"]
+            line += f", {len(bars)} bars of {sum(values[-1] for values in bars.values())} trades"
+            if r["bars"] != bars:
+                sys.exit(f"{what}: other bars than Tidemark's")
+        if "start" in r:
+            line += f", {per / ours:.1f} times tidemark, its start {r['start']:.2f} s of it"
+        print(line, flush=True)
