@@ -289,14 +289,9 @@ func (v *viewState) emit(i int32, t int64) {
 
 // finishWindow works the row out of v.rec, hands it on and appends it.
 func (v *viewState) finishWindow(i int32, row *emitted) {
-	row.hold = int64(v.rec[plan.MetaHold])
-	row.flags = uint8(v.rec[plan.MetaFlags])
+	v.inherit(row)
 	if row.empty {
-		row.flags |= FlagEmpty
 		v.carryInto(i, row)
-	}
-	if v.closing && row.rowTS > v.last {
-		row.flags |= FlagPartial
 	}
 	row.avail = max(row.end+row.hold, int64(v.rec[plan.MetaAvail]), v.carriedAvail(i, row))
 	wanted := v.shows(row) || len(v.joiners) > 0
@@ -311,6 +306,18 @@ func (v *viewState) finishWindow(i int32, row *emitted) {
 		}
 	}
 	v.handOn(row)
+}
+
+// inherit takes hold and flags of the row from v.rec.
+func (v *viewState) inherit(row *emitted) {
+	row.hold = int64(v.rec[plan.MetaHold])
+	row.flags = uint8(v.rec[plan.MetaFlags])
+	if row.empty {
+		row.flags |= FlagEmpty
+	}
+	if v.closing && row.rowTS > v.last {
+		row.flags |= FlagPartial
+	}
 }
 
 // shows tells that a row is one of those that the task gives.

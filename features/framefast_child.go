@@ -14,6 +14,7 @@ type fastChild struct {
 	counts []int      // accumulators that count rows
 	newest []fastTake // that need the newest row with a value
 	each   []fastTake // that need each row
+	rows   []fastRow  // the features, where a pane is a row; nil where it is not
 }
 
 // fastTake is an accumulator and the feature that it folds.
@@ -66,6 +67,7 @@ func (v *viewState) fastChild(p *fastFrames, c *viewState) bool {
 			fc.each = append(fc.each, t)
 		}
 	}
+	fc.whole()
 	p.children = append(p.children, fc)
 	return true
 }
@@ -99,6 +101,11 @@ func (v *viewState) foldColumns(i int32, s *fastState, b *fastBlock, fc *fastChi
 	at := c.slot(ent)
 	for lo := 0; lo < b.n; {
 		if t := b.limit[lo]; t >= c.slots[at].end {
+			if b.panes && lo < b.n-1 && fc.rows != nil && c.leave(at) {
+				v.passPane(s, b, fc, at, lo)
+				lo++
+				continue
+			}
 			c.enter(at, t)
 		}
 		hi, end := lo+1, c.slots[at].end

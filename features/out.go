@@ -10,11 +10,8 @@ import (
 
 // append adds the row with the features that the finish program computed, or leaves them for flush.
 func (v *viewState) append(row *emitted) {
-	o := v.out
-	n := o.Len()
-	o.Entity = append(o.Entity, row.ent)
-	o.Start, o.End, o.RowTS = append(o.Start, row.start), append(o.End, row.end), append(o.RowTS, row.rowTS)
-	o.Avail, o.Flags = append(o.Avail, row.avail), append(o.Flags, row.flags)
+	n := v.out.Len()
+	v.appendEnvelope(row)
 	if v.direct != nil {
 		v.wait()
 		return
@@ -27,10 +24,20 @@ func (v *viewState) append(row *emitted) {
 	}
 }
 
+// appendEnvelope appends all of a row but its features.
+func (v *viewState) appendEnvelope(row *emitted) {
+	o := v.out
+	o.Entity = append(o.Entity, row.ent)
+	o.Start, o.End, o.RowTS = append(o.Start, row.start), append(o.End, row.end), append(o.RowTS, row.rowTS)
+	o.Avail, o.Flags = append(o.Avail, row.avail), append(o.Flags, row.flags)
+}
+
 // storeRow appends feature k, which the finish program computed, of row n.
-func (v *viewState) storeRow(k, n int) {
+func (v *viewState) storeRow(k, n int) { v.storeValue(k, n, &v.fin.Regs[v.p.Outs[k].Reg]) }
+
+func (v *viewState) storeValue(k, n int, x *op.Val) {
 	d, c := &v.p.Outs[k], &v.out.Features[k]
-	if x := &v.fin.Regs[d.Reg]; !v.store(c, d, x, n) {
+	if !v.store(c, d, x, n) {
 		c.setNull(n)
 		if x.Ovf || !x.Null {
 			v.out.Flags[n] |= FlagOverflow

@@ -180,17 +180,24 @@ func (v *viewState) tailRec(i int32) []uint64 {
 func (v *viewState) enter(i int32, ts int64) {
 	s := &v.slots[i]
 	switch {
-	case s.end == noPane:
-	case v.alone && v.task.apart:
-		for s.end != noPane {
-			v.emit(i, v.next(i)) // empty windows before it first
-		}
+	case s.end == noPane, v.leave(i):
 	default:
 		v.closePane(i)
 	}
 	s.at = v.p.PaneOf(ts)
 	s.end = v.p.PaneStart(s.at + 1)
 	v.due = min(v.due, v.rowTimeOf(s.at))
+}
+
+// leave puts the open pane out as a row, where rows may leave at once.
+func (v *viewState) leave(i int32) bool {
+	if !v.alone || !v.task.apart {
+		return false
+	}
+	for s := &v.slots[i]; s.end != noPane; {
+		v.emit(i, v.next(i)) // empty windows before it first
+	}
+	return true
 }
 
 // rowTimeOf is the row_ts of the first row that a pane can be in.
