@@ -240,8 +240,8 @@ func (a *app) backfillPlan(p *backfill.Plan) error {
 		rows = append(rows, []string{market.FormatTime(t.From), market.FormatTime(t.To), term.Int(int64(t.Files)), term.Int(t.Rows), term.Bytes(t.Bytes), state})
 	}
 	s.WriteString(style.Table([]term.Column{{Head: "task from"}, {Head: "to"}, {Head: "files", Right: true}, {Head: "events", Right: true}, {Head: "bytes", Right: true}, {Head: ""}}, rows))
-	fmt.Fprintf(&s, "\n%d tasks of %s, %d of them finished by an earlier run; about %s events to read, %.0f %% of them for lookback\n",
-		len(p.Tasks), run.FormatDuration(p.Step), p.Finished, term.Int(p.Rows), 100*p.Again)
+	fmt.Fprintf(&s, "\n%s of %s, %d finished by an earlier run; about %s events to read, %.0f %% of them for lookback\n",
+		counted(len(p.Tasks), "task"), run.FormatDuration(p.Step), p.Finished, term.Int(p.Rows), 100*p.Again)
 	for _, n := range p.Notes {
 		fmt.Fprintf(&s, "note: %s\n", n)
 	}
@@ -276,6 +276,6 @@ func (a *app) backfillReport(rep *backfill.Report, lakeName string, took time.Du
 	for _, p := range rep.Published {
 		a.say("%s\n", publishedText(p, lakeName))
 	}
-	a.say("%d tasks computed, %d taken from an earlier run; %s events in %s (%s)\n", rep.Computed, rep.Reused, term.Int(rep.Events), took.Round(time.Millisecond), term.Rate(rep.Events, took.Seconds()))
+	a.say("%s computed, %d taken from an earlier run; %s events in %s (%s)\n", counted(rep.Computed, "task"), rep.Reused, term.Int(rep.Events), took.Round(time.Millisecond), term.Rate(rep.Events, took.Seconds()))
 	return nil
 }
