@@ -101,9 +101,9 @@ func (v *viewState) foldColumns(i int32, s *fastState, b *fastBlock, fc *fastChi
 	at := c.slot(ent)
 	for lo := 0; lo < b.n; {
 		if t := b.limit[lo]; t >= c.slots[at].end {
-			if b.panes && lo < b.n-1 && fc.rows != nil && c.leave(at) {
-				v.passPane(s, b, fc, at, lo)
-				lo++
+			if last := b.n - 1; b.panes && lo < last && fc.rows != nil && c.leave(at) {
+				v.passPanes(s, b, fc, at, lo, last)
+				lo = last
 				continue
 			}
 			c.enter(at, t)
@@ -146,7 +146,7 @@ func (s *fastState) meta(b *fastBlock, rec []uint64, lo, hi, rows int) {
 		last = max(b.limit[j]+b.hold[j], b.avail[j])
 		avail = max(avail, last)
 		if b.panes {
-			avail = max(avail, s.best[bestAvail].vals[b.most[j]])
+			avail = max(avail, b.known[j])
 		}
 	}
 	rec[plan.MetaRows] += uint64(rows)
@@ -168,11 +168,7 @@ func (v *viewState) foldPane(s *fastState, b *fastBlock, fc *fastChild, rec []ui
 	for k := range fc.newest {
 		t := &fc.newest[k]
 		for j := hi - 1; j >= lo; j-- {
-			at := b.limit[j]
-			if s.value(x, b, &t.of, j); x.Null && b.panes {
-				at = s.older(x, v.frames.fast, b, &t.of, j)
-			}
-			if !x.Null {
+			if at := v.newestOf(s, b, &t.of, j); !x.Null {
 				fold(t, at)
 				break
 			}

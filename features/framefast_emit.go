@@ -287,16 +287,7 @@ func (v *viewState) fastOut(s *fastState, b *fastBlock, k int) {
 	if direct {
 		dst = c.F64[b.at:][:b.n]
 	}
-	nulls := false
-	switch {
-	case f.fn == fastVar, f.fn == fastStd:
-		nulls = s.fastSpread(b, f, dst)
-	case f.fn == fastQuo, f.wide:
-		nulls = s.fastRatio(b, f, dst)
-	default:
-		s.fastF64(p, b, f, dst)
-	}
-	if nulls {
+	if s.floats(p, b, f, dst) {
 		b.eachRow(func(j, at int) {
 			if b.lost[j] {
 				c.setNull(at)

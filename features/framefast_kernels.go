@@ -21,6 +21,7 @@ type fastBlock struct {
 	first   []uint32          // by frame, blockRows each: place of its first row
 	open    [blockRows]int64  // of panes: the first instant
 	reach   [blockRows]uint32 // and the first row that frames of the pane reach
+	known   [blockRows]int64  // when all that they reach was known
 	most    [blockRows]uint32
 	sums    [blockRows]int64
 	avail   [blockRows]int64
@@ -137,6 +138,18 @@ func (s *fastState) flag(at int) {
 	for f := s.flags[at]; f != 0; f &= f - 1 {
 		s.flagged[bits.TrailingZeros8(f)] = at + 1
 	}
+}
+
+// floats works a feature out as floats; true when some are null, those that are lost.
+func (s *fastState) floats(p *fastFrames, b *fastBlock, f *fastOut, dst []float64) (nulls bool) {
+	switch {
+	case f.fn == fastVar, f.fn == fastStd:
+		return s.fastSpread(b, f, dst)
+	case f.fn == fastQuo, f.wide:
+		return s.fastRatio(b, f, dst)
+	}
+	s.fastF64(p, b, f, dst)
+	return false
 }
 
 // fastF64 works a feature out as floats.

@@ -75,10 +75,10 @@ func (s *fastState) paneEnvelope(p *fastFrames, b *fastBlock) {
 		b.hold[j] = hold.vals[end-1]
 		if avail.rising {
 			at = int(end) - 1
-			b.most[j] = uint32(at)
+			b.known[j] = avail.vals[at]
 		} else {
 			at = avail.firstOf(at, int(b.reach[j]), int(end))
-			b.most[j] = uint32(at)
+			b.known[j] = avail.vals[at]
 			at = avail.firstOf(at, int(first[j]), int(end))
 		}
 		b.avail[j] = avail.vals[at]

@@ -51,35 +51,74 @@ func (fc *fastChild) rowOf(reg int) (r fastRow, ok bool) {
 	return r, false
 }
 
-// passPane puts out pane j of a block as a row of a child, whose slot has no open window.
-func (v *viewState) passPane(s *fastState, b *fastBlock, fc *fastChild, at int32, j int) {
+// passPanes puts out panes lo to hi of a block, each as a row of a child, whose slot has no open window.
+func (v *viewState) passPanes(s *fastState, b *fastBlock, fc *fastChild, at int32, lo, hi int) {
 	c := fc.v
-	pane, rows := c.p.PaneOf(b.limit[j]), int(b.ends[j])-b.begin(j)
+	c.flush()
 	c.nextRec()
-	clear(c.rec[:plan.MetaWords])
-	s.meta(b, c.rec, j, j+1, rows)
-	row := &c.now
-	*row = emitted{ent: c.slots[at].ent, start: c.p.PaneStart(pane), end: c.p.PaneStart(pane + 1), rowTS: c.rowTimeOf(pane)}
-	c.inherit(row)
-	row.avail = max(row.end+row.hold, int64(c.rec[plan.MetaAvail]))
-	c.slots[at].next = c.p.PaneAfter(pane)
-	if c.survey != nil {
-		c.survey.add(row.ent, rows)
-		c.survey.out.Rows++
+	slot, row, from := &c.slots[at], &c.now, c.out.Len()
+	shown := hi // the first that is
+	for j := lo; j < hi; j++ {
+		pane, rows := c.p.PaneOf(b.limit[j]), int(b.ends[j])-b.begin(j)
+		*row = emitted{ent: slot.ent, start: c.p.PaneStart(pane), end: c.p.PaneStart(pane + 1), rowTS: c.rowTimeOf(pane)}
+		clear(c.rec[:plan.MetaWords])
+		s.meta(b, c.rec, j, j+1, rows)
+		c.inherit(row)
+		row.avail = max(row.end+row.hold, int64(c.rec[plan.MetaAvail]))
+		slot.next = c.p.PaneAfter(pane)
+		if c.survey != nil {
+			c.survey.add(row.ent, rows)
+			c.survey.out.Rows++
+		}
+		if c.shows(row) {
+			shown = min(shown, j)
+			c.appendEnvelope(row)
+		}
 	}
-	if !c.shows(row) {
+	if shown == hi {
 		return
 	}
-	c.flush()
-	n, x := c.out.Len(), &v.frames.x
-	c.appendEnvelope(row)
 	for k := range fc.rows {
-		r := &fc.rows[k]
-		if r.count {
-			x.SetDec(int64(rows), 0)
-		} else if s.value(x, b, r.of, j); x.Null {
-			s.older(x, v.frames.fast, b, r.of, j)
+		switch r := &fc.rows[k]; {
+		case r.count:
+			for j := shown; j < hi; j++ {
+				v.frames.x.SetDec(int64(b.ends[j])-int64(b.begin(j)), 0)
+				c.storeValue(k, from+j-shown, &v.frames.x)
+			}
+		case c.p.Outs[k].As == plan.F64:
+			v.passFloats(s, b, fc, k, shown, hi)
+		default:
+			for j := shown; j < hi; j++ {
+				v.newestOf(s, b, r.of, j)
+				c.storeValue(k, from+j-shown, &v.frames.x)
+			}
 		}
-		c.storeValue(k, n, x)
 	}
+}
+
+// passFloats appends feature k of a child, a float, of panes lo to hi, whose envelopes are the last ones of the output.
+func (v *viewState) passFloats(s *fastState, b *fastBlock, fc *fastChild, k, lo, hi int) {
+	c, o := fc.v, fc.rows[k].of
+	col, from := &c.out.Features[k], c.out.Len()-(hi-lo)
+	nulls := s.floats(v.frames.fast, b, o, b.f64[:b.n])
+	if !nulls {
+		col.F64 = append(col.F64, b.f64[lo:hi]...)
+		return
+	}
+	for j := lo; j < hi; j++ {
+		if !b.lost[j] {
+			col.F64 = append(col.F64, b.f64[j])
+			continue
+		}
+		v.newestOf(s, b, o, j)
+		c.storeValue(k, from+j-lo, &v.frames.x)
+	}
+}
+
+// newestOf sets the scratch value to a feature at the newest instant of a pane where it has one, and returns its time.
+func (v *viewState) newestOf(s *fastState, b *fastBlock, f *fastOut, j int) int64 {
+	if s.value(&v.frames.x, b, f, j); v.frames.x.Null && b.panes {
+		return s.older(&v.frames.x, v.frames.fast, b, f, j)
+	}
+	return b.limit[j]
 }
