@@ -60,6 +60,33 @@ func (s *Scan) locate(readers []*file.Reader, sp *span, iv interval) (*located, 
 	return l, nil
 }
 
+// cut cuts a slice of time into parts, each as it is found by itself. They are to be found anew where
+// rows are held in memory, which is not to be taken for all parts at once.
+func (t *timeSlice) cut(parts []timeSlice) error {
+	l := t.found
+	var at []int64
+	for i := range parts {
+		parts[i].found = &located{cols: l.cols, single: l.single}
+		at = append(at, parts[i].from)
+	}
+	for i, sc := range l.scans {
+		if sc.InMemory() {
+			for i := range parts {
+				parts[i].found = nil
+			}
+			return nil
+		}
+		cut, err := sc.CutAt(at[1:])
+		if err != nil {
+			return err
+		}
+		for k, sc := range cut {
+			parts[k].found.add(sc, l.parts[i])
+		}
+	}
+	return nil
+}
+
 func (l *located) add(sc *file.Scan, part string) {
 	l.scans, l.parts = append(l.scans, sc), append(l.parts, part)
 	for _, run := range sc.Runs() {

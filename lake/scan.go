@@ -492,6 +492,12 @@ func (s *Scan) produce(ctx context.Context) {
 // interval is a slice of time, [from, to).
 type interval struct{ from, to int64 }
 
+// timeSlice is a slice of time and the rows in it, nil before they are found.
+type timeSlice struct {
+	interval
+	found *located
+}
+
 // span delivers the rows of a span: at once or, where that takes too much memory, in
 // slices of time.
 func (s *Scan) span(ctx context.Context, sp *span) error {
@@ -504,14 +510,16 @@ func (s *Scan) span(ctx context.Context, sp *span) error {
 	if err != nil {
 		return err
 	}
-	todo := []interval{iv}
+	todo := []timeSlice{{interval: iv}}
 	for len(todo) > 0 {
 		iv := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		l, err := s.locate(readers, sp, iv)
-		if err != nil {
-			return err
+		if iv.found == nil {
+			if iv.found, err = s.locate(readers, sp, iv.interval); err != nil {
+				return err
+			}
 		}
+		l := iv.found
 		share := p.memory / int64(p.workers+1)
 		rows := share / p.width // of a piece
 		if l.single {
@@ -521,7 +529,10 @@ func (s *Scan) span(ctx context.Context, sp *span) error {
 			step := max(1, (iv.to-iv.from)/min(cut, iv.to-iv.from))
 			parts := len(todo)
 			for from := iv.from; from < iv.to; from += step {
-				todo = append(todo, interval{from: from, to: min(iv.to, from+step)})
+				todo = append(todo, timeSlice{interval: interval{from: from, to: min(iv.to, from+step)}})
+			}
+			if err := iv.cut(todo[parts:]); err != nil {
+				return err
 			}
 			slices.Reverse(todo[parts:]) // the earliest is taken first
 			continue

@@ -38,6 +38,7 @@ type Scan struct {
 	cols  []Column
 	binds []binding
 	runs  []Run
+	seek  *seeker
 	held  *Writer // rows of a file that is not sorted
 	perm  []uint32
 }
@@ -86,6 +87,34 @@ func (s *Scan) Cut(n int64) []*Scan {
 	return out
 }
 
+// CutAt cuts a scan of a file that is sorted at times, which rise: its first number is below the first of them in the first part,
+// from the last one on in the last part.
+func (s *Scan) CutAt(times []int64) ([]*Scan, error) {
+	out := make([]*Scan, len(times)+1)
+	for i := range out {
+		part := *s
+		part.runs = nil
+		out[i] = &part
+	}
+	for _, run := range s.runs {
+		for i, part := range out {
+			head := run
+			if i < len(times) && s.seek.bind != nil { // else there is nothing to cut by
+				end, err := s.seek.first(run, times[i])
+				if err != nil {
+					return nil, err
+				}
+				head.Rows = end - run.First
+			}
+			if head.Rows > 0 {
+				part.runs = append(part.runs, head)
+			}
+			run.First, run.Rows = run.First+head.Rows, run.Rows-head.Rows
+		}
+	}
+	return out, nil
+}
+
 // Scan finds the rows that a query wants. Runs come from the footer, or where the file
 // has none, from its key columns; rows of a file that is not sorted are read and sorted
 // in memory, if they fit in the limit. Only what the page index leaves in doubt is read.
@@ -125,9 +154,9 @@ func (r *Reader) Scan(q Query) (*Scan, error) {
 		}
 		runs = f.runs
 	}
-	k := seeker{r: r}
-	if q.bounded() && len(o.nums) > 0 {
-		if k.bind, err = r.bind([]Column{q.Table[o.nums[0].col]}); err != nil {
+	s.seek = &seeker{r: r, pages: make([][]pageBounds, len(r.groups))}
+	if len(o.nums) > 0 {
+		if s.seek.bind, err = r.bind([]Column{q.Table[o.nums[0].col]}); err != nil {
 			return nil, err
 		}
 	}
@@ -135,8 +164,8 @@ func (r *Reader) Scan(q Query) (*Scan, error) {
 		if !q.wants(&o, run.Key) {
 			continue
 		}
-		if k.bind != nil {
-			if run, err = k.cut(run, q.From, q.To); err != nil {
+		if q.bounded() && s.seek.bind != nil {
+			if run, err = s.seek.cut(run, q.From, q.To); err != nil {
 				return nil, err
 			}
 		}
@@ -161,10 +190,17 @@ func (q *Query) wants(o *order, key []string) bool {
 
 // seeker finds rows of a run by the first number of the sort order.
 type seeker struct {
-	r    *Reader
-	bind []binding
-	at   int64 // rows that the last batch has
-	got  []int64
+	r     *Reader
+	bind  []binding
+	pages [][]pageBounds // of each group, as far as they were asked for
+	at    int64          // rows that the last batch has
+	got   []int64
+}
+
+// pageBounds is what the page index says of rows first to end.
+type pageBounds struct {
+	first, end      int64
+	least, greatest []byte
 }
 
 // cut narrows a run to the rows with from ≤ number < to.
@@ -207,8 +243,14 @@ func (k *seeker) first(run Run, t int64) (int64, error) {
 		if lo >= hi || gr.first+gr.rows <= lo || gr.first >= hi {
 			continue
 		}
-		if err := k.pages(gr, b.leaf, part); err != nil {
-			return 0, err
+		if k.pages[g] == nil {
+			var err error
+			if k.pages[g], err = k.index(gr, b.leaf); err != nil {
+				return 0, err
+			}
+		}
+		for _, p := range k.pages[g] {
+			part(p.first, p.end, p.least, p.greatest)
 		}
 	}
 	for lo < hi {
@@ -226,34 +268,34 @@ func (k *seeker) first(run Run, t int64) (int64, error) {
 	return lo, nil
 }
 
-// pages calls part for the pages of a column whose bounds the page index has.
-func (k *seeker) pages(g *group, leaf int, part func(first, end int64, least, greatest []byte)) error {
-	c := &g.cols[leaf]
+// index reads the bounds of a column's pages, none where the file does not have them.
+func (k *seeker) index(g *group, leaf int) ([]pageBounds, error) {
+	c, pages := &g.cols[leaf], []pageBounds{}
 	if c.offIndex.size == 0 || c.colIndex.size == 0 {
-		return nil
+		return pages, nil
 	}
 	ob, err := k.r.bytes(c.offIndex.off, c.offIndex.size, nil)
 	if err != nil {
-		return fmt.Errorf("%s: page index: %w", k.r.name, err)
+		return nil, fmt.Errorf("%s: page index: %w", k.r.name, err)
 	}
 	cb, err := k.r.bytes(c.colIndex.off, c.colIndex.size, nil)
 	if err != nil {
-		return fmt.Errorf("%s: page index: %w", k.r.name, err)
+		return nil, fmt.Errorf("%s: page index: %w", k.r.name, err)
 	}
 	op, cp := compact{b: ob}, compact{b: cb}
 	locs := op.offsetIndex()
 	least, greatest := cp.columnIndex()
 	if op.err != nil || cp.err != nil || !c.fits(locs, g.rows) || len(least) != len(locs) || len(greatest) != len(locs) {
-		return fmt.Errorf("%s: page index of rows %d+%d: damaged", k.r.name, g.first, g.rows)
+		return nil, fmt.Errorf("%s: page index of rows %d+%d: damaged", k.r.name, g.first, g.rows)
 	}
 	for i, p := range locs {
 		end := g.rows
 		if i+1 < len(locs) {
 			end = locs[i+1].first
 		}
-		part(g.first+p.first, g.first+end, least[i], greatest[i])
+		pages = append(pages, pageBounds{g.first + p.first, g.first + end, least[i], greatest[i]})
 	}
-	return nil
+	return pages, nil
 }
 
 // boundOf reads a bound of a long or int column.

@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -182,6 +183,76 @@ func TestScan_CutIsAllOfIt(t *testing.T) {
 			}
 			if !slices.Equal(got, want) {
 				t.Fatalf("cut by %d: %d rows, want %d", n, len(got), len(want))
+			}
+		}
+	}
+}
+
+// Parts of a scan that is cut at times are what scans of these times find, whole runs and repeated times among them.
+func TestScan_CutAtTimesIsScansOfThem(t *testing.T) {
+	insts, feeds := market.NewInstruments(), market.NewFeeds()
+	r := rand.New(rand.NewPCG(5, 1))
+	all := randomEvents(r, market.KindTrade, 70_000, insts, feeds)
+	p := NewPacker(nil, market.KindTrade, false, insts, feeds)
+	w, err := NewWriter(p.Columns(), EventKeys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _ := packed(t, w, p, all)
+	file, err := Open(bytes.NewReader(data), int64(len(data)), "x.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := slices.Min(all.TS), slices.Max(all.TS)
+	for range 50 {
+		q := Query{Table: p.Columns(), Columns: []string{"symbol", "price_mantissa"}, Keys: EventKeys()}
+		if r.IntN(2) > 0 {
+			q.From = first + r.Int64N(last-first)
+			q.To = q.From + 1 + r.Int64N(last-q.From)
+		}
+		if r.IntN(2) > 0 {
+			q.Where = map[string][]string{"symbol": {"ETH-USDT", "ZRX-EUR"}}
+		}
+		s, err := file.Scan(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := make([]int64, r.IntN(8))
+		for i := range at {
+			at[i] = first - 5 + r.Int64N(last-first+10)
+			if i > 0 && r.IntN(4) == 0 {
+				at[i] = at[i-1]
+			}
+		}
+		slices.Sort(at)
+		parts, err := s.CutAt(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
+		if q.To != 0 {
+			lo, hi = q.From, q.To
+		}
+		for i, part := range parts {
+			from, to := lo, hi
+			if i > 0 {
+				from = max(lo, at[i-1])
+			}
+			if i < len(at) {
+				to = min(hi, at[i])
+			}
+			var want []Run
+			if from < to {
+				bounded := q
+				bounded.From, bounded.To = from, to
+				one, err := file.Scan(bounded)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = one.Runs()
+			}
+			if got := part.Runs(); !slices.EqualFunc(got, want, func(a, b Run) bool { return a.First == b.First && a.Rows == b.Rows && slices.Equal(a.Key, b.Key) }) {
+				t.Fatalf("part %d of %v cut at %v: %v, want %v", i, q, at, got, want)
 			}
 		}
 	}
