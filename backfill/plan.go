@@ -123,7 +123,7 @@ const maxTasks = 128
 // what a kill costs. A task costs as much as taskCosts events besides.
 const (
 	mostRows  = 12 << 20
-	taskCosts = 256 << 10
+	taskCosts = 1 << 20
 )
 
 // steps are the lengths of tasks.

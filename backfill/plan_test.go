@@ -74,11 +74,12 @@ func TestStep_SuitsLookbackAndWorkers(t *testing.T) {
 		workers        int
 		want           int64
 	}{
-		{"bars of a day", day, day, market.Minute, 20 << 20, 2, 3 * market.Hour},
+		{"bars of a day", day, day, market.Minute, 20 << 20, 2, 6 * market.Hour},
 		{"on eight cores", day, day, market.Minute, 20 << 20, 8, 3 * market.Hour},
-		{"on five cores", day, day, market.Minute, 20 << 20, 5, market.Hour},
-		{"on one core", day, day, market.Minute, 20 << 20, 1, 3 * market.Hour},
-		{"lookback of a quarter of an hour", day, day, 15 * market.Minute, 20 << 20, 2, 4 * market.Hour},
+		{"on five cores", day, day, market.Minute, 20 << 20, 5, 6 * market.Hour},
+		{"on sixteen cores", day, day, market.Minute, 20 << 20, 16, 2 * market.Hour},
+		{"on one core", day, day, market.Minute, 20 << 20, 1, 6 * market.Hour},
+		{"lookback of a quarter of an hour", day, day, 15 * market.Minute, 20 << 20, 2, 12 * market.Hour},
 		{"events in six hours of the day", day, hours, 15 * market.Minute, 20 << 20, 2, 3 * market.Hour},
 		{"a month, the most of a task", Range{day0, day0 + 30*market.Day}, Range{day0, day0 + 30*market.Day}, market.Minute, 600 << 20, 2, 6 * market.Hour},
 		{"lookback of a week", Range{day0, day0 + 30*market.Day}, Range{day0, day0 + 30*market.Day}, market.Week, 600 << 20, 2, 4 * market.Week},
@@ -100,8 +101,8 @@ func TestPlan_CutsWhereEventsAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Step != market.Hour {
-		t.Errorf("steps of %s, want an hour", time.Duration(p.Step)*time.Microsecond)
+	if p.Step != 2*market.Hour {
+		t.Errorf("steps of %s, want two hours", time.Duration(p.Step)*time.Microsecond)
 	}
 }
 
