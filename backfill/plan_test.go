@@ -63,6 +63,32 @@ func TestCut_CoversTheRangeOnce(t *testing.T) {
 	}
 }
 
+// With the step that is chosen, workers that take task after task are done at most half as late again as with any other whose tasks
+// are no longer than they may be.
+func TestStep_IsDoneSoon(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 1))
+	for range 2000 {
+		from := market.FloorDiv(day0+r.Int64N(market.Day), market.Hour) * market.Hour
+		rg := Range{from, from + market.Hour*(1+r.Int64N(1000))}
+		lookback, rows, workers := r.Int64N(2*market.Day), r.Int64N(1<<30), 1+r.IntN(16)
+		done := func(s int64) float64 {
+			at := make([]float64, workers) // until when each has work, in events
+			for _, p := range cut(rg, s) {
+				i := slices.Index(at, slices.Min(at))
+				at[i] += float64(rows)*float64(p.To-max(p.From-lookback, rg.From))/float64(rg.To-rg.From) + taskCosts
+			}
+			return slices.Max(at)
+		}
+		got := step(rg, rg, lookback, rows, workers)
+		for _, s := range steps {
+			if n := int64(len(cut(rg, s))); n <= maxTasks && rows/n <= mostRows && done(got) > 1.5*done(s) {
+				t.Fatalf("%d events in %v with a lookback of %v, %d workers: steps of %v take %.3g, of %v %.3g", rows, time.Duration(rg.To-rg.From)*1e3, time.Duration(lookback)*1e3,
+					workers, time.Duration(got)*1e3, done(got), time.Duration(s)*1e3, done(s))
+			}
+		}
+	}
+}
+
 // Steps are so long that lookback is a small part of what is read, so short that all workers have as much to do and a kill costs
 // little.
 func TestStep_SuitsLookbackAndWorkers(t *testing.T) {
