@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/stream/fetch"
@@ -209,17 +207,14 @@ func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession
 	if a == nil || err != nil {
 		return err
 	}
-	ready := 0
-	for _, t := range a.tasks {
-		for in := range t.inputs {
-			if a.reader.Ready(t.first + in) {
-				ready++
-			}
-		}
-	}
-	share := max(1, w.MaxPoll/max(1, ready))
-	if err := each(a.tasks, func(t *task) error { return t.work(ctx, a.reader, share) }); err != nil {
+	if err := w.work(ctx, a); err != nil {
 		return err
+	}
+	if w.features != nil && a.others() {
+		sleep(ctx, gather)
+		if err := w.work(ctx, a); err != nil {
+			return err
+		}
 	}
 	w.count(a)
 	if err := w.activate(ctx, a); err != nil {
@@ -302,52 +297,6 @@ func (a *assignment) pause() {
 	}
 }
 
-// work feeds the task what was read, up to so many records of each input.
-func (t *task) work(ctx context.Context, r *fetch.Reader, share int) error {
-	for in := range t.inputs {
-		if !r.Ready(t.first + in) {
-			continue
-		}
-		if err := t.take(ctx, r, in, share); err != nil {
-			return err
-		}
-	}
-	return t.state.step(ctx, &t.out)
-}
-
-// takeRecords is how many records are taken at a time: they are in the nearest cache still when they are decoded.
-const takeRecords = 512
-
-// take feeds the task up to share records of an input.
-func (t *task) take(ctx context.Context, r *fetch.Reader, in, share int) error {
-	for share > 0 {
-		next := t.state.next(in)
-		recs, err := r.Take(t.first+in, t.recs[:0], min(share, takeRecords))
-		t.recs = recs
-		t.count[in] += len(recs)
-		if err != nil || len(recs) == 0 {
-			return err
-		}
-		share -= len(recs)
-		if next < 0 {
-			continue
-		}
-		if err := t.state.add(ctx, in, recs); err != nil {
-			return err
-		}
-		t.dirty[in], t.read = true, true
-	}
-	return nil
-}
-
-// recycle lets go of what was read: nothing refers to it after the commit.
-func (t *task) recycle(r *fetch.Reader) {
-	for in := range t.inputs {
-		r.Release(t.first + in)
-	}
-	clear(t.count)
-}
-
 // count tells the metrics what was read.
 func (w *worker) count(a *assignment) {
 	behind := int64(0)
@@ -360,16 +309,6 @@ func (w *worker) count(a *assignment) {
 		}
 	}
 	w.metrics.behind.set(behind)
-}
-
-// each calls fn for all tasks, as many at a time as there are cores.
-func each(tasks []*task, fn func(*task) error) error {
-	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, t := range tasks {
-		g.Go(func() error { return fn(t) })
-	}
-	return g.Wait()
 }
 
 // commit writes what the tasks put out and how far they read, as one.
