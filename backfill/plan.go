@@ -237,10 +237,8 @@ func (in *Inputs) bounds(req *Request) error {
 			Why:    fmt.Sprintf("the tables that are filled from topics are complete up to %s, and the range goes to %s", market.FormatTime(in.Sealed), market.FormatTime(req.To)),
 			Remedy: "wait, or give --to " + market.FormatTime(in.Sealed)}
 	}
-	for i := range in.Tables {
-		if len(in.Tables[i].within(req.Range)) > 0 {
-			return nil
-		}
+	if in.reaches(req.Range) {
+		return nil
 	}
 	return &fault.Error{Code: "no_input", Message: "the range has no events, nor has its lookback", Where: in.names(), Exit: fault.ExitUsage,
 		Why:    fmt.Sprintf("events are from %s to %s, the range is [%s, %s)", market.FormatTime(first), market.FormatTime(in.Last), market.FormatTime(req.From), market.FormatTime(req.To)),
@@ -345,6 +343,9 @@ func (in *Inputs) planTasks(p *Plan, req Request, tables []tableState) error {
 	}
 	var once, all int64
 	for _, r := range cut(req.Range, p.Step) {
+		if !in.reaches(r) && !slices.ContainsFunc(tables, func(t tableState) bool { return t.staged.has(r) }) {
+			continue // nor has an earlier run, of other files, left rows
+		}
 		t := Task{From: r.From, To: r.To, key: in.key(r), Done: true}
 		for i := range in.Tables {
 			for _, f := range in.Tables[i].within(r) {
@@ -369,6 +370,11 @@ func (in *Inputs) planTasks(p *Plan, req Request, tables []tableState) error {
 		p.Again = float64(all-once) / float64(all)
 	}
 	return nil
+}
+
+// reaches reports whether rows of a range can depend on any file: without events there is no entity that has rows.
+func (in *Inputs) reaches(r Range) bool {
+	return slices.ContainsFunc(in.Tables, func(t Table) bool { return len(t.within(r)) > 0 })
 }
 
 // share estimates how many rows of a file are of a range, and how many of the lookback before it,

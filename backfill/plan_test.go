@@ -119,16 +119,34 @@ func TestStep_SuitsLookbackAndWorkers(t *testing.T) {
 	}
 }
 
-// A day of which six hours have events is cut as these are.
+// A day of which six hours have events is cut as these are, and there is no task where rows can depend on no event, unless it is to
+// replace rows that were staged of other files.
 func TestPlan_CutsWhereEventsAre(t *testing.T) {
 	v := mustLoad(t, "trade_bars_1m")
 	in := inputsOf(t, v, day0, day0+6*market.Hour, 4<<20)
-	p, err := in.plan(Request{Views: []string{"trade_bars_1m"}, Range: Range{day0, day0 + market.Day}}, []tableState{{}})
-	if err != nil {
-		t.Fatal(err)
+	in.Tables[0].Files = slices.Delete(in.Tables[0].Files, 2, 4)
+	tasks := func(state tableState) (from []int64) {
+		p, err := in.plan(Request{Views: []string{"trade_bars_1m"}, Range: Range{day0, day0 + market.Day}}, []tableState{state})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Step != 2*market.Hour {
+			t.Errorf("steps of %s, want two hours", time.Duration(p.Step)*time.Microsecond)
+		}
+		for _, k := range p.Tasks {
+			from = append(from, (k.From-day0)/market.Hour)
+		}
+		return from
 	}
-	if p.Step != 2*market.Hour {
-		t.Errorf("steps of %s, want two hours", time.Duration(p.Step)*time.Microsecond)
+	// A minute after events is one that looks back to them.
+	if got := tasks(tableState{}); !slices.Equal(got, []int64{0, 2, 4, 6}) {
+		t.Errorf("tasks from hours %v", got)
+	}
+	left := &staged{Step: 2 * market.Hour, Tasks: []stagedTask{
+		{From: day0 + 8*market.Hour, To: day0 + 10*market.Hour}, {From: day0 + 12*market.Hour, To: day0 + 14*market.Hour, Rows: 1},
+	}}
+	if got := tasks(tableState{exists: true, staged: left}); !slices.Equal(got, []int64{0, 2, 4, 6, 12}) {
+		t.Errorf("with staged rows, tasks from hours %v", got)
 	}
 }
 

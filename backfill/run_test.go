@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -201,6 +202,45 @@ func TestRun_AnyCutAnyWorkers(t *testing.T) {
 		}
 		drop(t, b.lake, v, some...)
 	}
+}
+
+// A range of days of which minutes have events is computed there alone, and one that an earlier release had begun, with tasks of the
+// rest noted, is finished.
+func TestRun_WhereEventsAre(t *testing.T) {
+	t.Parallel()
+	v := mustLoad(t, "trade_bars_1m")
+	b := newLab(t, market25(2_500))
+	want := b.raw(t, v, Served)
+	views := []string{"trade_bars_1m"}
+	req := Request{Views: views, Range: Range{b.cfg.Start - 3*market.Day, b.cfg.Start + 3*market.Day}, Step: market.Hour * 3}
+	job := mustMake(t, env(b.lake), v, req)
+	if n := len(job.Plan.Tasks); n < 1 || n > 2 {
+		t.Errorf("%d tasks", n)
+	}
+	if err := job.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	job.times = make([]atomic.Int64, len(job.Plan.Tasks))
+	if err := job.task(t.Context(), 0, 64<<20, 1); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if job.tables[0], err = job.tables[0].Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := readStaged(job.tables[0], job.Plan.stage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put(stagedTask{From: req.From, To: req.From + req.Step, Key: "of nothing", Commit: lake.NewCommitID()})
+	if err := job.set(t.Context(), 0, s); err != nil {
+		t.Fatal(err)
+	}
+	if rep := mustRun(t, env(b.lake), v, req); rep.Reused != 1 {
+		t.Errorf("%d tasks were taken from the run that had begun", rep.Reused)
+	}
+	sameTables(t, "days of which minutes have events", b.lake, want, req.Range, views...)
+	nothingLeft(t, b.lake)
 }
 
 // A backfill replaces the rows of its range and of its symbols and no others, as served and as

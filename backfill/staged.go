@@ -62,6 +62,11 @@ func (s *staged) finished(key string) *stagedTask {
 	return nil
 }
 
+// has reports whether finished tasks have rows that may lie in a range.
+func (s *staged) has(r Range) bool {
+	return s != nil && slices.ContainsFunc(s.Tasks, func(t stagedTask) bool { return t.Rows > 0 && t.From < r.To && r.From < t.To })
+}
+
 // put enters a task in place of those of its range.
 func (s *staged) put(t stagedTask) (gone []lake.CommitID) {
 	s.Tasks = slices.DeleteFunc(s.Tasks, func(o stagedTask) bool {

@@ -64,13 +64,9 @@ func sortedBatch(b *market.Batch, insts *market.Instruments) *market.Batch {
 	return out
 }
 
-// TestScan_FindsWhatAFilterFinds compares scans by symbols and time with a filter over
-// all rows, sorted by market.Key; numbers beyond 2⁶³ are among them.
-func TestScan_FindsWhatAFilterFinds(t *testing.T) {
-	insts, feeds := market.NewInstruments(), market.NewFeeds()
-	r := rand.New(rand.NewPCG(3, 1))
-	all := randomEvents(r, market.KindTrade, 120_000, insts, feeds)
-	p := NewPacker(nil, market.KindTrade, false, insts, feeds)
+// opened is a file of events, ready to be read.
+func opened(t *testing.T, p *Packer, all *market.Batch) *Reader {
+	t.Helper()
 	w, err := NewWriter(p.Columns(), EventKeys())
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +76,17 @@ func TestScan_FindsWhatAFilterFinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+// TestScan_FindsWhatAFilterFinds compares scans by symbols and time with a filter over
+// all rows, sorted by market.Key; numbers beyond 2⁶³ are among them.
+func TestScan_FindsWhatAFilterFinds(t *testing.T) {
+	insts, feeds := market.NewInstruments(), market.NewFeeds()
+	r := rand.New(rand.NewPCG(3, 1))
+	all := randomEvents(r, market.KindTrade, 120_000, insts, feeds)
+	p := NewPacker(nil, market.KindTrade, false, insts, feeds)
+	file := opened(t, p, all)
 	sorted := sortedBatch(all, insts)
 	b, err := p.Pack(sorted)
 	if err != nil {
@@ -126,15 +133,7 @@ func TestScan_CutIsAllOfIt(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 1))
 	all := randomEvents(r, market.KindTrade, 70_000, insts, feeds)
 	p := NewPacker(nil, market.KindTrade, false, insts, feeds)
-	w, err := NewWriter(p.Columns(), EventKeys())
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, _ := packed(t, w, p, all)
-	file, err := Open(bytes.NewReader(data), int64(len(data)), "x.parquet")
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := opened(t, p, all)
 	first, last := all.TS[0], all.TS[all.N-1]
 	for i := range 6 {
 		q := Query{Table: p.Columns(), Columns: []string{"ts", "symbol", "price_mantissa"}, Keys: EventKeys()}
@@ -194,15 +193,7 @@ func TestScan_CutAtTimesIsScansOfThem(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 1))
 	all := randomEvents(r, market.KindTrade, 70_000, insts, feeds)
 	p := NewPacker(nil, market.KindTrade, false, insts, feeds)
-	w, err := NewWriter(p.Columns(), EventKeys())
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, _ := packed(t, w, p, all)
-	file, err := Open(bytes.NewReader(data), int64(len(data)), "x.parquet")
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := opened(t, p, all)
 	first, last := slices.Min(all.TS), slices.Max(all.TS)
 	for range 50 {
 		q := Query{Table: p.Columns(), Columns: []string{"symbol", "price_mantissa"}, Keys: EventKeys()}
