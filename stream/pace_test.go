@@ -46,3 +46,28 @@ func TestPace_WaitsForBrokersThatWait(t *testing.T) {
 		})
 	}
 }
+
+// Few rows of some tasks wait for those of others; none, many, and those of all tasks do not.
+func TestAssignment_FewRowsWaitForOthers(t *testing.T) {
+	for _, c := range []struct {
+		rows []int
+		want bool
+	}{
+		{[]int{0, 0}, false},
+		{[]int{5, 0}, true},
+		{[]int{0, fewRecords, 0}, true},
+		{[]int{0, fewRecords + 1, 0}, false},
+		{[]int{fewRecords, 1, 0}, false},
+		{[]int{5, 3}, false},
+		{[]int{5}, false},
+		{nil, false},
+	} {
+		var a assignment
+		for _, n := range c.rows {
+			a.tasks = append(a.tasks, &task{out: outbox{n: n}})
+		}
+		if got := a.others(); got != c.want {
+			t.Errorf("tasks with %v rows: %v", c.rows, got)
+		}
+	}
+}
