@@ -1,6 +1,10 @@
 package wire_test
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/pinova-group/tidemark/market"
@@ -80,6 +84,49 @@ func BenchmarkCodec(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkDecode_Trades reads trades of eight instruments, no two alike.
+func BenchmarkDecode_Trades(b *testing.B) {
+	w := newWorld()
+	var insts []market.Inst
+	for i := range 8 {
+		insts = append(insts, w.insts.Intern("kraken", market.Spot, fmt.Sprintf("C%02d-USD", i)))
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	batch, enc := market.NewBatch(market.KindTrade), wire.NewEncoder(w.feeds, w.insts)
+	const rows = 512
+	msgs := make([][]byte, 16*rows)
+	for i := range msgs {
+		batch.Reset()
+		ts := int64(1717200000123456 + i*1500)
+		e := market.Envelope{Feed: 2, Inst: insts[r.IntN(8)], EventTS: ts, IngestTS: ts + 20000, Seq: uint64(900000 + i/8), HasSeq: true, RawBytes: uint32(90 + r.IntN(60))}
+		for k := range e.ID {
+			e.ID[k] = byte(r.Uint32())
+		}
+		batch.AppendEnvelope(&e)
+		batch.Cols[market.TradeVenueID].AppendText(strconv.AppendInt(nil, int64(445765+i), 10))
+		batch.Cols[market.TradeSide].AppendInt(1 + int64(r.IntN(2)))
+		batch.Cols[market.TradePrice].AppendDec(int64(math.Exp(5+10*r.Float64())), int8(1+r.IntN(5)))
+		batch.Cols[market.TradeQuantity].AppendDec(int64(math.Exp(10*r.Float64())), int8(r.IntN(3)))
+		batch.Cols[market.TradePrints].AppendInt(1)
+		var err error
+		if msgs[i], err = enc.Append(nil, batch, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	dec, out, at := wire.NewDecoder(w.feeds, w.insts), market.NewBatch(market.KindTrade), 0
+	b.ReportAllocs()
+	for b.Loop() {
+		out.Reset()
+		for _, m := range msgs[at : at+rows] {
+			if err := dec.Decode(m, market.KindTrade, out); err != nil {
+				b.Fatal(err)
+			}
+		}
+		at = (at + rows) % len(msgs)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows), "ns/event")
 }
 
 func TestCodec_DoesNotAllocate(t *testing.T) {

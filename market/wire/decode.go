@@ -22,6 +22,8 @@ type Decoder struct {
 	ts    int64
 	epoch uint32
 
+	shapes [market.NumKinds]shape
+
 	// The row as read so far, by column. Lists go to their columns at once.
 	have  uint32 // columns with a value
 	val   [maxCols]int64

@@ -134,6 +134,8 @@ type names struct {
 	insts *market.Instruments
 	hot   [256]named
 	byRaw map[string]named
+
+	symbol int // where the length of the symbol was in the names that were looked for last
 }
 
 type nameRef struct {

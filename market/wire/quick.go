@@ -10,241 +10,351 @@ import (
 	"github.com/pinova-group/tidemark/market"
 )
 
+// shape is what quick needs to know of a kind, close together.
+type shape struct {
+	of   []market.Field // that it was made of
+	cols []shapeCol
+}
+
+type shapeCol struct {
+	value, scale field
+	limit        uint64 // which numbers lie below
+	typ          market.Type
+	nullable     bool
+}
+
+// field is the tag of a field as it lies in a message: one byte, or two.
+type field struct {
+	mask, tag uint64
+	size      int
+}
+
+func fieldOf(num, typ int) field {
+	tag := appendTag(nil, num, typ)
+	f := field{size: len(tag)}
+	for i, b := range tag {
+		f.mask, f.tag = f.mask|0xff<<(8*i), f.tag|uint64(b)<<(8*i)
+	}
+	return f
+}
+
+// shapeOf is the shape of a kind with these columns.
+func (d *Decoder) shapeOf(k market.Kind, fields []market.Field) *shape {
+	s := &d.shapes[k]
+	if len(s.of) == len(fields) && len(fields) > 0 && &s.of[0] == &fields[0] {
+		return s
+	}
+	return d.newShape(k, fields)
+}
+
+func (d *Decoder) newShape(k market.Kind, fields []market.Field) *shape {
+	s := &d.shapes[k]
+	s.of, s.cols = fields, make([]shapeCol, len(fields))
+	for i, f := range fields {
+		c := &s.cols[i]
+		*c = shapeCol{value: fieldOf(FieldNumber(i), wireType(f.Type)), scale: fieldOf(FieldNumber(i)+1, typeVarint), typ: f.Type, nullable: f.Nullable, limit: math.MaxUint64}
+		switch f.Type {
+		case market.TypeEnum:
+			c.limit = uint64(len(f.Words)) - 1
+		case market.TypeBool:
+			c.limit = 1
+		}
+	}
+	return s
+}
+
 // quick appends the row of a message that is as an Encoder writes it: the envelope with its names first, then
 // columns in the order of their numbers, nothing else. Of any other message, of one that is wrong, and of names that
 // were not met yet it says false and leaves b as it was: slow, its twin, reads or refuses it.
 func (d *Decoder) quick(p []byte, b *market.Batch) bool {
-	if len(p) < 2 || p[0] != numEnvelope<<3|typeBytes {
+	if len(p) < 16 || p[0] != numEnvelope<<3|typeBytes {
 		return false
 	}
 	size, i := uvarint(p, 1)
 	if i < 0 || size > uint64(len(p)-i) {
 		return false
 	}
-	env, rest := p[i:i+int(size)], p[i+int(size):]
-	if !d.quickEnvelope(env) {
+	end := i + int(size)
+	s := d.shapeOf(b.Kind, b.Fields)
+	d.nulls = 0
+	if !d.quickColumns(s, p, end, b) || !d.quickEnvelope(p[:end], i, b) {
+		d.undo(b)
 		return false
 	}
+	return true
+}
+
+// undo takes values of the row that was begun from the columns that have one.
+func (d *Decoder) undo(b *market.Batch) {
 	n := b.N
-	b.AppendEnvelope(&d.env)
-	b.TS[n], b.Epoch[n] = d.ts, d.epoch
-	d.nulls = 0
-	if d.quickColumns(rest, b) {
-		return true
-	}
 	if n == 0 {
 		b.Reset()
-		return false
+		return
 	}
+	b.N++
 	b.Truncate(n)
 	for nulls := d.nulls; nulls != 0; nulls &= nulls - 1 {
 		col := bits.TrailingZeros32(nulls)
 		b.Cols[col].Null = b.Cols[col].Null[:d.nullLen[col]]
 	}
-	return false
 }
 
-// quickEnvelope reads an envelope, whose fields come in the order of their numbers, into d.env, d.ts and d.epoch.
-func (d *Decoder) quickEnvelope(p []byte) bool {
-	ref, i, ok := d.names.met(p)
+// word is the eight bytes of p, which has as many, from i on; behind its end are zeros.
+func word(p []byte, i int) uint64 {
+	if i+8 <= len(p) {
+		return binary.LittleEndian.Uint64(p[i:])
+	}
+	return binary.LittleEndian.Uint64(p[len(p)-8:]) >> (8 * uint(i+8-len(p)))
+}
+
+// quickEnvelope reads an envelope, whose fields come in the order of their numbers, from i to the end of p, and appends it to b: the
+// row is there then.
+func (d *Decoder) quickEnvelope(p []byte, i int, b *market.Batch) bool {
+	ref, i, ok := d.names.met(p, i)
 	if !ok {
 		return false
 	}
-	e := &d.env
-	*e = market.Envelope{Feed: ref.feed, Inst: ref.inst, IngestTS: market.NoTime}
-	d.epoch = 0
+	event, ingest := int64(0), market.NoTime
 	if len(p)-i >= 9 && p[i] == envEventTS<<3|typeFixed64 {
-		e.EventTS = int64(binary.LittleEndian.Uint64(p[i+1:]))
+		event = int64(binary.LittleEndian.Uint64(p[i+1:]))
 		i += 9
 	}
 	if len(p)-i >= 9 && p[i] == envIngestTS<<3|typeFixed64 {
-		e.IngestTS = int64(binary.LittleEndian.Uint64(p[i+1:]))
+		ingest = int64(binary.LittleEndian.Uint64(p[i+1:]))
 		i += 9
 	}
-	d.ts = e.EventTS
+	ts := event
 	if len(p)-i >= 9 && p[i] == envTS<<3|typeFixed64 {
-		d.ts = int64(binary.LittleEndian.Uint64(p[i+1:]))
+		ts = int64(binary.LittleEndian.Uint64(p[i+1:]))
 		i += 9
 	}
-	if len(p)-i >= 2+len(e.ID) && p[i] == envEventID<<3|typeBytes && int(p[i+1]) == len(e.ID) {
-		e.ID = market.ID(p[i+2:])
-		i += 2 + len(e.ID)
+	id := 0
+	if len(p)-i >= 2+len(market.ID{}) && p[i] == envEventID<<3|typeBytes && int(p[i+1]) == len(market.ID{}) {
+		id = i + 2
+		i += 2 + len(market.ID{})
 	}
-	if i < len(p) && p[i] == envSeq<<3|typeVarint {
-		if e.Seq, i = longUvarint(p, i+1); i < 0 {
-			return false
-		}
-	}
+	var seq uint64
+	var hasSeq bool
+	var epoch, rawBytes uint32
+	var shard uint16
+	var flags uint8
 	for i < len(p) {
-		tag, u := p[i], uint64(0)
-		if u, i = uvarint(p, i+1); i < 0 {
-			return false
+		w := word(p, i)
+		tag, u, n := byte(w), w>>8&0x7f, 2
+		if w&0x8000 != 0 {
+			if u, n = packed(w >> 8); n > 7 {
+				if u, n = longUvarint(p, i+1); n < 0 {
+					return false
+				}
+				n -= i + 1
+			}
+			n++
 		}
+		i += n
 		switch {
+		case tag == envSeq<<3|typeVarint:
+			seq = u
 		case tag == envHasSeq<<3|typeVarint && u <= 1:
-			e.HasSeq = u == 1
-		case tag == envEpoch<<3|typeVarint && u <= math.MaxUint32:
-			d.epoch = uint32(u)
-		case tag == envShard<<3|typeVarint && u <= math.MaxUint16:
-			e.Shard = uint16(u)
-		case tag == envFlags<<3|typeVarint && u <= math.MaxUint8:
-			e.Flags = uint8(u)
+			hasSeq = u == 1
 		case tag == envRawBytes<<3|typeVarint && u <= math.MaxUint32:
-			e.RawBytes = uint32(u)
+			rawBytes = uint32(u)
+		case tag == envShard<<3|typeVarint && u <= math.MaxUint16:
+			shard = uint16(u)
+		case tag == envEpoch<<3|typeVarint && u <= math.MaxUint32:
+			epoch = uint32(u)
+		case tag == envFlags<<3|typeVarint && u <= math.MaxUint8:
+			flags = uint8(u)
 		default:
 			return false
 		}
 	}
+	if i != len(p) {
+		return false
+	}
+	b.N++
+	b.Feed, b.Inst = append(b.Feed, ref.feed), append(b.Inst, ref.inst)
+	b.EventTS, b.IngestTS = append(b.EventTS, event), append(b.IngestTS, ingest)
+	b.Seq, b.Flags = append(b.Seq, seq), append(b.Flags, flags)
+	b.TS, b.Epoch = append(b.TS, ts), append(b.Epoch, epoch)
+	b.Shard, b.HasSeq, b.RawBytes = append(b.Shard, shard), append(b.HasSeq, hasSeq), append(b.RawBytes, rawBytes)
+	if id == 0 {
+		b.ID = append(b.ID, market.ID{})
+	} else {
+		b.ID = append(b.ID, market.ID(p[id:]))
+	}
 	return true
 }
 
-// met reads the four names at the start of an envelope, when they were met before, and says where they end.
-func (s *names) met(p []byte) (ref nameRef, end int, ok bool) {
-	for k := envFeed; k <= envSymbol; k++ {
-		if end+1 >= len(p) || p[end] != byte(k<<3|typeBytes) || p[end+1] >= 0x80 {
+// met reads the four names that an envelope begins with, when they were met before, and says where they end. Those before the
+// symbol are mostly as long as in the message before.
+func (s *names) met(p []byte, i int) (ref nameRef, end int, ok bool) {
+	if at := i + s.symbol; at < len(p) {
+		if end = at + 1 + int(p[at]); end <= len(p) {
+			if hot := &s.hot[place(p[i:end])]; hot.raw == string(p[i:end]) {
+				return hot.ref, end, true
+			}
+		}
+	}
+	end = i
+	for k := byte(envFeed); k <= envSymbol; k++ {
+		if end+1 >= len(p) || p[end] != k<<3|typeBytes || p[end+1] >= 0x80 {
 			return ref, 0, false
 		}
+		s.symbol = end + 1 - i
 		end += 2 + int(p[end+1])
 	}
 	if end > len(p) {
 		return ref, 0, false
 	}
-	raw := p[:end]
-	hot := &s.hot[place(raw)]
-	if hot.raw != string(raw) {
-		n, ok := s.byRaw[string(raw)]
-		if !ok {
-			return ref, 0, false
-		}
-		*hot = n
+	n, ok := s.byRaw[string(p[i:end])]
+	if ok {
+		s.hot[place(p[i:end])] = n
 	}
-	return hot.ref, end, true
+	return n.ref, end, ok
 }
 
-// place is where names are in the small table: by most of their bytes, the last ones first.
+// place is where names are in the small table: by the symbol and what is before it, and by the feed.
 func place(raw []byte) uint8 {
-	h := uint64(0)
-	for n := len(raw); n >= 8; n -= 8 {
-		h = (h ^ binary.LittleEndian.Uint64(raw[n-8:])) * 0x9e3779b97f4a7c15
+	n := len(raw)
+	if n < 16 {
+		return 0
 	}
-	return uint8(h >> 56)
+	symbol, before, feed := binary.LittleEndian.Uint64(raw[n-8:]), binary.LittleEndian.Uint64(raw[n-16:]), binary.LittleEndian.Uint64(raw[2:])
+	return uint8((symbol*0x9e3779b97f4a7c15 ^ before*0xc2b2ae3d27d4eb4f ^ feed*0x165667b19e3779f9) >> 56)
 }
 
-// quickColumns appends a value to each column.
-func (d *Decoder) quickColumns(p []byte, b *market.Batch) bool {
-	tag, i := quickTag(p, 0)
-	for col := range b.Fields {
-		f, c := &b.Fields[col], &b.Cols[col]
-		if f.Type == market.TypeDec || f.Type == market.TypeDecs {
-			if tag, i = d.quickDec(p, tag, i, f, c, col); i < 0 {
+// quickColumns appends a value to each column. They begin at i and take the rest of p.
+func (d *Decoder) quickColumns(s *shape, p []byte, i int, b *market.Batch) bool {
+	for col := range s.cols {
+		f, c := &s.cols[col], &b.Cols[col]
+		w := word(p, i)
+		there, u := w&f.value.mask == f.value.tag && i < len(p), uint64(0)
+		if there {
+			i += f.value.size
+			w >>= 8 * uint(f.value.size)
+		}
+		switch f.typ {
+		case market.TypeText:
+			if there {
+				n := int(w & 0xff)
+				if i++; n >= 0x80 || n > len(p)-i || !short(p, i, n) {
+					if n, i = longText(p, i-1); i < 0 {
+						return false
+					}
+				}
+				i += n
+				if len(c.Bytes)+n > math.MaxInt32 {
+					return false
+				}
+				c.AppendText(p[i-n : i])
+				continue
+			}
+		case market.TypeTime, market.TypeFloat:
+			if there {
+				if len(p)-i < 8 {
+					return false
+				}
+				u = binary.LittleEndian.Uint64(p[i:])
+				i += 8
+				if f.typ == market.TypeTime {
+					c.AppendInt(int64(u))
+					continue
+				}
+				x := math.Float64frombits(u)
+				if x-x != 0 || x == 0 { // zeros have a sign
+					return false
+				}
+				c.AppendFloat(x)
+				continue
+			}
+		case market.TypeDecs:
+			if there {
+				if i = quickList(p, i, c); i < 0 {
+					return false
+				}
+			}
+		default:
+			if there {
+				n := 1
+				if u = w & 0x7f; w&0x80 != 0 {
+					if u, n = packed(w); n > 8-f.value.size {
+						if u, n = longUvarint(p, i); n < 0 {
+							return false
+						}
+						n -= i
+					}
+				}
+				i += n
+			}
+			if there && f.typ != market.TypeDec {
+				if u > f.limit {
+					return false
+				}
+				c.AppendInt(int64(u))
+				continue
+			}
+		}
+		if f.typ == market.TypeDec || f.typ == market.TypeDecs {
+			scale := int8(0)
+			if w := word(p, i); w&f.scale.mask == f.scale.tag && i < len(p) {
+				x := w >> (8 * uint(f.scale.size)) & 0xff
+				if i += f.scale.size + 1; x > maxScale {
+					return false
+				}
+				scale = int8(x)
+			}
+			switch {
+			case u == math.MaxUint64: // the least integer
 				return false
+			case f.typ == market.TypeDecs:
+				c.EndDecs(scale)
+			case there || !f.nullable:
+				c.AppendDec(unzigzag(u), scale)
+			default:
+				d.null(f.typ, c, col)
 			}
 			continue
 		}
-		switch num := FieldNumber(col); {
-		case tag == num<<3|wireType(f.Type):
-			if i = quickValue(p, i, f, c); i < 0 {
-				return false
-			}
-			tag, i = quickTag(p, i)
-		case f.Nullable:
-			d.null(f, c, col)
-		case f.Type == market.TypeText:
+		switch {
+		case f.nullable:
+			d.null(f.typ, c, col)
+		case f.typ == market.TypeText:
 			c.AppendText(nil)
-		case f.Type == market.TypeFloat:
+		case f.typ == market.TypeFloat:
 			c.AppendFloat(0)
 		default:
 			c.AppendInt(0)
 		}
 	}
-	return tag == noTag && booksBalance(b)
+	return i == len(p) && (b.Kind != market.KindBook || booksBalance(b))
 }
 
-// quickDec appends a decimal or a list of them, whose next field has a tag, and returns the tag after it; next is -1 when it is wrong.
-func (d *Decoder) quickDec(p []byte, tag, i int, f *market.Field, c *market.Col, col int) (after, next int) {
-	num := FieldNumber(col)
-	list, there, u, scale := f.Type == market.TypeDecs, false, uint64(0), int8(0)
-	switch {
-	case list && tag == num<<3|typeBytes:
-		if i = quickList(p, i, c); i < 0 {
-			return badTag, -1
-		}
-		tag, i = quickTag(p, i)
-	case !list && tag == num<<3|typeVarint:
-		there = true
-		if u, i = longUvarint(p, i); i < 0 || u == math.MaxUint64 { // the least integer
-			return badTag, -1
-		}
-		tag, i = quickTag(p, i)
+// short reports whether a text of n bytes at i is ASCII and of eight bytes at most, and p does not end soon behind.
+func short(p []byte, i, n int) bool {
+	return n <= 8 && i+8 <= len(p) && binary.LittleEndian.Uint64(p[i:])&stopBits&(1<<(8*uint(n))-1) == 0
+}
+
+// longText says how many bytes a text with its length at i has and where they begin, -1 when it is wrong.
+func longText(p []byte, i int) (n, at int) {
+	size, at := uvarint(p, i)
+	if at < 0 || size > uint64(len(p)-at) || size > MaxText || !utf8.Valid(p[at:at+int(size)]) {
+		return 0, -1
 	}
-	if tag == (num+1)<<3|typeVarint {
-		if i >= len(p) || p[i] > maxScale {
-			return badTag, -1
-		}
-		scale = int8(p[i])
-		tag, i = quickTag(p, i+1)
-	}
-	switch {
-	case list:
-		c.EndDecs(scale)
-	case there || !f.Nullable:
-		c.AppendDec(unzigzag(u), scale)
-	default:
-		d.null(f, c, col)
-	}
-	return tag, i
+	return int(size), at
 }
 
 // null appends a null, and remembers how many words the column had for nulls.
-func (d *Decoder) null(f *market.Field, c *market.Col, col int) {
+func (d *Decoder) null(typ market.Type, c *market.Col, col int) {
 	d.nulls |= 1 << col
 	d.nullLen[col] = len(c.Null)
-	switch f.Type {
+	switch typ {
 	case market.TypeText:
 		c.AppendNullText()
 	case market.TypeFloat:
 		c.AppendNullFloat()
 	default:
-		c.AppendNull(f.Type == market.TypeDec)
+		c.AppendNull(typ == market.TypeDec)
 	}
-}
-
-// quickValue appends a value that is no decimal and says where it ends, -1 when it is wrong.
-func quickValue(p []byte, i int, f *market.Field, c *market.Col) int {
-	switch f.Type {
-	case market.TypeText:
-		n, i := uvarint(p, i)
-		if i < 0 || n > uint64(len(p)-i) || n > MaxText || len(c.Bytes)+int(n) > math.MaxInt32 {
-			return -1
-		}
-		text := p[i : i+int(n)]
-		if !utf8.Valid(text) {
-			return -1
-		}
-		c.AppendText(text)
-		return i + int(n)
-	case market.TypeTime, market.TypeFloat:
-		if len(p)-i < 8 {
-			return -1
-		}
-		u := binary.LittleEndian.Uint64(p[i:])
-		if f.Type == market.TypeTime {
-			c.AppendInt(int64(u))
-			return i + 8
-		}
-		x := math.Float64frombits(u)
-		if x-x != 0 || x == 0 { // zeros have a sign
-			return -1
-		}
-		c.AppendFloat(x)
-		return i + 8
-	}
-	u, i := uvarint(p, i)
-	if i < 0 || f.Type == market.TypeEnum && u >= uint64(len(f.Words)) || f.Type == market.TypeBool && u > 1 {
-		return -1
-	}
-	c.AppendInt(int64(u))
-	return i
 }
 
 // quickList appends the elements of a packed list and says where it ends, -1 when it is wrong.
@@ -265,32 +375,10 @@ func quickList(p []byte, i int, c *market.Col) int {
 	return i + int(size)
 }
 
-// booksBalance reports whether the last row has a quantity for each price, where it is of a book.
+// booksBalance reports whether the row of a book that is being read has a quantity for each price.
 func booksBalance(b *market.Batch) bool {
-	if b.Kind != market.KindBook {
-		return true
-	}
-	length := func(col int) int { return len(b.Cols[col].Decs(b.N - 1)) }
+	length := func(col int) int { return len(b.Cols[col].Decs(b.N)) }
 	return length(market.BookBidPrice) == length(market.BookBidQuantity) && length(market.BookAskPrice) == length(market.BookAskQuantity)
-}
-
-// Tags that no field has.
-const (
-	noTag  = -1 // the message ends
-	badTag = -2
-)
-
-// quickTag reads the tag of the next field.
-func quickTag(p []byte, i int) (tag, next int) {
-	switch {
-	case i >= len(p):
-		return noTag, i
-	case p[i] < 0x80:
-		return int(p[i]), i + 1
-	case i+1 < len(p) && p[i+1] < 0x80:
-		return int(p[i]&0x7f) | int(p[i+1])<<7, i + 2
-	}
-	return badTag, i
 }
 
 // uvarint reads a varint and says where it ends, -1 when it is cut or too long.

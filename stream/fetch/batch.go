@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/bits"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -28,6 +29,14 @@ type batch struct {
 
 // next takes the first record off.
 func (b *batch) next(r *Record) error {
+	if b.quick(r) {
+		return nil
+	}
+	return b.slow(r)
+}
+
+// slow is next of any record.
+func (b *batch) slow(r *Record) error {
 	size, i := number(b.records, 0)
 	if i < 0 || size < 1 || size > int64(len(b.records)-i) {
 		return b.damaged()
@@ -58,6 +67,61 @@ func (b *batch) next(r *Record) error {
 	b.records = after
 	b.n--
 	return nil
+}
+
+// stopBits are those that the last byte of a varint has not.
+const stopBits = 0x8080808080808080
+
+// quick is next of a record as most are: with a key, a value and headers, in varints of few bytes. Of any other it says false.
+func (b *batch) quick(r *Record) bool {
+	p := b.records
+	if len(p) < 16 || p[1] >= 0x80 || p[0]&1 != 0 {
+		return false
+	}
+	size, i := int(p[0]>>1), 1
+	if p[0] >= 0x80 {
+		size, i = int(p[0]&0x7f)>>1|int(p[1])<<6, 2
+	}
+	if size > len(p)-i || size < 10 {
+		return false
+	}
+	src, after := p[i:i+size:i+size], p[i+size:]
+	w := binary.LittleEndian.Uint64(src[1:]) // behind attributes: the time, the offset, the length of the key
+	at, n := short(w)
+	w >>= n
+	offset, m := short(w)
+	w >>= m
+	if n > 24 || m > 24 || w&0x81 != 0 {
+		return false
+	}
+	i = 2 + int(n+m)>>3
+	key := i + int(w&0x7f)>>1
+	if key+3 > len(src) {
+		return false
+	}
+	value, j := int(src[key]), key+1
+	if value >= 0x80 {
+		value, j = value&0x7f|int(src[j])<<7, j+1
+	}
+	end := j + value>>1
+	if value&1 != 0 || value >= 1<<14 || end >= len(src) || src[end] >= 0x80 {
+		return false
+	}
+	r.Key, r.Value, r.Headers = src[i:key:key], src[j:end:end], src[end+1:]
+	r.Offset, r.Time = b.first+(offset>>1^-(offset&1)), b.time*1000
+	if !b.stamped {
+		r.Time += (at>>1 ^ -(at & 1)) * 1000
+	}
+	b.records = after
+	b.n--
+	return true
+}
+
+// short is the varint of three bytes at most that w begins with, and the number of its bits, which are more when it is none.
+func short(w uint64) (v int64, n uint) {
+	n = uint(bits.TrailingZeros64(^w&stopBits)) + 1
+	w &= 1<<n - 1
+	return int64(w&0x7f | w>>1&0x3f80 | w>>2&0x1fc000), n
 }
 
 func (b *batch) damaged() error {

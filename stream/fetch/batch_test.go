@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -144,4 +146,54 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Records are read in one way whatever their sizes; damaged ones are refused, or are other records to both.
+func TestBatch_QuickIsSlow(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 1))
+	bytesOf := func(n int) []byte {
+		if n < 0 {
+			return nil
+		}
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return b
+	}
+	quick := 0
+	for range 20_000 {
+		in := kmsg.Record{
+			TimestampDelta64: r.Int64N(1<<r.IntN(40)+1) - 3, OffsetDelta: int32(r.IntN(1 << r.IntN(25))), Key: bytesOf(r.IntN(1<<r.IntN(8)+1) - 1),
+			Value: bytesOf(r.IntN(1<<r.IntN(15)+1) - 1),
+		}
+		for range r.IntN(4) {
+			in.Headers = append(in.Headers, kmsg.Header{Key: "id", Value: bytesOf(r.IntN(20))})
+		}
+		in.Length = int32(len(in.AppendTo(nil)) - 1)
+		raw := in.AppendTo(nil)
+		if r.IntN(4) == 0 {
+			raw[r.IntN(len(raw))] = byte(r.Uint32())
+		}
+		whole := len(raw)
+		raw = append(raw, bytesOf(r.IntN(40))...)
+		one, two := batch{records: raw, n: 1, first: 7, time: 1000}, batch{records: raw, n: 1, first: 7, time: 1000}
+		var a, b Record
+		if !one.quick(&a) {
+			if len(one.records) != len(raw) || one.n != 1 {
+				t.Fatalf("%x: what was not read is gone", raw)
+			}
+			continue
+		}
+		quick++
+		if err := two.slow(&b); err != nil {
+			t.Fatalf("%x: read, but %v", raw[:whole], err)
+		}
+		if !reflect.DeepEqual(a, b) || !bytes.Equal(one.records, two.records) || one.n != two.n {
+			t.Fatalf("%x: %+v, slowly %+v", raw[:whole], a, b)
+		}
+	}
+	if quick < 5000 {
+		t.Errorf("%d records were read quickly", quick)
+	}
 }
