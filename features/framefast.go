@@ -1,7 +1,6 @@
 package features
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -27,9 +26,12 @@ type fastState struct {
 	// start and end are the windows of rows of a parent.
 	start, end []int64
 	flags      []uint8
+	avail      []int64
+	hold       int64   // of all rows
+	holds      []int64 // or of each, nil while they have one
 	args       []fastArg
 	wide       []fastWide
-	best       []fastBest // avail, hold and those of the plan
+	best       []fastBest // avail, holds and those of the plan
 	first      []int      // by frame: place of its first row, as of the last instant that is out
 	seen       uint8      // flags of rows that are out
 	flagged    [8]int     // place after the last of them that has a flag
@@ -46,28 +48,6 @@ type fastArg struct {
 	own     []int8 // the scale that each row came with, nil while it is that one
 	size    uint64 // bits of the magnitudes seen
 }
-
-// fastBest tells of each row the next one whose value is greater: whoever goes from one to the next comes to the
-// greatest of a frame, of equal ones the first.
-type fastBest struct {
-	least bool
-	vals  []int64  // complements of the values where the least is wanted
-	next  []uint32 // how far it is, noNext for none
-	open  []uint32 // places of the rows without one
-	at    []int    // by frame that looks: place of its greatest
-	// rising tells that no value is less than the one before it: the last is as great as any,
-	// and next is not kept.
-	rising bool
-}
-
-const noNext = math.MaxInt32
-
-// Places in fastState.best of what is known of the rows themselves.
-const (
-	bestAvail = iota
-	bestHold
-	bestArgs
-)
 
 func (p *fastFrames) empty() *fastState {
 	s := &fastState{args: make([]fastArg, len(p.args)), best: make([]fastBest, bestArgs+len(p.queues)), first: make([]int, len(p.spans))}
@@ -248,8 +228,8 @@ func (s *fastState) refine(p *fastFrames, a int, scale int8, n int) {
 	}
 	for k, q := range p.queues {
 		if b := &s.best[bestArgs+k]; q.arg == a {
-			for i, v := range b.vals {
-				b.vals[i] = (v^b.mask())*int64(f) ^ b.mask()
+			for i, o := range b.open {
+				b.open[i].val = (o.val^b.mask())*int64(f) ^ b.mask()
 			}
 		}
 	}
@@ -270,17 +250,18 @@ func (s *fastState) pushRows(p *fastFrames, feeds *feedTable, c *cols, lo, hi in
 	at := len(s.ts)
 	n := at + hi - lo
 	s.ts = append(s.ts, c.ts[lo:hi]...)
-	s.flags = extend(s.flags, n)
-	avail, hold := &s.best[bestAvail], &s.best[bestHold]
-	avail.vals, hold.vals = extend(avail.vals, n), extend(hold.vals, n)
-	flags, avails, holds := s.flags[at:n], avail.vals[at:n], hold.vals[at:n]
-	copy(avails, c.ingest[lo:hi])
+	s.flags, s.avail = extend(s.flags, n), append(s.avail, c.ingest[lo:hi]...)
+	flags, avails := s.flags[at:], s.avail[at:]
 	h, lag := feeds.of(c.feed[lo])
+	if c.oneFeed {
+		s.pushHold(at, h, n-at)
+	}
 	for k := range flags {
 		if !c.oneFeed {
 			h, lag = feeds.of(c.feed[lo+k])
+			s.pushHold(at+k, h, 1)
 		}
-		holds[k], flags[k] = h, 0
+		flags[k] = 0
 		if avails[k] == market.NoTime {
 			avails[k], flags[k] = c.ts[lo+k]+lag, FlagAssumed
 		}
@@ -307,11 +288,38 @@ func (s *fastState) pushArgs(p *fastFrames, n int) {
 	}
 	s.pushWide(p, n)
 	for k, q := range p.queues {
-		s.best[bestArgs+k].push(p.x[q.arg][:n])
+		s.best[bestArgs+k].link(p.x[q.arg][:n])
 	}
-	for k := range s.best {
-		s.best[k].watch(at)
+	s.best[bestAvail].watch(s.avail, at)
+	s.best[bestHold].watch(s.holds, at)
+}
+
+// pushHold takes the holds of n rows, of which there are at before.
+func (s *fastState) pushHold(at int, h int64, n int) {
+	switch {
+	case at == 0:
+		s.oneHold(h)
+	case s.holds == nil && h != s.hold:
+		s.holds = slices.Repeat([]int64{s.hold}, at)
 	}
+	if s.holds != nil {
+		for range n {
+			s.holds = append(s.holds, h)
+		}
+	}
+}
+
+// oneHold says that all rows have one hold.
+func (s *fastState) oneHold(h int64) {
+	s.hold, s.holds, s.best[bestHold] = h, nil, fastBest{at: []int{0}, rising: true}
+}
+
+// holdOf is the hold of a row.
+func (s *fastState) holdOf(at int) int64 {
+	if s.holds == nil {
+		return s.hold
+	}
+	return s.holds[at]
 }
 
 // extend makes s n long; what it gains has any values.
@@ -353,50 +361,10 @@ func (a *fastArg) came(at int, scales []int8) {
 	}
 }
 
-func (b *fastBest) push(x []int64) {
-	at := len(b.vals)
-	b.vals = append(b.vals, x...)
-	if b.least {
-		for i := at; i < len(b.vals); i++ {
-			b.vals[i] = ^b.vals[i]
-		}
-	}
-}
-
-// watch tells whether values from a place on still rise.
-func (b *fastBest) watch(at int) {
-	if b.rising {
-		b.rising = slices.IsSorted(b.vals[max(at-1, 0):])
-	}
-}
-
-// link finds for each row the next one that is greater, given the rows that have come.
-func (b *fastBest) link() {
-	if b.rising {
-		return
-	}
-	at := len(b.next)
-	b.next = extend(b.next, len(b.vals))
-	vals, next, open := b.vals, b.next, b.open
-	next = next[:len(vals)]
-	for i := at; i < len(vals); i++ {
-		x := vals[i]
-		n := len(open)
-		for n > 0 && vals[open[n-1]] < x {
-			next[open[n-1]] = uint32(i) - open[n-1]
-			n--
-		}
-		next[i] = noNext
-		open = append(open[:n], uint32(i))
-	}
-	b.open = open
-}
-
 // row takes what is known of a row besides its values.
 func (s *fastState) row(ts, avail, hold int64, flags uint8) {
-	s.ts, s.flags = append(s.ts, ts), append(s.flags, flags)
-	s.best[bestAvail].vals = append(s.best[bestAvail].vals, avail)
-	s.best[bestHold].vals = append(s.best[bestHold].vals, hold)
+	s.pushHold(len(s.ts), hold, 1)
+	s.ts, s.flags, s.avail = append(s.ts, ts), append(s.flags, flags), append(s.avail, avail)
 }
 
 // pushRow takes one row whose values fit: cells are those of its arguments. The plan has its wide ones.
@@ -442,7 +410,7 @@ func (s *fastState) forget(p *fastFrames) {
 		return
 	}
 	s.done -= k
-	s.ts, s.flags = cutFront(s.ts, k), cutFront(s.flags, k)
+	s.ts, s.flags, s.avail = cutFront(s.ts, k), cutFront(s.flags, k), cutFront(s.avail, k)
 	if p.windows {
 		s.start, s.end = cutFront(s.start, k), cutFront(s.end, k)
 	}
@@ -469,19 +437,24 @@ func (s *fastState) forget(p *fastFrames) {
 		for u := range b.at {
 			b.at[u] -= k
 		}
-		b.vals = cutFront(b.vals, k)
 		if b.rising {
 			continue
 		}
 		b.next = cutFront(b.next, k)
 		n := 0
-		for _, at := range b.open {
-			if int(at) >= k {
-				b.open[n] = at - uint32(k)
+		for _, o := range b.open {
+			if int(o.place) >= k {
+				b.open[n] = fastOpen{o.place - uint32(k), o.val}
 				n++
 			}
 		}
 		b.open = b.open[:n]
+	}
+	if s.holds != nil {
+		s.holds = cutFront(s.holds, k)
+		if h := s.holds[0]; !slices.ContainsFunc(s.holds, func(x int64) bool { return x != h }) {
+			s.oneHold(h)
+		}
 	}
 }
 
@@ -530,15 +503,18 @@ func (v *viewState) leaveInstant(i int32, s *fastState, ts int64) {
 		rec := v.heldRec(v.slots[i].ent, ts)
 		v.putColumns(rec, s, at)
 	}
-	s.cut(lo)
+	s.cut(v.frames.fast, lo)
 }
 
 // cut forgets the rows from a place on, none of which is out.
-func (s *fastState) cut(n int) {
+func (s *fastState) cut(p *fastFrames, n int) {
 	if n == len(s.ts) {
 		return
 	}
-	s.ts, s.flags = s.ts[:n], s.flags[:n]
+	s.ts, s.flags, s.avail = s.ts[:n], s.flags[:n], s.avail[:n]
+	if s.holds != nil {
+		s.holds = s.holds[:n]
+	}
 	if s.start != nil {
 		s.start, s.end = s.start[:n], s.end[:n]
 	}
@@ -556,13 +532,21 @@ func (s *fastState) cut(n int) {
 	}
 	for k := range s.best {
 		b := &s.best[k]
-		b.vals, b.next, b.open = b.vals[:n], b.next[:0], b.open[:0]
+		b.next, b.open = b.next[:0], b.open[:0]
+	}
+	s.best[bestAvail].watch(s.avail, n)
+	s.best[bestHold].watch(s.holds, n)
+	for k, q := range p.queues {
+		before := s.args[q.arg].before
+		for i, sum := range before[1:] {
+			s.best[bestArgs+k].link([]int64{sum - before[i]})
+		}
 	}
 }
 
 // putColumns writes the record of a row.
 func (v *viewState) putColumns(rec []uint64, s *fastState, at int) {
-	ts, avail, hold := uint64(s.ts[at]), uint64(s.best[bestAvail].vals[at]), uint64(s.best[bestHold].vals[at])
+	ts, avail, hold := uint64(s.ts[at]), uint64(s.avail[at]), uint64(s.holdOf(at))
 	rec[plan.MetaRows], rec[plan.MetaAvail], rec[plan.MetaHold], rec[plan.MetaFlags] = 1, avail, hold, uint64(s.flags[at])
 	rec[plan.MetaLastTS], rec[plan.MetaLastHold], rec[plan.MetaLastAvail] = ts, hold, avail
 	rec[plan.HeldStart], rec[plan.HeldEnd] = ts, ts

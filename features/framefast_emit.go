@@ -152,12 +152,9 @@ func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 	if v.survey != nil {
 		v.survey.out.Rows += int64(lim - s.done)
 	}
-	for k := range s.best {
-		s.best[k].link()
-	}
 	b := &p.block
 	for s.done < lim {
-		thin := v.thin(s, lim)
+		thin := v.thin(s)
 		switch {
 		case thin:
 			v.nextPanes(s, b, lim)
@@ -227,12 +224,14 @@ func (v *viewState) nextBlock(s *fastState, b *fastBlock, lim int) {
 // envelope finds what the rows of instants come from.
 func (s *fastState) envelope(p *fastFrames, b *fastBlock) {
 	first := b.firstOf(p.longest)
-	for k, vals := range []*[blockRows]int64{&b.avail, &b.hold} {
-		x := &s.best[k]
-		x.at[0] = b.greatest(x, x.at[0], p.longest)
-		for j, at := range b.most[:b.n] {
-			vals[j] = x.vals[at]
-		}
+	avail, hold := &s.best[bestAvail], &s.best[bestHold]
+	avail.at[0] = b.greatest(avail, avail.at[0], p.longest)
+	for j, at := range b.most[:b.n] {
+		b.avail[j] = s.avail[at]
+	}
+	hold.at[0] = b.greatest(hold, hold.at[0], p.longest)
+	for j, at := range b.most[:b.n] {
+		b.hold[j] = s.holdOf(int(at))
 	}
 	at := b.lo
 	for j, end := range b.ends[:b.n] {

@@ -3,7 +3,6 @@ package features
 import (
 	"math"
 	"math/bits"
-	"slices"
 
 	"github.com/pinova-group/tidemark/market/num"
 )
@@ -70,45 +69,6 @@ func advance(ts []int64, i int, limit int64) int {
 			return i
 		}
 	}
-}
-
-// greatest finds the place of the greatest value of a frame at each instant, given that at
-// the instant before, and returns the last. A place never falls: the steps to the next greater value
-// are no more than rows, however long the frame is.
-func (b *fastBlock) greatest(x *fastBest, at int, frame int) int {
-	first, ends, next := b.firstOf(frame), b.ends[:b.n], x.next
-	most := b.most[:len(first)]
-	if x.rising {
-		for j := range most {
-			most[j] = ends[j] - 1
-		}
-		return int(most[len(most)-1])
-	}
-	for j, lo := range first {
-		at = max(at, int(lo))
-		for end := int(ends[j]); ; {
-			to := at + int(next[at])
-			if to >= end {
-				break
-			}
-			at = to
-		}
-		most[j] = uint32(at)
-	}
-	return at
-}
-
-// firstOf is greatest for one instant, of equal values the first.
-func (x *fastBest) firstOf(at, lo, end int) int {
-	if x.rising {
-		i, _ := slices.BinarySearch(x.vals[lo:end], x.vals[end-1])
-		return lo + i
-	}
-	at = max(at, lo)
-	for to := at + int(x.next[at]); to < end; to = at + int(x.next[at]) {
-		at = to
-	}
-	return at
 }
 
 // moveBest brings what looks for best values past instants that put nothing out.
@@ -186,10 +146,10 @@ func (s *fastState) fastF64(p *fastFrames, b *fastBlock, f *fastOut, dst []float
 	case fastMost:
 		x := &s.best[bestArgs+f.queue]
 		x.at[f.use] = b.greatest(x, x.at[f.use], f.frame)
-		mask, last, q := x.mask(), uint32(math.MaxUint32), 0.0
+		before, last, q := s.args[f.arg].before, uint32(math.MaxUint32), 0.0
 		for j, at := range b.most[:len(dst)] {
 			if at != last { // the same for many rows
-				last, q = at, float64(x.vals[at]^mask)/den
+				last, q = at, float64(before[at+1]-before[at])/den
 			}
 			dst[j] = q
 		}
@@ -230,14 +190,6 @@ func (s *fastState) spreadOf(f *fastOut, lo, hi int) (float64, bool) {
 	return q, true
 }
 
-// mask turns what is kept into the value.
-func (x *fastBest) mask() int64 {
-	if x.least {
-		return -1
-	}
-	return 0
-}
-
 // nums works a feature out as integers: sums stand for means.
 func (s *fastState) nums(p *fastFrames, b *fastBlock, f *fastOut) {
 	first, ends := b.firstOf(f.frame), b.ends[:b.n]
@@ -261,9 +213,8 @@ func (s *fastState) nums(p *fastFrames, b *fastBlock, f *fastOut) {
 	case fastMost:
 		x := &s.best[bestArgs+f.queue]
 		x.at[f.use] = b.greatest(x, x.at[f.use], f.frame)
-		mask := x.mask()
 		for j, at := range b.most[:len(sums)] {
-			sums[j] = x.vals[at] ^ mask
+			sums[j] = before[at+1] - before[at]
 		}
 	default:
 		for j := range sums {

@@ -10,11 +10,10 @@ import (
 // Where nothing is put out of the rows themselves and all children keep the newest row of a pane, frames are worked out at the
 // last instant of each pane alone. What the others put into the envelope is what the frames of the pane reach together.
 
-// thin tells that the rows until lim, or the next of them, may be taken pane by pane. They need one hold: that of a
+// thin tells that the next rows may be taken pane by pane. All need one hold: that of a
 // pane's rows, each with its time, is not what they reach together.
-func (v *viewState) thin(s *fastState, lim int) bool {
-	p, hold := v.frames.fast, &s.best[bestHold]
-	return p.panes && (v.omit || s.ts[s.done] < v.task.from) && hold.rising && hold.vals[s.first[p.longest]] == hold.vals[lim-1]
+func (v *viewState) thin(s *fastState) bool {
+	return v.frames.fast.panes && (v.omit || s.ts[s.done] < v.task.from) && s.holds == nil
 }
 
 // panesAlone tells that children want the newest row of each pane alone.
@@ -65,25 +64,25 @@ func (s *fastState) movePanes(p *fastFrames, b *fastBlock) {
 
 // paneEnvelope finds what the rows of panes come from.
 func (s *fastState) paneEnvelope(p *fastFrames, b *fastBlock) {
-	first, avail, hold := b.firstOf(p.longest), &s.best[bestAvail], &s.best[bestHold]
+	first, avail := b.firstOf(p.longest), &s.best[bestAvail]
 	at, place := avail.at[0], b.lo
 	for j, end := range b.ends[:b.n] {
 		for ; place < int(end); place++ {
 			s.flag(place)
 		}
 		b.flags[j] = s.flagsFrom(int(b.reach[j]))
-		b.hold[j] = hold.vals[end-1]
+		b.hold[j] = s.hold
 		if avail.rising {
 			at = int(end) - 1
-			b.known[j] = avail.vals[at]
+			b.known[j] = s.avail[at]
 		} else {
 			at = avail.firstOf(at, int(b.reach[j]), int(end))
-			b.known[j] = avail.vals[at]
+			b.known[j] = s.avail[at]
 			at = avail.firstOf(at, int(first[j]), int(end))
 		}
-		b.avail[j] = avail.vals[at]
+		b.avail[j] = s.avail[at]
 	}
-	avail.at[0], hold.at[0] = at, place-1
+	avail.at[0] = at
 }
 
 // flagsFrom are the flags of rows from a place to the last that is out.

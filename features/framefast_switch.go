@@ -104,7 +104,7 @@ func (f *frames) ringsOf(e *framesState) (rows ring, rings []ring) {
 	var x op.Val
 	for at := first; at < s.done; at++ {
 		row := rows.push(s.ts[at], number)
-		row[levelAvail], row[levelHold] = uint64(s.best[bestAvail].vals[at]), uint64(s.best[bestHold].vals[at])
+		row[levelAvail], row[levelHold] = uint64(s.avail[at]), uint64(s.holdOf(at))
 		row[levelFlags] = uint64(s.flags[at])
 		for k, of := range f.fast.rings {
 			entry := rings[k].push(s.ts[at], number)
