@@ -9,20 +9,21 @@ import (
 // greatest of a frame, of equal ones the first.
 type fastBest struct {
 	least bool       // complements of the values are looked at: the least is wanted
-	next  []uint32   // how far it is, noNext for none
-	open  []fastOpen // rows without one
+	next  []uint32   // how far it is; for none noNext, and how far back the one before of the same value is
+	open  []fastOpen // values of rows without one
 	at    []int      // by frame that looks: place of its greatest
 	// rising tells that no value is less than the one before it: the last is as great as any,
 	// and next is not kept.
 	rising bool
 }
 
-// fastOpen is a row and its value.
+// fastOpen is a value and the last row that has it.
 type fastOpen struct {
 	place uint32
 	val   int64
 }
 
+// noNext is more than there are rows.
 const noNext = math.MaxInt32
 
 // Places in fastState.best of what is known of the rows themselves.
@@ -48,12 +49,23 @@ func (b *fastBest) link(x []int64) {
 	for k, v := range x {
 		v ^= mask
 		i, n := uint32(at+k), len(open)
-		for n > 0 && open[n-1].val < v {
-			next[open[n-1].place] = i - open[n-1].place
-			n--
+		for ; n > 0 && open[n-1].val < v; n-- {
+			for p := open[n-1].place; ; {
+				back := next[p] - noNext
+				next[p] = i - p
+				if back == 0 || back > p { // that one is forgotten
+					break
+				}
+				p -= back
+			}
 		}
-		next[i] = noNext
-		open = append(open[:n], fastOpen{i, v})
+		next[i], open = noNext, open[:n]
+		if n > 0 && open[n-1].val == v {
+			next[i] += i - open[n-1].place
+			open[n-1].place = i
+		} else {
+			open = append(open, fastOpen{i, v})
+		}
 	}
 	b.open = open
 }
