@@ -249,8 +249,9 @@ func (s *fastState) bounded(size uint64, n int) bool {
 func (s *fastState) pushRows(p *fastFrames, feeds *feedTable, c *cols, lo, hi int) {
 	at := len(s.ts)
 	n := at + hi - lo
-	s.ts = append(s.ts, c.ts[lo:hi]...)
-	s.flags, s.avail = extend(s.flags, n), append(s.avail, c.ingest[lo:hi]...)
+	s.ts, s.flags, s.avail = extend(s.ts, n), extend(s.flags, n), extend(s.avail, n)
+	copy(s.ts[at:], c.ts[lo:hi])
+	copy(s.avail[at:], c.ingest[lo:hi])
 	flags, avails := s.flags[at:], s.avail[at:]
 	h, lag := feeds.of(c.feed[lo])
 	if c.oneFeed {
@@ -327,7 +328,7 @@ func extend[T any](s []T, n int) []T {
 	if n <= cap(s) {
 		return s[:n]
 	}
-	return append(s, make([]T, n-len(s))...)
+	return append(make([]T, 0, max(n, 2*cap(s))), s...)[:n]
 }
 
 func (a *fastArg) push(x []int64) {
