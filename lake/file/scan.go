@@ -316,15 +316,18 @@ func (k *seeker) value(row int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
+		defer rows.Close()
 		if _, err := rows.Next(); err != nil {
 			return 0, err
 		}
 		c := rows.cols[0]
 		g := &k.r.groups[rows.group]
-		k.at, k.got = g.first+c.first, c.col(0).I64
-		if k.bind[0].form == formInt {
-			k.got = k.got[:0:0]
-			for _, v := range c.out.I32 {
+		k.at, k.got = g.first+c.first, k.got[:0]
+		page := c.col(0)
+		if k.bind[0].form != formInt {
+			k.got = append(k.got, page.I64...)
+		} else {
+			for _, v := range page.I32 {
 				k.got = append(k.got, int64(v))
 			}
 		}
