@@ -88,49 +88,66 @@ func rootQuo(n, d Nat128) (m uint64, e int, ok bool) {
 		if m <= 1<<52 || m >= 1<<53-1 {
 			return 0, 0, false
 		}
-		t, u, w := left, Square(int64(m)).times(d), Nat128{0, 4 * m}.times(d)
-		t.Sub(&u)
-		t = Int192{t[0] << 2, t[1]<<2 | t[0]>>62, t[2]<<2 | t[1]>>62}
-		u = d.Int192()
-		t.Sub(&u) // 4(n × 2^-2e − m²d) − d: between −4md and 4md if m is right
-		u = t
-		u.Sub(&w)
-		t.Add(&w)
-		switch above, below := u.Sign(), t.Sign(); {
-		case above < 0 && below > 0:
-			return m, e, true
-		case above > 0:
-			m++
-		case below < 0:
-			m--
-		default:
+		t, w := left.minus(Square(int64(m)).times(d)), Nat128{0, 4 * m}.times(d)
+		t = nat192{t.Hi<<2 | t.Mid>>62, t.Mid<<2 | t.Lo>>62, t.Lo << 2}
+		t = t.minus(nat192{0, d.Hi, d.Lo}) // 4(n × 2^-2e − m²d) − d: between −4md and 4md if m is right
+		above, below := t.minus(w), t.plus(w)
+		switch {
+		case above == nat192{} || below == nat192{}:
 			return 0, 0, false
+		case above.negative() && !below.negative():
+			return m, e, true
+		case !above.negative():
+			m++
+		default:
+			m--
 		}
 	}
 	return 0, 0, false
 }
 
+// nat192 is a number modulo 2^192. It stays in registers, which an array does not.
+type nat192 struct{ Hi, Mid, Lo uint64 }
+
+func (x nat192) negative() bool { return int64(x.Hi) < 0 }
+
+func (x nat192) plus(y nat192) (z nat192) {
+	var c uint64
+	z.Lo, c = bits.Add64(x.Lo, y.Lo, 0)
+	z.Mid, c = bits.Add64(x.Mid, y.Mid, c)
+	z.Hi = x.Hi + y.Hi + c
+	return z
+}
+
+func (x nat192) minus(y nat192) (z nat192) {
+	var b uint64
+	z.Lo, b = bits.Sub64(x.Lo, y.Lo, 0)
+	z.Mid, b = bits.Sub64(x.Mid, y.Mid, b)
+	z.Hi = x.Hi - y.Hi - b
+	return z
+}
+
 // shifted is x × 2^k mod 2^192.
-func (x Nat128) shifted(k uint) Int192 {
+func (x Nat128) shifted(k uint) nat192 {
 	switch {
 	case k < 64:
-		return Int192{x.Lo << k, x.Hi<<k | x.Lo>>(64-k), x.Hi >> (64 - k)}
+		return nat192{x.Hi >> (64 - k), x.Hi<<k | x.Lo>>(64-k), x.Lo << k}
 	case k < 128:
 		k -= 64
-		return Int192{0, x.Lo << k, x.Hi<<k | x.Lo>>(64-k)}
+		return nat192{x.Hi<<k | x.Lo>>(64-k), x.Lo << k, 0}
 	}
-	return Int192{0, 0, x.Lo << (k - 128)}
+	return nat192{x.Lo << (k - 128), 0, 0}
 }
 
 // times is x × y mod 2^192.
-func (x Nat128) times(y Nat128) (z Int192) {
+func (x Nat128) times(y Nat128) (z nat192) {
 	var h, l, c uint64
-	z[1], z[0] = bits.Mul64(x.Lo, y.Lo)
+	z.Mid, z.Lo = bits.Mul64(x.Lo, y.Lo)
 	h, l = bits.Mul64(x.Hi, y.Lo)
-	z[1], c = bits.Add64(z[1], l, 0)
-	z[2] = h + c + x.Hi*y.Hi
+	z.Mid, c = bits.Add64(z.Mid, l, 0)
+	z.Hi = h + c + x.Hi*y.Hi
 	h, l = bits.Mul64(x.Lo, y.Hi)
-	z[1], c = bits.Add64(z[1], l, 0)
-	z[2] += h + c
+	z.Mid, c = bits.Add64(z.Mid, l, 0)
+	z.Hi += h + c
 	return z
 }
