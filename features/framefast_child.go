@@ -199,7 +199,8 @@ func (s *fastState) value(x *op.Val, b *fastBlock, f *fastOut, j int) {
 	lo, hi := int(b.firstOf(f.frame)[j]), int(b.ends[j])
 	switch f.fn {
 	case fastVar, fastStd:
-		if y, ok := s.spreadOf(f, lo, hi); ok {
+		a := &s.args[f.arg]
+		if y, ok := f.spreadOf(a, a.spread(lo, hi), int64(hi-lo)); ok {
 			x.SetFloat(y)
 		} else {
 			x.SetNull()

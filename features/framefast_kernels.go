@@ -23,6 +23,7 @@ type fastBlock struct {
 	known   [blockRows]int64  // when all that they reach was known
 	most    [blockRows]uint32
 	sums    [blockRows]int64
+	spreads [blockRows]num.Nat128
 	avail   [blockRows]int64
 	hold    [blockRows]int64
 	flags   [blockRows]uint8
@@ -94,8 +95,11 @@ func (p *fastFrames) looking(k, u int) int {
 
 // flag notes the flags of a row.
 func (s *fastState) flag(at int) {
-	s.seen |= s.flags[at]
-	for f := s.flags[at]; f != 0; f &= f - 1 {
+	f := s.flags[at]
+	if f == 0 {
+		return
+	}
+	for s.seen |= f; f != 0; f &= f - 1 {
 		s.flagged[bits.TrailingZeros8(f)] = at + 1
 	}
 }
@@ -163,24 +167,29 @@ func (s *fastState) fastF64(p *fastFrames, b *fastBlock, f *fastOut, dst []float
 
 // fastSpread works a variance out, or its root; true when some are null.
 func (s *fastState) fastSpread(b *fastBlock, f *fastOut, dst []float64) (nulls bool) {
-	first, ends := b.firstOf(f.frame)[:len(dst)], b.ends[:len(dst)]
+	first, ends, spreads := b.firstOf(f.frame)[:len(dst)], b.ends[:len(dst)], b.spreads[:len(dst)]
+	a := &s.args[f.arg]
+	for j := range spreads { // first all of them, since each waits for memory
+		spreads[j] = a.spread(int(first[j]), int(ends[j]))
+	}
 	for j := range dst {
-		x, ok := s.spreadOf(f, int(first[j]), int(ends[j]))
+		x, ok := f.spreadOf(a, spreads[j], int64(ends[j])-int64(first[j]))
 		dst[j], b.lost[j] = x, !ok
 		nulls = nulls || !ok
 	}
 	return nulls
 }
 
-// spreadOf is the variance of rows lo to hi, (n·S2 − S1²)/(n·(n − ddof)), or its root; false for a frame of ddof rows
-// or fewer.
-func (s *fastState) spreadOf(f *fastOut, lo, hi int) (float64, bool) {
-	a, n := &s.args[f.arg], int64(hi-lo)
+// spread is n·S2 − S1² of rows lo to hi. Sums have at most 62 bits and so has n times the greatest value: no product has more than 124.
+func (a *fastArg) spread(lo, hi int) num.Nat128 {
+	return a.squares[hi].Minus(a.squares[lo]).Times(uint64(hi - lo)).Minus(num.Square(a.before[hi] - a.before[lo]))
+}
+
+// spreadOf is the variance of n rows with that spread, divided by n·(n − ddof), or its root; false for ddof rows or fewer.
+func (f *fastOut) spreadOf(a *fastArg, x num.Nat128, n int64) (float64, bool) {
 	if n <= f.ddof {
 		return 0, false
 	}
-	// Sums have at most 62 bits and so has n times the greatest value: no product has more than 124.
-	x := a.squares[hi].Minus(a.squares[lo]).Times(uint64(n)).Minus(num.Square(a.before[hi] - a.before[lo]))
 	y := num.Nat128{Lo: uint64(n * (n - f.ddof))}
 	if f.fn == fastStd {
 		return num.RootQuo64(x, y, int(a.scale)), true
