@@ -246,12 +246,14 @@ func (f *forecast) frames() {
 func (f *forecast) columns(x flow, p *fastFrames) float64 {
 	step := x.rows(f.lag)
 	rows := int(min(2*f.reach(x, func(int) bool { return true })+step, x.rows(f.age)))
-	n := 0
-	column := func(size int) { n += grown(rows, size, max(int(step), 1)) }
+	n, room := 0, max(int(step), 1)
+	for room < rows {
+		room *= 2
+	}
+	column := func(size int) { n += roomOf(room * size) }
 	column(8) // ts
 	column(1) // flags
 	column(8) // avail
-	column(8) // hold
 	if p.windows {
 		column(8)
 		column(8)
@@ -266,7 +268,6 @@ func (f *forecast) columns(x flow, p *fastFrames) float64 {
 		column(16)
 	}
 	for range p.queues {
-		column(8)
 		column(4)
 	}
 	return float64(n)
