@@ -12,6 +12,7 @@ DuckDB "exact" gives the same result: sums over 128-bit integers, first and last
 were fastest. "double" adds doubles, so its last digits depend on the order of the rows. Polars has doubles alone. The rolling set is the same rows and the same windows in
 both: at each trade, (t - width, t], a row out for each row in. By the second it is worked out at each trade of the whole day, too, and the
 last row of each second is kept, that of the last trade in the order of ts and seq; both have to give as many rows."""
+import datetime
 import importlib
 import json
 import os
@@ -217,8 +218,12 @@ def main():
                 ("Polars double", lambda c: timed(lambda: polars_bars(step, out), c, "polars")),
             ]
 
+        listed = json.loads(subprocess.check_output([tidemark, "lake", "files", "processed.trade", "--lake", lake, "--json"]))["files"]
+        last = datetime.datetime.fromisoformat(max(f["partition"][0] for f in listed))
+        whole = (last + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:00:00Z")
+
         def view(name):
-            return "tidemark backfill", lambda c: ours(["--view", name], "2026-01-06", c)
+            return "tidemark backfill", lambda c: ours(["--view", name], whole, c)
 
         def second(cores):
             took = timed(lambda: polars_second(out), cores, "polars")
@@ -230,7 +235,7 @@ def main():
             ("Polars double", lambda c: timed(lambda: polars_rolling(out), c, "polars")),
         ]
         seconds = [
-            ("tidemark backfill", lambda c: ours(["--spec", specs[0], "--spec", specs[1], "--view", "rolling_1s"], "2026-01-06", c)),
+            ("tidemark backfill", lambda c: ours(["--spec", specs[0], "--spec", specs[1], "--view", "rolling_1s"], whole, c)),
             ("Polars double", second),
         ]
         cases = [
