@@ -25,13 +25,13 @@ type Info struct {
 	Rows             int64    `json:"rows"`
 	Files            int64    `json:"files"`
 	Bytes            int64    `json:"bytes"`
-	ValidThrough     int64    `json:"valid_through"` // µs, 0 unknown: hours at or below are complete in time
-	First            int64    `json:"first_ts"`      // µs, of the column that the partition is by; 0 none
-	Last             int64    `json:"last_ts"`
+	ValidThrough     int64    `json:"valid_through"`      // µs, 0 unknown: hours at or below are complete in time
+	First            int64    `json:"first_ts,omitempty"` // µs, of the column that the partition is by; 0: none, or only Show looks for it
+	Last             int64    `json:"last_ts,omitempty"`
 	Partition        []string `json:"partition"`
 	Columns          []Column `json:"columns"`
-	Hours            []Hour   `json:"hours"`
-	Sizes            []int64  `json:"-"` // of the files, ascending
+	Hours            []Hour   `json:"hours,omitempty"` // only Show looks for them
+	Sizes            []int64  `json:"-"`               // of the files, ascending
 }
 
 // Column is one column of a table.
