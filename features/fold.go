@@ -8,6 +8,9 @@ import (
 	"github.com/pinova-group/tidemark/market"
 )
 
+// passRows is how many rows are held before those are put out that they leave behind: few enough to be in a near cache still.
+const passRows = 4 << 10
+
 // push folds grouped rows into the view.
 func (v *viewState) push(c *cols, runs []run) {
 	if v.family != nil && v != v.family.views[0] {
@@ -25,9 +28,14 @@ func (v *viewState) push(c *cols, runs []run) {
 	}
 	if v.p.Hold {
 		for _, r := range runs {
-			v.holdRun(c, r)
-			if v.alone && v.task.apart {
-				v.emitPassed(v.slotOf[r.ent], c.ts[r.hi-1])
+			if !v.alone || !v.task.apart {
+				v.holdRun(c, r)
+				continue
+			}
+			for lo := r.lo; lo < r.hi; lo += passRows { // few are held at once
+				hi := min(lo+passRows, r.hi)
+				v.holdRun(c, run{r.ent, lo, hi})
+				v.emitPassed(v.slotOf[r.ent], c.ts[hi-1])
 			}
 		}
 		return

@@ -41,12 +41,11 @@ type fastState struct {
 type fastArg struct {
 	// before is for each row, and the next one, the sum of all rows before it, in
 	// arithmetic that wraps around: differences are exact.
-	before []int64
-	// squares is the same of their squares, modulo 2^128; nil when no frame asks for them.
-	squares []num.Nat128
-	scale   int8   // the finest that has come
-	own     []int8 // the scale that each row came with, nil while it is that one
-	size    uint64 // bits of the magnitudes seen
+	before  []int64
+	squares squareSums // the same of their squares
+	scale   int8       // the finest that has come
+	own     []int8     // the scale that each row came with, nil while it is that one
+	size    uint64     // bits of the magnitudes seen
 }
 
 func (p *fastFrames) empty() *fastState {
@@ -54,10 +53,10 @@ func (p *fastFrames) empty() *fastState {
 	for a := range s.args {
 		s.args[a].before = []int64{0}
 		if p.squared[a] {
-			s.args[a].squares = make([]num.Nat128, 1)
+			s.args[a].squares.near = make([]int64, 1)
 		}
 	}
-	s.best[bestAvail] = fastBest{at: []int{0}, rising: true}
+	s.best[bestAvail] = fastBest{at: make([]int, 2), rising: true}
 	s.best[bestHold] = fastBest{at: []int{0}, rising: true}
 	s.wide = make([]fastWide, len(p.wide.regs))
 	for d := range s.wide {
@@ -220,11 +219,9 @@ func (s *fastState) refine(p *fastFrames, a int, scale int8, n int) {
 		arg.own = slices.Repeat([]int8{arg.scale}, len(s.ts))
 	}
 	arg.scale, arg.size = scale, size
+	arg.squares.refine(arg.before, f, n)
 	for i := range arg.before {
 		arg.before[i] *= int64(f)
-	}
-	for i := range arg.squares {
-		arg.squares[i] = arg.squares[i].Times(f).Times(f)
 	}
 	for k, q := range p.queues {
 		if b := &s.best[bestArgs+k]; q.arg == a {
@@ -242,7 +239,7 @@ func (s *fastState) bounded(size uint64, n int) bool {
 	for a := range s.args {
 		size = max(size, s.args[a].size)
 	}
-	return bits.Len64(size)+bits.Len64(uint64(rows)) <= 61 && rows < noNext
+	return bits.Len64(size)+bits.Len64(uint64(rows)) <= 61 && rows < noPlace
 }
 
 // pushRows takes rows of a batch, which fit.
@@ -288,9 +285,6 @@ func (s *fastState) pushArgs(p *fastFrames, n int) {
 		}
 	}
 	s.pushWide(p, n)
-	for k, q := range p.queues {
-		s.best[bestArgs+k].link(p.x[q.arg][:n])
-	}
 	s.best[bestAvail].watch(s.avail, at)
 	s.best[bestHold].watch(s.holds, at)
 }
@@ -340,16 +334,7 @@ func (a *fastArg) push(x []int64) {
 		sum += v
 		to[i] = sum
 	}
-	if a.squares == nil {
-		return
-	}
-	a.squares = extend(a.squares, at+1+len(x))
-	square, squares := a.squares[at], a.squares[at+1:]
-	squares = squares[:len(x)]
-	for i, v := range x {
-		square = square.Plus(num.Square(v))
-		squares[i] = square
-	}
+	a.squares.push(a.before[:at+1], x)
 }
 
 // came notes the scales with which rows from a place on came.
@@ -417,9 +402,7 @@ func (s *fastState) forget(p *fastFrames) {
 	}
 	for a := range s.args {
 		s.args[a].before = cutFront(s.args[a].before, k)
-		if s.args[a].squares != nil {
-			s.args[a].squares = cutFront(s.args[a].squares, k)
-		}
+		s.args[a].squares.forget(k)
 		if s.args[a].own != nil {
 			s.args[a].own = cutFront(s.args[a].own, k)
 		}
@@ -434,22 +417,7 @@ func (s *fastState) forget(p *fastFrames) {
 		s.flagged[i] = max(s.flagged[i]-k, 0)
 	}
 	for i := range s.best {
-		b := &s.best[i]
-		for u := range b.at {
-			b.at[u] -= k
-		}
-		if b.rising {
-			continue
-		}
-		b.next = cutFront(b.next, k)
-		n := 0
-		for _, o := range b.open {
-			if int(o.place) >= k {
-				b.open[n] = fastOpen{o.place - uint32(k), o.val}
-				n++
-			}
-		}
-		b.open = b.open[:n]
+		s.best[i].forget(k)
 	}
 	if s.holds != nil {
 		s.holds = cutFront(s.holds, k)
@@ -521,27 +489,13 @@ func (s *fastState) cut(p *fastFrames, n int) {
 	}
 	for a := range s.args {
 		s.args[a].before = s.args[a].before[:n+1]
-		if s.args[a].squares != nil {
-			s.args[a].squares = s.args[a].squares[:n+1]
-		}
+		s.args[a].squares.cut(n)
 		if s.args[a].own != nil {
 			s.args[a].own = s.args[a].own[:n]
 		}
 	}
 	for d := range s.wide {
 		s.wide[d].cut(n)
-	}
-	for k := range s.best {
-		b := &s.best[k]
-		b.next, b.open = b.next[:0], b.open[:0]
-	}
-	s.best[bestAvail].watch(s.avail, n)
-	s.best[bestHold].watch(s.holds, n)
-	for k, q := range p.queues {
-		before := s.args[q.arg].before
-		for i, sum := range before[1:] {
-			s.best[bestArgs+k].link([]int64{sum - before[i]})
-		}
 	}
 }
 

@@ -177,7 +177,7 @@ func (v *viewState) foldPane(s *fastState, b *fastBlock, fc *fastChild, rec []ui
 	for k := range fc.each {
 		t := &fc.each[k]
 		for j := lo; j < hi; j++ {
-			s.value(x, b, &t.of, j)
+			s.value(x, v.frames.fast, b, &t.of, j)
 			rows := 1
 			if !b.single {
 				rows = int(b.ends[j]) - b.begin(j)
@@ -193,9 +193,8 @@ func (v *viewState) foldPane(s *fastState, b *fastBlock, fc *fastChild, rec []ui
 	}
 }
 
-// value sets x to a feature at an instant of a block, one that is a ratio to the float nearest to it. The least and the greatest
-// value must be asked for in the order of instants.
-func (s *fastState) value(x *op.Val, b *fastBlock, f *fastOut, j int) {
+// value sets x to a feature at an instant of a block, one that is a ratio to the float nearest to it.
+func (s *fastState) value(x *op.Val, p *fastFrames, b *fastBlock, f *fastOut, j int) {
 	lo, hi := int(b.firstOf(f.frame)[j]), int(b.ends[j])
 	switch f.fn {
 	case fastVar, fastStd:
@@ -226,8 +225,7 @@ func (s *fastState) value(x *op.Val, b *fastBlock, f *fastOut, j int) {
 	case fastLast:
 		s.load(x, f.arg, hi-1)
 	case fastMost:
-		q := &s.best[bestArgs+f.queue]
-		q.at[f.use] = q.firstOf(q.at[f.use], lo, hi)
-		s.load(x, f.arg, q.at[f.use])
+		s.bestOf(p, b, f.queue)
+		s.load(x, f.arg, int(b.most[p.firstMost(f)+j]))
 	}
 }

@@ -175,7 +175,7 @@ func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 		case out || len(p.children) > 0:
 			s.envelope(p, b)
 		default:
-			s.moveBest(p, b)
+			s.flagRows(b)
 		}
 		for k := range p.children {
 			v.foldColumns(i, s, b, &p.children[k])
@@ -215,6 +215,7 @@ func (v *viewState) nextBlock(s *fastState, b *fastBlock, lim int) {
 		n++
 	}
 	b.n, b.rows, b.panes = n, n, false
+	b.renew(v.frames.fast)
 	b.single = v.p.Instants || i-b.lo == n
 	if !b.single {
 		b.rows = i - b.lo
@@ -224,17 +225,15 @@ func (v *viewState) nextBlock(s *fastState, b *fastBlock, lim int) {
 // envelope finds what the rows of instants come from.
 func (s *fastState) envelope(p *fastFrames, b *fastBlock) {
 	first := b.firstOf(p.longest)
-	avail, hold := &s.best[bestAvail], &s.best[bestHold]
-	avail.at[0] = b.greatest(avail, avail.at[0], p.longest)
-	for j, at := range b.most[:b.n] {
-		b.avail[j] = s.avail[at]
-	}
-	hold.at[0] = b.greatest(hold, hold.at[0], p.longest)
-	for j, at := range b.most[:b.n] {
-		b.hold[j] = s.holdOf(int(at))
+	s.greatest(p, b, &s.best[bestAvail], s.avail, b.avail[:])
+	if s.holds != nil {
+		s.greatest(p, b, &s.best[bestHold], s.holds, b.hold[:])
 	}
 	at := b.lo
 	for j, end := range b.ends[:b.n] {
+		if s.holds == nil {
+			b.hold[j] = s.hold
+		}
 		for ; at < int(end); at++ {
 			s.flag(at)
 		}

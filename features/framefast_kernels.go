@@ -21,7 +21,10 @@ type fastBlock struct {
 	open    [blockRows]int64  // of panes: the first instant
 	reach   [blockRows]uint32 // and the first row that frames of the pane reach
 	known   [blockRows]int64  // when all that they reach was known
-	most    [blockRows]uint32
+	found   []bool            // by queue: what follows has its least or greatest values
+	most    []uint32          // by use of a queue, blockRows each: their places
+	mostVal []int64           // and the values
+	vals    [blockRows]int64  // of rows, on the way there
 	sums    [blockRows]int64
 	spreads [blockRows]num.Nat128
 	avail   [blockRows]int64
@@ -72,25 +75,18 @@ func advance(ts []int64, i int, limit int64) int {
 	}
 }
 
-// moveBest brings what looks for best values past instants that put nothing out.
-func (s *fastState) moveBest(p *fastFrames, b *fastBlock) {
+// renew says that nothing has been found of a block yet.
+func (b *fastBlock) renew(p *fastFrames) {
+	b.found = grow(b.found, len(p.queues))
+	clear(b.found)
+	b.most, b.mostVal = grow(b.most, p.uses*blockRows), grow(b.mostVal, p.uses*blockRows)
+}
+
+// flagRows notes the flags of instants that put nothing out.
+func (s *fastState) flagRows(b *fastBlock) {
 	for at := b.lo; at < int(b.ends[b.n-1]); at++ {
 		s.flag(at)
 	}
-	for k := range s.best {
-		x := &s.best[k]
-		for u := range x.at {
-			x.at[u] = b.greatest(x, x.at[u], p.looking(k, u))
-		}
-	}
-}
-
-// looking is the frame of use u of best values k.
-func (p *fastFrames) looking(k, u int) int {
-	if k < bestArgs {
-		return p.longest
-	}
-	return p.queues[k-bestArgs].frames[u]
 }
 
 // flag notes the flags of a row.
@@ -148,12 +144,12 @@ func (s *fastState) fastF64(p *fastFrames, b *fastBlock, f *fastOut, dst []float
 			dst[j] = float64(before[ends[j]]-before[first[j]]) / (float64(int64(ends[j])-int64(first[j])) * den)
 		}
 	case fastMost:
-		x := &s.best[bestArgs+f.queue]
-		x.at[f.use] = b.greatest(x, x.at[f.use], f.frame)
-		before, last, q := s.args[f.arg].before, uint32(math.MaxUint32), 0.0
-		for j, at := range b.most[:len(dst)] {
-			if at != last { // the same for many rows
-				last, q = at, float64(before[at+1]-before[at])/den
+		s.bestOf(p, b, f.queue)
+		vals := b.mostVal[p.firstMost(f):][:len(dst)]
+		last, q := vals[0], float64(vals[0])/den
+		for j, x := range vals {
+			if x != last { // the same for many rows
+				last, q = x, float64(x)/den
 			}
 			dst[j] = q
 		}
@@ -178,11 +174,6 @@ func (s *fastState) fastSpread(b *fastBlock, f *fastOut, dst []float64) (nulls b
 		nulls = nulls || !ok
 	}
 	return nulls
-}
-
-// spread is n·S2 − S1² of rows lo to hi. Sums have at most 62 bits and so has n times the greatest value: no product has more than 124.
-func (a *fastArg) spread(lo, hi int) num.Nat128 {
-	return a.squares[hi].Minus(a.squares[lo]).Times(uint64(hi - lo)).Minus(num.Square(a.before[hi] - a.before[lo]))
 }
 
 // spreadOf is the variance of n rows with that spread, divided by n·(n − ddof), or its root; false for ddof rows or fewer.
@@ -220,11 +211,8 @@ func (s *fastState) nums(p *fastFrames, b *fastBlock, f *fastOut) {
 			sums[j] = before[at] - before[at-1]
 		}
 	case fastMost:
-		x := &s.best[bestArgs+f.queue]
-		x.at[f.use] = b.greatest(x, x.at[f.use], f.frame)
-		for j, at := range b.most[:len(sums)] {
-			sums[j] = before[at+1] - before[at]
-		}
+		s.bestOf(p, b, f.queue)
+		copy(sums, b.mostVal[p.firstMost(f):])
 	default:
 		for j := range sums {
 			sums[j] = before[ends[j]] - before[first[j]]

@@ -45,6 +45,7 @@ func (v *viewState) nextPanes(s *fastState, b *fastBlock, lim int) {
 		n++
 	}
 	b.n, b.rows, b.single, b.panes = n, i-b.lo, false, true
+	b.renew(p)
 }
 
 // movePanes finds the first row of each frame at the last instant of each pane, and the first that any reaches in it.
@@ -65,7 +66,7 @@ func (s *fastState) movePanes(p *fastFrames, b *fastBlock) {
 // paneEnvelope finds what the rows of panes come from.
 func (s *fastState) paneEnvelope(p *fastFrames, b *fastBlock) {
 	first, avail := b.firstOf(p.longest), &s.best[bestAvail]
-	at, place := avail.at[0], b.lo
+	place := b.lo
 	for j, end := range b.ends[:b.n] {
 		for ; place < int(end); place++ {
 			s.flag(place)
@@ -73,16 +74,14 @@ func (s *fastState) paneEnvelope(p *fastFrames, b *fastBlock) {
 		b.flags[j] = s.flagsFrom(int(b.reach[j]))
 		b.hold[j] = s.hold
 		if avail.rising {
-			at = int(end) - 1
-			b.known[j] = s.avail[at]
-		} else {
-			at = avail.firstOf(at, int(b.reach[j]), int(end))
-			b.known[j] = s.avail[at]
-			at = avail.firstOf(at, int(first[j]), int(end))
+			b.avail[j] = s.avail[end-1]
+			b.known[j] = b.avail[j]
+			continue
 		}
-		b.avail[j] = s.avail[at]
+		avail.take(s.avail[avail.next:end], nil)
+		_, b.avail[j] = avail.find(0, first[j])
+		_, b.known[j] = avail.find(1, b.reach[j])
 	}
-	avail.at[0] = at
 }
 
 // flagsFrom are the flags of rows from a place to the last that is out.
@@ -112,7 +111,7 @@ func (s *fastState) older(x *op.Val, p *fastFrames, b *fastBlock, f *fastOut, j 
 			o.first[k*blockRows] = uint32(lo)
 		}
 		o.ends[0], o.limit[0] = uint32(end), t
-		if s.value(x, o, f, 0); !x.Null {
+		if s.value(x, p, o, f, 0); !x.Null {
 			return t
 		}
 	}

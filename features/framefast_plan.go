@@ -21,6 +21,7 @@ type fastFrames struct {
 	rows    []int // by frame, 0 for one of time
 	longest int
 	queues  []fastQueue
+	uses    int // of all queues
 	outs    []fastOut
 
 	children []fastChild // all views over the rows
@@ -62,6 +63,7 @@ type fastQueue struct {
 	arg    int
 	least  bool
 	frames []int
+	use    int // of its first frame among those of all queues
 }
 
 type fastFn uint8
@@ -148,6 +150,10 @@ func (v *viewState) fastPlan() *fastFrames {
 		if !v.fastChild(p, c) {
 			return nil
 		}
+	}
+	for k := range p.queues {
+		p.queues[k].use = p.uses
+		p.uses += len(p.queues[k].frames)
 	}
 	p.panes = v.panesAlone(p)
 	return p

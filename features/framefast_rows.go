@@ -117,7 +117,7 @@ func (v *viewState) passFloats(s *fastState, b *fastBlock, fc *fastChild, k, lo,
 
 // newestOf sets the scratch value to a feature at the newest instant of a pane where it has one, and returns its time.
 func (v *viewState) newestOf(s *fastState, b *fastBlock, f *fastOut, j int) int64 {
-	if s.value(&v.frames.x, b, f, j); v.frames.x.Null && b.panes {
+	if s.value(&v.frames.x, v.frames.fast, b, f, j); v.frames.x.Null && b.panes {
 		return s.older(&v.frames.x, v.frames.fast, b, f, j)
 	}
 	return b.limit[j]

@@ -242,7 +242,7 @@ func (f *forecast) frames() {
 	f.memory[memFrames] = m
 }
 
-// columns is the rows of an entity without programs. They are forgotten when they are half of all.
+// columns is the rows of an entity without programs, squares of distances. Rows are forgotten when they are half of all.
 func (f *forecast) columns(x flow, p *fastFrames) float64 {
 	step := x.rows(f.lag)
 	rows := int(min(2*f.reach(x, func(int) bool { return true })+step, x.rows(f.age)))
@@ -261,14 +261,11 @@ func (f *forecast) columns(x flow, p *fastFrames) float64 {
 	for a := range p.args {
 		column(8)
 		if p.squared[a] {
-			column(16)
+			column(8)
 		}
 	}
 	for range p.wide.regs {
 		column(16)
-	}
-	for range p.queues {
-		column(4)
 	}
 	return float64(n)
 }
