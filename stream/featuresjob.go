@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"reflect"
 	"slices"
@@ -131,6 +132,8 @@ type featuresMachine struct {
 	engines []*engine
 	settled string // the activation that was settled last
 	chunk   market.Chunk
+	values  [][]byte // scratch
+	left    []int    // likewise
 	marks   []mark
 	dead    []deadRecord
 	ledger  *ledger // nil: none is written
@@ -349,7 +352,7 @@ func (m *featuresMachine) addRun(ctx context.Context, in int, recs []fetch.Recor
 	if sole != nil {
 		sole.lend(at, &m.chunk)
 	}
-	for i := range recs {
+	for i := range m.blocks(recs) {
 		r := &recs[i]
 		if err := m.read(ctx, r); err != nil {
 			if errors.Is(err, record.ErrRegistry) || ctx.Err() != nil {
@@ -383,6 +386,25 @@ func (m *featuresMachine) addRun(ctx context.Context, in int, recs []fetch.Recor
 		}
 	})
 	return err
+}
+
+// blocks decodes records of events together where it can, and gives the others.
+func (m *featuresMachine) blocks(recs []fetch.Record) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for lo := 0; lo < len(recs); lo += wire.BlockRows {
+			part := recs[lo:min(lo+wire.BlockRows, len(recs))]
+			m.values = m.values[:0]
+			for i := range part {
+				m.values = append(m.values, part[i].Value)
+			}
+			_, m.left = m.dec.DecodeBlock(m.values, &m.chunk, m.left[:0])
+			for _, i := range m.left {
+				if !yield(lo + i) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (m *featuresMachine) read(ctx context.Context, r *fetch.Record) error {

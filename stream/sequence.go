@@ -56,6 +56,8 @@ type Sequence struct {
 	origin  [market.NumKinds][]int
 	sources []source // that these came from
 	bytes   int
+	values  [][]byte               // scratch
+	left    []int                  // likewise
 	begun   market.FeedID          // a line of this feed and the topic's kind has begun
 	ahead   int64                  // how far its events may lie after the times of their records, µs
 	feeds   map[market.FeedID]bool // that have been in the partition
@@ -188,53 +190,6 @@ func (s *Sequence) Feeds() []string {
 		out = append(out, f.Feed)
 	}
 	return out
-}
-
-// Add takes the next record; offsets may be left out. What r refers to must stay as it is: dead
-// letters of the next step refer to it. No record is an error: what cannot be used becomes a dead letter. After
-// record.ErrRegistry or an error of ctx the record has not been taken and may be given again;
-// any other error ends the task.
-func (s *Sequence) Add(ctx context.Context, r *record.Raw) error {
-	if r.Offset < s.next {
-		return fmt.Errorf("%s/%d: %w: at %d, given %d", s.cfg.Topic, s.cfg.Partition, ErrOffset, s.next, r.Offset)
-	}
-	if string(r.Format) == FormatEvent && len(r.Value) <= maxRecord {
-		if took, err := s.quick(ctx, r); took || err != nil {
-			return err
-		}
-	}
-	s.one.Reset()
-	single, err := s.decode(ctx, r)
-	if err != nil {
-		return err
-	}
-	s.next = r.Offset + 1
-	return s.take(r, single)
-}
-
-// quick takes a record that is one event like the one before it: its row is decoded into its
-// place. Others it leaves as they are.
-func (s *Sequence) quick(ctx context.Context, r *record.Raw) (bool, error) {
-	k, err := s.events.Decode(ctx, r.Value, &s.rows)
-	if err != nil {
-		return false, nil //nolint:nilerr // decode says what is wrong with it
-	}
-	b := s.rows.Batches[k]
-	i := b.N - 1
-	feed, x := b.Feed[i], s.symbol(b.Inst[i])
-	if k != s.kind || feed != s.begun || feed != s.feed || !x.here || x.name != string(r.Key) || b.EventTS[i]-r.Time > s.ahead {
-		b.Truncate(i)
-		return false, nil
-	}
-	b.Shard[i] = uint16(s.cfg.Partition)
-	s.next = r.Offset + 1
-	s.origin[k] = append(s.origin[k], len(s.sources))
-	s.sources = append(s.sources, source{r.Offset, r.Key, r.Value})
-	s.bytes += len(r.Value)
-	if len(s.sources) < pushRows && s.bytes < pushBytes {
-		return true, nil
-	}
-	return true, s.push()
 }
 
 // decode makes rows of a record in s.one. single says that its format has one event in a

@@ -26,7 +26,7 @@ func FuzzRestoreSequence(f *testing.F) {
 		{Format: []byte("binance"), Value: []byte(`{"a":1}`)}, {Format: []byte("tardis-csv"), Feed: []byte("x"), Value: []byte("exchange,symbol,timestamp")},
 	} {
 		x.Offset = int64(i)
-		if err := errors.Join(task.Add(context.Background(), &x), task.Step(&out)); err != nil {
+		if err := errors.Join(task.Add(context.Background(), x), task.Step(&out)); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(task.AppendSnapshot(nil))
@@ -42,7 +42,7 @@ func FuzzRestoreSequence(f *testing.F) {
 		}
 		x := record.Raw{Offset: max(task.Next(), 0), Format: []byte("auto"), Value: []byte(`[321,[["57126.70000","0.02063928","1616333924.737428","b","m",""]],"trade","XBT/USD"]`)}
 		var out stream.Sequenced
-		if err := errors.Join(task.Add(context.Background(), &x), task.Step(&out)); err == nil {
+		if err := errors.Join(task.Add(context.Background(), x), task.Step(&out)); err == nil {
 			task.AppendSnapshot(nil)
 		}
 	})

@@ -150,9 +150,13 @@ func (l *rawLog) spoil(t testing.TB, r *rand.Rand) {
 		t.Fatal(err)
 	}
 	var out []record.Raw
+	events, seldom := r.IntN(2) == 0, 60
+	if events {
+		seldom = 600 // so that there are runs without
+	}
 	for i := range l.records {
 		x := l.records[i]
-		switch r.IntN(60) {
+		switch r.IntN(seldom) {
 		case 0:
 			x = l.records[r.IntN(i+1)] // once more
 		case 1:
@@ -195,12 +199,38 @@ func (l *rawLog) spoil(t testing.TB, r *rand.Rand) {
 		}
 		out = append(out, x)
 	}
+	if events {
+		asEvents(t, out, cfg, enc)
+	}
 	offset := int64(r.IntN(3))
 	for i := range out {
 		out[i].Offset = offset
 		offset += 1 + int64(r.IntN(8)/7)
 	}
 	l.records = out
+}
+
+// asEvents writes canonical records of one event each as messages.
+func asEvents(t testing.TB, records []record.Raw, cfg stream.SequenceConfig, enc *record.EventEncoder) {
+	t.Helper()
+	dec := canon.Adapter.New(adapters.Env{Feeds: cfg.Sequencer.Feeds, Insts: cfg.Sequencer.Insts})
+	for i := range records {
+		x := &records[i]
+		var c market.Chunk
+		if string(x.Format) != "canonical" || dec.Decode(&adapters.Record{Data: x.Value, Ingest: market.NoTime, Offset: int64(i + 1)}, &c) != nil || c.Len() != 1 {
+			continue
+		}
+		for _, b := range c.Batches {
+			if b == nil || b.N == 0 {
+				continue
+			}
+			value, err := enc.AppendEvent(t.Context(), nil, b, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.Format, x.Value, x.Time = []byte(stream.FormatEvent), value, b.EventTS[0]
+		}
+	}
 }
 
 // timeOf is the event time in a canonical record, 0 in others.
@@ -278,7 +308,7 @@ func reference(t testing.TB, l *rawLog) (outputs, map[int64]state) {
 	var out stream.Sequenced
 	states := map[int64]state{}
 	for i := range l.records {
-		if err := task.Add(context.Background(), &l.records[i]); err != nil {
+		if err := task.Add(context.Background(), l.records[i]); err != nil {
 			t.Fatal(err)
 		}
 		if err := task.Step(&out); err != nil {
@@ -351,10 +381,8 @@ func killed(t *testing.T, r *rand.Rand, l *rawLog, states map[int64]state) *outp
 	}
 	written := 0 // records of which the output has been written
 	add := func(to int, from int) {
-		for i := from; i < to; i++ {
-			if err := task.Add(context.Background(), &l.records[i]); err != nil {
-				t.Fatal(err)
-			}
+		if err := task.Add(context.Background(), l.records[from:to]...); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for written < len(l.records) {
@@ -516,7 +544,7 @@ func TestSequence_DeadLettersSayWhy(t *testing.T) {
 		x.Offset = 5
 		change(&x)
 		var out stream.Sequenced
-		if err := errors.Join(task.Add(context.Background(), &x), task.Step(&out)); err != nil {
+		if err := errors.Join(task.Add(context.Background(), x), task.Step(&out)); err != nil {
 			t.Fatal(err)
 		}
 		got := ""
@@ -529,7 +557,7 @@ func TestSequence_DeadLettersSayWhy(t *testing.T) {
 		if got != want || len(out.Letters) > 1 || out.Account.In != 1 || !out.Account.Balanced() || out.Next != 6 {
 			t.Errorf("%q: %d letters, %q, %+v", want, len(out.Letters), got, out.Account)
 		}
-		if err := task.Add(context.Background(), &x); !errors.Is(err, stream.ErrOffset) {
+		if err := task.Add(context.Background(), x); !errors.Is(err, stream.ErrOffset) {
 			t.Errorf("the same offset again: %v", err)
 		}
 	}
@@ -582,7 +610,7 @@ func TestSequence_HeartbeatsMoveAnEmptyPartition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(task.Add(ctx, &record.Raw{Value: beat, Format: []byte("event")}), task.Step(&out)); err != nil {
+	if err := errors.Join(task.Add(ctx, record.Raw{Value: beat, Format: []byte("event")}), task.Step(&out)); err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range task.Kinds() {
@@ -615,7 +643,7 @@ func TestSequence_PartitionIsTheLine(t *testing.T) {
 	x := record.Raw{Key: []byte("A-B"), Format: []byte("canonical")}
 	x.Value = []byte(`{"kind":"trade","feed":"kraken-spot","exchange":"kraken","market":"spot","symbol":"A-B","event_ts":1700000000000000,"price":"1","quantity":"2","side":"buy","id":"1","shard":9}`)
 	var out stream.Sequenced
-	if err := errors.Join(task.Add(ctx, &x), task.Add(ctx, &record.Raw{Offset: 1, Value: beat, Format: []byte("event")}), task.Step(&out)); err != nil {
+	if err := errors.Join(task.Add(ctx, x), task.Add(ctx, record.Raw{Offset: 1, Value: beat, Format: []byte("event")}), task.Step(&out)); err != nil {
 		t.Fatal(err)
 	}
 	if b := out.Rows.Batches[market.KindTrade]; b == nil || b.N != 1 || b.Shard[0] != rawPartition {

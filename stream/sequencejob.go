@@ -76,6 +76,7 @@ type sequenceMachine struct {
 // line is one raw partition.
 type line struct {
 	seq   *Sequence
+	raws  []record.Raw // scratch
 	enc   *record.EventEncoder
 	kinds *market.Kinds
 	insts *market.Instruments
@@ -171,12 +172,14 @@ func (m *sequenceMachine) ahead(int) bool { return false } // lines do not wait 
 
 func (m *sequenceMachine) add(ctx context.Context, in int, recs []fetch.Record) error {
 	l, heard := m.lines[in], false
+	l.raws = l.raws[:0]
 	for i := range recs {
 		raw := record.ReadRaw(&recs[i])
 		heard = heard || string(raw.Conn) != beatConn
-		if err := l.seq.Add(ctx, &raw); err != nil {
-			return err
-		}
+		l.raws = append(l.raws, raw)
+	}
+	if err := l.seq.Add(ctx, l.raws...); err != nil {
+		return err
 	}
 	if heard && m.config.IdleAfter > 0 {
 		l.heard = m.config.Now()

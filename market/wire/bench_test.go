@@ -86,7 +86,7 @@ func BenchmarkCodec(b *testing.B) {
 	}
 }
 
-// BenchmarkDecode_Trades reads trades of eight instruments, no two alike.
+// BenchmarkDecode_Trades reads trades of eight instruments, no two alike, one by one and in blocks.
 func BenchmarkDecode_Trades(b *testing.B) {
 	w := newWorld()
 	var insts []market.Inst
@@ -96,11 +96,12 @@ func BenchmarkDecode_Trades(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	batch, enc := market.NewBatch(market.KindTrade), wire.NewEncoder(w.feeds, w.insts)
 	const rows = 512
-	msgs := make([][]byte, 16*rows)
-	for i := range msgs {
+	var memory []byte // of all, as in a batch of records
+	ends := []int{0}
+	for i := range 16 * rows {
 		batch.Reset()
 		ts := int64(1717200000123456 + i*1500)
-		e := market.Envelope{Feed: 2, Inst: insts[r.IntN(8)], EventTS: ts, IngestTS: ts + 20000, Seq: uint64(900000 + i/8), HasSeq: true, RawBytes: uint32(90 + r.IntN(60))}
+		e := market.Envelope{Feed: 2, Inst: insts[r.IntN(8)], EventTS: ts, IngestTS: ts + 20000, Seq: uint64(900000 + i/8), HasSeq: true, RawBytes: uint32(90 + r.IntN(60)), Shard: 2}
 		for k := range e.ID {
 			e.ID[k] = byte(r.Uint32())
 		}
@@ -111,22 +112,36 @@ func BenchmarkDecode_Trades(b *testing.B) {
 		batch.Cols[market.TradeQuantity].AppendDec(int64(math.Exp(10*r.Float64())), int8(r.IntN(3)))
 		batch.Cols[market.TradePrints].AppendInt(1)
 		var err error
-		if msgs[i], err = enc.Append(nil, batch, 0); err != nil {
+		if memory, err = enc.Append(memory, batch, 0); err != nil {
 			b.Fatal(err)
 		}
+		ends = append(ends, len(memory))
 	}
-	dec, out, at := wire.NewDecoder(w.feeds, w.insts), market.NewBatch(market.KindTrade), 0
-	b.ReportAllocs()
-	for b.Loop() {
-		out.Reset()
-		for _, m := range msgs[at : at+rows] {
-			if err := dec.Decode(m, market.KindTrade, out); err != nil {
-				b.Fatal(err)
+	msgs := make([][]byte, len(ends)-1)
+	for i := range msgs {
+		msgs[i] = memory[ends[i]:ends[i+1]]
+	}
+	for _, n := range []int{1, wire.BlockRows} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			dec, out, at := wire.NewDecoder(w.feeds, w.insts), market.NewBatch(market.KindTrade), 0
+			for _, m := range msgs {
+				if err := dec.Decode(m, market.KindTrade, out); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-		at = (at + rows) % len(msgs)
+			b.ReportAllocs()
+			for b.Loop() {
+				out.Reset()
+				for i := at; i < at+rows; i += n {
+					if !dec.DecodeBlock(msgs[i:i+n], out) {
+						b.Fatal("no block")
+					}
+				}
+				at = (at + rows) % len(msgs)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows), "ns/event")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows), "ns/event")
 }
 
 func TestCodec_DoesNotAllocate(t *testing.T) {

@@ -23,6 +23,8 @@ type Decoder struct {
 	epoch uint32
 
 	shapes [market.NumKinds]shape
+	block  block
+	one    [1][]byte // a block of one message
 
 	// The row as read so far, by column. Lists go to their columns at once.
 	have  uint32 // columns with a value
@@ -30,9 +32,7 @@ type Decoder struct {
 	scale [maxCols]int8
 	text  [maxCols][]byte
 
-	// Of the row that quick reads: columns that it made null, and how many words these had for nulls before.
-	nulls   uint32
-	nullLen [maxCols]int
+	nulls [maxCols]int // words that columns had for nulls before a block
 }
 
 // NewDecoder makes a decoder that gives names their numbers by the registries, in which
@@ -51,7 +51,8 @@ func (d *Decoder) Decode(payload []byte, kind market.Kind, b *market.Batch) erro
 	if len(payload) > MaxPayload {
 		return fmt.Errorf("decode %s: message of %d bytes is longer than %d", kind, len(payload), MaxPayload)
 	}
-	if d.quick(payload, b) {
+	d.one[0] = payload
+	if d.DecodeBlock(d.one[:], b) {
 		return nil
 	}
 	return d.slow(payload, b)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -214,4 +215,42 @@ func (s *names) register(part [4][]byte) (ref nameRef, err error) {
 		return ref, errFull
 	}
 	return nameRef{feed: s.feeds.Intern(feed), inst: s.insts.Intern(exchange, venue, symbol)}, nil
+}
+
+// met reads the four names that an envelope begins with, when they were met before, and says where they end. Those before the
+// symbol are mostly as long as in the message before.
+func (s *names) met(p []byte, i int) (ref nameRef, end int, ok bool) {
+	if at := i + s.symbol; at < len(p) {
+		if end = at + 1 + int(p[at]); end <= len(p) {
+			if hot := &s.hot[place(p[i:end])]; hot.raw == string(p[i:end]) {
+				return hot.ref, end, true
+			}
+		}
+	}
+	end = i
+	for k := byte(envFeed); k <= envSymbol; k++ {
+		if end+1 >= len(p) || p[end] != k<<3|typeBytes || p[end+1] >= 0x80 {
+			return ref, 0, false
+		}
+		s.symbol = end + 1 - i
+		end += 2 + int(p[end+1])
+	}
+	if end > len(p) {
+		return ref, 0, false
+	}
+	n, ok := s.byRaw[string(p[i:end])]
+	if ok {
+		s.hot[place(p[i:end])] = n
+	}
+	return n.ref, end, ok
+}
+
+// place is where names are in the small table: by the symbol and what is before it, and by the feed.
+func place(raw []byte) uint8 {
+	n := len(raw)
+	if n < 16 {
+		return 0
+	}
+	symbol, before, feed := binary.LittleEndian.Uint64(raw[n-8:]), binary.LittleEndian.Uint64(raw[n-16:]), binary.LittleEndian.Uint64(raw[2:])
+	return uint8((symbol*0x9e3779b97f4a7c15 ^ before*0xc2b2ae3d27d4eb4f ^ feed*0x165667b19e3779f9) >> 56)
 }

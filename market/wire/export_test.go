@@ -1,7 +1,4 @@
 package wire
 
-// The two ways of Decode, each alone.
-var (
-	Quick = (*Decoder).quick
-	Slow  = (*Decoder).slow
-)
+// Slow is Decode of any message.
+var Slow = (*Decoder).slow

@@ -178,3 +178,25 @@ func readPacked(dst []int64, p []byte) error {
 	}
 	return nil
 }
+
+// uvarint reads a varint and says where it ends, -1 when it is cut or too long.
+func uvarint(p []byte, i int) (u uint64, next int) {
+	if i < len(p) && p[i] < 0x80 {
+		return uint64(p[i]), i + 1
+	}
+	return longUvarint(p, i)
+}
+
+func longUvarint(p []byte, i int) (u uint64, next int) {
+	if i+8 <= len(p) {
+		if w := binary.LittleEndian.Uint64(p[i:]); ^w&stopBits != 0 {
+			u, n := packed(w)
+			return u, i + n
+		}
+	}
+	u, n := binary.Uvarint(p[min(i, len(p)):])
+	if n <= 0 {
+		return 0, -1
+	}
+	return u, i + n
+}

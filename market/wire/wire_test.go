@@ -44,14 +44,16 @@ func TestCodec_RoundTrip(t *testing.T) {
 
 // What an Encoder writes is read the quick way, once its names were met, and as the slow way reads it; cut
 // anywhere, or with a byte changed, it is refused or read as the slow way does.
-func TestDecode_QuickIsAsSlow(t *testing.T) {
+func TestDecode_BlockIsAsSlow(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.String(), func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				w := newWorld()
-				b := genBatch(t, w, k, rapid.IntRange(1, 3).Draw(t, "rows"))
+				b := genBatch(t, w, k, rapid.IntRange(1, 5).Draw(t, "rows"))
 				dec := wire.NewDecoder(w.feeds, w.insts)
 				got, want := market.NewBatch(k), market.NewBatch(k)
+				var msgs [][]byte
+				memory := []byte(nil)
 				for row := range b.N {
 					msg, err := wire.Append(nil, b, row, w.feeds, w.insts)
 					if err != nil {
@@ -60,24 +62,50 @@ func TestDecode_QuickIsAsSlow(t *testing.T) {
 					if err := wire.Slow(dec, msg, want); err != nil {
 						t.Fatal(err)
 					}
-					if !wire.Quick(dec, msg, got) {
-						t.Fatalf("%x is not read quickly", msg)
-					}
-					at := rapid.IntRange(0, len(msg)-1).Draw(t, "at")
-					bad := append([]byte(nil), msg...)
-					if bad[at] ^= byte(rapid.IntRange(0, 255).Draw(t, "flip")); rapid.Bool().Draw(t, "cut") {
-						bad = bad[:at]
-					}
-					n := got.N
-					if err := dec.Decode(bad, k, got); (err == nil) != (wire.Slow(dec, bad, want) == nil) {
-						t.Fatalf("%x: %v, the slow way not", bad, err)
-					}
-					if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
-						t.Fatalf("%x (-slow +quick):\n%s", bad, d)
-					}
-					got.Truncate(n)
-					want.Truncate(n)
+					memory = append(memory, msg...)
+					msgs = append(msgs, msg)
 				}
+				behind := rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "behind")
+				memory = append(memory, behind...)
+				memory = memory[:len(memory):len(memory)]
+				for i, at := 0, 0; i < len(msgs); i++ { // close together, as in a batch of records
+					msgs[i], at = memory[at:at+len(msgs[i])], at+len(msgs[i])
+				}
+				lo := rapid.IntRange(0, len(msgs)).Draw(t, "lo")
+				for _, part := range [][][]byte{msgs[:lo], msgs[lo:]} {
+					if len(part) > 0 && !dec.DecodeBlock(part, got) {
+						t.Fatalf("%x are no block", part)
+					}
+				}
+				if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+					t.Fatalf("%x (-slow +block):\n%s", msgs, d)
+				}
+
+				row := rapid.IntRange(0, b.N-1).Draw(t, "row")
+				at := rapid.IntRange(0, len(msgs[row])-1).Draw(t, "at")
+				bad := append([]byte(nil), msgs[row]...)
+				if bad[at] ^= byte(rapid.IntRange(0, 255).Draw(t, "flip")); rapid.Bool().Draw(t, "cut") {
+					bad = bad[:at]
+				}
+				msgs[row] = bad
+				n := got.N
+				if !dec.DecodeBlock(msgs, got) {
+					if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+						t.Fatalf("%x are no block, but change the batch (-want +got):\n%s", msgs, d)
+					}
+					for i, msg := range msgs {
+						if err := dec.Decode(msg, k, got); err != nil && i != row {
+							t.Fatal(err)
+						}
+					}
+				}
+				for _, msg := range msgs {
+					_ = wire.Slow(dec, msg, want)
+				}
+				if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+					t.Fatalf("%x with one that was %x (-slow +block):\n%s", msgs, bad, d)
+				}
+				got.Truncate(n)
 			})
 		})
 	}

@@ -18,24 +18,46 @@ var ErrDamaged = errors.New("batch of records is damaged")
 // batch is records of one batch that were not taken yet.
 type batch struct {
 	records []byte
-	n       int    // how many
-	first   int64  // offset that those of the records are relative to
-	time    int64  // likewise, ms; of all records when stamped
-	stamped bool   // by the broker
-	end     int64  // offset after the last one
-	memory  []byte // that goes back to the pool; nil: it is the answer's
-	size    int    // as it is stored
+	codec   kgo.CompressionCodecType // in which they are; none once the first was taken
+	n       int                      // how many
+	first   int64                    // offset that those of the records are relative to
+	time    int64                    // likewise, ms; of all records when stamped
+	stamped bool                     // by the broker
+	end     int64                    // offset after the last one
+	memory  []byte                   // that goes back to the pool; nil: it is the answer's
+	size    int                      // as it is stored
 }
 
-// next takes the first record off.
-func (b *batch) next(r *Record) error {
-	if b.quick(r) {
-		return nil
+// open makes the records ready to be taken: so late that they are in the nearest cache then.
+func (b *batch) open(d kgo.Decompressor) error {
+	if b.codec != kgo.CodecNone {
+		raw, err := d.Decompress(b.records, b.codec)
+		if err != nil {
+			return fmt.Errorf("%w: before offset %d: %w", ErrDamaged, b.end, err)
+		}
+		b.records, b.memory, b.codec = raw, raw, kgo.CodecNone
 	}
-	return b.slow(r)
+	if b.n < 0 || b.n > len(b.records) {
+		return fmt.Errorf("%w: %d records before offset %d", ErrDamaged, b.n, b.end)
+	}
+	return nil
 }
 
-// slow is next of any record.
+// take takes records off, as many as dst has room for, and says how many: fewer than there are only with an error.
+func (b *batch) take(dst []Record) (int, error) {
+	n := 0
+	for dst = dst[:min(len(dst), b.n)]; n < len(dst); n++ {
+		if n += b.quick(dst[n:]); n == len(dst) {
+			break
+		}
+		if err := b.slow(&dst[n]); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// slow takes the first record off, whatever it is.
 func (b *batch) slow(r *Record) error {
 	size, i := number(b.records, 0)
 	if i < 0 || size < 1 || size > int64(len(b.records)-i) {
@@ -72,49 +94,53 @@ func (b *batch) slow(r *Record) error {
 // stopBits are those that the last byte of a varint has not.
 const stopBits = 0x8080808080808080
 
-// quick is next of a record as most are: with a key, a value and headers, in varints of few bytes. Of any other it says false.
-func (b *batch) quick(r *Record) bool {
-	p := b.records
-	if len(p) < 16 || p[1] >= 0x80 || p[0]&1 != 0 {
-		return false
+// quick takes records off as most are, with a key, a value and headers, in varints of few bytes, until one is not, and says how many.
+func (b *batch) quick(dst []Record) int {
+	p, n, base := b.records, 0, b.time*1000
+	for ; n < len(dst); n++ {
+		if len(p) < 16 || p[1] >= 0x80 || p[0]&1 != 0 {
+			break
+		}
+		size, i := int(p[0]>>1), 1
+		if p[0] >= 0x80 {
+			size, i = int(p[0]&0x7f)>>1|int(p[1])<<6, 2
+		}
+		if size > len(p)-i || size < 10 {
+			break
+		}
+		src, after := p[i:i+size], p[i+size:]
+		w := binary.LittleEndian.Uint64(src[1:]) // behind attributes: the time, the offset, the length of the key
+		at, t := short(w)
+		w >>= t
+		offset, o := short(w)
+		w >>= o
+		if t > 24 || o > 24 || w&0x81 != 0 {
+			break
+		}
+		i = 2 + int(t+o)>>3
+		key := i + int(w&0x7f)>>1
+		if key+3 > len(src) {
+			break
+		}
+		value, j := int(src[key]), key+1
+		if value >= 0x80 {
+			value, j = value&0x7f|int(src[j])<<7, j+1
+		}
+		end := j + value>>1
+		if value&1 != 0 || value >= 1<<14 || end >= len(src) || src[end] >= 0x80 {
+			break
+		}
+		r := &dst[n]
+		r.Key, r.Value, r.Headers = src[i:key:key], src[j:end], src[end+1:len(src):len(src)]
+		r.Offset, r.Time = b.first+(offset>>1^-(offset&1)), base
+		if !b.stamped {
+			r.Time += (at>>1 ^ -(at & 1)) * 1000
+		}
+		p = after
 	}
-	size, i := int(p[0]>>1), 1
-	if p[0] >= 0x80 {
-		size, i = int(p[0]&0x7f)>>1|int(p[1])<<6, 2
-	}
-	if size > len(p)-i || size < 10 {
-		return false
-	}
-	src, after := p[i:i+size:i+size], p[i+size:]
-	w := binary.LittleEndian.Uint64(src[1:]) // behind attributes: the time, the offset, the length of the key
-	at, n := short(w)
-	w >>= n
-	offset, m := short(w)
-	w >>= m
-	if n > 24 || m > 24 || w&0x81 != 0 {
-		return false
-	}
-	i = 2 + int(n+m)>>3
-	key := i + int(w&0x7f)>>1
-	if key+3 > len(src) {
-		return false
-	}
-	value, j := int(src[key]), key+1
-	if value >= 0x80 {
-		value, j = value&0x7f|int(src[j])<<7, j+1
-	}
-	end := j + value>>1
-	if value&1 != 0 || value >= 1<<14 || end >= len(src) || src[end] >= 0x80 {
-		return false
-	}
-	r.Key, r.Value, r.Headers = src[i:key:key], src[j:end:end], src[end+1:]
-	r.Offset, r.Time = b.first+(offset>>1^-(offset&1)), b.time*1000
-	if !b.stamped {
-		r.Time += (at>>1 ^ -(at & 1)) * 1000
-	}
-	b.records = after
-	b.n--
-	return true
+	b.records = p
+	b.n -= n
+	return n
 }
 
 // short is the varint of three bytes at most that w begins with, and the number of its bits, which are more when it is none.
@@ -171,7 +197,7 @@ type parsed struct {
 }
 
 // parse reads batches from offset from on: committed ones, without the marks of transactions.
-func parse(rp *kmsg.FetchResponseTopicPartition, from int64, decompress func(src []byte, codec kgo.CompressionCodecType) ([]byte, error)) (parsed, error) {
+func parse(rp *kmsg.FetchResponseTopicPartition, from int64) (parsed, error) {
 	out := parsed{next: from}
 	aborted := abortsOf(rp)
 	for in := rp.RecordBatches; len(in) > magicAt; {
@@ -218,18 +244,9 @@ func parse(rp *kmsg.FetchResponseTopicPartition, from int64, decompress func(src
 		if x.stamped {
 			x.time = int64(binary.BigEndian.Uint64(b[maxTimeAt:]))
 		}
-		if codec := kgo.CompressionCodecType(attributes & codecBits); codec != kgo.CodecNone {
-			raw, err := decompress(x.records, codec)
-			if err != nil {
-				return out, fmt.Errorf("%w: offset %d: %w", ErrDamaged, out.next, err)
-			}
-			x.records, x.memory = raw, raw
-		}
-		if x.n < 0 || x.n > len(x.records) {
-			return out, fmt.Errorf("%w: %d records at offset %d", ErrDamaged, x.n, out.next)
-		}
+		x.codec = kgo.CompressionCodecType(attributes & codecBits)
 		out.next = end
-		if x.n > 0 { // compaction can take all
+		if x.n != 0 { // compaction can take all
 			out.batches = append(out.batches, x)
 		}
 	}
@@ -240,5 +257,5 @@ func parse(rp *kmsg.FetchResponseTopicPartition, from int64, decompress func(src
 func isAbort(records []byte) bool {
 	b := batch{records: records}
 	var r Record
-	return b.next(&r) == nil && len(r.Key) >= 4 && r.Key[2] == 0 && r.Key[3] == 0
+	return b.slow(&r) == nil && len(r.Key) >= 4 && r.Key[2] == 0 && r.Key[3] == 0
 }

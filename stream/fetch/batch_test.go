@@ -3,6 +3,7 @@ package fetch
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"math/rand/v2"
 	"reflect"
@@ -35,7 +36,7 @@ func TestParse_CutAnswers(t *testing.T) {
 	one, two := stored(0, 0, -1, record("first"), record("second")), stored(2, 0, -1, record("third"))
 	all := append(bytes.Clone(one), two...)
 	for n := range len(all) + 1 {
-		got, err := parse(&kmsg.FetchResponseTopicPartition{RecordBatches: all[:n]}, 0, nil)
+		got, err := parse(&kmsg.FetchResponseTopicPartition{RecordBatches: all[:n]}, 0)
 		if err != nil {
 			t.Fatalf("%d of %d bytes: %v", n, len(all), err)
 		}
@@ -63,9 +64,25 @@ func TestParse_DamagedBatches(t *testing.T) {
 		}
 		bad := bytes.Clone(raw)
 		bad[i] ^= 0x55
-		got, err := parse(&kmsg.FetchResponseTopicPartition{RecordBatches: bad}, 0, nil)
+		got, err := parse(&kmsg.FetchResponseTopicPartition{RecordBatches: bad}, 0)
 		if err == nil && len(got.batches) > 0 {
 			t.Errorf("byte %d: taken for a batch", i)
+		}
+	}
+}
+
+// What says that it is compressed and is not, or has not as many records as it says, is refused where it is taken.
+func TestBatch_OpenRefusesDamaged(t *testing.T) {
+	d := kgo.DefaultDecompressor()
+	for name, b := range map[string]batch{
+		"snappy":         {records: []byte("not snappy"), codec: kgo.CodecSnappy, n: 1},
+		"zstd":           {records: []byte("not zstd"), codec: kgo.CodecZstd, n: 1},
+		"no such codec":  {records: []byte("?"), codec: 7, n: 1},
+		"too many":       {records: []byte{0, 0}, n: 3},
+		"less than none": {records: []byte{0, 0}, n: -1},
+	} {
+		if err := b.open(d); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -85,17 +102,17 @@ func TestParse_AbortedTransactions(t *testing.T) {
 		raw = append(raw, b...)
 	}
 	rp := kmsg.FetchResponseTopicPartition{RecordBatches: raw, AbortedTransactions: []kmsg.FetchResponseTopicPartitionAbortedTransaction{{ProducerID: 2, FirstOffset: 8}, {ProducerID: 1, FirstOffset: 7}, {ProducerID: 1, FirstOffset: 0}}}
-	got, err := parse(&rp, 0, nil)
+	got, err := parse(&rp, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var values []string
 	for _, b := range got.batches {
-		var r Record
-		if err := b.next(&r); err != nil {
+		r := make([]Record, 1)
+		if _, err := b.take(r); err != nil {
 			t.Fatal(err)
 		}
-		values = append(values, string(r.Value))
+		values = append(values, string(r[0].Value))
 	}
 	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{IsolationLevel: kgo.ReadCommitted()}, &rp, kgo.DefaultDecompressor(), nil)
 	var want []string
@@ -128,20 +145,27 @@ func FuzzParse(f *testing.F) {
 		if len(raw) > recordsAt { // a sum that fits lets more of it be looked at
 			binary.BigEndian.PutUint32(raw[crcAt:], crc32.Checksum(raw[bodyAt:], castagnoli))
 		}
-		got, err := parse(&kmsg.FetchResponseTopicPartition{RecordBatches: raw}, from, d.Decompress)
+		got, err := parse(&kmsg.FetchResponseTopicPartition{RecordBatches: raw}, from)
 		if err == nil && got.next < from {
 			t.Errorf("back from %d to %d", from, got.next)
 		}
 		for i := range got.batches {
-			for b := &got.batches[i]; b.n > 0; {
-				var r Record
-				if b.next(&r) != nil {
-					break
-				}
-				for h := r.Headers; ; {
-					if _, _, ok := h.Next(); !ok {
-						break
+			b := &got.batches[i]
+			if b.open(d) != nil {
+				continue
+			}
+			for b.n > 0 {
+				rs := make([]Record, 3)
+				n, err := b.take(rs)
+				for _, r := range rs[:n] {
+					for h := r.Headers; ; {
+						if _, _, ok := h.Next(); !ok {
+							break
+						}
 					}
+				}
+				if err != nil {
+					break
 				}
 			}
 		}
@@ -161,39 +185,58 @@ func TestBatch_QuickIsSlow(t *testing.T) {
 		}
 		return b
 	}
-	quick := 0
-	for range 20_000 {
-		in := kmsg.Record{
-			TimestampDelta64: r.Int64N(1<<r.IntN(40)+1) - 3, OffsetDelta: int32(r.IntN(1 << r.IntN(25))), Key: bytesOf(r.IntN(1<<r.IntN(8)+1) - 1),
-			Value: bytesOf(r.IntN(1<<r.IntN(15)+1) - 1),
+	quick, damaged := 0, 0
+	for range 10_000 {
+		var raw []byte
+		n := 1 + r.IntN(4)
+		for range n {
+			in := kmsg.Record{
+				TimestampDelta64: r.Int64N(1<<r.IntN(40)+1) - 3, OffsetDelta: int32(r.IntN(1 << r.IntN(25))), Key: bytesOf(r.IntN(1<<r.IntN(8)+1) - 1),
+				Value: bytesOf(r.IntN(1<<r.IntN(15)+1) - 1),
+			}
+			for range r.IntN(4) {
+				in.Headers = append(in.Headers, kmsg.Header{Key: "id", Value: bytesOf(r.IntN(20))})
+			}
+			in.Length = int32(len(in.AppendTo(nil)) - 1)
+			raw = in.AppendTo(raw)
 		}
-		for range r.IntN(4) {
-			in.Headers = append(in.Headers, kmsg.Header{Key: "id", Value: bytesOf(r.IntN(20))})
-		}
-		in.Length = int32(len(in.AppendTo(nil)) - 1)
-		raw := in.AppendTo(nil)
 		if r.IntN(4) == 0 {
 			raw[r.IntN(len(raw))] = byte(r.Uint32())
 		}
-		whole := len(raw)
 		raw = append(raw, bytesOf(r.IntN(40))...)
-		one, two := batch{records: raw, n: 1, first: 7, time: 1000}, batch{records: raw, n: 1, first: 7, time: 1000}
-		var a, b Record
-		if !one.quick(&a) {
-			if len(one.records) != len(raw) || one.n != 1 {
-				t.Fatalf("%x: what was not read is gone", raw)
+		one := batch{records: raw, n: n, first: 7, time: 1000, stamped: r.IntN(4) == 0}
+		two, three := one, one
+		var a, b, c []Record
+		for one.n > 0 { // the first ones that are quick, one that is not
+			rs := make([]Record, 1+r.IntN(3))
+			k := one.quick(rs[:min(len(rs), one.n)])
+			a, quick = append(a, rs[:k]...), quick+k
+			if one.n > 0 && k < len(rs) {
+				if one.slow(&rs[0]) != nil {
+					break
+				}
+				a = append(a, rs[0])
 			}
-			continue
 		}
-		quick++
-		if err := two.slow(&b); err != nil {
-			t.Fatalf("%x: read, but %v", raw[:whole], err)
+		var err error
+		for two.n > 0 {
+			var rec Record
+			if err = two.slow(&rec); err != nil {
+				damaged++
+				break
+			}
+			b = append(b, rec)
 		}
+		c = make([]Record, n+1)
+		k, wrong := three.take(c)
 		if !reflect.DeepEqual(a, b) || !bytes.Equal(one.records, two.records) || one.n != two.n {
-			t.Fatalf("%x: %+v, slowly %+v", raw[:whole], a, b)
+			t.Fatalf("%x: %+v, slowly %+v", raw, a, b)
+		}
+		if k != len(b) || k > 0 && !reflect.DeepEqual(c[:k], b) || (wrong == nil) != (err == nil) || !bytes.Equal(three.records, two.records) || three.n != two.n {
+			t.Fatalf("%x: took %+v, %v, one by one %+v, %v", raw, c[:k], wrong, b, err)
 		}
 	}
-	if quick < 5000 {
-		t.Errorf("%d records were read quickly", quick)
+	if quick < 5000 || damaged < 50 {
+		t.Errorf("%d records were read quickly, %d batches were damaged", quick, damaged)
 	}
 }

@@ -172,15 +172,23 @@ func (r *Reader) Take(i int, dst []Record, n int) ([]Record, error) {
 	dst = slices.Grow(dst, n)[:to]
 	for done < len(in.taking) && at < to {
 		b := &in.taking[done]
+		if err := b.open(r.decompress); err != nil {
+			return dst[:at], fmt.Errorf("%s/%d: %w", in.Topic, in.Partition, err)
+		}
 		for b.n > 0 && at < to {
-			rec := &dst[at]
-			if err := b.next(rec); err != nil {
+			n, err := b.take(dst[at:to])
+			for k, end := at, at+n; k < end; k++ {
+				if dst[k].Offset < pos { // a batch may begin before what was asked for
+					continue
+				}
+				if k > at {
+					dst[at] = dst[k]
+				}
+				at, pos = at+1, dst[k].Offset+1
+			}
+			if err != nil {
 				return dst[:at], fmt.Errorf("%s/%d: %w", in.Topic, in.Partition, err)
 			}
-			if rec.Offset < pos { // a batch begins before what was asked for
-				continue
-			}
-			at, pos = at+1, rec.Offset+1
 		}
 		if b.n == 0 {
 			pos = b.end
@@ -462,7 +470,7 @@ func (r *Reader) part(in *input, rp *kmsg.FetchResponseTopicPartition) error {
 		r.lost(in)
 		return nil
 	}
-	got, err := parse(rp, in.next, r.decompress.Decompress)
+	got, err := parse(rp, in.next)
 	if err != nil {
 		return err
 	}

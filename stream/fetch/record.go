@@ -10,7 +10,7 @@ import (
 type Record struct {
 	Offset     int64
 	Time       int64   // µs; Kafka has milliseconds
-	Key, Value []byte  // nil where there is none
+	Key, Value []byte  // nil where there is none; up to their capacity other records may lie behind
 	Headers    Headers // in their order
 }
 

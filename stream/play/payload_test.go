@@ -34,7 +34,7 @@ func sequenced(t *testing.T, logs map[place][]*kgo.Record) (rows, letters []stri
 		for _, r := range recs {
 			rec := fetch.Of(r)
 			raw := record.ReadRaw(&rec)
-			if err := task.Add(t.Context(), &raw); err != nil {
+			if err := task.Add(t.Context(), raw); err != nil {
 				t.Fatal(err)
 			}
 		}

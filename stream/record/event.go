@@ -47,7 +47,9 @@ type EventDecoder struct {
 	schemas *Schemas
 	wire    *wire.Decoder
 	last    framed
+	main    framed // the last that is no watermark
 	seen    []framed
+	block   [][]byte
 }
 
 // framed is a schema that was met.
@@ -75,7 +77,33 @@ func (d *EventDecoder) Decode(ctx context.Context, value []byte, chunk *market.C
 		}
 	}
 	k := d.last.kind
+	if k != market.KindWatermark {
+		d.main = d.last
+	}
 	return k, d.wire.Decode(payload, k, chunk.BatchOf(k, d.schemas.kinds.Fields(k)))
+}
+
+// DecodeBlock is Decode of values, wire.BlockRows at most, that are of the kind which was decoded last, watermarks aside, as far as
+// it can: what it has not decoded it appends to left, as places in values. It returns the kind of the others. What lies behind
+// a value, up to its capacity, may be looked at.
+func (d *EventDecoder) DecodeBlock(values [][]byte, chunk *market.Chunk, left []int) (market.Kind, []int) {
+	k, n := d.main.kind, len(left)
+	d.block = d.block[:0]
+	for i, v := range values {
+		if id, payload, err := wire.CutFrame(v); err == nil && id == d.main.id && k != market.KindNone {
+			d.block = append(d.block, payload)
+		} else {
+			left = append(left, i)
+		}
+	}
+	if len(d.block) == 0 || d.wire.DecodeBlock(d.block, chunk.BatchOf(k, d.schemas.kinds.Fields(k))) {
+		return k, left
+	}
+	left = left[:n]
+	for i := range values {
+		left = append(left, i)
+	}
+	return k, left
 }
 
 func (d *EventDecoder) kindOf(ctx context.Context, id uint32) (framed, error) {

@@ -253,6 +253,62 @@ func FuzzEventDecoder(f *testing.F) {
 	})
 }
 
+// What is decoded together and what is left are all values, each once.
+func TestEventDecoder_Block(t *testing.T) {
+	feeds, insts := market.NewFeeds(), market.NewInstruments()
+	schemas := record.NewSchemasOf(nil, nil)
+	enc := record.NewEventEncoder(schemas, feeds, insts)
+	var values [][]byte
+	add := func(v []byte, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, v)
+	}
+	for i := range 12 {
+		switch i {
+		case 3:
+			add(enc.AppendWatermark(t.Context(), nil, 2, insts.Intern("kraken", market.Spot, "ALL"), 5))
+		case 5:
+			add([]byte("no event"), nil)
+		case 7:
+			quote := market.NewBatch(market.KindQuote)
+			quote.AppendEnvelope(&market.Envelope{Feed: 2, EventTS: 7, IngestTS: market.NoTime})
+			for c := range quote.Cols {
+				quote.Cols[c].AppendNull(true)
+			}
+			add(enc.AppendEvent(t.Context(), nil, quote, 0))
+		default:
+			b := trade(feeds, insts)
+			b.Seq[0] = uint64(i)
+			add(enc.AppendEvent(t.Context(), nil, b, 0))
+		}
+	}
+	dec := record.NewEventDecoder(schemas, feeds, insts)
+	var chunk market.Chunk
+	if _, left := dec.DecodeBlock(values, &chunk, nil); len(left) != len(values) {
+		t.Fatalf("left %v before any kind is known", left)
+	}
+	for _, i := range []int{0, 3} { // a mark does not change what is decoded together
+		if _, err := dec.Decode(t.Context(), values[i], &chunk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	chunk.Reset()
+	k, left := dec.DecodeBlock(values, &chunk, []int{99})
+	if d := cmp.Diff([]int{99, 3, 5, 7}, left); k != market.KindTrade || d != "" {
+		t.Fatalf("%s, left (-want +got):\n%s", k, d)
+	}
+	if d := cmp.Diff([]uint64{0, 1, 2, 4, 6, 8, 9, 10, 11}, chunk.Batches[k].Seq); d != "" {
+		t.Fatalf("rows (-want +got):\n%s", d)
+	}
+
+	values[10] = values[10][:len(values[10])-1]
+	if _, left = dec.DecodeBlock(values, &chunk, nil); len(left) != len(values) || chunk.Batches[k].N != 9 {
+		t.Errorf("with one that is cut: left %v, %d rows", left, chunk.Batches[k].N)
+	}
+}
+
 func trade(feeds *market.Feeds, insts *market.Instruments) *market.Batch {
 	b := market.NewBatch(market.KindTrade)
 	b.AppendEnvelope(&market.Envelope{Feed: feeds.Intern("binance-spot"), Inst: insts.Intern("binance", market.Spot, "BTC-USDT"), EventTS: 1700000000000000, IngestTS: 1700000000100000, Seq: 123456789, HasSeq: true, ID: market.ID{1}, RawBytes: 150})
