@@ -237,7 +237,7 @@ func (in *Inputs) bounds(req *Request) error {
 			Why:    fmt.Sprintf("the tables that are filled from topics are complete up to %s, and the range goes to %s", market.FormatTime(in.Sealed), market.FormatTime(req.To)),
 			Remedy: "wait, or give --to " + market.FormatTime(in.Sealed)}
 	}
-	if in.reaches(req.Range) {
+	if in.reaches(req.Range, math.MaxInt64) {
 		return nil
 	}
 	return &fault.Error{Code: "no_input", Message: "the range has no events, nor has its lookback", Where: in.names(), Exit: fault.ExitUsage,
@@ -341,9 +341,10 @@ func (in *Inputs) planTasks(p *Plan, req Request, tables []tableState) error {
 	if n := (p.To-p.From)/p.Step + 1; n > maxTasks {
 		return fault.Usage("step", fmt.Sprintf("tasks of %s are %d, and %d are possible", run.FormatDuration(p.Step), n, maxTasks), "give a longer --step")
 	}
+	after := in.after(p, req.Range)
 	var once, all int64
 	for _, r := range cut(req.Range, p.Step) {
-		if !in.reaches(r) && !slices.ContainsFunc(tables, func(t tableState) bool { return t.staged.has(r) }) {
+		if !in.reaches(r, after) && !slices.ContainsFunc(tables, func(t tableState) bool { return t.staged.has(r) }) {
 			continue // nor has an earlier run, of other files, left rows
 		}
 		t := Task{From: r.From, To: r.To, key: in.key(r), Done: true}
@@ -372,9 +373,24 @@ func (in *Inputs) planTasks(p *Plan, req Request, tables []tableState) error {
 	return nil
 }
 
-// reaches reports whether rows of a range can depend on any file: without events there is no entity that has rows.
-func (in *Inputs) reaches(r Range) bool {
-	return slices.ContainsFunc(in.Tables, func(t Table) bool { return len(t.within(r)) > 0 })
+// reaches reports whether there can be rows in a range, none of which is later than an event and so much: they depend on files, and
+// without events there is no entity that has rows.
+func (in *Inputs) reaches(r Range, after int64) bool {
+	return slices.ContainsFunc(in.Tables, func(t Table) bool {
+		return slices.ContainsFunc(t.within(r), func(f File) bool { return r.From-f.Last <= after })
+	})
+}
+
+// after is how much later than an event a row of the plan can be, so long that the plan has a task.
+func (in *Inputs) after(p *Plan, r Range) int64 {
+	after := int64(0)
+	for _, v := range p.Views {
+		after = max(after, in.Views.Plan.Outputs()[v.out].After)
+	}
+	if !in.reaches(r, after) {
+		return math.MaxInt64
+	}
+	return after
 }
 
 // share estimates how many rows of a file are of a range, and how many of the lookback before it,

@@ -150,6 +150,38 @@ func TestPlan_CutsWhereEventsAre(t *testing.T) {
 	}
 }
 
+// There is no task after events and a window, however far its views look back, but one for a range that has nothing else.
+func TestPlan_EndsWithTheLastRows(t *testing.T) {
+	v := mustLoad(t, "rolling_trades")
+	in := inputsOf(t, v, day0, day0+6*market.Hour, 4<<20)
+	last := &in.Tables[0].Files[5].Last
+	tasks := func(r Range) (from []int64) {
+		p, err := in.plan(Request{Views: []string{"rolling_trades"}, Range: r, Step: 2 * market.Hour}, []tableState{{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range p.Tasks {
+			from = append(from, (k.From-day0)/market.Hour)
+		}
+		return from
+	}
+	for _, c := range []struct {
+		before int64
+		r      Range
+		want   []int64
+	}{
+		{1, Range{day0, day0 + market.Day}, []int64{0, 2, 4, 6}}, // a second may end after the last event
+		{market.Second - 1, Range{day0, day0 + market.Day}, []int64{0, 2, 4, 6}},
+		{market.Second, Range{day0, day0 + market.Day}, []int64{0, 2, 4}},
+		{market.Minute, Range{day0 + 6*market.Hour, day0 + market.Day}, []int64{6}},
+	} {
+		*last = day0 + 6*market.Hour - c.before
+		if got := tasks(c.r); !slices.Equal(got, c.want) {
+			t.Errorf("events end %d µs before six: tasks from hours %v, want %v", c.before, got, c.want)
+		}
+	}
+}
+
 // The plan names what is read, and its tasks what their rows depend on and nothing else.
 func TestPlan_TasksAndTheirNames(t *testing.T) {
 	v := mustLoad(t, "trade_bars_1m")

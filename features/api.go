@@ -50,7 +50,9 @@ type Output struct {
 
 	// Rows with row_ts in [a, b) depend on input in [a-Lookback, b); an event at t changes
 	// no row later than t+Reach (I2).
-	Lookback, Reach  int64
+	Lookback, Reach int64
+	// No row is later than the newest event and After; math.MaxInt64 for a view that gives rows without events.
+	After            int64
 	StateBytesPerKey int // bound of the records of one entity; Plan.StateBytes adds what goes by its rows, names and the room of slices
 }
 

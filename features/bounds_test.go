@@ -2,6 +2,7 @@ package features_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -82,6 +83,33 @@ func TestReach_LaterRowsAreNotFelt(t *testing.T) {
 				r.same("without one event", got, want)
 			})
 		})
+	}
+}
+
+// No row is later than the newest event and what the view says.
+func TestAfter_RowsEndAfterEvents(t *testing.T) {
+	bounded := 0
+	for _, name := range append(sortedNames(), joinNames()...) {
+		r := newRig(t, specsOf(name)...)
+		for seed := range uint64(20) {
+			events := r.events(seed, 200)
+			last := events[len(events)-1].ts
+			for v, rows := range r.drive(events, how{batch: 50, shards: 1, seed: seed, mark: last + market.Day}) {
+				after := r.plan.Outputs()[v].After
+				if after == math.MaxInt64 {
+					continue
+				}
+				bounded++
+				for _, x := range rows {
+					if x.ts > last+after {
+						t.Fatalf("%s: a row %d µs after the newest event, not %d", name, x.ts-last, after)
+					}
+				}
+			}
+		}
+	}
+	if bounded == 0 {
+		t.Error("no view is bounded")
 	}
 }
 

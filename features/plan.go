@@ -1,6 +1,7 @@
 package features
 
 import (
+	"math"
 	"slices"
 	"unsafe"
 
@@ -66,7 +67,9 @@ func CompileSet(set *lang.Set, opt Options) (*Plan, error) {
 	}
 	for _, v := range p.views {
 		if !v.Hidden {
-			p.outputs = append(p.outputs, output(v))
+			o := output(v)
+			o.After = p.after(v)
+			p.outputs = append(p.outputs, o)
 		}
 		p.addInput(v)
 	}
@@ -85,6 +88,22 @@ func output(v *plan.View) Output {
 		o.Alerts = append(o.Alerts, AlertDef{Name: a.Name, Severity: a.Severity, To: a.To, Text: a.Text})
 	}
 	return o
+}
+
+// after is how much later than the newest event a row can be: one at each event is not, a window of fixed width ends.
+func (p *Plan) after(v *plan.View) int64 {
+	after := int64(0)
+	switch {
+	case v.Shape == plan.Tumbling && v.Zone == nil && !v.Empty && v.Union == nil:
+		after = v.Pane - 1
+	case v.Shape != plan.RowView || v.Union != nil:
+		return math.MaxInt64
+	}
+	if v.Parent < 0 {
+		return after
+	}
+	parent := p.after(p.views[v.Parent])
+	return parent + min(after, math.MaxInt64-parent)
 }
 
 // stateBytes bounds the state of one entity: its open pane, what is carried, and of a
