@@ -244,9 +244,10 @@ func (s *fastState) bounded(size uint64, n int) bool {
 
 // pushRows takes rows of a batch, which fit.
 func (s *fastState) pushRows(p *fastFrames, feeds *feedTable, c *cols, lo, hi int) {
+	s.room(p, hi-lo)
 	at := len(s.ts)
 	n := at + hi - lo
-	s.ts, s.flags, s.avail = extend(s.ts, n), extend(s.flags, n), extend(s.avail, n)
+	s.ts, s.flags, s.avail = extend(s.ts, n+padding)[:n], extend(s.flags, n), extend(s.avail, n)
 	copy(s.ts[at:], c.ts[lo:hi])
 	copy(s.avail[at:], c.ingest[lo:hi])
 	flags, avails := s.flags[at:], s.avail[at:]
@@ -322,7 +323,16 @@ func extend[T any](s []T, n int) []T {
 	if n <= cap(s) {
 		return s[:n]
 	}
-	return append(make([]T, 0, max(n, 2*cap(s))), s...)[:n]
+	return append(make([]T, 0, columnSize(max(n, cap(s)+1))), s...)[:n]
+}
+
+// columnSize is the room that columns have for n values: powers of two, and what is halfway between.
+func columnSize(n int) int {
+	b := bits.Len(uint(max(n, 4) - 1))
+	if half := 3 << b >> 2; half >= n {
+		return half
+	}
+	return 1 << b
 }
 
 func (a *fastArg) push(x []int64) {
@@ -349,8 +359,17 @@ func (a *fastArg) came(at int, scales []int8) {
 
 // row takes what is known of a row besides its values.
 func (s *fastState) row(ts, avail, hold int64, flags uint8) {
-	s.pushHold(len(s.ts), hold, 1)
-	s.ts, s.flags, s.avail = append(s.ts, ts), append(s.flags, flags), append(s.avail, avail)
+	at := len(s.ts)
+	s.pushHold(at, hold, 1)
+	s.ts, s.flags, s.avail = extend(s.ts, at+1+padding)[:at+1], append(s.flags, flags), extend(s.avail, at+1)
+	s.ts[at], s.avail[at] = ts, avail
+}
+
+// window takes the window of a row of a parent.
+func (s *fastState) window(start, end int64) {
+	at := len(s.start)
+	s.start, s.end = extend(s.start, at+1), extend(s.end, at+1)
+	s.start[at], s.end[at] = start, end
 }
 
 // pushRow takes one row whose values fit: cells are those of its arguments. The plan has its wide ones.
@@ -389,12 +408,17 @@ func (s *fastState) fits(p *fastFrames, a int, cell []uint64, first bool) bool {
 	return ok
 }
 
-// forget drops rows that no frame reaches.
-func (s *fastState) forget(p *fastFrames) {
-	k := s.first[p.longest]
-	if k == 0 || k*2 < len(s.ts) {
-		return
+// room drops rows that no frame reaches when n more would not fit otherwise, or when they are nearly all. A few of many are not worth
+// moving the others.
+func (s *fastState) room(p *fastFrames, n int) {
+	k, all := s.first[p.longest], len(s.ts)
+	if k > all/8*7 || k > all/4 && all+n+padding > cap(s.ts) {
+		s.forget(p, k)
 	}
+}
+
+// forget drops the first k rows.
+func (s *fastState) forget(p *fastFrames, k int) {
 	s.done -= k
 	s.ts, s.flags, s.avail = cutFront(s.ts, k), cutFront(s.flags, k), cutFront(s.avail, k)
 	if p.windows {
@@ -517,10 +541,15 @@ func (v *viewState) putColumns(rec []uint64, s *fastState, at int) {
 
 // load sets x to an argument of a row as it came.
 func (s *fastState) load(x *op.Val, a, at int) {
-	arg := &s.args[a]
-	v, scale := arg.before[at+1]-arg.before[at], arg.scale
-	if arg.own != nil {
-		v, scale = v/int64(num.Pow10[scale-arg.own[at]]), arg.own[at]
+	before := s.args[a].before
+	s.args[a].set(x, before[at+1]-before[at], at)
+}
+
+// set sets x to a value, with the scale that a row came with.
+func (a *fastArg) set(x *op.Val, v int64, at int) {
+	scale := a.scale
+	if a.own != nil {
+		v, scale = v/int64(num.Pow10[scale-a.own[at]]), a.own[at]
 	}
 	x.SetDec(v, scale)
 }

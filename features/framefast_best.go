@@ -5,22 +5,34 @@ import (
 	"slices"
 )
 
-// fastBest is the values that beat all that came after them, up to a row: the greatest of any frame that ends there is the first
-// of them in the frame.
+// fastBest is the runs of rows that have a greater value than all that came after them, up to a row: the greatest of any frame that ends
+// there is in the first of them that the frame reaches, or in the next.
 type fastBest struct {
-	least bool       // complements of the values are looked at: the least is wanted
-	open  []fastOpen // values fall
-	next  int        // the first row that has not been looked at: rows are when a frame that ends behind them is asked for
-	at    []int      // by frame that looks: where its greatest was in open
+	least bool      // complements of the values are looked at: the least is wanted
+	open  []fastRun // values fall
+	next  int       // the first row that has not been looked at: rows are when a frame that ends behind them is asked for
+	at    []int     // by frame that looks: where its greatest was in open
 	// rising tells that no value is less than the one before it: the last is as great as any, and no row is looked at.
 	rising bool
 }
 
-// fastOpen is a value and the last of the rows that have it side by side, as far as those between are less.
-type fastOpen struct {
-	place uint32
-	val   int64
+// fastRun is rows side by side, all between two instants that are put out or some of them, and the greatest value of them.
+type fastRun struct {
+	from, last int32 // from is below 0 where rows are forgotten
+	place      int32 // of the first row that has it, or any row of its scale
+	val        int64
 }
+
+// runRows is the most rows of a run: a frame that begins within one goes through them.
+const runRows = 32
+
+// fastVals is the values of rows: differences of sums, nil where they are vals; and their scales, nil when they have one.
+type fastVals struct {
+	sums, vals []int64
+	own        []int8
+}
+
+func (a *fastArg) vals() fastVals { return fastVals{sums: a.before, own: a.own} }
 
 // noPlace is more than there are rows.
 const noPlace = math.MaxInt32
@@ -37,45 +49,49 @@ func (x *fastBest) watch(vals []int64, at int) {
 	x.rising = x.rising && slices.IsSorted(vals[max(min(at, len(vals))-1, 0):])
 }
 
-// take looks at the next rows, given their values. Of equal values of one scale the last row stands for all: own has the scales of
-// all rows, nil when they have one.
-func (x *fastBest) take(vals []int64, own []int8) {
-	open, mask, top := x.open, x.mask(), int64(math.MaxInt64)
-	if n := len(open); n > 0 {
-		top = open[n-1].val
+// take looks at the rows before a place.
+func (x *fastBest) take(v fastVals, end int) {
+	most := runRows
+	if v.own != nil {
+		most = 1 // equal values of other scales stand for themselves
 	}
-	for k, v := range vals {
-		i := uint32(x.next + k)
-		v ^= mask
-		if v > top {
-			n := len(open) - 1
-			for n > 0 && open[n-1].val < v {
-				n--
-			}
-			if open, top = open[:n], math.MaxInt64; n > 0 {
-				top = open[n-1].val
-			}
+	for x.next < end {
+		hi := min(x.next+most, end)
+		place, val := x.greatest(&v, x.next, hi)
+		n := len(x.open)
+		for n > 0 && (x.open[n-1].val < val || x.open[n-1].val == val && x.open[n-1].sameScale(v.own, place)) {
+			n-- // who reaches the one reaches the other
 		}
-		if v == top && (own == nil || own[i] == own[open[len(open)-1].place]) {
-			open[len(open)-1].place = i
-			continue
-		}
-		open, top = append(open, fastOpen{i, v}), v
+		x.open = append(x.open[:n], fastRun{int32(x.next), int32(hi - 1), int32(place), val})
+		x.next = hi
 	}
-	x.open, x.next = open, x.next+len(vals)
 }
 
-// takeSums looks at the values of an argument up to a place.
-func (x *fastBest) takeSums(a *fastArg, end int, room *[blockRows]int64) {
-	for x.next < end {
-		before := a.before[x.next : min(end, x.next+blockRows)+1]
-		vals := room[:len(before)-1]
-		sum := before[0]
-		for k, to := range before[1:] {
-			vals[k], sum = to-sum, to
+// sameScale tells that the greatest value of a run has the scale of a row.
+func (r *fastRun) sameScale(own []int8, place int) bool {
+	return own == nil || r.place >= 0 && own[r.place] == own[place]
+}
+
+// greatest is the greatest value of rows lo to hi, and the first row that has it, or any where all have one scale.
+func (x *fastBest) greatest(v *fastVals, lo, hi int) (place int, val int64) {
+	mask := x.mask()
+	val = math.MinInt64
+	if v.sums == nil {
+		for _, y := range v.vals[lo:hi] {
+			val = max(val, y^mask)
 		}
-		x.take(vals, a.own)
+		return lo, val
 	}
+	sum := v.sums[lo]
+	for _, to := range v.sums[lo+1 : hi+1] {
+		val, sum = max(val, (to-sum)^mask), to
+	}
+	if place = lo; v.own != nil {
+		for (v.sums[place+1]-v.sums[place])^mask != val {
+			place++
+		}
+	}
+	return place, val
 }
 
 // mask turns a value into what is looked at.
@@ -86,30 +102,38 @@ func (x *fastBest) mask() int64 {
 	return 0
 }
 
-// find is the place of the greatest value, of equal ones the first by scale, from a row on to the last that was looked at, and the
-// value. Frames that look move on together with the rows, as a rule.
-func (x *fastBest) find(use int, lo uint32) (place uint32, val int64) {
+// find is the greatest value from a row on to the last that was looked at and the first row that has it, or any of its scale. Frames that look move on together with the rows, as a rule.
+func (x *fastBest) find(v fastVals, use, lo int) (place int, val int64) {
 	open := x.open
 	i := min(x.at[use], len(open)-1)
-	for i > 0 && open[i-1].place >= lo {
+	for i > 0 && int(open[i-1].last) >= lo {
 		i--
 	}
-	for open[i].place < lo {
+	for int(open[i].last) < lo {
 		i++
 	}
 	x.at[use] = i
-	return open[i].place, open[i].val ^ x.mask()
+	r := &open[i]
+	place, val = int(r.place), r.val
+	if int(r.from) < lo {
+		place, val = x.greatest(&v, lo, int(r.last)+1)
+		if i+1 < len(open) && open[i+1].val > val {
+			place, val = int(open[i+1].place), open[i+1].val
+		}
+	}
+	return place, val ^ x.mask()
 }
 
 // forget drops the first k rows.
 func (x *fastBest) forget(k int) {
 	n := 0
-	for n < len(x.open) && int(x.open[n].place) < k {
+	for n < len(x.open) && int(x.open[n].last) < k {
 		n++
 	}
 	x.open = x.open[:copy(x.open, x.open[n:])]
 	for i := range x.open {
-		x.open[i].place -= uint32(k)
+		r := &x.open[i]
+		r.from, r.last, r.place = r.from-int32(k), r.last-int32(k), r.place-int32(k)
 	}
 	for u := range x.at {
 		x.at[u] = max(x.at[u]-n, 0)
@@ -125,11 +149,13 @@ func (s *fastState) bestOf(p *fastFrames, b *fastBlock, queue int) {
 	}
 	b.found[queue] = true
 	q, x := &p.queues[queue], &s.best[bestArgs+queue]
+	vals := s.args[q.arg].vals()
 	for j, end := range b.ends[:b.n] {
-		x.takeSums(&s.args[q.arg], int(end), &b.vals)
+		x.take(vals, int(end))
 		for u, frame := range q.frames {
 			at := (q.use+u)*blockRows + j
-			b.most[at], b.mostVal[at] = x.find(u, b.first[frame*blockRows+j])
+			place, val := x.find(vals, u, int(b.first[frame*blockRows+j]))
+			b.most[at], b.mostVal[at] = int32(place), val
 		}
 	}
 }
@@ -137,15 +163,15 @@ func (s *fastState) bestOf(p *fastFrames, b *fastBlock, queue int) {
 // firstMost is where the block has what a feature finds.
 func (p *fastFrames) firstMost(f *fastOut) int { return (p.queues[f.queue].use + f.use) * blockRows }
 
-// greatest finds the greatest value of some of the longest frame at each instant of a block.
+// greatest finds the greatest of some values in the longest frame at each instant of a block.
 func (s *fastState) greatest(p *fastFrames, b *fastBlock, x *fastBest, vals, dst []int64) {
-	first := b.firstOf(p.longest)
+	first, v := b.firstOf(p.longest), fastVals{vals: vals}
 	for j, end := range b.ends[:b.n] {
 		if x.rising {
 			dst[j] = vals[end-1]
 			continue
 		}
-		x.take(vals[x.next:end], nil)
-		_, dst[j] = x.find(0, first[j])
+		x.take(v, int(end))
+		_, dst[j] = x.find(v, 0, int(first[j]))
 	}
 }

@@ -226,6 +226,7 @@ func (s *fastState) value(x *op.Val, p *fastFrames, b *fastBlock, f *fastOut, j 
 		s.load(x, f.arg, hi-1)
 	case fastMost:
 		s.bestOf(p, b, f.queue)
-		s.load(x, f.arg, int(b.most[p.firstMost(f)+j]))
+		at := p.firstMost(f) + j
+		s.args[f.arg].set(x, b.mostVal[at], int(b.most[at]))
 	}
 }

@@ -194,7 +194,6 @@ func (v *viewState) emitColumns(i int32, lim, at int, to []uint32) {
 		s.done = hi
 	}
 	e.last = s.ts[s.done-1]
-	s.forget(p)
 }
 
 // nextBlock takes up the next instants, or rows where frames are of rows, all before the first that is put out or all from it on.

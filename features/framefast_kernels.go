@@ -22,9 +22,8 @@ type fastBlock struct {
 	reach   [blockRows]uint32 // and the first row that frames of the pane reach
 	known   [blockRows]int64  // when all that they reach was known
 	found   []bool            // by queue: what follows has its least or greatest values
-	most    []uint32          // by use of a queue, blockRows each: their places
+	most    []int32           // by use of a queue, blockRows each: rows with their scales
 	mostVal []int64           // and the values
-	vals    [blockRows]int64  // of rows, on the way there
 	sums    [blockRows]int64
 	spreads [blockRows]num.Nat128
 	avail   [blockRows]int64
@@ -55,10 +54,13 @@ func (s *fastState) moveFrames(p *fastFrames, b *fastBlock) {
 	}
 }
 
-// padded is the times with three behind them that no frame leaves, for advance.
+// padding is how many times behind the last one advance looks at.
+const padding = 3
+
+// padded is the times with those behind them, which no frame leaves.
 func (s *fastState) padded() []int64 {
 	ts := append(s.ts, math.MaxInt64, math.MaxInt64, math.MaxInt64)
-	s.ts = ts[:len(ts)-3]
+	s.ts = ts[:len(ts)-padding]
 	return ts
 }
 

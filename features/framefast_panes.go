@@ -66,7 +66,7 @@ func (s *fastState) movePanes(p *fastFrames, b *fastBlock) {
 // paneEnvelope finds what the rows of panes come from.
 func (s *fastState) paneEnvelope(p *fastFrames, b *fastBlock) {
 	first, avail := b.firstOf(p.longest), &s.best[bestAvail]
-	place := b.lo
+	avails, place := fastVals{vals: s.avail}, b.lo
 	for j, end := range b.ends[:b.n] {
 		for ; place < int(end); place++ {
 			s.flag(place)
@@ -78,9 +78,9 @@ func (s *fastState) paneEnvelope(p *fastFrames, b *fastBlock) {
 			b.known[j] = b.avail[j]
 			continue
 		}
-		avail.take(s.avail[avail.next:end], nil)
-		_, b.avail[j] = avail.find(0, first[j])
-		_, b.known[j] = avail.find(1, b.reach[j])
+		avail.take(avails, int(end))
+		_, b.avail[j] = avail.find(avails, 0, int(first[j]))
+		_, b.known[j] = avail.find(avails, 1, int(b.reach[j]))
 	}
 }
 

@@ -35,7 +35,7 @@ func (f *frames) startFast(e *framesState) bool {
 		}
 		row := rows.at(at)
 		if f.fast.windows {
-			s.start, s.end = append(s.start, 0), append(s.end, 0) // of a row that is out
+			s.window(0, 0) // of a row that is out
 		}
 		s.pushRow(f.fast, int64(row[ringTS]), int64(row[levelAvail]), int64(row[levelHold]), uint8(row[levelFlags]),
 			func(a int) []uint64 { return cells[a] })
@@ -138,11 +138,12 @@ func (v *viewState) toColumns(i int32) bool {
 	if n == 0 {
 		return s.done < len(s.ts)
 	}
+	s.room(p, n)
 	for range n {
 		r := v.held.pop(l)
 		rec := v.held.rec(r)
 		if p.windows {
-			s.start, s.end = append(s.start, int64(rec[plan.HeldStart])), append(s.end, int64(rec[plan.HeldEnd]))
+			s.window(int64(rec[plan.HeldStart]), int64(rec[plan.HeldEnd]))
 		}
 		s.row(int64(v.held.node(r)[nodeAt]), int64(rec[plan.MetaAvail]), int64(rec[plan.MetaHold]), uint8(rec[plan.MetaFlags]))
 		v.held.release(r)

@@ -242,14 +242,12 @@ func (f *forecast) frames() {
 	f.memory[memFrames] = m
 }
 
-// columns is the rows of an entity without programs, squares of distances. Rows are forgotten when they are half of all.
+// columns is the rows of an entity without programs, squares of distances. Columns grow until a quarter of the rows can be forgotten
+// when they are full.
 func (f *forecast) columns(x flow, p *fastFrames) float64 {
 	step := x.rows(f.lag)
-	rows := int(min(2*f.reach(x, func(int) bool { return true })+step, x.rows(f.age)))
-	n, room := 0, max(int(step), 1)
-	for room < rows {
-		room *= 2
-	}
+	room := columnSize(padding + int(min(4*f.reach(x, func(int) bool { return true })/3+step, x.rows(f.age))))
+	n := 0
 	column := func(size int) { n += roomOf(room * size) }
 	column(8) // ts
 	column(1) // flags
