@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pinova-group/tidemark/market"
+	"github.com/pinova-group/tidemark/market/wire"
 	"github.com/pinova-group/tidemark/stream/record"
 )
 
@@ -60,6 +62,8 @@ func TestConsume_PlainAndDecode(t *testing.T) {
 	})
 	dec := record.NewEventDecoder(record.NewSchemasOf(nil, nil), market.NewFeeds(), market.NewInstruments())
 	var chunk market.Chunk
+	var values [][]byte
+	var alone []int // in a block, that are not decoded with the others
 	events := 0
 	began := time.Time{}
 	for len(left) > 0 {
@@ -72,16 +76,25 @@ func TestConsume_PlainAndDecode(t *testing.T) {
 		}
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			chunk.Reset()
+			values = values[:0]
 			for _, r := range p.Records {
 				if r.Offset+1 >= left[p.Partition] {
 					delete(left, p.Partition)
 				}
 				if !r.Attrs.IsControl() {
-					if _, err := dec.Decode(ctx, r.Value, &chunk); err != nil {
+					values = append(values, r.Value)
+				}
+			}
+			events += len(values)
+			for block := range slices.Chunk(values, wire.BlockRows) {
+				_, alone = dec.DecodeBlock(block, &chunk, alone[:0])
+				for _, i := range alone {
+					if _, err := dec.Decode(ctx, block[i], &chunk); err != nil {
 						t.Fatal(err)
 					}
-					events++
 				}
+			}
+			for _, r := range p.Records {
 				r.Recycle()
 			}
 		})

@@ -1,11 +1,11 @@
 """Bars of trades by Tidemark, by Flink and by Kafka Streams, and a plain consumer that only decodes: side by side on one topic of a
 real Kafka, exactly once (the consumer writes nothing). Usage, from the root of the repository:
 
-    eval "$(bash scripts/servers.sh start kafka streams flink)" && python3 bench/streams.py [MILLIONS [SECONDS [ROUNDS]]]
+    eval "$(bash scripts/servers.sh start kafka streams flink)" && python3 bench/streams.py [MILLIONS [SECONDS [ROUNDS [CORES]]]]
 
 ROUNDS are 2, each with topics of its own: Java compiles a broker that is new while it works, so the first round counts for little, and for least
 where a program comes first. MILLIONS of trades, 4 if not given. SECONDS of a bar are 60 (16 symbols, 1000 trades/s, 4 partitions) or 1 (64 symbols, 700 trades/s,
-8 partitions: a bar of some 11 trades). It needs a JDK. Prints processor seconds per million trades of each program, its start
+8 partitions: a bar of some 11 trades). CORES are those that each program may use, all if not given; the broker may use all. It needs a JDK. Prints processor seconds per million trades of each program, its start
 included, and of the broker meanwhile. The others are done when a reader of what is committed has the bars of them that it has of
 Tidemark; they must be the same. Those of the last 5 s are left out: each program closes them by marks of its own."""
 import json
@@ -22,6 +22,7 @@ from measured import cpu, path, rss, work
 millions = float(sys.argv[1]) if len(sys.argv) > 1 else 4
 seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 60
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+cores = sorted(os.sched_getaffinity(0))[: int(sys.argv[4]) if len(sys.argv) > 4 else None]
 symbols, rate, partitions = {60: (16, 1000, 4), 1: (64, 700, 8)}[seconds]
 brokers = os.environ["TIDEMARK_TEST_KAFKA"]
 jars = {"KafkaStreamsBars": os.environ["TIDEMARK_BENCH_STREAMS_JARS"], "FlinkBars": os.environ["TIDEMARK_BENCH_FLINK_JARS"]}
@@ -66,12 +67,17 @@ def fill():
     return trades
 
 
+def bound():
+    """Binds a program that is being started to the cores that it may use."""
+    os.sched_setaffinity(0, cores)
+
+
 def stream():
     """Runs the features job until it has read all and nothing has moved for two seconds."""
     port = 21000 + os.getpid() % 20000
     broker = cpu(broker_pid)
     p = subprocess.Popen([tidemark, "stream", "--config", config, "--jobs", "features", "--name", name, "--state", path(name), "--status", f"127.0.0.1:{port}"],
-                         stderr=open(path("stream.log"), "w"))
+                         stderr=open(path("stream.log"), "w"), preexec_fn=bound)
     last, moved, began, used = None, time.time(), None, 0
     while not last or last[0] < trades or time.time() - moved < 2:
         time.sleep(0.1)  # each question costs the job, too
@@ -109,7 +115,7 @@ def start(key):
 def consume():
     """Runs the plain consumer to the end of the topic."""
     broker = cpu(broker_pid)
-    p = subprocess.Popen([path("consume"), "-test.run", "TestConsume"], stdout=subprocess.PIPE, text=True,
+    p = subprocess.Popen([path("consume"), "-test.run", "TestConsume"], stdout=subprocess.PIPE, text=True, preexec_fn=bound,
                          env=dict(os.environ, TIDEMARK_BENCH_TOPIC=topic, TIDEMARK_BENCH_BROKERS=brokers))
     told = p.stdout.read()
     _, status, used = os.wait4(p.pid, 0)
@@ -123,7 +129,7 @@ def java(program, out, *options, flags=()):
     out, log, id = f"{out}.spot.trade.{name}", path(out + ".log"), f"{name}-{out}"
     broker = cpu(broker_pid)
     p = subprocess.Popen(["java", "-Xmx2g", "-XX:+UseParallelGC", *flags, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{path(program)}:{jars[program]}/*",
-                          program, brokers, topic, out, id, path(id), str(1000 * seconds), *options], stdout=subprocess.PIPE, stderr=open(log, "w"), text=True)
+                          program, brokers, topic, out, id, path(id), str(1000 * seconds), *options], stdout=subprocess.PIPE, stderr=open(log, "w"), text=True, preexec_fn=bound)
     started = p.stdout.readline()
     began = time.time()
     reader = subprocess.Popen([tidemark, "topics", "tail", out, "--from", "earliest", "--follow", "--json", "--config", config], stdout=subprocess.PIPE)
@@ -161,7 +167,7 @@ for turn in range(rounds):
     subprocess.run([tidemark, "topics", "apply", "--config", config], check=True, stdout=subprocess.DEVNULL)
     topic = f"processed.spot.trade.{name}"
     trades = fill()
-    print(f"round {turn + 1}: {trades} trades, {symbols} symbols, {partitions} partitions, bars of {seconds} s", flush=True)
+    print(f"round {turn + 1}: {trades} trades, {symbols} symbols, {partitions} partitions, bars of {seconds} s, {len(cores)} cores", flush=True)
     plain = ours = bars = None
     for what, run in [("plain consume and decode", consume),
                       ("tidemark", stream),
