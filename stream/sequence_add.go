@@ -17,11 +17,12 @@ func (s *Sequence) Add(ctx context.Context, recs ...record.Raw) error {
 	for len(recs) > 0 {
 		block := recs[:min(len(recs), wire.BlockRows)]
 		recs = recs[len(block):]
-		if took, err := s.quick(block); took || err != nil {
-			if err != nil {
+		if len(block) > 1 {
+			if took, err := s.quick(block); err != nil {
 				return err
+			} else if took {
+				continue
 			}
-			continue
 		}
 		for i := range block {
 			if err := s.add(ctx, block[i:i+1]); err != nil {

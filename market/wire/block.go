@@ -224,7 +224,7 @@ func (x *block) columns(s *shape, b *market.Batch) bool {
 		case market.TypeFloat:
 			ok = x.fixed(f, c, row, nil, more(&c.F64, x.n))
 		case market.TypeDec:
-			ok = x.mantissas(f, c, row) && x.scales(f, c, row)
+			ok = x.numbers(f, c, row) && x.scales(f, c, row)
 		case market.TypeDecs:
 			ok = x.lists(f, c)
 		default:
@@ -253,7 +253,7 @@ func (x *block) look(k int, f field) (w uint64, there, ok bool) {
 	return w >> (8 * uint(f.size) & 63), w&f.mask == f.tag && i < x.size[k], true
 }
 
-// numbers appends whole numbers.
+// numbers appends whole numbers, mantissas of decimals as they are packed.
 func (x *block) numbers(f *shapeCol, c *market.Col, row int) bool {
 	dst, field := more(&c.I64, x.n), f.value
 	for k := range dst {
@@ -287,38 +287,13 @@ func (x *block) numbers(f *shapeCol, c *market.Col, row int) bool {
 	return true
 }
 
-// mantissas appends those of decimals.
-func (x *block) mantissas(f *shapeCol, c *market.Col, row int) bool {
-	dst, field := more(&c.I64, x.n), f.value
-	for k := range dst {
-		w, there, ok := x.look(k, field)
-		if !ok {
-			return false
-		}
-		dst[k] = 0
-		if !there {
-			if f.nullable {
-				c.SetNull(row + k)
-			}
-			continue
-		}
-		u, n := packed(w) // most have several bytes
-		if n > 8-field.size {
-			end := 0
-			if u, end = longUvarint(x.msg[k], x.at[k]+field.size); end < 0 || u == math.MaxUint64 { // the least integer
-				return false
-			}
-			n = end - x.at[k] - field.size
-		}
-		dst[k] = unzigzag(u)
-		x.at[k] += field.size + n
-	}
-	return true
-}
-
-// scales appends those of decimals, after their mantissas.
+// scales appends those of decimals, and unpacks their mantissas.
 func (x *block) scales(f *shapeCol, c *market.Col, row int) bool {
 	dst, field := more(&c.Scale, x.n), f.scale
+	mantissas := c.I64[row:]
+	for k, u := range mantissas {
+		mantissas[k] = unzigzag(uint64(u))
+	}
 	for k := range dst {
 		w, there, ok := x.look(k, field)
 		if !ok {

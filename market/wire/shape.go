@@ -14,7 +14,7 @@ type shape struct {
 
 type shapeCol struct {
 	value, scale field
-	limit        uint64 // which numbers lie below
+	limit        uint64 // the greatest number that there may be
 	typ          market.Type
 	nullable     bool
 }
@@ -54,6 +54,8 @@ func (d *Decoder) newShape(k market.Kind, fields []market.Field) *shape {
 			c.limit = uint64(len(f.Words)) - 1
 		case market.TypeBool:
 			c.limit = 1
+		case market.TypeDec:
+			c.limit-- // the least integer is no mantissa
 		}
 	}
 	return s
