@@ -35,6 +35,7 @@ type Task struct {
 	inst   []*instrument // by handle, nil for one that has not been met
 
 	numbers []uint32 // of them
+	owners  owners   // scratch
 }
 
 func newTask(p *Plan, insts *market.Instruments, from int64) *Task {

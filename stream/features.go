@@ -371,19 +371,37 @@ func (f *Features) push(k market.Kind, mark int64) error {
 	if len(m.runs) == 0 {
 		return nil
 	}
-	rows, one := m.runs[0].rows, m.runs[0]
-	switch {
-	case len(m.runs) > 1 || one.at > 0:
-		rows = m.merge(f.insts.Numbers())
-	case one.to < rows.N:
-		rows = rows.First(one.to)
-	}
-	if err := f.task.Push(rows); err != nil {
+	if err := f.give(m); err != nil {
 		return fmt.Errorf("push %s events: %w", f.plan.Kinds().Name(k), err)
 	}
 	for p := range f.parts {
 		if q := &f.parts[p].wait[k]; q.rows != nil {
 			f.spare[k] = q.compact(f.spare[k])
+		}
+	}
+	return nil
+}
+
+// give gives the engine the runs of a merger: merged, unless it takes them as they are.
+func (f *Features) give(m *merger) error {
+	m.whole = m.whole[:0]
+	for i := range m.runs {
+		r := &m.runs[i]
+		switch {
+		case r.at > 0:
+			return f.task.Push(m.merge(f.insts.Numbers()))
+		case r.to < r.rows.N:
+			m.whole = append(m.whole, r.rows.First(r.to))
+		default:
+			m.whole = append(m.whole, r.rows)
+		}
+	}
+	if len(m.whole) > 1 && !f.task.Apart(m.whole) {
+		return f.task.Push(m.merge(f.insts.Numbers()))
+	}
+	for _, b := range m.whole {
+		if err := f.task.Push(b); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -70,6 +70,7 @@ type merger struct {
 	srcs    []*market.Batch // those of the runs
 	pieces  []market.Piece
 	out     *market.Batch
+	whole   []*market.Batch // the runs as batches
 }
 
 type mergeRun struct {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Metrics are what the workers of a process tell about themselves. Labels have the job and, of
@@ -123,19 +122,9 @@ func (j *Job) Status() Status {
 func (m *jobMetrics) commit(out *outbox, now time.Time) {
 	m.observe(out, now)
 	m.written.Add(int64(out.n))
-	m.count(out.recs[:out.n])
-}
-
-// count counts records by the classes of their topics.
-func (m *jobMetrics) count(recs []*kgo.Record) {
-	for len(recs) > 0 {
-		n := 1
-		for n < len(recs) && recs[n].Topic == recs[0].Topic {
-			n++
-		}
-		class, _, _ := strings.Cut(recs[0].Topic, ".")
-		m.rows.WithLabelValues(class).Add(float64(n))
-		recs = recs[n:]
+	for _, r := range out.runs {
+		class, _, _ := strings.Cut(r.topic, ".")
+		m.rows.WithLabelValues(class).Add(float64(r.n))
 	}
 }
 

@@ -171,17 +171,12 @@ func (m *sequenceMachine) next(in int) int64 { return m.lines[in].seq.Next() }
 func (m *sequenceMachine) ahead(int) bool { return false } // lines do not wait for each other
 
 func (m *sequenceMachine) add(ctx context.Context, in int, recs []fetch.Record) error {
-	l, heard := m.lines[in], false
-	l.raws = l.raws[:0]
-	for i := range recs {
-		raw := record.ReadRaw(&recs[i])
-		heard = heard || string(raw.Conn) != beatConn
-		l.raws = append(l.raws, raw)
-	}
+	l := m.lines[in]
+	l.raws = record.ReadRaws(l.raws[:0], recs)
 	if err := l.seq.Add(ctx, l.raws...); err != nil {
 		return err
 	}
-	if heard && m.config.IdleAfter > 0 {
+	if m.config.IdleAfter > 0 && slices.ContainsFunc(l.raws, func(r record.Raw) bool { return string(r.Conn) != beatConn }) {
 		l.heard = m.config.Now()
 	}
 	return nil

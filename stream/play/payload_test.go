@@ -33,7 +33,7 @@ func sequenced(t *testing.T, logs map[place][]*kgo.Record) (rows, letters []stri
 		enc := record.NewEventEncoder(schemas, feeds, insts)
 		for _, r := range recs {
 			rec := fetch.Of(r)
-			raw := record.ReadRaw(&rec)
+			raw := record.ReadRaws(nil, []fetch.Record{rec})[0]
 			if err := task.Add(t.Context(), raw); err != nil {
 				t.Fatal(err)
 			}

@@ -1,7 +1,9 @@
 package record
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -156,13 +158,28 @@ type Raw struct {
 	Format, Feed, Ingest, URL, Conn []byte // Ingest is µs, decimal
 }
 
-// ReadRaw takes a record apart. It refers to the record's bytes.
-func ReadRaw(r *fetch.Record) Raw {
-	raw := Raw{Offset: r.Offset, Time: r.Time, Key: r.Key, Value: r.Value}
-	for h := r.Headers; ; {
+// ReadRaws takes records apart, behind dst. It refers to their bytes.
+func ReadRaws(dst []Raw, recs []fetch.Record) []Raw {
+	n := len(dst)
+	dst = slices.Grow(dst, len(recs))[:n+len(recs)]
+	for i := range recs {
+		r, raw := &recs[i], &dst[n+i]
+		if i > 0 && bytes.Equal(r.Headers, recs[i-1].Headers) { // as of most
+			*raw = dst[n+i-1]
+		} else {
+			*raw = Raw{}
+			raw.readHeaders(r.Headers)
+		}
+		raw.Offset, raw.Time, raw.Key, raw.Value = r.Offset, r.Time, r.Key, r.Value
+	}
+	return dst
+}
+
+func (raw *Raw) readHeaders(h fetch.Headers) {
+	for {
 		key, value, ok := h.Next()
 		if !ok {
-			return raw
+			return
 		}
 		var to *[]byte
 		switch string(key) {
