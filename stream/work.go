@@ -5,13 +5,14 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pinova-group/tidemark/stream/fetch"
 )
 
-// work feeds the tasks what was read.
-func (w *worker) work(ctx context.Context, a *assignment) error {
+// work feeds the tasks what was read, and sends what they put out.
+func (w *worker) work(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment) error {
 	ready := 0
 	for _, t := range a.tasks {
 		for in := range t.inputs {
@@ -21,7 +22,12 @@ func (w *worker) work(ctx context.Context, a *assignment) error {
 		}
 	}
 	share := max(1, w.MaxPoll/max(1, ready))
-	return each(a.tasks, func(t *task) error { return t.work(ctx, a.reader, share) })
+	return each(a.tasks, func(t *task) error {
+		if err := t.work(ctx, a.reader, share); err != nil {
+			return err
+		}
+		return w.send(ctx, sess, t)
+	})
 }
 
 // gather is how long few rows wait for those of other tasks: windows of one length end in all partitions at once, and what

@@ -44,6 +44,7 @@ type worker struct {
 	assigned   chan struct{} // tasks came
 	lost       lostBroker
 	pace       pace
+	txn        *transaction
 	control    *controlReader  // nil: views do not change
 	background context.Context // of the session: for what goes on beside its cycles
 }
@@ -64,6 +65,7 @@ type task struct {
 	state  machine
 	dirty  []bool // inputs that were read since the last commit
 	out    outbox
+	sent   int            // records of it that the client has
 	count  []int          // records of each input, in this cycle
 	recs   []fetch.Record // scratch
 
@@ -97,7 +99,7 @@ func (w *worker) session(told, ctx context.Context) error {
 	var stop context.CancelFunc
 	w.background, stop = context.WithCancel(ctx)
 	defer stop()
-	w.assigned = make(chan struct{}, 1)
+	w.assigned, w.txn = make(chan struct{}, 1), new(transaction)
 	drop := func(context.Context, *kgo.Client, map[string][]int32) { w.drop() }
 	id, began := w.instance(), false
 	sess, err := kgo.NewGroupTransactSession(append(slices.Clone(w.Options),
@@ -207,12 +209,12 @@ func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession
 	if a == nil || err != nil {
 		return err
 	}
-	if err := w.work(ctx, a); err != nil {
+	if err := w.work(ctx, sess, a); err != nil {
 		return err
 	}
 	if w.features != nil && a.others() {
 		sleep(ctx, gather)
-		if err := w.work(ctx, a); err != nil {
+		if err := w.work(ctx, sess, a); err != nil {
 			return err
 		}
 	}
@@ -387,48 +389,80 @@ func (w *worker) endLast(ctx context.Context, cl *kgo.Client, committed bool) er
 	return w.endHanging(ctx, cl, txn{id, epoch}, func(int16) (bool, error) { return committed, nil })
 }
 
+// transaction is the one under way.
+type transaction struct {
+	mu    sync.Mutex
+	begun bool
+	lost  atomic.Pointer[error] // of a record that was not written
+}
+
+func (x *transaction) acked(_ *kgo.Record, err error) {
+	if err != nil {
+		x.lost.CompareAndSwap(nil, &err)
+	}
+}
+
+// beginTxn begins a transaction unless one is under way.
+func (w *worker) beginTxn(ctx context.Context, sess *kgo.GroupTransactSession) error {
+	w.txn.mu.Lock()
+	defer w.txn.mu.Unlock()
+	if w.txn.begun {
+		return nil
+	}
+	w.pace.begin(ctx, w.Now)
+	if err := sess.Begin(); err != nil {
+		return err
+	}
+	w.txn.begun = true
+	w.txn.lost.Store(nil)
+	return nil
+}
+
+// send gives the client what a task has put out since the last time: it packs and sends it while others work.
+func (w *worker) send(ctx context.Context, sess *kgo.GroupTransactSession, t *task) error {
+	if t.sent == t.out.n || w.broken == noTransaction {
+		return nil
+	}
+	if err := w.beginTxn(ctx, sess); err != nil {
+		return err
+	}
+	for _, r := range t.out.recs[t.sent:t.out.n] {
+		sess.Produce(ctx, r, w.txn.acked)
+	}
+	t.sent = t.out.n
+	return nil
+}
+
 // transact writes the records and offsets of all tasks, and reports whether they are committed.
 func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment) (bool, error) {
-	w.pace.begin(ctx, w.Now)
-	defer func() { w.pace.over = w.Now() }()
-	if err := sess.Begin(); err != nil {
+	if err := w.beginTxn(ctx, sess); err != nil {
 		return false, err
-	}
-	produce := sess.Produce
-	if w.broken == noTransaction {
-		cl, err := kgo.NewClient(append(slices.Clone(w.Options), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-		if err != nil {
-			return false, err
-		}
-		defer cl.Close()
-		produce = func(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) {
-			promise(r, cl.ProduceSync(ctx, r).FirstErr())
-		}
-	}
-	var lost atomic.Pointer[error]
-	acked := func(_ *kgo.Record, err error) {
-		if err != nil {
-			lost.CompareAndSwap(nil, &err)
-		}
 	}
 	records := 0
 	for _, t := range a.tasks {
-		for _, r := range t.out.recs[:t.out.n] {
-			produce(ctx, r, acked)
+		if err := w.send(ctx, sess, t); err != nil {
+			return false, err
 		}
 		records += t.out.n
+	}
+	defer func() { // whether or not it is committed, the next one begins anew
+		w.pace.over, w.txn.begun = w.Now(), false
+		for _, t := range a.tasks {
+			t.sent = 0
+		}
+	}()
+	if w.broken == noTransaction {
+		if ok, err := w.untransacted(ctx, a); !ok {
+			return false, err
+		}
 	}
 	if err := sess.Client().Flush(ctx); err != nil {
 		return false, err
 	}
 	w.pace.wrote(records, w.Now())
-	if err := lost.Load(); err != nil {
+	if err := w.txn.lost.Load(); err != nil {
 		_, aerr := sess.End(ctx, kgo.TryAbort)
 		return false, errors.Join(fmt.Errorf("write: %w", *err), aerr)
-	}
-	if w.broken == noTransaction && !w.ended {
-		w.ended = true
-		return false, errAborted // as a kill would have it
 	}
 	return sess.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
 		// The client may be of a later generation by now: it joins while we work, and of a second rebalance since the last
@@ -437,6 +471,25 @@ func (w *worker) transact(ctx context.Context, sess *kgo.GroupTransactSession, a
 		req.Topics = a.offsets(txn{req.ProducerID, req.ProducerEpoch})
 		return nil
 	}), kgo.TryCommit)
+}
+
+// untransacted writes the records in no transaction, and the first time it ends like that: as a kill would have it.
+func (w *worker) untransacted(ctx context.Context, a *assignment) (bool, error) {
+	cl, err := kgo.NewClient(append(slices.Clone(w.Options), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		return false, err
+	}
+	defer cl.Close()
+	for _, t := range a.tasks {
+		if err := cl.ProduceSync(ctx, t.out.recs[:t.out.n]...).FirstErr(); err != nil {
+			return false, fmt.Errorf("write: %w", err)
+		}
+	}
+	if !w.ended {
+		w.ended = true
+		return false, errAborted
+	}
+	return true, nil
 }
 
 // offsets are how far the tasks read, with the pointers of their snapshots and the transaction that commits them: of inputs
