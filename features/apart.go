@@ -84,6 +84,8 @@ func (s *owners) entities(st *stage, batches []*market.Batch) bool {
 
 // ofInstruments reports whether no entity has rows of two instruments.
 func (e *entities) ofInstruments() bool {
-	has := func(s plan.Source) bool { return slices.ContainsFunc(e.by, func(r plan.Ref) bool { return r.Source == s }) }
+	has := func(s plan.Source) bool {
+		return slices.ContainsFunc(e.by, func(r plan.Ref) bool { return r.Source == s })
+	}
 	return has(plan.Exchange) && has(plan.VenueType) && has(plan.Symbol)
 }

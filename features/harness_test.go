@@ -290,7 +290,7 @@ func (r *rig) shard(events []*event, h how, all [][]outRow) {
 	}
 	flush := func() {
 		for _, k := range rigKinds {
-			must(task.Push(batches[k]))
+			must(pushParts(task, batches[k], h.seed))
 			batches[k].Reset()
 		}
 	}
@@ -342,6 +342,27 @@ func (r *rig) shard(events []*event, h how, all [][]outRow) {
 		must(task.Close(h.last, &out))
 	}
 	collect()
+}
+
+// pushParts pushes a batch as partitions have it, one part after the other, where the task takes them so.
+func pushParts(task *features.Task, b *market.Batch, seed uint64) error {
+	parts := make([]*market.Batch, 1+seed%3)
+	for i := range parts {
+		parts[i] = market.NewBatch(b.Kind)
+	}
+	for i := range b.N {
+		parts[(uint64(b.Inst[i])+seed>>8)%uint64(len(parts))].AppendRows(b, i, i+1)
+	}
+	parts = slices.DeleteFunc(parts, func(p *market.Batch) bool { return p.N == 0 })
+	if len(parts) < 2 || !task.Apart(parts) {
+		return task.Push(b)
+	}
+	for _, p := range parts {
+		if err := task.Push(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // collect turns rows into text, one line each.

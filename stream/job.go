@@ -97,6 +97,7 @@ const (
 
 const (
 	sessionTimeout     = 6 * time.Second
+	giveUpWait         = time.Second
 	transactionTimeout = 5 * time.Second // below the session's, so that an open transaction ends before its tasks move
 	pollWait           = 200 * time.Millisecond
 	maxTries           = 10 // of a transaction that is aborted, in a second

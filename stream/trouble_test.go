@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/pinova-group/tidemark/stream"
 	"github.com/pinova-group/tidemark/stream/broker"
 	"github.com/pinova-group/tidemark/stream/record"
 )
@@ -102,28 +104,37 @@ func TestTrouble_TopicsChangedUnderAJob(t *testing.T) {
 	}
 }
 
-// While the schema registry is down, records of an unknown schema wait; none becomes a dead letter.
-func TestTrouble_RegistryIsDown(t *testing.T) {
-	t.Parallel()
-	b := startBroker(t)
+// registryThatGoes is the broker's registry behind an address at which it can be down.
+func registryThatGoes(t *testing.T, b servers) (addr string, down *atomic.Bool) {
+	t.Helper()
+	down = new(atomic.Bool)
 	to, err := url.Parse(b.registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var down atomic.Bool
 	proxy := httputil.NewSingleHostReverseProxy(to)
 	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if down.Load() {
+			time.Sleep(100 * time.Millisecond) // so that others are done meanwhile
 			http.Error(rw, "down", http.StatusServiceUnavailable)
 			return
 		}
 		proxy.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(front.Close)
+	return front.URL, down
+}
+
+// While the schema registry is down, records of an unknown schema wait; none becomes a dead letter.
+func TestTrouble_RegistryIsDown(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	front, down := registryThatGoes(t, b)
 	p := newPipeline(t, b, tradeSource, "trade_bars_1s")
 	w := p.rawTrades(t)
 	w.send(w.event(0, "0"), w.event(5, "5"))
-	if p.schemas, err = record.NewSchemas(front.URL, nil); err != nil {
+	var err error
+	if p.schemas, err = record.NewSchemas(front, nil); err != nil {
 		t.Fatal(err)
 	}
 	down.Store(true)
@@ -146,6 +157,62 @@ func TestTrouble_RegistryIsDown(t *testing.T) {
 	}
 	if sum := reader.account(t); sum.DLQ != 0 || sum.In != 3 {
 		t.Errorf("account %+v", sum)
+	}
+}
+
+// A task that cannot go on does not keep readers from what others have written: the transaction ends with the cycle, not with
+// the next one or after its time.
+func TestTrouble_ErrorLeavesNoTransactionOpen(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	front, down := registryThatGoes(t, b)
+	p := newPipeline(t, b, tradeSource, "trade_bars_1s")
+	w := p.rawTrades(t)
+	w.send(w.event(0, "0"), w.event(5, "5"))
+	var err error
+	if p.schemas, err = record.NewSchemas(front, nil); err != nil {
+		t.Fatal(err)
+	}
+	stop := work(t, p.sequence(t, p.name))
+	p.waitApplied(t, 0, "0")
+	down.Store(true)
+	bad := w.record(stream.FormatEvent, []byte{0, 0, 0, 0x77, 0x77, 0, 1})
+	bad.Partition = 1
+	manual := newClient(t, b.addr, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := manual.ProduceSync(t.Context(), bad).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.send(w.event(10, "10"))
+	adm := kadm.NewClient(newClient(t, b.addr))
+	last, grew, open := int64(0), 0, 0
+	const looks = 160 // in eight seconds, of which the job waits most
+	for range looks {
+		ends, err := adm.ListEndOffsets(t.Context(), "processed.spot.trade.alpha")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stable, err := adm.ListCommittedOffsets(t.Context(), "processed.spot.trade.alpha")
+		if err != nil {
+			t.Fatal(err)
+		}
+		end, _ := ends.Lookup("processed.spot.trade.alpha", 0)
+		upTo, _ := stable.Lookup("processed.spot.trade.alpha", 0)
+		if end.Offset > last {
+			grew++
+		}
+		if last = end.Offset; upTo.Offset < end.Offset {
+			open++
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Logf("%d looks: a transaction is open in %d, %d new", looks, open, grew)
+	if grew < 3 || open > looks/4 {
+		t.Errorf("%d looks: a transaction is open in %d, %d new", looks, open, grew)
+	}
+	down.Store(false)
+	p.waitApplied(t, 0, "5")
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }
 
