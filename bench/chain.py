@@ -5,7 +5,7 @@ its own: processor seconds per million raw records of the jobs and of the broker
 
 Without BINARY the program is built from here; several are run in turn over the same records, for before and after. The broker is the
 embedded one, on a copy of one folder for each run; with --kafka a real one (eval "$(bash scripts/servers.sh start kafka)"), which is filled anew for
-each run. The wall is from the first record read to the last commit."""
+each run. The wall is from the first record read to the last commit of records: what commits states alone is no part of it."""
 import argparse
 import json
 import os
@@ -90,7 +90,7 @@ def run(binary, broker, venue):
         except OSError:
             continue
         left = sum(job["behind_records"] for job in jobs)
-        now = [(job["records_read"], job["commits"]) for job in jobs]
+        now = [(job["records_read"], job["records_written"]) for job in jobs]
         if now != last:
             last, moved, used, most, brokers = now, time.time(), cpu(p.pid), rss(p.pid), cpu(broker.pid)
             if began is None and now[0][0]:
@@ -99,9 +99,9 @@ def run(binary, broker, venue):
     rows = sum(int(float(v)) for v in re.findall(r'records_written_total{class="feature",[^}]*} (\S+)', metrics))
     p.send_signal(signal.SIGTERM)
     p.wait()
-    records, wall = last[0][0], moved - began
+    records, wall, commits = last[0][0], moved - began, [str(job["commits"]) for job in jobs]
     print(f"{os.path.basename(binary):16} {used / records * 1e6:5.2f} s per million, broker {(brokers - before) / records * 1e6:.2f}, wall {wall:.1f} s, {records / wall / 1e3:.0f} k/s, "
-          f"{most} MB, {records} records, {rows} rows, {'+'.join(str(c) for _, c in last)} commits, load {os.getloadavg()[0]:.0f}", flush=True)
+          f"{most} MB, {records} records, {rows} rows, {'+'.join(commits)} commits, load {os.getloadavg()[0]:.0f}", flush=True)
 
 
 if not args.binary:
