@@ -356,7 +356,7 @@ func (f *Features) Step(out *features.Rows) error {
 
 func (f *Features) push(k market.Kind, mark int64) error {
 	m := &f.merges[k]
-	m.runs = m.runs[:0]
+	m.runs, m.whole = m.runs[:0], m.whole[:0]
 	for p := range f.parts {
 		q := &f.parts[p].wait[k]
 		if q.len() == 0 {
@@ -382,24 +382,16 @@ func (f *Features) push(k market.Kind, mark int64) error {
 	return nil
 }
 
-// give gives the engine the runs of a merger: merged, unless it takes them as they are.
+// give gives the engine the runs of a merger: as they are, unless two have rows of one entity; where that was so once, they are
+// merged from then on.
 func (f *Features) give(m *merger) error {
-	m.whole = m.whole[:0]
-	for i := range m.runs {
-		r := &m.runs[i]
-		switch {
-		case r.at > 0:
-			return f.task.Push(m.merge(f.insts.Numbers()))
-		case r.to < r.rows.N:
-			m.whole = append(m.whole, r.rows.First(r.to))
-		default:
-			m.whole = append(m.whole, r.rows)
-		}
+	if len(m.runs) > 1 && !m.mixed {
+		m.mixed = !f.task.Apart(m.batches())
 	}
-	if len(m.whole) > 1 && !f.task.Apart(m.whole) {
+	if m.mixed && len(m.runs) > 1 {
 		return f.task.Push(m.merge(f.insts.Numbers()))
 	}
-	for _, b := range m.whole {
+	for _, b := range m.batches() {
 		if err := f.task.Push(b); err != nil {
 			return err
 		}

@@ -71,6 +71,8 @@ type merger struct {
 	pieces  []market.Piece
 	out     *market.Batch
 	whole   []*market.Batch // the runs as batches
+	parts   []*market.Batch // copies of those that begin in the middle of theirs
+	mixed   bool            // two runs had rows of one entity
 }
 
 type mergeRun struct {
@@ -78,6 +80,32 @@ type mergeRun struct {
 	at, to int
 	src    int // of the merger's
 	key    market.Key
+}
+
+// batches returns the runs as batches of their own. They are valid until the next call after other runs.
+func (m *merger) batches() []*market.Batch {
+	if len(m.whole) > 0 {
+		return m.whole
+	}
+	for i := range m.runs {
+		switch r := &m.runs[i]; {
+		case r.at > 0:
+			if i >= len(m.parts) {
+				m.parts = append(m.parts, make([]*market.Batch, i+1-len(m.parts))...)
+			}
+			if m.parts[i] == nil {
+				m.parts[i] = emptyLike(r.rows)
+			}
+			m.parts[i].Reset()
+			m.parts[i].AppendRows(r.rows, r.at, r.to)
+			m.whole = append(m.whole, m.parts[i])
+		case r.to < r.rows.N:
+			m.whole = append(m.whole, r.rows.First(r.to))
+		default:
+			m.whole = append(m.whole, r.rows)
+		}
+	}
+	return m.whole
 }
 
 // merge returns the rows of runs, each of which is in the total order, in that order. The

@@ -61,7 +61,8 @@ type transaction struct {
 
 func (x *transaction) acked(_ *kgo.Record, err error) {
 	if err != nil {
-		x.lost.CompareAndSwap(nil, &err)
+		lost := err // the parameter would be on the heap for every record
+		x.lost.CompareAndSwap(nil, &lost)
 	}
 }
 
@@ -102,8 +103,9 @@ func (w *worker) send(ctx context.Context, sess *kgo.GroupTransactSession, t *ta
 	if err := w.beginTxn(ctx, sess); err != nil {
 		return err
 	}
+	acked := w.txn.acked
 	for _, r := range t.out.recs[t.sent:t.out.n] {
-		sess.Produce(ctx, r, w.txn.acked)
+		sess.Produce(ctx, r, acked)
 	}
 	t.sent = t.out.n
 	return nil

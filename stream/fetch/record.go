@@ -19,6 +19,15 @@ type Headers []byte
 
 // Next takes the first header off; ok is false when there is none, or what is left is damaged.
 func (h *Headers) Next() (key, value []byte, ok bool) {
+	// Lengths of one byte, as nearly all are: even, and below 128.
+	if b := *h; len(b) > 1 && b[0]&0x81 == 0 {
+		if v := 1 + int(b[0]>>1); v < len(b) && b[v]&0x81 == 0 {
+			if end := v + 1 + int(b[v]>>1); end <= len(b) {
+				*h = b[end:]
+				return b[1:v:v], b[v+1 : end : end], true
+			}
+		}
+	}
 	key, i := sized(*h, 0)
 	if i < 0 || key == nil {
 		return nil, nil, false
