@@ -88,7 +88,7 @@ func (w *worker) giveUp(ctx context.Context, sess *kgo.GroupTransactSession) {
 		return
 	}
 	w.txn.begun = false
-	ctx, cancel := context.WithTimeout(ctx, giveUpWait)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveUpWait)
 	defer cancel()
 	if _, err := sess.End(ctx, kgo.TryAbort); err != nil {
 		w.Log.Warn("a transaction was left open", slog.Any("error", err))

@@ -135,6 +135,7 @@ func (w *worker) session(told, ctx context.Context) error {
 		return err
 	}
 	defer func() {
+		w.giveUp(ctx, sess)
 		if member, _ := sess.Client().GroupMetadata(); member != "" {
 			w.member = member
 		}
@@ -208,7 +209,6 @@ func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession
 	if a == nil || err != nil {
 		return err
 	}
-	defer w.giveUp(ctx, sess)
 	if err := w.work(ctx, sess, a); err != nil {
 		return err
 	}
