@@ -97,7 +97,7 @@ const (
 
 const (
 	sessionTimeout     = 6 * time.Second
-	giveUpWait         = time.Second
+	giveUpWait         = time.Second     // for the end of a transaction that a session leaves open
 	transactionTimeout = 5 * time.Second // below the session's, so that an open transaction ends before its tasks move
 	pollWait           = 200 * time.Millisecond
 	maxTries           = 10 // of a transaction that is aborted, in a second

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -163,18 +162,14 @@ func ReadRaws(dst []Raw, recs []fetch.Record) []Raw {
 	n := len(dst)
 	dst = slices.Grow(dst, len(recs))[:n+len(recs)]
 	for i := range recs {
-		r, raw := &recs[i], &dst[n+i]
-		if i > 0 && bytes.Equal(r.Headers, recs[i-1].Headers) { // as of most
-			*raw = dst[n+i-1]
-		} else {
-			*raw = Raw{}
-			raw.readHeaders(r.Headers)
-		}
-		raw.Offset, raw.Time, raw.Key, raw.Value = r.Offset, r.Time, r.Key, r.Value
+		r := &recs[i]
+		dst[n+i] = Raw{Offset: r.Offset, Time: r.Time, Key: r.Key, Value: r.Value}
+		dst[n+i].readHeaders(r.Headers)
 	}
 	return dst
 }
 
+// readHeaders takes the first header of each key.
 func (raw *Raw) readHeaders(h fetch.Headers) {
 	for {
 		key, value, ok := h.Next()
