@@ -125,9 +125,9 @@ func registryThatGoes(t *testing.T, b servers) (addr string, down *atomic.Bool) 
 	return front.URL, down
 }
 
-// While the schema registry is down, records of an unknown schema wait; none becomes a dead letter.
-func TestTrouble_RegistryIsDown(t *testing.T) {
-	t.Parallel()
+// behindARegistry is a pipeline with two events in its raw topic, whose jobs ask a registry that is down when told.
+func behindARegistry(t *testing.T) (*pipeline, *rawTrades, *atomic.Bool) {
+	t.Helper()
 	b := startBroker(t)
 	front, down := registryThatGoes(t, b)
 	p := newPipeline(t, b, tradeSource, "trade_bars_1s")
@@ -137,12 +137,20 @@ func TestTrouble_RegistryIsDown(t *testing.T) {
 	if p.schemas, err = record.NewSchemas(front, nil); err != nil {
 		t.Fatal(err)
 	}
+	return p, w, down
+}
+
+// While the schema registry is down, records of an unknown schema wait; none becomes a dead letter.
+func TestTrouble_RegistryIsDown(t *testing.T) {
+	t.Parallel()
+	p, w, down := behindARegistry(t)
 	down.Store(true)
 	stop := work(t, p.sequence(t, p.name))
 	w.send(w.event(10, "10"))
 	time.Sleep(time.Second)
 	reader := *p
-	if reader.schemas, err = record.NewSchemas(b.registry, nil); err != nil {
+	var err error
+	if reader.schemas, err = record.NewSchemas(p.registry, nil); err != nil {
 		t.Fatal(err)
 	}
 	if ids := reader.applied(t, 0); len(ids) > 0 {
@@ -160,30 +168,22 @@ func TestTrouble_RegistryIsDown(t *testing.T) {
 	}
 }
 
-// A task that cannot go on does not keep readers from what others have written: the transaction ends with the cycle, not with
+// A task that cannot go on does not keep readers from what others have written: the transaction ends with the session, not with
 // the next one or after its time.
 func TestTrouble_ErrorLeavesNoTransactionOpen(t *testing.T) {
 	t.Parallel()
-	b := startBroker(t)
-	front, down := registryThatGoes(t, b)
-	p := newPipeline(t, b, tradeSource, "trade_bars_1s")
-	w := p.rawTrades(t)
-	w.send(w.event(0, "0"), w.event(5, "5"))
-	var err error
-	if p.schemas, err = record.NewSchemas(front, nil); err != nil {
-		t.Fatal(err)
-	}
+	p, w, down := behindARegistry(t)
 	stop := work(t, p.sequence(t, p.name))
 	p.waitApplied(t, 0, "0")
 	down.Store(true)
 	bad := w.record(stream.FormatEvent, []byte{0, 0, 0, 0x77, 0x77, 0, 1})
 	bad.Partition = 1
-	manual := newClient(t, b.addr, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	manual := newClient(t, p.addr, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err := manual.ProduceSync(t.Context(), bad).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	w.send(w.event(10, "10"))
-	adm := kadm.NewClient(newClient(t, b.addr))
+	adm := kadm.NewClient(newClient(t, p.addr))
 	last, grew, open := int64(0), 0, 0
 	const looks = 160 // in eight seconds, of which the job waits most
 	for range looks {
