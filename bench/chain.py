@@ -97,11 +97,12 @@ def run(binary, broker, venue):
                 began = moved
     metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
     rows = sum(int(float(v)) for v in re.findall(r'records_written_total{class="feature",[^}]*} (\S+)', metrics))
+    handed = sum(int(float(v)) for v in re.findall(r'records_handed_total{[^}]*} (\S+)', metrics))
     p.send_signal(signal.SIGTERM)
     p.wait()
     records, wall, commits = last[0][0], moved - began, [str(job["commits"]) for job in jobs]
     print(f"{os.path.basename(binary):16} {used / records * 1e6:5.2f} s per million, broker {(brokers - before) / records * 1e6:.2f}, wall {wall:.1f} s, {records / wall / 1e3:.0f} k/s, "
-          f"{most} MB, {records} records, {rows} rows, {'+'.join(commits)} commits, load {os.getloadavg()[0]:.0f}", flush=True)
+          f"{most} MB, {records} records, {handed / records:.0%} handed over, {rows} rows, {'+'.join(commits)} commits, load {os.getloadavg()[0]:.0f}", flush=True)
 
 
 if not args.binary:

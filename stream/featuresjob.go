@@ -136,7 +136,8 @@ type featuresMachine struct {
 	left    []int    // likewise
 	marks   []mark
 	dead    []deadRecord
-	ledger  *ledger // nil: none is written
+	ledger  *ledger       // nil: none is written
+	handed  []handedNames // of each input
 }
 
 // engine computes some views. It reads the inputs that carry what they need.

@@ -72,6 +72,9 @@ type Job struct {
 
 	Metrics *Metrics // nil: nobody counts
 
+	// Handover gives what a sequence job of this process writes to one job that reads it; nil: it is fetched.
+	Handover *Handover
+
 	// Now is the clock that says when a snapshot is due, when an old one may be deleted and when a transaction
 	// begins; it has no part in what is written.
 	Now func() time.Time
@@ -119,7 +122,7 @@ const (
 
 // readAhead is how inputs are read.
 func (j *Job) readAhead() fetch.Config {
-	return fetch.Config{MaxWait: pollWait, MaxBytes: cmp.Or(j.FetchBytes, DefaultFetchBytes)}
+	return fetch.Config{MaxWait: pollWait, MaxBytes: cmp.Or(j.FetchBytes, DefaultFetchBytes), MaxHanded: 2 * cmp.Or(j.MaxPoll, DefaultMaxPoll)}
 }
 
 // Run works until ctx ends, which is no error, or until there is no point in going on. What

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -415,16 +416,21 @@ func (tl *topicLog) waitRows(ctx context.Context, t *testing.T, want []string) (
 }
 
 func TestJob_RowsInTopicsAreThoseOfTheEngine(t *testing.T) {
-	eachBroker(t, func(t *testing.T, b servers) { testRows(t, b, false) })
+	eachBroker(t, func(t *testing.T, b servers) { testRows(t, b, false, nil) })
 }
 
 // Both jobs in a chain give the rows of an engine that has what a sequencer gives of each
 // partition; and of what was sent, each event is applied, late or a duplicate.
 func TestJob_ChainFromRawIsTheEngine(t *testing.T) {
-	eachBroker(t, func(t *testing.T, b servers) { testRows(t, b, true) })
+	eachBroker(t, func(t *testing.T, b servers) { testRows(t, b, true, nil) })
 }
 
-func testRows(t *testing.T, b servers, chain bool) {
+// It is all the same when the features job has events handed over.
+func TestJob_HandedOverIsTheEngine(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b servers) { testRows(t, b, true, stream.NewHandover()) })
+}
+
+func testRows(t *testing.T, b servers, chain bool, over *stream.Handover) {
 	t.Helper()
 	feeds := market.NewFeeds()
 	plan := compileShipped(t, feeds)
@@ -435,12 +441,14 @@ func testRows(t *testing.T, b servers, chain bool) {
 	tl := newTopicLog(t, b, l, plan, feeds)
 	id := strconv.FormatInt(time.Now().UnixNano(), 36)
 	store := &objstore.Memory{}
+	reg := prometheus.NewRegistry()
 	jobs, write := []*stream.Job{tl.job("all-"+id, "0", store, true)}, tl.write
 	if chain {
 		seq := &stream.Job{
 			Name: "seq-" + id, Slot: "0", Topics: tl.rawTopics(t), Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(tl.addr, ",")...)}, Store: store, Dir: "mem://state/seq-" + id,
-			SnapshotEvery: 50 * time.Millisecond, MaxPoll: 100, Now: time.Now,
+			SnapshotEvery: 50 * time.Millisecond, MaxPoll: 100, Now: time.Now, Handover: over, Metrics: stream.NewMetrics(reg),
 		}
+		jobs[0].Handover = over
 		if err := seq.Sequence(stream.SequenceJobConfig{Schemas: tl.schemas, Kinds: plan.Kinds()}); err != nil {
 			t.Fatal(err)
 		}
@@ -467,7 +475,28 @@ func testRows(t *testing.T, b servers, chain bool) {
 	}
 	if chain {
 		tl.account(ctx, t)
+		written, handed := total(t, reg, "tidemark_records_written_total"), total(t, reg, "tidemark_records_handed_total")
+		if over == nil && handed != 0 || over != nil && handed < written/4 { // the first ones are there before somebody reads
+			t.Errorf("%v of %v records were handed over", handed, written)
+		}
 	}
+}
+
+// total is the sum of a metric.
+func total(t *testing.T, reg *prometheus.Registry, name string) (sum float64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
 }
 
 // createTopics makes topics, and returns when the brokers know them: a real one may take seconds.

@@ -13,6 +13,7 @@ import (
 type Metrics struct {
 	tasks, behind                             *prometheus.GaugeVec
 	records, rows, commits, aborts, snapshots *prometheus.CounterVec
+	handed                                    *prometheus.CounterVec
 	sessions, lost                            *prometheus.CounterVec
 	recovery, latency                         *prometheus.HistogramVec
 }
@@ -40,6 +41,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		behind:    gauge("behind_records", "Records of the tasks' partitions that are not read yet."),
 		records:   counter("records_read_total", "Records read."),
 		rows:      counter("records_written_total", "Records written and committed, by class of topic.", "class"),
+		handed:    counter("records_handed_total", "Records committed that went to another job of the process without being fetched."),
 		commits:   counter("commits_total", "Transactions committed."),
 		aborts:    counter("aborts_total", "Transactions aborted; their records are written again."),
 		snapshots: counter("snapshots_total", "Snapshots of tasks written."),
@@ -57,6 +59,7 @@ type jobMetrics struct {
 	tasks, behind                   level
 	records, commits                total
 	aborts, snapshots, lost, joined prometheus.Counter
+	handed                          prometheus.Counter
 	rows                            *prometheus.CounterVec
 	recovery, latency               prometheus.Observer
 	written, committed              atomic.Int64 // for Status: records, and when the last commit was, µs
@@ -91,6 +94,7 @@ func (m *Metrics) of(job string) *jobMetrics {
 	return &jobMetrics{
 		tasks: level{Gauge: m.tasks.WithLabelValues(job)}, behind: level{Gauge: m.behind.WithLabelValues(job)},
 		records: total{Counter: m.records.WithLabelValues(job)}, commits: total{Counter: m.commits.WithLabelValues(job)},
+		handed: m.handed.WithLabelValues(job),
 		aborts: m.aborts.WithLabelValues(job), snapshots: m.snapshots.WithLabelValues(job),
 		lost: m.lost.WithLabelValues(job), joined: m.sessions.WithLabelValues(job),
 		rows:     m.rows.MustCurryWith(prometheus.Labels{"job": job}),

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -169,9 +170,11 @@ func TestWorker_CommitsAsOfTheGenerationOfItsTasks(t *testing.T) {
 
 // A transaction in which nothing was read has offsets all the same: they are what tells Kafka whose it is.
 func TestAssignment_AlwaysHasOffsets(t *testing.T) {
-	k := &task{inputs: []TopicPartition{{"in", 0}, {"in", 1}}, dirty: make([]bool, 2), state: &echo{at: 7}, inUse: newPointer(0, 1)}
+	k := newTask([]TopicPartition{{"in", 0}, {"in", 1}})
+	k.state, k.inUse = &echo{at: 7}, newPointer(0, 1)
 	a := &assignment{tasks: []*task{k}}
 	partitions := func() (all []int32) {
+		k.settle()
 		for _, topic := range a.offsets(txn{1, 2}) {
 			for _, p := range topic.Partitions {
 				all = append(all, p.Partition)
@@ -185,5 +188,33 @@ func TestAssignment_AlwaysHasOffsets(t *testing.T) {
 	k.dirty[1] = true
 	if got := partitions(); !slices.Equal(got, []int32{1}) {
 		t.Errorf("offsets of %v, with one input read", got)
+	}
+}
+
+// What is read while a transaction is committed is no part of it, and is of the next one.
+func TestAssignment_CommitsNothingReadAhead(t *testing.T) {
+	k := newTask([]TopicPartition{{"in", 0}, {"in", 1}})
+	e := &echo{at: 7}
+	k.state, k.inUse = e, newPointer(0, 1)
+	a := &assignment{tasks: []*task{k}}
+	offsets := func() map[int32]int64 {
+		all := map[int32]int64{}
+		for _, topic := range a.offsets(txn{1, 2}) {
+			for _, p := range topic.Partitions {
+				all[p.Partition] = p.Offset
+			}
+		}
+		return all
+	}
+	k.dirty[0] = true
+	k.settle()
+	e.at, k.dirty[1] = 9, true
+	if got := offsets(); !maps.Equal(got, map[int32]int64{0: 7}) {
+		t.Errorf("offsets %v, read to 7", got)
+	}
+	clear(k.moved) // it is committed
+	k.settle()
+	if got := offsets(); !maps.Equal(got, map[int32]int64{1: 9}) {
+		t.Errorf("offsets %v after what was read ahead, to 9", got)
 	}
 }

@@ -50,11 +50,12 @@ type pipeline struct {
 	name    string
 	idle    time.Duration
 	lake    *lake.Lake // that is played
+	over    *stream.Handover
 }
 
 func newPipeline(t *testing.T, b servers, sources []topic.Source, views ...string) *pipeline {
 	t.Helper()
-	p := &pipeline{servers: b, store: &objstore.Memory{}, feeds: market.NewFeeds(), name: strconv.FormatInt(time.Now().UnixNano(), 36)}
+	p := &pipeline{servers: b, store: &objstore.Memory{}, over: stream.NewHandover(), feeds: market.NewFeeds(), name: strconv.FormatInt(time.Now().UnixNano(), 36)}
 	p.config = topic.Config{Partitions: testPartitions, Sources: sources, Views: views, Retention: topic.Retentions{Raw: topic.Forever, Processed: topic.Forever, Feature: topic.Forever}}
 	set, _, err := run.Check(views, nil)
 	if err != nil {
@@ -102,7 +103,7 @@ func (p *pipeline) sequence(t *testing.T, name string) *stream.Job {
 	t.Helper()
 	j := &stream.Job{
 		Name: "seq-" + name, Slot: "0", Topics: p.of(topic.Raw), Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(p.addr, ",")...)}, Store: p.store, Dir: "mem://state/seq-" + name,
-		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Handover: p.over,
 	}
 	if err := j.Sequence(stream.SequenceJobConfig{Schemas: p.schemas, IdleAfter: p.idle, Now: time.Now}); err != nil {
 		t.Fatal(err)
@@ -128,7 +129,7 @@ func (p *pipeline) features(t *testing.T) *stream.Job {
 	}
 	j := &stream.Job{
 		Name: "all-" + p.name, Slot: "0", Single: true, Options: []kgo.Opt{kgo.SeedBrokers(strings.Split(p.addr, ",")...)}, Store: p.store, Dir: "mem://state/all-" + p.name,
-		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		SnapshotEvery: 200 * time.Millisecond, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Handover: p.over,
 	}
 	for name := range kinds {
 		j.Topics = append(j.Topics, name)

@@ -57,7 +57,7 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 	a := &assignment{}
 	a.member, a.generation = w.client.GroupMetadata()
 	for _, inputs := range w.tasksOf(committed) {
-		t := &task{number: int64(inputs[0].Partition), inputs: inputs, dirty: make([]bool, len(inputs)), count: make([]int, len(inputs))}
+		t := newTask(inputs)
 		if w.Single {
 			t.number = 0
 		}
@@ -93,6 +93,9 @@ func (w *worker) recover(ctx context.Context, committed map[string]map[int32]kgo
 		}
 	}
 	a.reader = fetch.New(w.client, w.readAhead(), inputs)
+	if w.features != nil && w.Handover != nil {
+		w.Handover.open(a)
+	}
 	a.pause()
 	w.current.Store(a)
 	select {
@@ -314,6 +317,7 @@ func (w *worker) read(ctx context.Context, t *task, to []int64) error {
 				return err
 			}
 			for i := range inputs {
+				r.Spend(i)
 				r.Release(i)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -86,6 +87,9 @@ type line struct {
 	marks map[market.Kind]written // last
 	keys  [][]byte                // by instrument
 	heard time.Time               // when somebody else wrote last
+
+	wrote  wrote     // by the last step
+	chunks sync.Pool // for rows in place of those handed over
 }
 
 // written is what a watermark record said.
@@ -112,6 +116,7 @@ func openSequence(c *SequenceJobConfig, inputs []TopicPartition, snapshot []byte
 		cfg := SequenceConfig{Topic: in.Topic, Partition: in.Partition, Sequencer: sequence.DefaultConfig(feeds, insts), Schemas: c.Schemas}
 		cfg.Sequencer.Kinds = c.Kinds
 		l := &line{enc: record.NewEventEncoder(c.Schemas, feeds, insts), kinds: c.Kinds, insts: insts, part: in.Partition, marks: map[market.Kind]written{}}
+		l.chunks.New = func() any { return new(market.Chunk) }
 		var err error
 		if l.to, err = topicsOf(in.Topic); err != nil {
 			return nil, err
@@ -240,6 +245,7 @@ func (m *sequenceMachine) step(ctx context.Context, out *outbox) error {
 }
 
 func (l *line) write(ctx context.Context, out *outbox) error {
+	l.wrote.rows = out.n
 	for _, k := range l.seq.Kinds() {
 		for i, b := 0, l.out.Rows.Batches[k]; b != nil && i < b.N; i++ {
 			if _, err := l.event(ctx, out, l.to.processed, b, i); err != nil {
@@ -247,6 +253,7 @@ func (l *line) write(ctx context.Context, out *outbox) error {
 			}
 		}
 	}
+	l.wrote.rowsEnd = out.n
 	for k, b := range l.out.Late.Batches {
 		for i := 0; b != nil && i < b.N; i++ {
 			r, err := l.event(ctx, out, l.to.late, b, i)
@@ -265,7 +272,10 @@ func (l *line) write(ctx context.Context, out *outbox) error {
 		r.Key, r.Value = d.Key, d.Value
 		record.AddDeadLetter(r, &d.DeadLetter)
 	}
-	return l.writeMarks(ctx, out)
+	l.wrote.marks = out.n
+	err := l.writeMarks(ctx, out)
+	l.wrote.marksEnd = out.n
+	return err
 }
 
 func (l *line) writeMarks(ctx context.Context, out *outbox) error {

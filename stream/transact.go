@@ -175,7 +175,7 @@ func (w *worker) untransacted(ctx context.Context, a *assignment) (bool, error) 
 // that were read since the last one. When there are none, of all: a transaction without offsets would not be refused
 // to those whose tasks others have.
 func (a *assignment) offsets(of txn) []kmsg.TxnOffsetCommitRequestTopic {
-	topics := a.offsetsOf(of, func(t *task, in int) bool { return t.dirty[in] || t.ready != "" })
+	topics := a.offsetsOf(of, func(t *task, in int) bool { return t.moved[in] || t.ready != "" })
 	if len(topics) == 0 {
 		topics = a.offsetsOf(of, func(*task, int) bool { return true })
 	}
@@ -186,7 +186,7 @@ func (a *assignment) offsetsOf(of txn, which func(t *task, in int) bool) (topics
 	for _, t := range a.tasks {
 		meta := cmp.Or(t.ready, t.inUse).metadata(of)
 		for in, at := range t.inputs {
-			next := t.state.next(in)
+			next := t.at[in]
 			if next < 0 || !which(t, in) {
 				continue
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pinova-group/tidemark/market"
 	"github.com/pinova-group/tidemark/stream/fetch"
@@ -62,7 +63,9 @@ type task struct {
 	inputs []TopicPartition
 	first  int // of them, as the reader has it
 	state  machine
-	dirty  []bool // inputs that were read since the last commit
+	dirty  []bool  // inputs that were read since the last commit
+	moved  []bool  // inputs that were read until the commit under way
+	at     []int64 // and where they are read on from, by it; -1: nowhere
 	out    outbox
 	sent   int            // records of it that the client has
 	count  []int          // records of each input, in this cycle
@@ -79,6 +82,11 @@ type task struct {
 	said      string       // to the control topic last, and about which activation
 	heldSince time.Time    // by an activation that is not decided, with input waiting; zero: not
 	rejoin    bool         // topics are needed that the session does not read
+}
+
+func newTask(inputs []TopicPartition) *task {
+	n := len(inputs)
+	return &task{number: int64(inputs[0].Partition), inputs: inputs, count: make([]int, n), dirty: make([]bool, n), moved: make([]bool, n), at: make([]int64, n)}
 }
 
 // session joins the group and works until something ends it. told ends when the job is told to
@@ -154,7 +162,7 @@ func (w *worker) session(told, ctx context.Context) error {
 			w.drop()
 			err = nil
 		}
-		if err == nil && told.Err() != nil {
+		if a := w.current.Load(); err == nil && told.Err() != nil && (a == nil || !a.begun()) {
 			return w.finish(ctx, sess)
 		}
 		sess.AllowRebalance()
@@ -170,6 +178,9 @@ func (w *worker) session(told, ctx context.Context) error {
 // drop ends the work on an assignment.
 func (w *worker) drop() {
 	if a := w.current.Swap(nil); a != nil {
+		if w.features != nil && w.Handover != nil {
+			w.Handover.close(a)
+		}
 		a.reader.Close()
 	}
 }
@@ -182,7 +193,9 @@ func (w *worker) poll(told context.Context, sess *kgo.GroupTransactSession) (*as
 	a := w.current.Load()
 	var err error
 	if a != nil {
-		err = a.reader.Wait(wait)
+		if !a.begun() {
+			err = a.reader.Wait(wait)
+		}
 	} else {
 		select {
 		case <-wait.Done():
@@ -226,7 +239,11 @@ func (w *worker) cycle(told, ctx context.Context, sess *kgo.GroupTransactSession
 	if err := w.beat(ctx, sess.Client(), a); err != nil {
 		return err
 	}
-	if err := w.commit(ctx, sess, a); err != nil {
+	var ahead func() error
+	if w.features == nil && told.Err() == nil {
+		ahead = func() error { return w.ahead(ctx, a) }
+	}
+	if err := w.commit(ctx, sess, a, ahead); err != nil {
 		return err
 	}
 	for _, t := range a.tasks {
@@ -305,6 +322,7 @@ func (w *worker) count(a *assignment) {
 	for _, t := range a.tasks {
 		for in, n := range t.count {
 			w.metrics.records.add(int64(n))
+			t.count[in] = 0
 			if t.state.next(in) >= 0 {
 				behind += a.reader.Behind(t.first + in)
 			}
@@ -313,43 +331,54 @@ func (w *worker) count(a *assignment) {
 	w.metrics.behind.set(behind)
 }
 
-// commit writes what the tasks put out and how far they read, as one.
-func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment) error {
+// commit writes what the tasks put out and how far they read, as one. While it waits for brokers it calls ahead, unless nil.
+func (w *worker) commit(ctx context.Context, sess *kgo.GroupTransactSession, a *assignment, ahead func() error) error {
 	now := w.Now()
 	due := false
 	for _, t := range a.tasks {
+		t.settle()
+		for in := range t.inputs {
+			a.reader.Spend(t.first + in)
+		}
 		w.snapshot(ctx, t, now)
 		due = due || t.out.n > 0 || t.ready != "" && t.placed()
 	}
 	if !due {
 		return nil
 	}
-	if err := w.persist(ctx, sess, a); err != nil {
-		return err
+	var beside errgroup.Group
+	if ahead != nil {
+		beside.Go(ahead)
 	}
-	now = w.Now()
+	err := w.persist(ctx, sess, a)
+	if err == nil {
+		w.committed(ctx, a)
+	}
+	return errors.Join(err, beside.Wait())
+}
+
+// committed notes that all is committed that was put out.
+func (w *worker) committed(ctx context.Context, a *assignment) {
+	now := w.Now()
 	w.metrics.commits.add(1)
 	w.metrics.committed.Store(now.UnixMicro())
 	for _, t := range a.tasks {
+		if m, ok := t.state.(*sequenceMachine); ok && w.Handover != nil {
+			w.metrics.handed.Add(float64(m.hand(w.Handover, &t.out)))
+		}
 		w.metrics.commit(&t.out, now)
 		t.out.reset()
-		clear(t.dirty)
+		clear(t.moved)
 		if t.ready != "" && t.placed() {
 			w.retire(ctx, t.before)
 			t.before, t.inUse, t.ready = t.inUse, t.ready, ""
 		}
 	}
-	return nil
 }
 
 // placed reports whether there is an input that the task reads: else it has no offsets, and nothing says which snapshot is its.
 func (t *task) placed() bool {
-	for in := range t.inputs {
-		if t.state.next(in) >= 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.at, func(next int64) bool { return next >= 0 })
 }
 
 // snapshot begins to write the task's state when it is time, and notes what is written.
@@ -411,7 +440,7 @@ func (w *worker) finish(ctx context.Context, sess *kgo.GroupTransactSession) err
 		for _, t := range a.tasks {
 			t.taken = time.Time{}
 		}
-		if err := w.commit(ctx, sess, a); err != nil {
+		if err := w.commit(ctx, sess, a, nil); err != nil {
 			return err
 		}
 	}

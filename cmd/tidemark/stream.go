@@ -229,11 +229,15 @@ func (a *app) streamJobs(ctx context.Context, o *streamOptions) (*streamJobs, er
 	metrics := tasks.NewMetrics(reg)
 	log := a.logger()
 	jobs := &streamJobs{reg: reg, began: a.now(), now: a.now}
+	handover := tasks.NewHandover()
 	job := func(name string, single bool, topics []string) *tasks.Job {
 		full := o.name + "-" + name
 		j := &tasks.Job{
 			Name: full, Slot: o.slot, Topics: topics, Single: single, Options: opts, Store: store, Dir: objstore.Join(dir, full),
 			SnapshotEvery: snapshotEvery, MaxPoll: s.Limits.CycleRecords, FetchBytes: int32(s.Limits.FetchBytes), Log: log, Metrics: metrics, Now: a.now,
+		}
+		if name != jobGlobal { // it reads what the features job reads
+			j.Handover = handover
 		}
 		jobs.list = append(jobs.list, j)
 		return j

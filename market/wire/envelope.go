@@ -200,6 +200,12 @@ func (s *names) slow(part [4][]byte) (nameRef, error) {
 	return n.ref, err
 }
 
+// Names gives a feed and an instrument their numbers, as a message would that bears their names.
+func (d *Decoder) Names(feed string, in market.Instrument) (market.FeedID, market.Inst, error) {
+	ref, err := d.names.slow([4][]byte{[]byte(feed), []byte(in.Exchange), []byte(in.Venue.String()), []byte(in.Symbol)})
+	return ref.feed, ref.inst, err
+}
+
 func (s *names) register(part [4][]byte) (ref nameRef, err error) {
 	feed, exchange, symbol := string(part[0]), string(part[1]), string(part[3])
 	for _, name := range []string{feed, exchange, symbol} {

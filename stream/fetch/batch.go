@@ -26,6 +26,7 @@ type batch struct {
 	end     int64                    // offset after the last one
 	memory  []byte                   // that goes back to the pool; nil: it is the answer's
 	size    int                      // as it is stored
+	handed  *Handed                  // what it is in place of records; nil: it is records
 }
 
 // open makes the records ready to be taken: so late that they are in the nearest cache then.

@@ -67,6 +67,7 @@ func TestReader_BoundsWhatWaits(t *testing.T) {
 				t.Fatal(err)
 			}
 			taken += len(recs)
+			r.Spend(i)
 			r.Release(i)
 		}
 	}

@@ -7,8 +7,10 @@ import (
 	"maps"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -176,6 +178,7 @@ func TestReader_GivesWhatWasCommitted(t *testing.T) {
 						got[at][rec.Offset] = text(&rec)
 					}
 					if rng.IntN(2) == 0 {
+						r.Spend(i)
 						r.Release(i)
 					}
 				}
@@ -209,6 +212,7 @@ func next(ctx context.Context, r *fetch.Reader) (string, error) {
 			return "", errors.Join(err, ctx.Err())
 		}
 		if recs, err := r.Take(0, nil, 1); err != nil || len(recs) > 0 {
+			r.Spend(0)
 			r.Release(0)
 			if err != nil {
 				return "", err
@@ -285,5 +289,40 @@ func TestReader_ClosesWithoutABroker(t *testing.T) {
 	r.Close()
 	if err := r.Wait(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is taken after Spend is good beyond the next Release.
+func TestReader_KeepsWhatIsNotSpent(t *testing.T) {
+	_, addr := cluster(t)
+	cl := client(t, addr, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.SnappyCompression()))
+	for i := range 3 {
+		write(t, cl, strings.Repeat(fmt.Sprint(i), 1000))
+	}
+	r := fetch.New(cl, fetch.Config{MaxWait: 20 * time.Millisecond, MaxBytes: 1 << 20}, []fetch.Input{{Topic: "a"}})
+	defer r.Close()
+	take := func() string {
+		for t.Context().Err() == nil {
+			recs, err := r.Take(0, nil, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(recs) > 0 {
+				return unsafe.String(unsafe.SliceData(recs[0].Value), len(recs[0].Value)) // as long as it is good
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return ""
+	}
+	first := take()
+	r.Spend(0)
+	second := take()
+	r.Release(0)
+	third := take()
+	if second[0] != '1' || third[0] != '2' {
+		t.Errorf("%.1s and %.1s, want 1 and 2", second, third)
+	}
+	if first[0] != '2' {
+		t.Errorf("the first one is %.1s: its memory was not used again, so nothing was tested", first)
 	}
 }

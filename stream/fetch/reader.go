@@ -25,6 +25,8 @@ type Input struct {
 type Config struct {
 	MaxWait  time.Duration // that a broker waits when there is nothing
 	MaxBytes int32         // of an answer, compressed, about; until twice that waits, more is asked for
+	// MaxHanded is how many records that were handed on may wait, beside one transaction of each partition.
+	MaxHanded int
 }
 
 // Reader reads partitions ahead of who takes their records. One caller takes records of a
@@ -47,6 +49,7 @@ type Reader struct {
 	nodes  map[int32]bool      // that have a loop
 	stale  bool                // some leader is not known
 	bytes  int                 // that wait, as they are stored
+	handed int                 // records that wait, not fetched
 	moved  bool                // some input got on without records
 	err    error
 }
@@ -56,6 +59,7 @@ type input struct {
 	Input
 	leader int32 // -1: not known
 	next   int64 // offset to be fetched
+	asked  int64 // offset that was asked for, while busy
 	high   int64 // of the partition, as told last
 	held   bool  // not to be read for now
 	busy   bool  // asked for
@@ -63,12 +67,17 @@ type input struct {
 	fails  int
 	rest   bool // after a failure, for a while
 
+	given  bool        // handed on, so it is not fetched
+	handed int64       // offset after what was handed on last; -1: nothing was
+	quiet  *time.Timer // until it is fetched again
+
 	ready   []batch // fetched and not taken
 	waiting int     // bytes of them
 
 	taking []batch // by the caller
 	pos    int64   // of the next record to be taken
 	used   [][]byte
+	spent  int // of them, which are released next
 }
 
 const (
@@ -88,7 +97,7 @@ func New(cl *kgo.Client, c Config, inputs []Input) *Reader {
 	r.change = sync.NewCond(&r.mu)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for _, in := range inputs {
-		r.inputs = append(r.inputs, &input{Input: in, leader: -1, next: in.Offset, pos: in.Offset})
+		r.inputs = append(r.inputs, &input{Input: in, leader: -1, next: in.Offset, pos: in.Offset, handed: -1})
 	}
 	r.loops.Go(r.lead)
 	return r
@@ -123,6 +132,9 @@ func (r *Reader) Wait(ctx context.Context) error {
 		}
 	}
 }
+
+// waits reports whether records wait that are not being taken.
+func (in *input) waits() bool { return len(in.ready) > 0 }
 
 // there reports whether records wait to be taken.
 func (in *input) there() bool { return len(in.ready)+len(in.taking) > 0 }
@@ -159,18 +171,16 @@ func (r *Reader) Behind(i int) int64 {
 	return max(0, r.inputs[i].high-r.inputs[i].pos)
 }
 
-// Take appends the next records of an input to dst, n at most. They are good until Release.
+// Take appends the next records of an input to dst, n at most. They are good until Release, once they are spent.
 func (r *Reader) Take(i int, dst []Record, n int) ([]Record, error) {
 	in := r.inputs[i]
 	r.mu.Lock()
-	in.taking = append(in.taking, in.ready...)
-	clear(in.ready)
-	in.ready = in.ready[:0]
+	in.takeReady()
 	done, pos := 0, in.pos
 	r.mu.Unlock()
 	at, to := len(dst), len(dst)+n
 	dst = slices.Grow(dst, n)[:to]
-	for done < len(in.taking) && at < to {
+	for done < len(in.taking) && at < to && in.taking[done].handed == nil {
 		b := &in.taking[done]
 		if err := b.open(r.decompress); err != nil {
 			return dst[:at], fmt.Errorf("%s/%d: %w", in.Topic, in.Partition, err)
@@ -215,14 +225,16 @@ func (r *Reader) Take(i int, dst []Record, n int) ([]Record, error) {
 	return dst[:at], nil
 }
 
-// Release takes back the memory of what was taken.
+// Spend says that Release will take back the memory of what has been taken, and not of what is taken from now on.
+func (r *Reader) Spend(i int) { r.inputs[i].spent = len(r.inputs[i].used) }
+
+// Release takes back the memory of what was spent.
 func (r *Reader) Release(i int) {
 	in := r.inputs[i]
-	for _, b := range in.used {
+	for _, b := range in.used[:in.spent] {
 		r.pool.PutDecompressBytes(b)
 	}
-	clear(in.used)
-	in.used = in.used[:0]
+	in.used, in.spent = slices.Delete(in.used, 0, in.spent), 0
 }
 
 func (r *Reader) fail(err error) {
@@ -367,7 +379,7 @@ func (r *Reader) request(node int32, turn int) (*kmsg.FetchRequest, []*input) {
 		asked, more = asked[:0], false
 		for _, in := range r.inputs {
 			switch {
-			case in.leader != node || in.held || in.busy:
+			case in.leader != node || in.held || in.busy || in.given:
 			case in.rest, in.waiting > 0 && (in.waiting >= maxBytes || r.bytes >= 2*int(r.config.MaxBytes)):
 				more = true
 			default:
@@ -395,7 +407,7 @@ func (r *Reader) request(node int32, turn int) (*kmsg.FetchRequest, []*input) {
 		req.MaxWaitMillis = int32(shortWait.Milliseconds())
 	}
 	for _, in := range asked {
-		in.busy = true
+		in.busy, in.asked = true, in.next
 		p := kmsg.NewFetchRequestTopicPartition()
 		p.Partition, p.FetchOffset, p.PartitionMaxBytes = in.Partition, in.next, max(share, in.need)
 		at := slices.IndexFunc(req.Topics, func(t kmsg.FetchRequestTopic) bool { return t.Topic == in.Topic })
@@ -470,13 +482,16 @@ func (r *Reader) part(in *input, rp *kmsg.FetchResponseTopicPartition) error {
 		r.lost(in)
 		return nil
 	}
-	got, err := parse(rp, in.next)
+	got, err := parse(rp, in.asked)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	in.busy, in.high = false, rp.HighWatermark
+	in.busy, in.high = false, max(rp.HighWatermark, in.handed)
+	if in.next != in.asked { // it was handed on meanwhile
+		return nil
+	}
 	switch {
 	case got.need > maxBatch:
 		return fmt.Errorf("%w: %d bytes at offset %d", ErrDamaged, got.need, in.next)

@@ -106,6 +106,11 @@ func (d *EventDecoder) DecodeBlock(values [][]byte, chunk *market.Chunk, left []
 	return k, left
 }
 
+// Names gives a feed and an instrument the numbers that events have which bear their names.
+func (d *EventDecoder) Names(feed string, in market.Instrument) (market.FeedID, market.Inst, error) {
+	return d.wire.Names(feed, in)
+}
+
 func (d *EventDecoder) kindOf(ctx context.Context, id uint32) (framed, error) {
 	for _, f := range d.seen {
 		if f.id == id {
